@@ -1,0 +1,163 @@
+"""What a backend is, and what it returns. The core owns these types; backends are plug-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.errors import TargetError
+from sne_deploy.ir.program import Precision, Program
+
+Array = npt.NDArray[Any]
+Record = Literal["counts", "spikes", "all"]
+Progress = Callable[[str, int, int], None]
+"""Called as progress(student, steps done, steps in all); from any thread."""
+
+ENTRY_POINT_GROUP = "sne_deploy.backends"
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can run.
+
+    Attributes
+    ----------
+    precisions : tuple of Precision
+    neuron_kinds : tuple of str
+    max_samples_default : int or None
+        Samples run when the user names no number; None: all.
+    """
+
+    precisions: tuple[Precision, ...]
+    neuron_kinds: tuple[str, ...]
+    max_samples_default: int | None = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a compiled student is run; never changes a result.
+
+    Attributes
+    ----------
+    progress : callable or None
+    stream : int or None
+        Samples streamed in one simulation; None: all of them.
+    extra : mapping
+        A backend's own options, by name.
+    """
+
+    progress: Progress | None = None
+    stream: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTrace:
+    """What happened in one neuron group and the synapses that end on it.
+
+    Attributes
+    ----------
+    name : str
+    synops : int64 array of shape (N,)
+        Spikes that arrived at existing synapses into the group.
+    spikes : int64 array of shape (N,)
+        Spikes that the group sent.
+    updates_active, updates_idle : int64 array of shape (N,)
+        Neuron updates with input or non-zero u or v before the update; and the others.
+        ``None`` where the backend does not model registers (float reference).
+    recorded_spikes : bool array of shape (N, T, *shape), or None
+    recorded_u, recorded_v : array of shape (N, T, *shape), or None
+        State after each step (after the reset by a spike), in registers or floats; ``record="all"``.
+    """
+
+    name: str
+    synops: Array
+    spikes: Array
+    updates_active: Array | None
+    updates_idle: Array | None
+    recorded_spikes: Array | None = None
+    recorded_u: Array | None = None
+    recorded_v: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The result of one student on N samples. Index n is sample n, whatever the streaming.
+
+    Attributes
+    ----------
+    raw_outputs : array of shape (N, n_out)
+        Counts; v at the last step or its maximum; or the exact *sum* of v over the sample for ``v_mean``.
+    outputs : float64 array of shape (N, n_out)
+        In the student's units.
+    layers : tuple of LayerTrace
+        In the Program's order of groups.
+    input_spikes : int64 array of shape (N,)
+        Spikes (or per-step graded messages) that entered, the always-on axon's included.
+    host_macs : int64 array of shape (N,)
+    saturated_inputs : int
+        Host constants clipped to their register.
+    """
+
+    raw_outputs: Array
+    outputs: Array
+    layers: tuple[LayerTrace, ...]
+    input_spikes: Array
+    host_macs: Array
+    saturated_inputs: int = 0
+
+    @property
+    def synops(self) -> Array:
+        """int64 array of shape (N,): SynOps of all layers."""
+        return np.sum([layer.synops for layer in self.layers], axis=0, dtype=np.int64)
+
+
+@runtime_checkable
+class Executable(AbstractContextManager["Executable"], Protocol):
+    """A compiled student, ready to run; a context manager that frees what it holds."""
+
+    def run(self, inputs: Array, record: Record = "counts") -> Trace:
+        """Run N samples. ``inputs``: [N, T, *shape] of 0/1 for spikes, [N, *shape] for currents."""
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A target."""
+
+    name: str
+
+    def capabilities(self) -> Capabilities:
+        """What it can run."""
+        ...
+
+    def compile(self, program: Program, options: RunOptions) -> Executable:
+        """Check that the Program can run here, listing everything that cannot at once."""
+        ...
+
+
+def backend_names() -> tuple[str, ...]:
+    """Names of the installed backends, sorted."""
+    return tuple(sorted({entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)}))
+
+
+def load_backend(name: str) -> Backend:
+    """Import a backend by its entry point and make it.
+
+    Raises
+    ------
+    TargetError
+        Unknown name, or a package that the backend needs is not installed.
+    """
+    found = [entry for entry in entry_points(group=ENTRY_POINT_GROUP) if entry.name == name]
+    if not found:
+        known = ", ".join(backend_names()) or "none are installed"
+        raise TargetError(f"unknown target {name!r}; known targets: {known}")
+    backend: Backend = found[0].load()()
+    return backend

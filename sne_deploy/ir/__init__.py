@@ -1,0 +1,1 @@
+"""The Program: what a compiled student is, on every target."""

@@ -1,0 +1,284 @@
+"""The Program: one compiled student, as every backend gets it.
+
+A Program is a directed graph of neuron groups joined by synapses, with self-loops and marked cycles.
+``precision="fixed"`` holds Loihi's register values (integers); ``precision="float"`` the same network
+with real numbers in the same places.
+
+Time
+----
+A synapse delivers one step late, plus its ``delay``. The input is at depth 0; a group at depth d
+works on step t of sample n (both from 0) at machine step ``n * timesteps + d + t + 1`` (from 1).
+
+Fixed-point update of a group, per step (Loihi; bit for bit Lava's ``PyLifModelBitAcc``)::
+
+    u <- sign(u) (|u| (4096 - du - 1) >> 12) + (a_in << 6)      one correction by 2^24 outside (-2^23, 2^23]
+    v <- clip(sign(v) (|v| (4096 - dv) >> 12) + u + (bias_mant << bias_exp), +-(2^23 - 1))
+    spike if v > (vth_mant << 6), then v <- 0
+
+Float update: ``u <- (1 - du) u + a_in``, ``v <- (1 - dv) v + u + bias_mant``, spike if ``v > vth_mant``.
+
+The state is stored less ``v_reset``: the student's membrane is ``v / scale + v_reset``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from sne_deploy.ensemble import Readout
+from sne_deploy.ir.weights import Weights
+
+if TYPE_CHECKING:
+    import nir
+
+Array = npt.NDArray[Any]
+Precision = Literal["fixed", "float"]
+SignMode = Literal["mixed", "excitatory", "inhibitory"]
+
+ALWAYS_ON = "always_on"
+"""Source of synapses that carry a bias into a group with synaptic current: one axon, one spike a step."""
+
+
+@dataclass(frozen=True, eq=False)
+class HostAffine:
+    """The constant current of a sample, computed once on the host: c = matrix @ x + bias.
+
+    Attributes
+    ----------
+    target : str
+        The neuron group whose ``a_in`` gets c at every step, without a synapse.
+    matrix : float64 CSR of shape (n, n_in)
+    bias : float64 array of shape (n,)
+    register_scale : float or None
+        Fixed point: c becomes rint(c * register_scale), clipped to ``register_limit``. None in float.
+    register_limit : int
+        Largest magnitude of the integer.
+    per_step_messages : bool
+        True where the target has synaptic current: n graded messages per step instead of one bias write.
+    """
+
+    target: str
+    matrix: sparse.csr_matrix
+    bias: Array
+    register_scale: float | None = None
+    register_limit: int = 4095
+    per_step_messages: bool = False
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per sample: existing taps only."""
+        return int(self.matrix.nnz)
+
+    def drive(self, x: Array) -> tuple[Array, int]:
+        """The value that every neuron of the target receives at every step of each sample.
+
+        Each row depends on its own sample alone, bit for bit: sums run in the matrix's order.
+
+        Parameters
+        ----------
+        x : float array of shape (N, ...)
+
+        Returns
+        -------
+        c : int32 (fixed) or float64 (float) array of shape (N, n)
+        saturated : int
+            Values clipped to the register's range.
+        """
+        flat = np.asarray(x, dtype=np.float64).reshape(len(x), -1)
+        c = np.asarray(self.matrix @ flat.T).T + self.bias
+        if self.register_scale is None:
+            return np.ascontiguousarray(c), 0
+        c = np.rint(c * self.register_scale)
+        clipped = np.clip(c, -self.register_limit, self.register_limit)
+        return np.ascontiguousarray(clipped.astype(np.int32)), int(np.count_nonzero(clipped != c))
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronGroup:
+    """Neurons of one kind that are updated together.
+
+    Attributes
+    ----------
+    name : str
+        The NIR node it came from.
+    kind : {"lif", "cuba_lif", "if", "li", "cuba_li"}
+        The last two do not spike: they are readouts.
+    shape : tuple of int
+    du, dv : int or float array of shape () or (n,)
+        Decays: 12-bit registers (see the module), or fractions in [0, 1].
+    vth_mant : int or float array of shape () or (n,)
+        Threshold: 17-bit mantissa (shifted left by 6), or a number. Ignored by readouts.
+    bias_mant : int or float array of shape () or (n,)
+        13-bit signed, or a number.
+    bias_exp : int
+        0..7; 0 in float.
+    v_init : int or float array of shape () or (n,)
+        State at a sample's first step, relative to v_reset: v register, or a number.
+    depth : int
+        Steps by which the group runs behind the input.
+    scale : float
+        Register units of v per unit of the student's membrane; 1.0 in float.
+    v_reset : float64 array of shape () or (n,)
+        What the stored state is relative to, in the student's units.
+    """
+
+    name: str
+    kind: Literal["lif", "cuba_lif", "if", "li", "cuba_li"]
+    shape: tuple[int, ...]
+    du: Array
+    dv: Array
+    vth_mant: Array
+    bias_mant: Array
+    bias_exp: int
+    v_init: Array
+    depth: int
+    scale: float
+    v_reset: Array
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return int(np.prod(self.shape))
+
+    @property
+    def spiking(self) -> bool:
+        """False for readouts, which have no threshold."""
+        return self.kind not in ("li", "cuba_li")
+
+    @property
+    def has_current(self) -> bool:
+        """True where the group keeps a synaptic current from step to step."""
+        return self.kind in ("cuba_lif", "cuba_li")
+
+
+@dataclass(frozen=True, eq=False)
+class Synapse:
+    """One connection between two groups, or from the input or the always-on axon into a group.
+
+    Attributes
+    ----------
+    name : str
+    source : str
+        A group, the input's name, or :data:`ALWAYS_ON` (then n_in is 1).
+    target : str
+    weights : Weights
+        Fixed point: already clipped and truncated integers; the synaptic input of a step is
+        ``a_in = (weights @ spikes) << weight_exp``.
+    weight_exp : int
+        0..7; 0 in float.
+    sign_mode : SignMode
+    delay : int
+        Steps beyond the one that every synapse takes.
+    recurrent : bool
+        On a cycle: what was sent in another sample is dropped before it is delivered or counted.
+    saturated_weights : int
+        Weights that quantisation clipped.
+    quantisation_snr_db : float or None
+        10 log10(sum w^2 / sum (w - w_q)^2); None in float; inf where exact.
+    """
+
+    name: str
+    source: str
+    target: str
+    weights: Weights
+    weight_exp: int = 0
+    sign_mode: SignMode = "mixed"
+    delay: int = 0
+    recurrent: bool = False
+    saturated_weights: int = 0
+    quantisation_snr_db: float | None = None
+
+
+@dataclass(frozen=True)
+class ProgramInput:
+    """Where samples enter: ``kind`` "spikes" ([N, T, *shape] of 0 and 1) or "current" ([N, *shape])."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: Literal["spikes", "current"]
+    range: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def size(self) -> int:
+        """Number of input values."""
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """One compiled student. See the module's text for time and arithmetic.
+
+    Attributes
+    ----------
+    student : str
+    precision : Precision
+    timesteps : int
+    input : ProgramInput
+    groups : tuple of NeuronGroup
+        In an order in which every non-recurrent source comes before its targets.
+    synapses : tuple of Synapse
+    output : str
+        The group that is read out.
+    readout : Readout
+    host : HostAffine or None
+        Present when the input is a constant current.
+    graph : nir.NIRGraph
+        What it was compiled from.
+    dt_s : float
+    warnings : tuple of str
+        What the compiler found and could not make exact: overflow, saturation, rounding to nothing.
+    """
+
+    student: str
+    precision: Precision
+    timesteps: int
+    input: ProgramInput
+    groups: tuple[NeuronGroup, ...]
+    synapses: tuple[Synapse, ...]
+    output: str
+    readout: Readout
+    host: HostAffine | None
+    graph: nir.NIRGraph
+    dt_s: float
+    warnings: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def group(self, name: str) -> NeuronGroup:
+        """The group of that name."""
+        return next(group for group in self.groups if group.name == name)
+
+    def synapses_into(self, name: str) -> tuple[Synapse, ...]:
+        """The synapses that end on a group, in the Program's order."""
+        return tuple(synapse for synapse in self.synapses if synapse.target == name)
+
+    @property
+    def output_group(self) -> NeuronGroup:
+        """The group that is read out."""
+        return self.group(self.output)
+
+    @property
+    def max_depth(self) -> int:
+        """Steps by which the last group runs behind the input."""
+        return max(group.depth for group in self.groups)
+
+    def readout_in_student_units(self, raw: Array) -> Array:
+        """Convert a backend's raw readout to the student's units.
+
+        Parameters
+        ----------
+        raw : array of shape (N, n_out)
+            Spike counts; or ``v`` (last or maximum), or the mean of v over the sample, in registers.
+
+        Returns
+        -------
+        float64 array of shape (N, n_out)
+        """
+        if self.readout == "count":
+            return np.asarray(raw, dtype=np.float64)
+        group = self.output_group
+        return np.asarray(raw, dtype=np.float64) / group.scale + group.v_reset

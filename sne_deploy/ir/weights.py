@@ -1,0 +1,151 @@
+"""The three forms of a synapse's weights, and their common view as a sparse matrix.
+
+Flat indices are C order over a group's shape, channels first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+Array = npt.NDArray[Any]
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class DenseWeights:
+    """All to all: ``array`` of shape (n_out, n_in)."""
+
+    array: Array
+
+    @property
+    def shape(self) -> Pair:
+        """(n_out, n_in)."""
+        return (int(self.array.shape[0]), int(self.array.shape[1]))
+
+    @property
+    def values(self) -> Array:
+        """The distinct stored weights, any shape."""
+        return self.array
+
+    def with_values(self, values: Array) -> DenseWeights:
+        """The same synapse with other values, of the shape of :attr:`values`."""
+        return DenseWeights(values)
+
+    def matrix(self) -> sparse.csr_matrix:
+        """CSR matrix of shape (n_out, n_in); zeros are no synapses and are not stored."""
+        return _without_zeros(sparse.csr_matrix(self.array))
+
+
+@dataclass(frozen=True, eq=False)
+class SparseWeights:
+    """Any connectivity: ``csr`` of shape (n_out, n_in)."""
+
+    csr: sparse.csr_matrix
+
+    @property
+    def shape(self) -> Pair:
+        """(n_out, n_in)."""
+        return (int(self.csr.shape[0]), int(self.csr.shape[1]))
+
+    @property
+    def values(self) -> Array:
+        """The stored weights, shape (nnz,)."""
+        return np.asarray(self.csr.data)
+
+    def with_values(self, values: Array) -> SparseWeights:
+        """The same connectivity with other values, of the shape of :attr:`values`."""
+        csr = sparse.csr_matrix((values, self.csr.indices, self.csr.indptr), shape=self.csr.shape)
+        return SparseWeights(csr)
+
+    def matrix(self) -> sparse.csr_matrix:
+        """CSR matrix of shape (n_out, n_in); zeros are no synapses and are not stored."""
+        return _without_zeros(self.csr.copy())
+
+
+@dataclass(frozen=True, eq=False)
+class ConvWeights:
+    """Cross-correlation as in torch, on channels-first 2-d maps (1-d ones have height 1).
+
+    Attributes
+    ----------
+    kernel : array of shape (c_out, c_in / groups, k_h, k_w)
+    in_shape, out_shape : (c, h, w)
+    stride, padding, dilation : (h, w)
+    groups : int
+    """
+
+    kernel: Array
+    in_shape: tuple[int, int, int]
+    out_shape: tuple[int, int, int]
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    @property
+    def shape(self) -> Pair:
+        """(n_out, n_in)."""
+        return (int(np.prod(self.out_shape)), int(np.prod(self.in_shape)))
+
+    @property
+    def values(self) -> Array:
+        """The kernel."""
+        return self.kernel
+
+    def with_values(self, values: Array) -> ConvWeights:
+        """The same convolution with another kernel of the same shape."""
+        return replace(self, kernel=values)
+
+    def matrix(self) -> sparse.csr_matrix:
+        """CSR matrix of shape (n_out, n_in); taps outside the border and zero taps are not stored."""
+        rows, columns, taps = conv_taps(self)
+        csr = sparse.csr_matrix((self.kernel.reshape(-1)[taps], (rows, columns)), shape=self.shape)
+        return _without_zeros(csr)
+
+
+Weights = DenseWeights | SparseWeights | ConvWeights
+
+
+def map_values(weights: Weights, function: Callable[[Array], Array]) -> Weights:
+    """Apply an elementwise function to the stored values."""
+    return weights.with_values(function(weights.values))
+
+
+def conv_taps(conv: ConvWeights) -> tuple[Array, Array, Array]:
+    """Every (output, input, kernel) index triple of a convolution that lies inside the border.
+
+    Returns
+    -------
+    rows, columns, taps : int64 arrays of one shape (nnz,)
+        Flat indices into the output map, the input map and the kernel.
+    """
+    c_out, c_in_group, k_h, k_w = conv.kernel.shape
+    _, in_h, in_w = conv.in_shape
+    _, out_h, out_w = conv.out_shape
+    out_per_group = c_out // conv.groups
+    o, c, i, j, y, x = np.meshgrid(
+        *(np.arange(size) for size in (c_out, c_in_group, k_h, k_w, out_h, out_w)),
+        indexing="ij",
+        sparse=True,
+    )
+    source_y = y * conv.stride[0] - conv.padding[0] + i * conv.dilation[0]
+    source_x = x * conv.stride[1] - conv.padding[1] + j * conv.dilation[1]
+    source_c = (o // out_per_group) * c_in_group + c
+    inside = (source_y >= 0) & (source_y < in_h) & (source_x >= 0) & (source_x < in_w)
+    inside = np.broadcast_to(inside, (c_out, c_in_group, k_h, k_w, out_h, out_w))
+    row = np.broadcast_to((o * out_h + y) * out_w + x, inside.shape)[inside]
+    column = np.broadcast_to((source_c * in_h + source_y) * in_w + source_x, inside.shape)[inside]
+    tap = np.broadcast_to(((o * c_in_group + c) * k_h + i) * k_w + j, inside.shape)[inside]
+    return row, column, tap
+
+
+def _without_zeros(csr: sparse.csr_matrix) -> sparse.csr_matrix:
+    csr.eliminate_zeros()
+    csr.sort_indices()
+    return csr
