@@ -1,0 +1,1 @@
+"""Running a compiled ensemble: encoding, the activation policy, the executors, the result."""
