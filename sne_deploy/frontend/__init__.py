@@ -1,0 +1,1 @@
+"""Norse -> NIR and back, and the files that hold NIR graphs."""

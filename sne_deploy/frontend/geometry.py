@@ -1,0 +1,48 @@
+"""Output sizes of convolutions, pools and flattening, on shapes without a batch axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+Shape = tuple[int, ...]
+
+
+def window_sizes(
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Shape:
+    """Windows along each axis: floor((n + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
+
+    A result below 1 means that the kernel does not fit.
+
+    References
+    ----------
+    torch.nn.Conv2d, "Shape"; torch.nn.AvgPool2d with ``ceil_mode=False`` is the case of dilation 1.
+    """
+    return tuple(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(sizes, kernel, stride, padding, dilation, strict=True)
+    )
+
+
+def flattened(shape: Shape, start: int, end: int) -> Shape:
+    """Join the axes from ``start`` to ``end``, both included and counted from 0 without the batch axis.
+
+    Raises
+    ------
+    ValueError
+        ``start`` and ``end`` are not axes in order.
+    """
+    if not 0 <= start <= end < len(shape):
+        raise ValueError(f"axes {start} to {end} of shape {shape}")
+    return (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
+
+
+def same_padding(kernel: Sequence[int], dilation: Sequence[int]) -> Shape | None:
+    """Padding of torch's ``'same'``, or None where it would differ between the two sides."""
+    total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    return tuple(t // 2 for t in total) if all(t % 2 == 0 for t in total) else None
