@@ -1,0 +1,166 @@
+"""The verifier: what must hold of a Program between any two passes and before any backend.
+
+A violation here is a fault of the compiler, not of the user: :class:`VerificationError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from sne_deploy.errors import VerificationError
+from sne_deploy.ir import registers as reg
+from sne_deploy.ir.network import Network
+from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
+
+
+def verify_network(network: Network, after: str) -> None:
+    """Check that names resolve and that every connection's and bias's size fits.
+
+    Raises
+    ------
+    VerificationError
+        Names the pass after which the check failed, and everything found.
+    """
+    _raise(network.student, after, _network_problems(network))
+
+
+def verify_program(program: Program, after: str) -> None:
+    """Check structure, sizes, time and, in fixed point, every register's range.
+
+    Raises
+    ------
+    VerificationError
+        Names the pass after which the check failed, and everything found.
+    """
+    _raise(program.student, after, _program_problems(program))
+
+
+def _raise(student: str, after: str, problems: Iterator[str]) -> None:
+    found = list(problems)
+    if found:
+        raise VerificationError(
+            f"student {student!r}, after {after}: {'; '.join(found)}; please report this as a bug"
+        )
+
+
+def _network_problems(network: Network) -> Iterator[str]:
+    sizes = {neuron.name: neuron.size for neuron in network.neurons} | {
+        network.input.name: network.input.size
+    }
+    names = [neuron.name for neuron in network.neurons] + [linear.name for linear in network.linears]
+    if len(set(names)) != len(names):
+        yield "node names repeat"
+    known = {*names, network.input.name, network.output}
+    yield from (f"edge {edge} names an unknown node" for edge in network.edges if not set(edge) <= known)
+    for connection in network.connections:
+        wanted = (sizes.get(connection.target), sizes.get(connection.source))
+        if connection.weights.shape != wanted:
+            yield f"connection {connection.name!r} has shape {connection.weights.shape}, its ends {wanted}"
+    for name, bias in network.biases:
+        if bias.shape != (sizes.get(name),):
+            yield f"bias of {name!r} has shape {bias.shape}"
+    for neuron in network.neurons:
+        for what in ("a", "b", "gain", "v_leak", "v_th", "v_reset"):
+            value = getattr(neuron, what)
+            if value.shape not in ((), (neuron.size,)) or not bool(np.all(np.isfinite(value))):
+                yield f"{neuron.name!r}: {what} has shape {value.shape} or is not finite"
+
+
+def _program_problems(program: Program) -> Iterator[str]:
+    groups = {group.name: group for group in program.groups}
+    if len(groups) != len(program.groups) or program.input.name in groups or ALWAYS_ON in groups:
+        yield "names of groups repeat or are reserved"
+    if program.output not in groups:
+        yield f"output {program.output!r} is not a group"
+        return
+    if program.output_group.spiking != (program.readout == "count"):
+        kind = program.output_group.kind
+        yield f"readout {program.readout!r} does not fit output group {program.output!r} of kind {kind}"
+    seen: set[str] = {program.input.name, ALWAYS_ON}
+    for group in program.groups:
+        yield from _group_problems(group, fixed=program.precision == "fixed")
+        for synapse in program.synapses_into(group.name):
+            yield from _synapse_problems(program, synapse, groups, seen)
+        seen.add(group.name)
+    if len(program.synapses) != sum(len(program.synapses_into(name)) for name in groups):
+        yield "a synapse ends on no group"
+    if program.host is not None:
+        yield from _host_problems(program, program.host, groups)
+
+
+def _group_problems(group: NeuronGroup, *, fixed: bool) -> Iterator[str]:
+    ranges: dict[str, tuple[float, float]] = {
+        "du": (0, reg.DECAY_MAX if fixed else 1),
+        "dv": (0, reg.DECAY_MAX if fixed else 1),
+        "vth_mant": (0, reg.VTH_MANT_MAX) if fixed else (-np.inf, np.inf),
+        "bias_mant": (reg.BIAS_MANT_MIN, reg.BIAS_MANT_MAX) if fixed else (-np.inf, np.inf),
+        "v_init": (1 - reg.STATE_LIMIT, reg.STATE_LIMIT - 1) if fixed else (-np.inf, np.inf),
+    }
+    for what, (low, high) in ranges.items():
+        value = np.asarray(getattr(group, what))
+        if value.shape not in ((), (group.size,)):
+            yield f"{group.name!r}: {what} has shape {value.shape}, not () or ({group.size},)"
+        if fixed and not np.issubdtype(value.dtype, np.integer):
+            yield f"{group.name!r}: {what} is not an integer"
+        if not bool(np.all((value >= low) & (value <= high) & np.isfinite(value))):
+            yield f"{group.name!r}: {what} is outside [{low}, {high}]"
+    if not 0 <= group.bias_exp <= reg.BIAS_EXP_MAX:
+        yield f"{group.name!r}: bias_exp {group.bias_exp} is outside 0..{reg.BIAS_EXP_MAX}"
+    if group.depth < 0 or not group.scale > 0:
+        yield f"{group.name!r}: depth {group.depth} or scale {group.scale} is impossible"
+
+
+def _synapse_problems(
+    program: Program, synapse: Synapse, groups: dict[str, NeuronGroup], seen: set[str]
+) -> Iterator[str]:
+    target = groups[synapse.target]
+    n_in = {program.input.name: program.input.size, ALWAYS_ON: 1}.get(synapse.source)
+    if n_in is None:
+        if synapse.source not in groups:
+            yield f"synapse {synapse.name!r} has unknown source {synapse.source!r}"
+            return
+        n_in = groups[synapse.source].size
+        if synapse.source not in seen and not synapse.recurrent:
+            yield f"synapse {synapse.name!r}: source {synapse.source!r} comes after its target"
+    if synapse.weights.shape != (target.size, n_in):
+        yield f"synapse {synapse.name!r} has shape {synapse.weights.shape}, its ends ({target.size}, {n_in})"
+    if synapse.delay < 0 or synapse.delay > reg.DELAY_MAX:
+        yield f"synapse {synapse.name!r}: delay {synapse.delay} is outside 0..{reg.DELAY_MAX}"
+    if not synapse.recurrent and synapse.source != ALWAYS_ON:
+        source_depth = groups[synapse.source].depth if synapse.source in groups else 0
+        if source_depth + 1 + synapse.delay != target.depth:
+            depths = f"{source_depth} -> {target.depth}"
+            yield f"synapse {synapse.name!r}: depths {depths} do not fit delay {synapse.delay}"
+    if synapse.source == ALWAYS_ON and target.depth < 1:
+        yield f"synapse {synapse.name!r}: the always-on axon cannot reach depth 0"
+    if program.precision == "fixed":
+        yield from _integer_weight_problems(synapse)
+
+
+def _integer_weight_problems(synapse: Synapse) -> Iterator[str]:
+    low, high, step = reg.WEIGHT_RANGES[synapse.sign_mode]
+    values = np.asarray(synapse.weights.values)
+    if not np.issubdtype(values.dtype, np.integer):
+        yield f"synapse {synapse.name!r}: weights are not integers"
+    elif values.size and (values.min() < low or values.max() > high or bool(np.any(values % step))):
+        mode = synapse.sign_mode
+        yield f"synapse {synapse.name!r}: weights outside {low}..{high} in steps of {step} ({mode})"
+    if not 0 <= synapse.weight_exp <= reg.WEIGHT_EXP_MAX:
+        yield f"synapse {synapse.name!r}: weight_exp {synapse.weight_exp} is outside 0..{reg.WEIGHT_EXP_MAX}"
+
+
+def _host_problems(program: Program, host: HostAffine, groups: dict[str, NeuronGroup]) -> Iterator[str]:
+    if program.input.kind != "current":
+        yield "a host part without a constant input"
+    if host.target not in groups:
+        yield f"the host's target {host.target!r} is not a group"
+        return
+    wanted = (groups[host.target].size, program.input.size)
+    if host.matrix.shape != wanted or host.bias.shape != wanted[:1]:
+        yield f"the host's matrix has shape {host.matrix.shape}, its ends {wanted}"
+    if groups[host.target].depth != 0:
+        yield f"the host's target {host.target!r} is at depth {groups[host.target].depth}, not 0"
+    if (host.register_scale is None) != (program.precision == "float"):
+        yield "the host's register scale does not fit the precision"
