@@ -1,0 +1,173 @@
+"""The zip file around a ``model.pt``: checked before anything in it is trusted, then rewritten plainly.
+
+torch's zip reader never sees the file itself: two readers may disagree about a crafted one. It gets a
+fresh archive that holds exactly the entries that were checked here.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from sne_deploy.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MAX_FILE_BYTES = 2**30
+"""Largest ``model.pt``: 268 million float32 weights, far beyond what a Loihi system holds."""
+MAX_PICKLE_BYTES = 16 * 2**20
+"""Largest ``data.pkl``: everything but the tensors' values."""
+MAX_ENTRIES = 20_000
+MAX_DIRECTORY_BYTES = 4 * 2**20
+MAX_SMALL_BYTES = 256
+
+REMEDY = "save the model with sne.ensemble([...]).save('model.pt')"
+
+_END = struct.Struct("<4s4H2LH")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR64 = struct.Struct("<4sLQL")
+_FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+_SMALL = ("version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id")
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """What was checked: every entry's bytes are as long as declared, and match their checksum.
+
+    Attributes
+    ----------
+    pickle : bytes
+        ``data.pkl``.
+    storages : mapping of str to bytes
+        ``data/<key>`` by key.
+    """
+
+    pickle: bytes
+    storages: Mapping[str, bytes]
+
+    def rewritten(self) -> io.BytesIO:
+        """Write a zip file with these entries and nothing else, for torch."""
+        stream = io.BytesIO()
+        entries = {"data.pkl": self.pickle, "version": b"3\n", "byteorder": b"little"}
+        entries.update({f"data/{key}": data for key, data in self.storages.items()})
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+            for name, data in entries.items():
+                archive.writestr(zipfile.ZipInfo(f"archive/{name}", _FIXED_TIME), data)
+        stream.seek(0)
+        return stream
+
+
+def read_archive(path: Path) -> Archive:
+    """Open, bound and read a ``model.pt``'s zip file.
+
+    Raises
+    ------
+    CheckpointError
+        Missing, empty, not a zip file of ours, larger than a limit, compressed, damaged or truncated.
+    """
+    try:
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            _check_kind(path, stream, size)
+            _check_directory(path, stream, size)
+            with zipfile.ZipFile(stream) as archive:
+                names = _check_entries(path, archive.infolist(), size)
+                content = {name: archive.read(info) for name, info in names.items()}
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}; give the path of a model.pt") from error
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, struct.error, NotImplementedError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise _damaged(path, str(error) or type(error).__name__) from error
+    if content.get("byteorder", b"little") != b"little":
+        raise CheckpointError(f"{path}: byte order {content['byteorder'][:16]!r} is not little; {REMEDY}")
+    storages = {name[5:]: data for name, data in content.items() if name.startswith("data/")}
+    return Archive(content["data.pkl"], storages)
+
+
+def _damaged(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(f"{path}: damaged or truncated zip file ({why}); copy it again, or {REMEDY}")
+
+
+def _check_kind(path: Path, stream: BinaryIO, size: int) -> None:
+    if size == 0:
+        raise CheckpointError(f"{path}: the file is empty; {REMEDY}")
+    if size > MAX_FILE_BYTES:
+        raise CheckpointError(f"{path}: {size} bytes, more than the limit of {MAX_FILE_BYTES} for a model.pt")
+    start = stream.read(512)
+    if start.startswith(b"PK\x03\x04"):
+        return
+    if start.startswith(b"\x80") or start[257:262] == b"ustar":
+        kind = "a pickle or a model in torch's legacy format, which can run code when it is read"
+    elif start.startswith(b"\x89HDF\r\n\x1a\n"):
+        kind = "an HDF5 file; name it .nir or .net if it is one, else"
+        raise CheckpointError(f"{path}: {kind} {REMEDY}")
+    else:
+        kind = "not a model.pt: no zip file starts here"
+    raise CheckpointError(f"{path}: {kind}; {REMEDY}")
+
+
+def _check_directory(path: Path, stream: BinaryIO, size: int) -> None:
+    """Bound the central directory before zipfile reads it: exactly one, at the very end."""
+    tail_size = min(size, _END.size + _LOCATOR64.size + _END64.size)
+    stream.seek(size - tail_size)
+    tail = stream.read(tail_size)
+    if len(tail) < _END.size:
+        raise _damaged(path, "no end record")
+    signature, _, _, _, count, length, offset, comment = _END.unpack(tail[-_END.size :])
+    if signature != b"PK\x05\x06" or comment:
+        raise _damaged(path, "no end record")
+    end = size - _END.size
+    locator = tail[-_END.size - _LOCATOR64.size : -_END.size]
+    if locator.startswith(b"PK\x06\x07") and len(tail) == _END.size + _LOCATOR64.size + _END64.size:
+        end -= _LOCATOR64.size + _END64.size
+        record = _END64.unpack(tail[: _END64.size])
+        if record[0] != b"PK\x06\x06" or _LOCATOR64.unpack(locator)[2] != end:
+            raise _damaged(path, "inconsistent end records")
+        count, length, offset = record[7:]
+    if offset + length != end:
+        raise _damaged(path, "inconsistent end records")
+    if length > MAX_DIRECTORY_BYTES or count > MAX_ENTRIES:
+        raise CheckpointError(f"{path}: {count} zip entries, more than the limit of {MAX_ENTRIES}; {REMEDY}")
+
+
+def _check_entries(path: Path, entries: list[zipfile.ZipInfo], size: int) -> dict[str, zipfile.ZipInfo]:
+    """Entries by their name below the archive's folder."""
+    if len(entries) > MAX_ENTRIES:
+        raise CheckpointError(f"{path}: {len(entries)} zip entries, more than the limit of {MAX_ENTRIES}")
+    prefix = entries[0].filename.split("/", 1)[0] + "/" if entries else ""
+    names: dict[str, zipfile.ZipInfo] = {}
+    for entry in entries:
+        name = entry.filename.removeprefix(prefix)
+        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
+            raise CheckpointError(
+                f"{path}: zip entry {entry.filename[:80]!r} is compressed, must be stored; {REMEDY}"
+            )
+        if entry.flag_bits & 1:
+            raise CheckpointError(f"{path}: zip entry {entry.filename[:80]!r} is encrypted; {REMEDY}")
+        if entry.filename == name or not _known(name):
+            raise CheckpointError(f"{path}: unexpected zip entry {entry.filename[:80]!r}; {REMEDY}")
+        if name in names:
+            raise CheckpointError(f"{path}: zip entry {entry.filename[:80]!r} appears twice; {REMEDY}")
+        limit = MAX_PICKLE_BYTES if name == "data.pkl" else MAX_SMALL_BYTES if name in _SMALL else size
+        if entry.file_size > limit:
+            raise CheckpointError(
+                f"{path}: zip entry {entry.filename[:80]!r} claims {entry.file_size} bytes, limit {limit}"
+            )
+        names[name] = entry
+    if sum(entry.file_size for entry in entries) > size:
+        raise CheckpointError(f"{path}: the zip entries claim more bytes than the file's {size}; {REMEDY}")
+    if "data.pkl" not in names:
+        raise CheckpointError(f"{path}: a zip file without data.pkl, not a model.pt; {REMEDY}")
+    return names
+
+
+def _known(name: str) -> bool:
+    return name in ("data.pkl", *_SMALL) or re.fullmatch(r"data/(0|[1-9][0-9]{0,5})", name) is not None

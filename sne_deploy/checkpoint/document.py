@@ -1,0 +1,234 @@
+"""The document inside a ``model.pt``: its schema, and the way from and to an Ensemble."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from sne_deploy.ensemble import (
+    ActivationPolicy,
+    Encoder,
+    EncoderKind,
+    Ensemble,
+    Head,
+    Layer,
+    OptionValue,
+    Readout,
+    Student,
+)
+from sne_deploy.errors import CheckpointError
+
+FORMAT = "sne-deploy/model"
+VERSION = 1
+MAX_STUDENTS = 1024
+MAX_LAYERS = 1024
+MAX_TIMESTEPS = 1_000_000
+
+Array = npt.NDArray[Any]
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.+ \-]{0,99}$")]
+"""A student's name is a file name too."""
+_Arrays = dict[str, np.ndarray[Any, Any]]
+_Option = bool | int | float | str | list[int] | None
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+class _Layer(BaseModel):
+    model_config = _STRICT
+    kind: str
+    options: dict[str, _Option]
+    tensors: _Arrays
+
+
+class _Student(BaseModel):
+    model_config = _STRICT
+    name: Name
+    readout: Readout
+    features: np.ndarray[Any, Any] | None
+    layers: Annotated[list[_Layer], Field(min_length=1, max_length=MAX_LAYERS)]
+
+
+class _Head(BaseModel):
+    model_config = _STRICT
+    kind: Literal["linear", "mean"]
+    weight: np.ndarray[Any, Any] | None
+    bias: np.ndarray[Any, Any] | None
+    mean: np.ndarray[Any, Any] | None
+    subset_bias: np.ndarray[Any, Any] | None
+
+
+class _Policy(BaseModel):
+    model_config = _STRICT
+    kind: Literal["static", "confidence"]
+    order: list[int]
+    threshold: float | None
+
+
+class _Encoder(BaseModel):
+    model_config = _STRICT
+    kind: EncoderKind
+    input_range: Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class _Document(BaseModel):
+    model_config = _STRICT
+    format: str
+    version: int
+    input_shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=4)]
+    timesteps: Annotated[int, Field(ge=1, le=MAX_TIMESTEPS)]
+    encoder: _Encoder
+    students: Annotated[list[_Student], Field(min_length=1, max_length=MAX_STUDENTS)]
+    head: _Head
+    policy: _Policy
+    provenance: dict[str, Any]
+
+
+def parse_document(where: object, plain: Any) -> _Document:
+    """Check a document against the schema.
+
+    Raises
+    ------
+    CheckpointError
+        Not a document of this format, a newer version, or keys missing, unknown or of the wrong type.
+    """
+    from sne_deploy.checkpoint.archive import REMEDY
+
+    if not isinstance(plain, dict) or "format" not in plain:
+        kind = "a bare state dict" if _is_state_dict(plain) else "not a model"
+        raise CheckpointError(f"{where}: {kind}: it does not say what its networks are; {REMEDY}")
+    if plain["format"] != FORMAT:
+        raise CheckpointError(f"{where}: format {plain['format']!r:.80} is not {FORMAT!r}; {REMEDY}")
+    version = plain.get("version")
+    if type(version) is int and version > VERSION:
+        raise CheckpointError(
+            f"{where}: format version {version} is newer than {VERSION}, the newest known; update sne-deploy"
+        )
+    if version != VERSION:
+        raise CheckpointError(f"{where}: format version {version!r:.40} is not {VERSION}; {REMEDY}")
+    try:
+        return _Document.model_validate(plain)
+    except ValidationError as error:
+        raise CheckpointError(f"{where}: {_problems(error)}") from error
+
+
+def _is_state_dict(plain: Any) -> bool:
+    return isinstance(plain, dict) and any(isinstance(value, np.ndarray) for value in plain.values())
+
+
+def _problems(error: ValidationError, most: int = 4) -> str:
+    found = []
+    for problem in error.errors(include_url=False, include_context=False):
+        place = ".".join(str(part) for part in problem["loc"])[:120]
+        given = problem["input"]
+        value = f" (got {given!r:.60})" if isinstance(given, (str, int, float, bool)) else ""
+        found.append(f"{place}: {problem['msg']}{value}")
+    rest = f"; and {len(found) - most} more problems" if len(found) > most else ""
+    return "; ".join(found[:most]) + rest
+
+
+def to_ensemble(document: _Document) -> Ensemble:
+    """Make the Ensemble of a document that fits the schema; InputError where its parts disagree."""
+    students = tuple(
+        Student(s.name, tuple(_layer(layer) for layer in s.layers), s.readout, s.features)
+        for s in document.students
+    )
+    lo, hi = document.encoder.input_range
+    head, policy = document.head, document.policy
+    return Ensemble(
+        students=students,
+        input_shape=tuple(document.input_shape),
+        timesteps=document.timesteps,
+        encoder=Encoder(document.encoder.kind, (lo, hi)),
+        head=Head(head.kind, head.weight, head.bias, head.mean, head.subset_bias),
+        policy=ActivationPolicy(policy.kind, tuple(policy.order), policy.threshold),
+        provenance=document.provenance,
+    )
+
+
+def _layer(layer: _Layer) -> Layer:
+    options: dict[str, OptionValue] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in layer.options.items()
+    }
+    return Layer(layer.kind, options, layer.tensors)
+
+
+def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
+    """Make the document of an Ensemble: lists for tuples, every text interned, nothing shared.
+
+    Interning makes equal texts one object, so that equal ensembles give equal bytes.
+
+    Raises
+    ------
+    CheckpointError
+        A student is a NIR graph, or a value is not plain.
+    """
+    policy, encoder, head = ensemble.policy, ensemble.encoder, ensemble.head
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "input_shape": ensemble.input_shape,
+        "timesteps": ensemble.timesteps,
+        "encoder": {"kind": encoder.kind, "input_range": [float(x) for x in encoder.input_range]},
+        "students": [_student(student) for student in ensemble.students],
+        "head": {name: getattr(head, name) for name in ("kind", "weight", "bias", "mean", "subset_bias")},
+        "policy": {
+            "kind": policy.kind,
+            "order": policy.order,
+            "threshold": None if policy.threshold is None else float(policy.threshold),
+        },
+        "provenance": ensemble.provenance,
+    }
+    plain: dict[str, Any] = _plain("ensemble", document, 0)
+    return plain
+
+
+def _student(student: Student) -> dict[str, Any]:
+    if not isinstance(student.network, tuple):
+        raise CheckpointError(
+            f"student {student.name!r} is a NIR graph, which a model.pt cannot hold; save it as a .nir file"
+        )
+    layers = [
+        {
+            "kind": layer.kind,
+            "options": layer.options,
+            "tensors": {name: np.asarray(tensor) for name, tensor in layer.tensors.items()},
+        }
+        for layer in student.network
+    ]
+    return {
+        "name": student.name,
+        "readout": student.readout,
+        "features": student.features,
+        "layers": layers,
+    }
+
+
+def _plain(path: str, value: Any, depth: int) -> Any:
+    from sne_deploy.checkpoint.walk import MAX_DEPTH
+
+    if depth > MAX_DEPTH:
+        raise CheckpointError(f"cannot save {path:.120}: nested deeper than {MAX_DEPTH}")
+    if isinstance(value, Mapping):
+        if any(not isinstance(name, str) for name in value):
+            raise CheckpointError(f"cannot save {path:.120}: a key is not text")
+        return {
+            sys.intern(str(name)): _plain(f"{path}.{name}", part, depth + 1) for name, part in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_plain(f"{path}.{index}", part, depth + 1) for index, part in enumerate(value)]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, np.ndarray)):
+        return value
+    for kind in (int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    raise CheckpointError(
+        f"cannot save {path:.120}: {type(value).__name__} is not plain data; use text, numbers, lists"
+    )
