@@ -72,7 +72,7 @@ class Hardware(BaseModel):
     error: ErrorTable = ErrorTable()
 
     def constants(self, *tables: str) -> dict[str, Constant]:
-        """Every constant of the named tables that the file gives, by its dotted name such as ``energy.synop``."""
+        """Every constant that the file gives in the named tables, by its name such as ``energy.synop``."""
         found: dict[str, Constant] = {}
         for table in tables:
             model = getattr(self, table)
@@ -137,7 +137,8 @@ def _read(path: Path) -> bytes:
         ) from error
     if len(data) > MAX_FILE_BYTES:
         raise HardwareError(
-            f"hardware file {_short(str(path))} is larger than {MAX_FILE_BYTES} bytes; it should hold constants only"
+            f"hardware file {_short(str(path))} is larger than {MAX_FILE_BYTES} bytes; "
+            f"it should hold constants only"
         )
     return data
 

@@ -1,0 +1,121 @@
+"""An ONNX file as untrusted input: bounded, checked, alone, its shapes inferred and bounded too.
+
+Nothing beside the file is ever opened, and no tensor for one sample may exceed a limit.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sne_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    import onnx
+
+MAX_FILE_BYTES = 512 * 1024 * 1024
+"""A teacher for this purpose is far smaller; protobuf itself stops at 2 GiB."""
+
+MAX_TENSOR_ELEMENTS = 2**28
+"""Largest tensor that the graph may make for one sample (1 GiB in float32)."""
+
+
+class TeacherError(InputError):
+    """The teacher's ONNX file is missing, damaged, hostile, or does not fit the data."""
+
+
+def read_onnx(path: Path) -> bytes:
+    """The bytes of a regular file of bounded size."""
+    try:
+        regular = path.is_file()
+        size = path.stat().st_size
+        if regular and size <= MAX_FILE_BYTES:
+            return path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise TeacherError(f"cannot read teacher {str(path)!r}: {reason}; give an ONNX file") from error
+    if not regular:
+        raise TeacherError(f"teacher {str(path)!r} is not a regular file; give an ONNX file")
+    raise TeacherError(
+        f"teacher {str(path)!r} has {size} bytes, more than the limit of {MAX_FILE_BYTES}; give a smaller one"
+    )
+
+
+def parse_onnx(data: bytes, name: str) -> onnx.ModelProto:
+    """Parse and check; external data is refused before anything could follow it."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
+
+    try:
+        model = onnx.load_model_from_string(data)
+    except (DecodeError, ValueError, RuntimeError) as error:
+        raise TeacherError(
+            f"teacher {name!r} is not an ONNX model: {one_line(error)}; export it again"
+        ) from error
+
+    if _has_external_data(model):
+        raise TeacherError(
+            f"teacher {name!r} keeps tensors in other files, which are never opened; "
+            f"export it into one file (external_data=False)"
+        )
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        raise TeacherError(
+            f"teacher {name!r} is not a valid ONNX model: {one_line(error)}; export it again"
+        ) from error
+    return model
+
+
+def _has_external_data(model: onnx.ModelProto) -> bool:
+    """True where a tensor anywhere in the model, sub-graphs and functions included, is in another file."""
+    import onnx
+    from google.protobuf.message import Message
+
+    stack: list[Any] = [model]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, onnx.TensorProto):
+            if item.data_location == onnx.TensorProto.EXTERNAL or item.external_data:
+                return True
+            continue
+        for descriptor, value in item.ListFields():
+            if descriptor.message_type is not None:
+                stack.extend([value] if isinstance(value, Message) else value)
+    return False
+
+
+def infer_shapes(model: onnx.ModelProto, name: str, shape: tuple[int, ...]) -> onnx.ModelProto:
+    """A copy with the input's shape fixed and every shape inferred that can be; huge tensors are refused."""
+    import onnx
+
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    constants = {tensor.name for tensor in fixed.graph.initializer}
+    entry = next(value for value in fixed.graph.input if value.name not in constants)
+    for dim, size in zip(entry.type.tensor_type.shape.dim, shape, strict=True):
+        dim.dim_value = size
+    del fixed.graph.value_info[:]
+    for output in fixed.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    try:
+        inferred = onnx.shape_inference.infer_shapes(fixed, check_type=True, strict_mode=True, data_prop=True)
+    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError) as error:
+        raise TeacherError(
+            f"teacher {name!r}: shapes do not chain: {one_line(error)}; export it again"
+        ) from error
+    for value in (*inferred.graph.value_info, *inferred.graph.output):
+        size = math.prod(max(dim.dim_value, 1) for dim in value.type.tensor_type.shape.dim)
+        if size > MAX_TENSOR_ELEMENTS:
+            raise TeacherError(
+                f"teacher {name!r}: tensor {value.name[:40]!r} has {size} elements, more than the limit of "
+                f"{MAX_TENSOR_ELEMENTS}; use a smaller teacher"
+            )
+    return inferred
+
+
+def one_line(error: Exception) -> str:
+    """An exception's message in one line of at most 200 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -1,0 +1,292 @@
+"""From a run's exact counts to a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample, mac_energy_j
+from sne_deploy.energy.hardware import Hardware
+from sne_deploy.ensemble import Ensemble
+from sne_deploy.errors import VerificationError
+from sne_deploy.report.check import check_report, require
+from sne_deploy.report.schema import (
+    SCHEMA_VERSION,
+    ConstantModel,
+    DataModel,
+    EnergyModel,
+    EnsembleModel,
+    FidelityModel,
+    HardwareModel,
+    LayerModel,
+    ProvenanceModel,
+    Report,
+    SharedModel,
+    StudentModel,
+    TeacherModel,
+    TotalsModel,
+    VerifiedModel,
+)
+from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
+from sne_deploy.teacher import TeacherResult
+
+Array = npt.NDArray[Any]
+LayerAgreement = Mapping[str, Mapping[str, float]]
+"""Student name to layer name to the agreement of its floating-point and fixed-point spikes."""
+
+USED_CONSTANTS = (
+    "energy.synop",
+    "energy.update_active",
+    "energy.update_idle",
+    "energy.spike_within_tile",
+    "host.mac",
+    "teacher.mac",
+    "error.neurocore",
+)
+"""Constants that a report's figures rest on, where the hardware file gives them."""
+
+
+def build_report(
+    ensemble: Ensemble,
+    result: RunResult,
+    *,
+    model: str,
+    target: str,
+    precision: str,
+    hardware: Hardware,
+    data_name: str,
+    provenance: ProvenanceModel,
+    float_result: RunResult | None = None,
+    layer_agreement: LayerAgreement | None = None,
+    teacher: TeacherResult | None = None,
+    verified: VerifiedModel | None = None,
+) -> Report:
+    """Means, energies and ratios of a run, checked against its integer totals.
+
+    A student's figures are means over the samples that it ran on (null if there were none), the
+    ensemble's and the shared ones over all samples.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    result : RunResult
+        Counts of N samples, 0 where a student did not run.
+    model, target, precision, data_name : str
+    hardware : Hardware
+    provenance : ProvenanceModel
+    float_result : RunResult or None
+        The same samples in floating point; gives ``fidelity``.
+    layer_agreement : LayerAgreement or None
+    teacher : TeacherResult or None
+    verified : VerifiedModel or None
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    VerificationError
+        The result contradicts itself: counts where a student did not run, negative counts, wrong sums.
+    """
+    samples = len(result.predictions)
+    _check_result(result, samples)
+    counts = [student_counts(student) for student in result.students]
+    shared = shared_counts(result)
+    ran = [count for count in counts if count.samples_run]
+    try:
+        report = Report(
+            schema_version=SCHEMA_VERSION,
+            model=_text(model),
+            target=_text(target),
+            precision="fixed" if precision == "fixed" else "float",
+            hardware=_hardware(hardware),
+            data=DataModel(name=_text(data_name), samples=samples, timesteps=ensemble.timesteps),
+            students=tuple(
+                _student(student, count, result.labels, samples, hardware, layer_agreement or {})
+                for student, count in zip(result.students, counts, strict=True)
+            ),
+            shared=SharedModel(**_cost(shared, hardware)),
+            ensemble=EnsembleModel(
+                accuracy=result.accuracy,
+                mean_active_students=int(result.active.sum()) / samples,
+                **_cost(add_counts([shared, *ran], samples), hardware),
+            ),
+            teacher=None if teacher is None else _teacher(teacher, [shared, *ran], samples, hardware),
+            fidelity=None if float_result is None else _fidelity(result, float_result),
+            verified=verified,
+            warnings=tuple(_text(warning) for warning in result.warnings),
+            provenance=provenance,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise VerificationError(f"the run gave an impossible report: {where}: {first['msg']}") from error
+    check_report(report)
+    return report
+
+
+def student_counts(student: StudentResult) -> Counts:
+    """Exact totals of one student over the samples that it ran on."""
+    return Counts(
+        synops=_total([layer.synops for layer in student.layers]),
+        spikes=_total([layer.spikes for layer in student.layers]),
+        input_spikes=_total([student.input_spikes]),
+        updates_active=_total_or_none([layer.updates_active for layer in student.layers]),
+        updates_idle=_total_or_none([layer.updates_idle for layer in student.layers]),
+        host_macs=_total([student.host_macs]),
+        samples_run=int(np.count_nonzero(student.active)),
+    )
+
+
+def shared_counts(result: RunResult) -> Counts:
+    """Exact totals of what belongs to no student: the head's host MACs. It has no neurons: no updates."""
+    return Counts(0, 0, 0, 0, 0, _total([result.head_macs]), len(result.predictions))
+
+
+def _student(
+    student: StudentResult,
+    counts: Counts,
+    labels: Array | None,
+    samples: int,
+    hardware: Hardware,
+    agreement: LayerAgreement,
+) -> StudentModel:
+    per_layer = agreement.get(student.name, {})
+    steps = student.program.timesteps
+    return StudentModel(
+        name=_text(student.name),
+        active_fraction=counts.samples_run / samples,
+        accuracy=_accuracy_alone(student, labels),
+        latency_s=None,
+        cores=None,
+        layers=tuple(
+            _layer(layer, counts.samples_run, steps, per_layer.get(layer.name)) for layer in student.layers
+        ),
+        **_cost(counts, hardware),
+    )
+
+
+def _layer(layer: LayerCounts, ran: int, steps: int, agreement: float | None) -> LayerModel:
+    neurons = math.prod(layer.shape)
+    spikes = _total([layer.spikes])
+    return LayerModel(
+        name=_text(layer.name),
+        kind=layer.kind,
+        shape=tuple(int(size) for size in layer.shape),
+        synops_per_sample=_mean(_total([layer.synops]), ran),
+        spikes_per_sample=_mean(spikes, ran),
+        rate=_mean(spikes, ran * neurons * steps),
+        saturated_weights=layer.saturated_weights,
+        quantisation_snr_db=_finite_or_none(layer.quantisation_snr_db, layer.name),
+        spike_agreement=None if agreement is None else float(agreement),
+    )
+
+
+def _cost(counts: Counts, hardware: Hardware) -> dict[str, Any]:
+    """The fields of a CostModel."""
+    names = ("synops", "spikes", "input_spikes", "updates_active", "updates_idle", "host_macs")
+    means = {f"{name}_per_sample": _mean(getattr(counts, name), counts.samples_run) for name in names}
+    return {
+        **means,
+        "energy_per_sample_j": EnergyModel(**asdict(energy_per_sample(counts, hardware))),
+        "totals": TotalsModel(**asdict(counts)),
+    }
+
+
+def _teacher(teacher: TeacherResult, counts: list[Counts], samples: int, hardware: Hardware) -> TeacherModel:
+    ours = add_counts(counts, samples)
+    operations = (ours.synops + ours.host_macs) / samples
+    energy_j = mac_energy_j(teacher.macs, hardware)
+    return TeacherModel(
+        accuracy=teacher.accuracy,
+        macs=teacher.macs,
+        macs_per_operator=dict(sorted(teacher.macs_per_operator.items())),
+        uncounted=tuple(_text(name) for name in teacher.uncounted),
+        energy_j=energy_j,
+        ratio_ops=_ratio(teacher.macs, operations),
+        ratio_energy=_ratio(energy_j, energy_per_sample(ours, hardware).total),
+    )
+
+
+def _fidelity(result: RunResult, float_result: RunResult) -> FidelityModel:
+    require(
+        float_result.predictions.shape == result.predictions.shape,
+        f"floating point ran {len(float_result.predictions)} samples, the target {len(result.predictions)}",
+    )
+    return FidelityModel(
+        float_accuracy=float_result.accuracy,
+        fixed_accuracy=result.accuracy,
+        agreement=float(np.mean(float_result.predictions == result.predictions)),
+    )
+
+
+def _hardware(hardware: Hardware) -> HardwareModel:
+    given = hardware.constants("energy", "host", "teacher", "error")
+    return HardwareModel(
+        name=hardware.name,
+        constants={
+            name: ConstantModel(**given[name].model_dump()) for name in USED_CONSTANTS if name in given
+        },
+    )
+
+
+def _accuracy_alone(student: StudentResult, labels: Array | None) -> float | None:
+    if labels is None or student.alone is None or not student.active.any():
+        return None
+    return float(np.mean(student.alone[student.active] == labels[student.active]))
+
+
+def _check_result(result: RunResult, samples: int) -> None:
+    require(samples >= 1, "the run has no samples")
+    for index, student in enumerate(result.students):
+        name = f"student {student.name!r}"
+        require(
+            student.active.shape == (samples,) and np.array_equal(result.active[:, index], student.active),
+            f"{name}: active differs from the ensemble's",
+        )
+        arrays = {"input_spikes": student.input_spikes, "host_macs": student.host_macs}
+        for layer in student.layers:
+            for key in ("synops", "spikes", "updates_active", "updates_idle"):
+                if getattr(layer, key) is not None:
+                    arrays[f"{layer.name}: {key}"] = getattr(layer, key)
+        for key, array in arrays.items():
+            require(array.shape == (samples,), f"{name}: {key} has shape {array.shape}, not ({samples},)")
+            require(bool((array >= 0).all()), f"{name}: {key} has a negative count")
+            require(not array[~student.active].any(), f"{name}: {key} counts samples that it did not run on")
+
+
+def _total(arrays: list[Array]) -> int:
+    return sum(int(array.sum(dtype=np.int64)) for array in arrays)
+
+
+def _total_or_none(arrays: list[Array | None]) -> int | None:
+    known = [array for array in arrays if array is not None]
+    return _total(known) if len(known) == len(arrays) else None
+
+
+def _mean(total: int | None, samples: int) -> float | None:
+    return None if total is None or samples == 0 else total / samples
+
+
+def _ratio(theirs: float, ours: float | None) -> float | None:
+    return None if not ours else theirs / ours
+
+
+def _finite_or_none(value: float | None, name: str) -> float | None:
+    """Infinite (exactly represented weights) becomes None: JSON has no infinity."""
+    if value is None or math.isinf(value):
+        return None
+    require(not math.isnan(value), f"layer {name!r}: quantisation_snr_db is not a number")
+    return float(value)
+
+
+def _text(text: str) -> str:
+    """Text that UTF-8 can hold: file names need not be."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

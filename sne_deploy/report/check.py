@@ -1,0 +1,161 @@
+"""Does a report add up? Exactly on its integer totals, and to float rounding on its energies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from sne_deploy.energy import units
+from sne_deploy.energy.accounting import PARTS
+from sne_deploy.errors import VerificationError
+from sne_deploy.report.schema import CostModel, EnergyModel, Report, StudentModel, TotalsModel
+
+COUNTS = ("synops", "spikes", "input_spikes", "updates_active", "updates_idle", "host_macs")
+_REL_TOL = 1e-9
+_ABS_TOL = 1e-27  # far below one operation of any machine, in joules
+
+
+def check_report(report: Report) -> None:
+    """Verify every sum in a report.
+
+    * the ensemble's integer totals are the shared ones plus the students', exactly;
+    * every ``*_per_sample`` is its total over the samples run, exactly, and null where there were none;
+    * a student's layers sum to the student;
+    * every energy is its counts at the report's own constants, its total the sum of its parts;
+    * the ensemble's energies are ``shared + sum(active_fraction x student)``.
+
+    Raises
+    ------
+    VerificationError
+        Naming what does not add up.
+    """
+    samples = report.data.samples
+    ran = [student for student in report.students if student.totals.samples_run]
+    _check_totals(report, ran, samples)
+    for name, cost in _costs(report):
+        _check_means(name, cost)
+        _check_energy(name, cost, report)
+    for student in report.students:
+        _check_student(student, samples)
+    _check_ensemble_energy(report, ran)
+    active = sum(student.totals.samples_run for student in report.students)
+    require(
+        report.ensemble.mean_active_students == active / samples, "ensemble: mean_active_students is wrong"
+    )
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise VerificationError unless the condition holds."""
+    if not condition:
+        raise VerificationError(f"the report does not add up: {message}")
+
+
+def _costs(report: Report) -> Iterable[tuple[str, CostModel]]:
+    yield from ((f"student {student.name!r}", student) for student in report.students)
+    yield "shared", report.shared
+    yield "ensemble", report.ensemble
+
+
+def _check_totals(report: Report, ran: list[StudentModel], samples: int) -> None:
+    for name in COUNTS:
+        parts = [getattr(cost.totals, name) for cost in (report.shared, *ran)]
+        expected = None if None in parts else sum(parts)
+        stored = getattr(report.ensemble.totals, name)
+        require(stored == expected, f"ensemble: {name} is {stored}, shared and students sum to {expected}")
+    for label, totals in (("shared", report.shared.totals), ("ensemble", report.ensemble.totals)):
+        require(totals.samples_run == samples, f"{label}: samples_run is {totals.samples_run}, not {samples}")
+
+
+def _check_means(name: str, cost: CostModel) -> None:
+    for count in COUNTS:
+        total, samples = getattr(cost.totals, count), cost.totals.samples_run
+        expected = None if total is None or samples == 0 else total / samples
+        stored = getattr(cost, f"{count}_per_sample")
+        require(stored == expected, f"{name}: {count}_per_sample is {stored}, its total says {expected}")
+
+
+def _check_student(student: StudentModel, samples: int) -> None:
+    name, ran = f"student {student.name!r}", student.totals.samples_run
+    require(student.active_fraction == ran / samples, f"{name}: active_fraction is not {ran}/{samples}")
+    for count in ("synops_per_sample", "spikes_per_sample"):
+        parts = [getattr(layer, count) for layer in student.layers]
+        stored = getattr(student, count)
+        if ran == 0:
+            require(set(parts) <= {None}, f"{name}: a layer has {count} though it never ran")
+        else:
+            require(
+                None not in parts and _close(math.fsum(parts), stored),
+                f"{name}: {count} is {stored}, its layers sum to {parts}",
+            )
+
+
+def _check_energy(name: str, cost: CostModel, report: Report) -> None:
+    energy = cost.energy_per_sample_j
+    for part, expected in _expected_parts(cost.totals, report).items():
+        stored = getattr(energy, part)
+        require(_same(stored, expected), f"{name}: {part} energy is {stored} J, its counts say {expected} J")
+    require(
+        energy.hops is None and energy.static is None, f"{name}: hops or static energy without a placement"
+    )
+    _check_sum(name, energy)
+
+
+def _expected_parts(totals: TotalsModel, report: Report) -> dict[str, float | None]:
+    samples = totals.samples_run
+    if samples == 0:
+        return dict.fromkeys(PARTS)
+    constants = report.hardware.constants
+
+    def joules(count: int, constant: str) -> float:
+        given = constants.get(constant)
+        if given is None or given.unit not in units.ENERGY:
+            raise VerificationError(
+                f"the report does not add up: constant {constant} is missing or no energy"
+            )
+        return count * given.value * units.ENERGY[given.unit] / samples
+
+    updates = None
+    if totals.updates_active is not None and totals.updates_idle is not None:
+        active = joules(totals.updates_active, "energy.update_active")
+        updates = active + joules(totals.updates_idle, "energy.update_idle")
+    return {
+        "synops": joules(totals.synops, "energy.synop"),
+        "updates": updates,
+        "spikes": joules(totals.spikes, "energy.spike_within_tile"),
+        "host": joules(totals.host_macs, "host.mac"),
+    }
+
+
+def _check_sum(name: str, energy: EnergyModel) -> None:
+    parts = {part: getattr(energy, part) for part in PARTS}
+    missing = tuple(part for part, value in parts.items() if value is None)
+    known = [value for value in parts.values() if value is not None]
+    require(
+        energy.total_excludes == missing, f"{name}: total_excludes is {energy.total_excludes}, not {missing}"
+    )
+    expected = math.fsum(known) if known else None
+    require(
+        _same(energy.total, expected), f"{name}: total is {energy.total} J, its parts sum to {expected} J"
+    )
+
+
+def _check_ensemble_energy(report: Report, ran: list[StudentModel]) -> None:
+    for part in PARTS:
+        if part == "static":
+            continue  # chips are shared: not a sum over students
+        weighted = [(1.0, report.shared), *((student.active_fraction, student) for student in ran)]
+        terms = [(weight, getattr(cost.energy_per_sample_j, part)) for weight, cost in weighted]
+        known = [weight * value for weight, value in terms if value is not None]
+        expected = math.fsum(known) if len(known) == len(terms) else None
+        stored = getattr(report.ensemble.energy_per_sample_j, part)
+        require(
+            _same(stored, expected), f"ensemble: {part} energy is {stored} J, the parts sum to {expected} J"
+        )
+
+
+def _same(a: float | None, b: float | None) -> bool:
+    return a is b if a is None or b is None else _close(a, b)
+
+
+def _close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=_REL_TOL, abs_tol=_ABS_TOL)

@@ -1,0 +1,93 @@
+"""What to know about a report's figures, as labelled sentences."""
+
+from __future__ import annotations
+
+from sne_deploy.report.schema import Report, TeacherModel
+from sne_deploy.report.units import count, joules, percent, printable, three_digits
+
+Note = tuple[str, str]
+"""(label, text)."""
+
+_WHY = {
+    "updates": "registers are not modelled on this target",
+    "hops": "neurons are not placed on cores yet",
+    "static": "chips and latency are not known yet",
+}
+
+
+def report_notes(report: Report) -> tuple[Note, ...]:
+    """Notes in order: energy, its constants, the host's share, the teacher, fidelity, verification, warnings."""
+    notes = [*_energy(report), *_constants(report), *_shared(report)]
+    if report.teacher is not None:
+        notes += _teacher(report.teacher)
+    if report.fidelity is not None:
+        fidelity = report.fidelity
+        notes.append(
+            (
+                "fidelity",
+                f"accuracy {percent(fidelity.float_accuracy)} in floating point, "
+                f"{percent(fidelity.fixed_accuracy)} as run; the same class on {percent(fidelity.agreement)} "
+                f"of the samples",
+            )
+        )
+    if report.verified is not None:
+        verified = report.verified
+        bits = f"{verified.differing_bits:,} differing bits on {verified.samples:,} samples"
+        notes.append(("verified", f"{bits} against {printable(verified.against)}"))
+    notes += [("warning", printable(warning)) for warning in report.warnings]
+    return tuple(notes)
+
+
+def _energy(report: Report) -> list[Note]:
+    excluded = report.ensemble.energy_per_sample_j.total_excludes
+    if not excluded:
+        return []
+    reasons = [f"{name} ({_WHY[name]})" if name in _WHY else name for name in excluded]
+    return [("energy", f"the total excludes {', '.join(reasons)}")]
+
+
+def _constants(report: Report) -> list[Note]:
+    """The sources of the constants, each once, and the error to expect."""
+    by_source: dict[str, list[str]] = {}
+    for name, constant in report.hardware.constants.items():
+        if name.startswith("error."):
+            continue
+        short = name.split(".")[0] if name.endswith(".mac") else name.split(".")[-1]
+        by_source.setdefault(constant.source, []).append(f"{short} {constant.value:g} {constant.unit}")
+    notes = [
+        ("constants", f"{', '.join(values)}: {printable(source)}") for source, values in by_source.items()
+    ]
+    remarks = {
+        name: constant.note
+        for name, constant in report.hardware.constants.items()
+        if constant.note is not None and name in ("energy.synop", "host.mac")
+    }
+    notes += [("constants", f"{name}: {printable(text)}") for name, text in remarks.items()]
+    error = report.hardware.constants.get("error.neurocore")
+    if error is not None:
+        remark = f" ({printable(error.note)})" if error.note else ""
+        notes.append(("error", f"about {percent(error.value)} on synops, updates and spikes{remark}"))
+    return notes
+
+
+def _shared(report: Report) -> list[Note]:
+    shared = report.shared
+    if not shared.totals.host_macs:
+        return []
+    energy = joules(shared.energy_per_sample_j.host)
+    macs = count(shared.host_macs_per_sample)
+    return [("shared", f"the ensemble includes {macs} MACs per sample of its head on the host, {energy}")]
+
+
+def _teacher(teacher: TeacherModel) -> list[Note]:
+    notes = []
+    if teacher.ratio_ops is not None:
+        notes.append(
+            f"{three_digits(teacher.ratio_ops)} MACs for each of the ensemble's SynOps and host MACs"
+        )
+    if teacher.ratio_energy is not None:
+        notes.append(f"{three_digits(teacher.ratio_energy)} times the ensemble's energy as far as modelled")
+    if teacher.uncounted:
+        operators = printable(", ".join(teacher.uncounted))
+        notes.append(f"its MACs are a lower bound: no count is known for {operators}")
+    return [("teacher", "; ".join(notes))] if notes else []

@@ -1,0 +1,212 @@
+"""The schema of ``report.json``.
+
+Physical quantities are in SI units, named in their fields. ``null`` means not modelled, not measured or
+not defined, and never zero. After a change here, write the committed ``report.schema.json`` anew::
+
+    python -m sne_deploy.report.schema
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
+SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
+
+Count = Annotated[int, Field(ge=0)]
+Mean = Annotated[float, Field(ge=0.0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Part = Literal["synops", "updates", "spikes", "hops", "host", "static"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ConstantModel(_Model):
+    """One constant that the energies rest on."""
+
+    value: float
+    unit: str
+    source: str
+    note: str | None
+
+
+class HardwareModel(_Model):
+    """The hardware file's name, and every constant that was used, by its dotted name there."""
+
+    name: str
+    constants: dict[str, ConstantModel]
+
+
+class DataModel(_Model):
+    """The samples that were run."""
+
+    name: str
+    samples: Annotated[int, Field(ge=1)]
+    timesteps: Annotated[int, Field(ge=1)]
+
+
+class EnergyModel(_Model):
+    """Joules per sample. ``total`` sums the parts that are not null; ``total_excludes`` names the others.
+
+    ``interval`` is [low, high] of the total, or null where no honest bound is known.
+    """
+
+    total: Mean | None
+    total_excludes: tuple[Part, ...]
+    synops: Mean | None
+    updates: Mean | None
+    spikes: Mean | None
+    hops: Mean | None
+    host: Mean | None
+    static: Mean | None
+    interval: tuple[Mean, Mean] | None
+
+
+class TotalsModel(_Model):
+    """Exact totals over the ``samples_run`` samples; updates null where registers are not modelled."""
+
+    synops: Count
+    spikes: Count
+    input_spikes: Count
+    updates_active: Count | None
+    updates_idle: Count | None
+    host_macs: Count
+    samples_run: Count
+
+
+class CostModel(_Model):
+    """Mean counts and energies per sample, and the totals behind them. Null where no sample was run."""
+
+    synops_per_sample: Mean | None
+    spikes_per_sample: Mean | None
+    input_spikes_per_sample: Mean | None
+    updates_active_per_sample: Mean | None
+    updates_idle_per_sample: Mean | None
+    host_macs_per_sample: Mean | None
+    energy_per_sample_j: EnergyModel
+    totals: TotalsModel
+
+
+class LayerModel(_Model):
+    """One neuron group and the synapses that end on it.
+
+    ``rate`` is spikes per neuron and step. ``quantisation_snr_db`` is null in floating point, and where
+    quantisation was exact or there was nothing to quantise (the ratio is then infinite or undefined).
+    ``spike_agreement`` is |A and B| / |A or B| of floating-point and fixed-point spikes, or null.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[Annotated[int, Field(ge=1)], ...]
+    synops_per_sample: Mean | None
+    spikes_per_sample: Mean | None
+    rate: Mean | None
+    saturated_weights: Count
+    quantisation_snr_db: float | None
+    spike_agreement: Fraction | None
+
+
+class StudentModel(CostModel):
+    """One student; means are over the samples that it ran on. ``accuracy`` is that of the student alone."""
+
+    name: str
+    active_fraction: Fraction
+    accuracy: Fraction | None
+    latency_s: Mean | None
+    cores: Count | None
+    layers: tuple[LayerModel, ...]
+
+
+class SharedModel(CostModel):
+    """What belongs to no student: head, policy, gate, encoder. Means are over all samples."""
+
+
+class EnsembleModel(CostModel):
+    """shared + sum(active_fraction x student). Means are over all samples."""
+
+    accuracy: Fraction | None
+    mean_active_students: Mean
+
+
+class TeacherModel(_Model):
+    """The network that the students were distilled from.
+
+    ``macs`` and ``energy_j`` are per sample. ``ratio_ops`` is its MACs over the ensemble's SynOps and host
+    MACs, ``ratio_energy`` its energy over the ensemble's total; null where the ensemble's is 0 or null.
+    ``uncounted`` names the operators whose MACs are unknown: where there are any, macs is a lower bound.
+    """
+
+    accuracy: Fraction | None
+    macs: Count
+    macs_per_operator: dict[str, Count]
+    uncounted: tuple[str, ...]
+    energy_j: Mean
+    ratio_ops: Mean | None
+    ratio_energy: Mean | None
+
+
+class FidelityModel(_Model):
+    """Floating point against what was run: accuracies, and the fraction with the same predicted class."""
+
+    float_accuracy: Fraction | None
+    fixed_accuracy: Fraction | None
+    agreement: Fraction
+
+
+class VerifiedModel(_Model):
+    """A comparison with another implementation, bit for bit."""
+
+    against: str
+    samples: Count
+    differing_bits: Count
+
+
+class ProvenanceModel(_Model):
+    """What made the report."""
+
+    versions: dict[str, str]
+    seed: int | None
+    command: str | None
+    wall_s: Mean
+
+
+class Report(_Model):
+    """``report.json``."""
+
+    schema_version: Literal["1.0"]
+    model: str
+    target: str
+    precision: Literal["fixed", "float"]
+    hardware: HardwareModel
+    data: DataModel
+    students: Annotated[tuple[StudentModel, ...], Field(min_length=1)]
+    shared: SharedModel
+    ensemble: EnsembleModel
+    teacher: TeacherModel | None
+    fidelity: FidelityModel | None
+    verified: VerifiedModel | None
+    warnings: tuple[str, ...]
+    provenance: ProvenanceModel
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of ``report.json``."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "sne-deploy report",
+    } | Report.model_json_schema(mode="validation")
+
+
+def schema_text() -> str:
+    """The exact text of the committed ``report.schema.json``."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")

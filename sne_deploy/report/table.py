@@ -1,0 +1,153 @@
+"""A report as a table for the terminal, for any width: no number is ever cut off.
+
+Wide terminals get one table; narrower ones the counts and the energies as two; very narrow ones a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from sne_deploy.report.notes import report_notes
+from sne_deploy.report.schema import CostModel, Report, TeacherModel
+from sne_deploy.report.units import ABSENT, count, joules, percent, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+
+COUNTS = ("accuracy", "active", "SynOps", "spikes")
+ENERGIES = ("energy", "synops", "updates", "spikes", "host")
+_NAME_MIN = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: who, its counts (as :data:`COUNTS`), its energies (as :data:`ENERGIES`), its style."""
+
+    name: str
+    counts: tuple[str, ...]
+    energies: tuple[str, ...]
+    style: str
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """A rich renderable that suits itself to the console's width.
+
+    Attributes
+    ----------
+    report : Report
+    """
+
+    report: Report
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Choose the layout that fits."""
+        rows = report_rows(self.report)
+        yield Text(_title(self.report), style="bold")
+        yield _layout(rows, console, options.max_width)
+        yield Group(
+            *(Text.assemble((f"{label}: ", "bold"), text) for label, text in report_notes(self.report))
+        )
+
+
+def report_view(report: Report) -> ReportView:
+    """A report for the terminal: students, ensemble, teacher, and what to know about the figures."""
+    return ReportView(report)
+
+
+def report_rows(report: Report) -> tuple[Row, ...]:
+    """The table's rows, as text: every student, the ensemble, the teacher."""
+    students = [
+        _row(printable(student.name), student, student.accuracy, percent(student.active_fraction), "")
+        for student in report.students
+    ]
+    active = f"{report.ensemble.mean_active_students:.2f}".rstrip("0").rstrip(".")
+    of = f"{active} of {len(report.students)}"
+    ensemble = _row("ensemble", report.ensemble, report.ensemble.accuracy, of, "bold")
+    teacher = () if report.teacher is None else (_teacher_row(report.teacher),)
+    return (*students, ensemble, *teacher)
+
+
+def _row(name: str, cost: CostModel, accuracy: float | None, active: str, style: str) -> Row:
+    energy = cost.energy_per_sample_j
+    return Row(
+        name=name,
+        counts=(percent(accuracy), active, count(cost.synops_per_sample), count(cost.spikes_per_sample)),
+        energies=tuple(
+            joules(part) for part in (energy.total, energy.synops, energy.updates, energy.spikes, energy.host)
+        ),
+        style=style,
+    )
+
+
+def _teacher_row(teacher: TeacherModel) -> Row:
+    macs = f"{teacher.macs:,} MAC"
+    energy = joules(teacher.energy_j)
+    return Row(
+        name="teacher",
+        counts=(percent(teacher.accuracy), ABSENT, macs, ABSENT),
+        energies=(energy, ABSENT, ABSENT, ABSENT, energy),
+        style="dim",
+    )
+
+
+def _title(report: Report) -> str:
+    data = report.data
+    return printable(
+        f"{report.model} on {report.target} ({report.precision}, {report.hardware.name}): "
+        f"{data.samples:,} samples of {data.name}, {data.timesteps} steps"
+    )
+
+
+def _layout(rows: Sequence[Row], console: Console, width: int) -> RenderableType:
+    """The widest of the layouts that shows every number whole."""
+    counts = [row.counts for row in rows]
+    energies = [row.energies for row in rows]
+    both = [(*row.counts, *row.energies) for row in rows]
+    energy_heads = ("energy", *(f"({name})" for name in ENERGIES[1:]))
+    one = _table(rows, (*COUNTS, *energy_heads), both)
+    if _fits(one, console, width):
+        return one
+    two = (_table(rows, COUNTS, counts), _table(rows, energy_heads, energies))
+    if all(_fits(table, console, width) for table in two):
+        return Group(*two)
+    return _list(rows)
+
+
+def _fits(table: Table, console: Console, width: int) -> bool:
+    needed = Measurement.get(console, console.options.update(max_width=10_000), table).minimum
+    return needed <= width
+
+
+def _table(rows: Sequence[Row], heads: Sequence[str], cells: Sequence[Sequence[str]]) -> Table:
+    """Numbers never wrap or shrink; a long name folds."""
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
+    longest = max(len(row.name) for row in rows)
+    table.add_column("per sample", overflow="fold", min_width=min(longest, _NAME_MIN))
+    for index, head in enumerate(heads):
+        size = max(len(head), *(len(line[index]) for line in cells))
+        table.add_column(head, justify="right", no_wrap=True, min_width=size)
+    for row, line in zip(rows, cells, strict=True):
+        table.add_row(Text(row.name), *(Text(cell) for cell in line), style=row.style)
+    return table
+
+
+def _list(rows: Sequence[Row]) -> Group:
+    """One figure a line."""
+    lines: list[Text] = []
+    for row in rows:
+        lines.append(Text(row.name, style="bold", overflow="fold"))
+        figures = [*zip(COUNTS, row.counts, strict=True), ("energy", row.energies[0])]
+        figures += [
+            (f"energy of {name}", cell) for name, cell in zip(ENERGIES[1:], row.energies[1:], strict=True)
+        ]
+        lines.extend(Text(f"  {label}: {cell}", overflow="fold") for label, cell in figures)
+    return Group(*lines)
