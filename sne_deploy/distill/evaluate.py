@@ -1,0 +1,93 @@
+"""Figures of trained students in floating point: outputs, rates, accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.distill.simulate import simulate
+from sne_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sne_deploy.ensemble import Readout
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class StudentFigures:
+    """What a student did on a data set.
+
+    Attributes
+    ----------
+    outputs : float64 array of shape (N, n_out)
+        In the student's units.
+    rates : tuple of float
+        One per spiking layer: mean spikes per neuron and step.
+    spikes_per_sample : float
+        Of all layers together.
+    """
+
+    outputs: FloatArray
+    rates: tuple[float, ...]
+    spikes_per_sample: float
+
+
+def evaluate_student(
+    network: nn.Module, inputs: Tensor, timesteps: int, readout: Readout, batch_size: int = 256
+) -> StudentFigures:
+    """Run a student in evaluation mode on constant currents.
+
+    Parameters
+    ----------
+    network : nn.Module
+    inputs : float32 tensor of shape (N, *input_shape)
+    timesteps : int
+    readout : Readout
+    batch_size : int
+        Changes nothing but memory and time.
+    """
+    import torch
+
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            runs = [simulate(network, part, timesteps, readout) for part in torch.split(inputs, batch_size)]
+    finally:
+        network.train(was_training)
+    outputs = torch.cat([run.outputs for run in runs]).double().numpy(force=True)
+    per_layer = zip(*(run.rates for run in runs), strict=True)
+    layers = [torch.cat(parts).flatten(1).double() for parts in per_layer]
+    spikes = sum(float(layer.sum(dim=1).mean()) * timesteps for layer in layers)
+    return StudentFigures(outputs, tuple(float(layer.mean()) for layer in layers), spikes)
+
+
+def accuracy(logits: FloatArray, labels: IntArray) -> float:
+    """Fraction of samples whose largest logit is the label's.
+
+    Raises
+    ------
+    InputError
+        No samples, or arrays of different lengths.
+    """
+    if len(labels) == 0 or len(logits) != len(labels):
+        raise InputError(f"accuracy: {len(logits)} logits for {len(labels)} labels; give as many, above 0")
+    return float(np.mean(np.argmax(logits, axis=1) == labels))
+
+
+def explained_variance(outputs: FloatArray, features: FloatArray) -> float:
+    """1 - (sum of squared errors) / (sum of squared deviations from the mean), over all features.
+
+    Parameters
+    ----------
+    outputs, features : float arrays of shape (N, F)
+    """
+    errors = np.square(outputs - features).sum()
+    return float(1.0 - errors / np.square(features - features.mean(axis=0)).sum())

@@ -1,0 +1,62 @@
+"""The teacher's penultimate features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sne_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sne_deploy.distill.teacher import Teacher
+
+
+def extract_features(teacher: Teacher, inputs: Tensor, batch_size: int = 512) -> Tensor:
+    """Compute the input of the teacher's last linear map, in evaluation mode.
+
+    Parameters
+    ----------
+    teacher : Teacher
+    inputs : float32 tensor of shape (N, *input_shape)
+    batch_size : int
+
+    Returns
+    -------
+    float32 tensor of shape (N, F)
+    """
+    import torch
+
+    was_training = teacher.training
+    teacher.eval()
+    try:
+        with torch.no_grad():
+            return torch.cat([teacher.features(part) for part in torch.split(inputs, batch_size)])
+    finally:
+        teacher.train(was_training)
+
+
+def training_variance(features: Tensor, floor: float = 0.01) -> Tensor:
+    """Variance of each feature over the training set, none below ``floor`` times their mean.
+
+    The floor keeps a feature that hardly varies (a nearly dead unit) from dominating the loss.
+
+    Parameters
+    ----------
+    features : tensor of shape (N, F)
+    floor : float
+
+    Returns
+    -------
+    tensor of shape (F,), positive
+
+    Raises
+    ------
+    InputError
+        No feature varies at all.
+    """
+    variance = features.var(dim=0, correction=0)
+    mean = float(variance.mean())
+    if not mean > 0:
+        raise InputError("the teacher's features do not vary over the training set; train the teacher longer")
+    return variance.clamp(min=floor * mean)

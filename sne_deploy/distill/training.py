@@ -1,0 +1,173 @@
+"""The training loop that teachers and students share.
+
+A module is given as a function that builds it, called once the seed is set: its initial weights belong
+to the seed, and no live module is copied (a deep copy loses the hooks with which Norse's recurrent cells
+keep their diagonal at zero).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from sne_deploy.distill.determinism import deterministic
+from sne_deploy.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn, optim
+
+
+Terms = Mapping[str, "Tensor"]
+M = TypeVar("M", bound="nn.Module")
+Objective = Callable[[M, "Sequence[Tensor]"], Terms]
+"""Maps a module and one batch to named, already weighted loss terms; their sum is minimised."""
+EpochCallback = Callable[[int, Mapping[str, float]], None]
+"""Called as callback(epoch from 0, mean of every term)."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train: AdamW with a cosine schedule from ``learning_rate`` to 0.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+    learning_rate : float
+    weight_decay : float
+        Applied to weights, not to biases and scales; keeps outliers from stretching the quantiser.
+    clip_norm : float
+        Largest norm of the whole gradient; surrogate gradients through time can explode.
+    seed, threads : int
+    """
+
+    epochs: int = 40
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    clip_norm: float = 1.0
+    seed: int = 0
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "clip_norm", "threads"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"schedule: {name} {getattr(self, name)} must be positive")
+        if not self.weight_decay >= 0:
+            raise InputError(f"schedule: weight_decay {self.weight_decay} must not be negative")
+
+
+@dataclass(frozen=True, eq=False)
+class Trained(Generic[M]):
+    """A module in evaluation mode, and the mean of every loss term in each epoch."""
+
+    module: M
+    log: tuple[Mapping[str, float], ...]
+
+
+def fit(
+    build: Callable[[], M],
+    data: Sequence[Tensor],
+    objective: Objective[M],
+    schedule: Schedule,
+    on_epoch: EpochCallback | None = None,
+) -> Trained[M]:
+    """Build a module and train it; the same arguments give the same module.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the untrained module.
+    data : sequence of tensors of shape (N, ...)
+        Batches are the same random rows of each.
+    objective : Objective
+    schedule : Schedule
+    on_epoch : callable, optional
+
+    Raises
+    ------
+    InputError
+        No data, or tensors of different lengths.
+    RunError
+        The loss became infinite or not a number.
+    """
+    lengths = {len(tensor) for tensor in data}
+    if len(lengths) != 1 or 0 in lengths:
+        raise InputError(f"training data must be tensors of one length > 0, got lengths {sorted(lengths)}")
+    with deterministic(schedule.seed, schedule.threads):
+        module = build().to(data[0].device)
+        module.train()
+        optimizer = _optimizer(module, schedule)
+        log = []
+        for epoch in range(schedule.epochs):
+            log.append(_epoch(module, data, objective, optimizer, schedule, epoch))
+            if on_epoch is not None:
+                on_epoch(epoch, log[-1])
+    module.eval()
+    return Trained(module, tuple(log))
+
+
+def cosine(progress: float) -> float:
+    """1 at progress 0, falling as half a cosine to 0 at progress 1."""
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def _optimizer(module: nn.Module, schedule: Schedule) -> optim.AdamW:
+    from torch import optim
+
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": schedule.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return optim.AdamW(groups, lr=schedule.learning_rate)
+
+
+def _set_rate(optimizer: optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _epoch(
+    module: M,
+    data: Sequence[Tensor],
+    objective: Objective[M],
+    optimizer: optim.Optimizer,
+    schedule: Schedule,
+    epoch: int,
+) -> dict[str, float]:
+    """Train on every row once; return the mean of each loss term."""
+    import torch
+
+    rows = len(data[0])
+    batches = torch.split(torch.randperm(rows), schedule.batch_size)
+    means: dict[str, float] = {}
+    for index, chosen in enumerate(batches):
+        progress = (epoch + index / len(batches)) / schedule.epochs
+        _set_rate(optimizer, schedule.learning_rate * cosine(progress))
+        terms = _step(module, [tensor[chosen] for tensor in data], objective, optimizer, schedule)
+        for name, value in terms.items():
+            means[name] = means.get(name, 0.0) + value * len(chosen) / rows
+    return means
+
+
+def _step(
+    module: M,
+    batch: Sequence[Tensor],
+    objective: Objective[M],
+    optimizer: optim.Optimizer,
+    schedule: Schedule,
+) -> dict[str, float]:
+    import torch
+
+    optimizer.zero_grad(set_to_none=True)
+    terms = objective(module, batch)
+    loss = torch.stack(list(terms.values())).sum()
+    values = {name: float(term.detach()) for name, term in terms.items()}
+    if not math.isfinite(float(loss.detach())):
+        raise RunError(f"training diverged: loss {values}; lower learning_rate {schedule.learning_rate}")
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip_norm)
+    optimizer.step()
+    return values
