@@ -1,0 +1,50 @@
+"""Compile ensembles of spiking neural networks from PyTorch to Loihi.
+
+::
+
+    import sne_deploy as sne
+    ensemble = sne.load("model.pt")
+    with sne.compile(ensemble, target="lava") as compiled:
+        result = compiled.run(x, y)
+    result.report.save("out/")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sne_deploy.api import Compiled, Result, compile, ensemble, load
+    from sne_deploy.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
+    from sne_deploy.errors import SneError
+
+__all__ = [
+    "ActivationPolicy",
+    "Compiled",
+    "Encoder",
+    "Ensemble",
+    "Head",
+    "Layer",
+    "Result",
+    "SneError",
+    "Student",
+    "compile",
+    "ensemble",
+    "load",
+]
+_HOME = {
+    **dict.fromkeys(("Compiled", "Result", "compile", "ensemble", "load"), "sne_deploy.api"),
+    **dict.fromkeys(
+        ("ActivationPolicy", "Encoder", "Ensemble", "Head", "Layer", "Student"), "sne_deploy.ensemble"
+    ),
+    "SneError": "sne_deploy.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, when it is asked for: ``--help`` must not wait for NumPy."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'sne_deploy' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)

@@ -5,6 +5,7 @@ Everything here is frozen, and holds NumPy arrays only: no torch, no module, no 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -103,7 +104,9 @@ class Encoder:
             raise InputError(f"encoder {self.kind!r} is not one of {', '.join(ENCODERS)}")
         lo, hi = self.input_range
         if not (np.isfinite(lo) and np.isfinite(hi) and lo < hi):
-            raise InputError(f"encoder: input_range {self.input_range} must be two finite numbers, low < high")
+            raise InputError(
+                f"encoder: input_range {self.input_range} must be two finite numbers, low < high"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,3 +203,9 @@ class Ensemble:
             raise InputError(
                 f"policy order {self.policy.order} is not a permutation of 0..{len(self.students) - 1}"
             )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a ``model.pt``; see :func:`sne_deploy.checkpoint.save_checkpoint`."""
+        from sne_deploy.checkpoint import save_checkpoint
+
+        save_checkpoint(self, path)

@@ -77,7 +77,7 @@ def _output_neuron(network: Network) -> str:
         sources = [source for source, target in network.edges if target == current]
         if len(sources) != 1:
             raise GraphError(
-                f"student {network.student!r}: node {current!r} at the output has {len(sources)} inputs, not 1"
+                f"student {network.student!r}: the output node {current!r} has {len(sources)} inputs, not 1"
             )
         current = sources[0]
         if current in names:

@@ -1,0 +1,35 @@
+"""The floating-point reference: the student's own Norse modules, in float64, on the CPU.
+
+Spikes come from Norse; synaptic operations are those spikes times the fan-out in the floating-point
+Program. Registers are not modelled: there are no update counts.
+"""
+
+from __future__ import annotations
+
+from sne_deploy.backend import Capabilities, Executable, RunOptions
+from sne_deploy.errors import UnsupportedError
+from sne_deploy.ir.program import Program
+
+
+class NorseBackend:
+    """Target ``norse``."""
+
+    name = "norse"
+
+    def capabilities(self) -> Capabilities:
+        """Floating point only."""
+        return Capabilities(precisions=("float",), neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"))
+
+    def compile(self, program: Program, options: RunOptions) -> Executable:
+        """Rebuild the Norse modules from the Program's graph.
+
+        Raises
+        ------
+        UnsupportedError
+            A fixed-point Program, or a graph that Norse cannot express.
+        """
+        from sne_norse.executable import NorseExecutable
+
+        if program.precision != "float":
+            raise UnsupportedError("target 'norse'", ["precision 'fixed'; it is floating point: --precision float"])
+        return NorseExecutable(program, options)

@@ -1,0 +1,202 @@
+"""Run a compiled ensemble: students in the policy's order on the samples still undecided."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.backend import Executable, LayerTrace, Record, Trace
+from sne_deploy.ensemble import ActivationPolicy, Ensemble
+from sne_deploy.ir.program import Program
+from sne_deploy.ir.weights import ConvWeights, DenseWeights
+from sne_deploy.runtime import head as heads
+from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
+
+Array = npt.NDArray[Any]
+
+
+def run_ensemble(
+    ensemble: Ensemble,
+    programs: Sequence[Program],
+    executables: Sequence[Executable],
+    inputs: Array,
+    labels: Array | None,
+    *,
+    policy: ActivationPolicy,
+    record: Record,
+) -> RunResult:
+    """Run every student that the policy asks for, and join what comes out.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    programs, executables : one per student
+    inputs : array of shape (N, T, *input_shape) or (N, *input_shape)
+        Encoded samples.
+    labels : int64 array of shape (N,), or None
+    policy : ActivationPolicy
+    record : {"counts", "spikes", "all"}
+    """
+    started = time.perf_counter()
+    sizes = [program.output_group.size for program in programs]
+    heads.check_head(ensemble.head, sizes)
+    if policy.kind == "static":
+        active = np.ones((len(inputs), len(programs)), dtype=bool)
+        traces: list[Trace | None] = list(_run_all(executables, inputs, record))
+    else:
+        active, traces = _cascade(ensemble, executables, inputs, sizes, policy, record)
+    outputs = [
+        _scatter(trace.outputs if trace else np.zeros((0, size)), active[:, k], np.nan)
+        for k, (trace, size) in enumerate(zip(traces, sizes, strict=True))
+    ]
+    combined = heads.logits(ensemble.head, outputs, active)
+    students = tuple(
+        _student_result(ensemble, programs, k, traces[k], active[:, k], outputs) for k in range(len(programs))
+    )
+    return RunResult(
+        students=students,
+        logits=combined,
+        predictions=np.argmax(combined, axis=1).astype(np.int64),
+        active=active,
+        labels=labels,
+        head_macs=heads.head_macs(ensemble.head, sizes, active),
+        wall_s=time.perf_counter() - started,
+        warnings=_warnings(programs, traces),
+    )
+
+
+def _run_all(executables: Sequence[Executable], inputs: Array, record: Record) -> list[Trace]:
+    """Students side by side, as many as there are cores."""
+    workers = max(1, min(len(executables), os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(workers)
+    try:
+        futures = [pool.submit(executable.run, inputs, record) for executable in executables]
+        return [future.result() for future in futures]
+    except BaseException:
+        for executable in executables:
+            executable.__exit__(None, None, None)
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cascade(
+    ensemble: Ensemble,
+    executables: Sequence[Executable],
+    inputs: Array,
+    sizes: Sequence[int],
+    policy: ActivationPolicy,
+    record: Record,
+) -> tuple[Array, list[Trace | None]]:
+    """One student after another, each on the samples on which the head is not yet confident."""
+    count = len(executables)
+    active = np.zeros((len(inputs), count), dtype=bool)
+    outputs = [np.full((len(inputs), size), np.nan) for size in sizes]
+    traces: list[Trace | None] = [None] * count
+    undecided = np.ones(len(inputs), dtype=bool)
+    for index in policy.order or tuple(range(count)):
+        if not undecided.any():
+            break
+        trace = executables[index].run(inputs[undecided], record)
+        traces[index] = trace
+        active[:, index] = undecided
+        outputs[index][undecided] = trace.outputs
+        confidence = heads.softmax(heads.logits(ensemble.head, outputs, active)).max(axis=1)
+        undecided = undecided & (confidence < (policy.threshold or 1.0))
+    return active, traces
+
+
+def _scatter(rows: Array, where: Array, fill: Any) -> Array:
+    """Rows of the samples that ran, spread over all samples."""
+    if bool(where.all()):
+        return rows
+    full = np.full((len(where), *rows.shape[1:]), fill, dtype=rows.dtype)
+    full[where] = rows
+    return full
+
+
+def _student_result(
+    ensemble: Ensemble,
+    programs: Sequence[Program],
+    index: int,
+    trace: Trace | None,
+    active: Array,
+    outputs: Sequence[Array],
+) -> StudentResult:
+    program = programs[index]
+    zeros = np.zeros(len(active), dtype=np.int64)
+    if trace is None:
+        layers = tuple(_layer_counts(program, group.name, None, active) for group in program.groups)
+        return StudentResult(
+            program.student, program, active, outputs[index], None, layers, zeros, zeros
+        )
+    layers = tuple(_layer_counts(program, layer.name, layer, active) for layer in trace.layers)
+    only = np.zeros((len(active), len(programs)), dtype=bool)
+    only[:, index] = active
+    alone = np.where(active, np.argmax(heads.logits(ensemble.head, outputs, only), axis=1), -1)
+    spikes = {
+        layer.name: _scatter(layer.recorded_spikes, active, False)
+        for layer in trace.layers
+        if layer.recorded_spikes is not None
+    }
+    return StudentResult(
+        name=program.student,
+        program=program,
+        active=active,
+        outputs=outputs[index],
+        alone=alone.astype(np.int64),
+        layers=layers,
+        input_spikes=_scatter(trace.input_spikes, active, 0),
+        host_macs=_scatter(trace.host_macs, active, 0),
+        spikes=spikes,
+    )
+
+
+def _layer_counts(program: Program, name: str, trace: LayerTrace | None, active: Array) -> LayerCounts:
+    group = program.group(name)
+    synapses = program.synapses_into(name)
+    snrs = [synapse.quantisation_snr_db for synapse in synapses if synapse.quantisation_snr_db is not None]
+    zeros = np.zeros(len(active), dtype=np.int64)
+
+    def spread(rows: Array | None) -> Array | None:
+        return None if rows is None else _scatter(rows, active, 0)
+
+    return LayerCounts(
+        name=name,
+        kind=layer_kind(program, name),
+        shape=group.shape,
+        synops=zeros if trace is None else _scatter(trace.synops, active, 0),
+        spikes=zeros if trace is None else _scatter(trace.spikes, active, 0),
+        updates_active=zeros if trace is None else spread(trace.updates_active),
+        updates_idle=zeros if trace is None else spread(trace.updates_idle),
+        saturated_weights=sum(synapse.saturated_weights for synapse in synapses),
+        quantisation_snr_db=min(snrs, default=None),
+    )
+
+
+def layer_kind(program: Program, name: str) -> str:
+    """What ends on a group and what it is, such as ``"conv+lif"`` or ``"host+dense+cuba_lif"``."""
+    parts = ["host"] if program.host is not None and program.host.target == name else []
+    for synapse in program.synapses_into(name):
+        weights = synapse.weights
+        form = "conv" if isinstance(weights, ConvWeights) else "sparse"
+        form = "dense" if isinstance(weights, DenseWeights) else form
+        parts.append(f"recurrent-{form}" if synapse.recurrent else form)
+    return "+".join([*dict.fromkeys(parts), program.group(name).kind])
+
+
+def _warnings(programs: Sequence[Program], traces: Sequence[Trace | None]) -> tuple[str, ...]:
+    found = [warning for program in programs for warning in program.warnings]
+    for program, trace in zip(programs, traces, strict=True):
+        if trace is not None and trace.saturated_inputs and program.host is not None:
+            found.append(
+                f"student {program.student!r}, layer {program.host.target!r}: {trace.saturated_inputs} "
+                f"constant inputs were clipped to +-{program.host.register_limit}"
+            )
+    return tuple(found)
