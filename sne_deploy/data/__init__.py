@@ -1,0 +1,70 @@
+"""Data sets, one file per source, and the spike encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sne_deploy.data.cifar10 import load_cifar10
+from sne_deploy.data.dataset import DataSet, ModelInput, Source, Split, fit_to_model, select_samples
+from sne_deploy.data.digits import digits_split, load_digits_source
+from sne_deploy.data.encode import encode
+from sne_deploy.data.mnist import load_mnist
+from sne_deploy.data.npz import load_npz
+from sne_deploy.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sne_deploy.ensemble import Encoder
+
+__all__ = ["SOURCES", "DataSet", "digits_split", "encode", "load_data", "select_samples"]
+
+SOURCES: Mapping[str, Source] = {"digits": load_digits_source, "mnist": load_mnist, "cifar10": load_cifar10}
+"""Named data sets, as ``NAME[:train][:DIR]``; anything that ends in .npz is a file."""
+FORMS = "digits, mnist:DIR, cifar10:DIR (each also as NAME:train...) or FILE.npz"
+
+
+def load_data(spec: str, *, input_shape: tuple[int, ...], timesteps: int, encoder: Encoder) -> DataSet:
+    """Load a data set for a model.
+
+    Parameters
+    ----------
+    spec : str
+        ``digits``, ``digits:train``, ``mnist:DIR``, ``mnist:train:DIR``, ``cifar10:DIR``,
+        ``cifar10:train:DIR`` or ``FILE.npz``. Without ``train`` it is the test split.
+    input_shape : tuple of int
+        One sample at one step; images are also given flat where the model takes a vector.
+    timesteps : int
+    encoder : Encoder
+        ``spikes`` needs data with a time axis, of 0 and 1.
+
+    Returns
+    -------
+    DataSet
+        Arrays are read-only.
+
+    Raises
+    ------
+    DataError
+        An unknown spec, or data that is missing, damaged or does not fit the model: in one line.
+    """
+    source, split, path = _parse(spec)
+    x, y = source(split, path)
+    return fit_to_model(spec, x, y, ModelInput(tuple(input_shape), timesteps, encoder))
+
+
+def _parse(spec: str) -> tuple[Source, Split, Path | None]:
+    if spec.endswith(".npz"):
+        return load_npz, "test", Path(spec)
+    name, _, rest = spec.partition(":")
+    if name not in SOURCES:
+        raise DataError(f"unknown data {spec!r}; give one of {FORMS}")
+    split: Split = "test"
+    if rest == "train" or rest.startswith("train:"):
+        split, rest = "train", rest[len("train:") :]
+    if name == "digits" and rest:
+        raise DataError(f"unknown data {spec!r}: digits are embedded; give digits or digits:train")
+    if name != "digits" and not rest:
+        raise DataError(f"data {spec!r} lacks its folder; give {name}:DIR or {name}:train:DIR")
+    return SOURCES[name], split, Path(rest) if rest else None

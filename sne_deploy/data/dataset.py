@@ -1,0 +1,181 @@
+"""A data set in memory, and the checks that every source's arrays go through."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sne_deploy.ensemble import Encoder
+
+Array = npt.NDArray[Any]
+Split = Literal["test", "train"]
+
+MAX_DATA_BYTES = 2**32
+"""Largest array that a data file may hold once unpacked."""
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Samples, checked against a model's input.
+
+    Attributes
+    ----------
+    name : str
+    x : array of shape (N, *input_shape), or uint8 of shape (N, T, *input_shape) for spikes
+        float32 (float64 where the file has it), within the encoder's ``input_range``; or 0 and 1.
+    y : int64 array of shape (N,), or None
+        Class labels, from 0.
+    """
+
+    name: str
+    x: Array
+    y: Array | None = None
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """What a model takes: shape of a sample at one step, steps, encoder."""
+
+    shape: tuple[int, ...]
+    timesteps: int
+    encoder: Encoder
+
+
+class Source(Protocol):
+    """A kind of data set: reads raw arrays; :func:`fit_to_model` does the rest."""
+
+    def __call__(self, split: Split, path: Path | None, /) -> tuple[Array, Array | None]:
+        """Read x of shape (N, ...) and y of shape (N,)."""
+        ...
+
+
+def select_samples(dataset: DataSet, samples: int | None) -> DataSet:
+    """Take the first ``samples`` samples; all of them for None.
+
+    Raises
+    ------
+    DataError
+        ``samples`` is less than 1, or more than there are.
+    """
+    if samples is None:
+        return dataset
+    if not 1 <= samples <= len(dataset):
+        raise DataError(
+            f"--samples {samples}: data set {dataset.name} has {len(dataset)} samples; "
+            f"choose between 1 and {len(dataset)}"
+        )
+    y = None if dataset.y is None else dataset.y[:samples]
+    return replace(dataset, x=dataset.x[:samples], y=y)
+
+
+def fit_to_model(name: str, x: Array, y: Array | None, model: ModelInput) -> DataSet:
+    """Check raw arrays against what the model takes, and bring them into its shape.
+
+    Raises
+    ------
+    DataError
+        No samples, wrong shape, dtype, range or labels, or values that are not finite.
+    """
+    if x.ndim == 0 or len(x) == 0:
+        raise DataError(f"data set {name}: x has shape {x.shape} and no samples; give at least one")
+    spikes = model.encoder.kind == "spikes"
+    x = _in_shape(name, x, model, spikes)
+    x = binary_spikes(name, x) if spikes else _in_range(name, _floats(name, x), model.encoder.input_range)
+    labels = None if y is None else _labels(name, y, len(x))
+    return DataSet(name, _read_only(x), None if labels is None else _read_only(labels))
+
+
+def _in_shape(name: str, x: Array, model: ModelInput, spikes: bool) -> Array:
+    wanted = (model.timesteps, *model.shape) if spikes else model.shape
+    got = tuple(x.shape[1:])
+    if got == wanted:
+        return x
+    if not spikes and math.prod(got) == math.prod(wanted) and _same_image(got, wanted):
+        return x.reshape(len(x), *wanted)
+    if spikes and math.prod(got) == math.prod(model.shape):
+        raise DataError(
+            f"data set {name}: samples of shape {got} have no time axis; this model takes spikes of shape "
+            f"{wanted} (time first): give a FILE.npz of spikes"
+        )
+    raise DataError(
+        f"data set {name}: samples have shape {got}, the model takes {wanted}; give data of that shape"
+    )
+
+
+def _same_image(got: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """True where one is the other flattened, or differs only in axes of length 1."""
+    if len(got) == 1 or len(wanted) == 1:
+        return True
+    return [size for size in got if size != 1] == [size for size in wanted if size != 1]
+
+
+def binary_spikes(name: str, x: Array) -> Array:
+    """Check that an array holds only 0 and 1; return it as uint8.
+
+    Raises
+    ------
+    DataError
+        Another value, or a dtype that is not a number.
+    """
+    if x.dtype.kind not in "buif":
+        raise DataError(f"data set {name}: spikes of dtype {x.dtype}; store 0 and 1 as uint8")
+    wrong = (x != 0) & (x != 1)
+    if wrong.any():
+        index = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise DataError(
+            f"data set {name}: x{list(index)} is {x[index]}, spikes must be 0 or 1; binarise them"
+        )
+    return x.astype(np.uint8)
+
+
+def _floats(name: str, x: Array) -> Array:
+    if x.dtype in (np.float32, np.float64):
+        return x.astype(x.dtype.newbyteorder("="), copy=False)
+    if x.dtype == np.float16 or x.dtype == np.bool_ or (x.dtype.kind in "ui" and x.dtype.itemsize <= 2):
+        return x.astype(np.float32)
+    raise DataError(f"data set {name}: x has dtype {x.dtype}; store it as float32")
+
+
+def _in_range(name: str, x: Array, limits: tuple[float, float]) -> Array:
+    lo, hi = limits
+    low, high = float(x.min()), float(x.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        index = [int(i) for i in np.argwhere(~np.isfinite(x))[0]]
+        raise DataError(f"data set {name}: x{index} is {x[tuple(index)]}; every value must be finite")
+    if low < lo or high > hi:
+        raise DataError(
+            f"data set {name}: values from {low:g} to {high:g} leave the model's input range "
+            f"{lo:g} to {hi:g}; scale them as in training"
+        )
+    return x
+
+
+def _labels(name: str, y: Array, samples: int) -> Array:
+    if y.shape != (samples,):
+        raise DataError(f"data set {name}: y has shape {y.shape}, must be ({samples},): one label per sample")
+    whole = y.dtype.kind in "ui" or (y.dtype.kind == "f" and bool((y == np.rint(y)).all()))
+    if not whole or not np.isfinite(y).all():
+        raise DataError(f"data set {name}: y of dtype {y.dtype} has labels that are not whole numbers from 0")
+    low, high = y.min(), y.max()
+    if low < 0 or high > np.iinfo(np.int32).max:
+        raise DataError(f"data set {name}: labels from {low} to {high}; they must be from 0 to 2147483647")
+    return y.astype(np.int64)
+
+
+def _read_only(array: Array) -> Array:
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
