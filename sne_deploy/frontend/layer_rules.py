@@ -37,6 +37,16 @@ def pool_geometry(layer: Layer) -> tuple[Shape, Shape, Shape]:
     return kernel, kernel if stride is None else spread(stride, 2), spread(layer.options.get("padding", 0), 2)
 
 
+def identity_shape(layer: Layer, shape: Shape) -> Shape:  # noqa: ARG001  # the interface of a shape rule
+    """The input's shape."""
+    return shape
+
+
+def no_problems(layer: Layer) -> list[str]:  # noqa: ARG001  # the interface of a check
+    """Nothing to check."""
+    return []
+
+
 def linear_shape(layer: Layer, shape: Shape) -> Shape:
     """(n_in,) -> (n_out,)."""
     n_out, n_in = layer.tensors["weight"].shape
@@ -106,8 +116,8 @@ def flatten_shape(layer: Layer, shape: Shape) -> Shape:
             name: layer.options.get(name, default) for name, default in (("start_dim", 1), ("end_dim", -1))
         }
         raise ValueError(
-            f"start_dim={options['start_dim']} to end_dim={options['end_dim']} are not axes of an input of shape "
-            f"(batch, {', '.join(map(str, shape))}) without the batch axis"
+            f"start_dim={options['start_dim']} to end_dim={options['end_dim']} are not axes of an input "
+            f"of shape (batch, {', '.join(map(str, shape))}) without the batch axis"
         ) from None
 
 

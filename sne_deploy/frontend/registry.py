@@ -113,10 +113,11 @@ _KINDS = (
         {**_NAME, "start_dim": Option(integer, 1), "end_dim": Option(integer, -1)},
         {},
         rule.flatten_shape,
+        rule.no_problems,
     ),
     _batch_norm("BatchNorm1d"),
     _batch_norm("BatchNorm2d"),
-    LayerKind("Dropout", {**_NAME, "p": Option(probability, 0.5)}, {}, lambda layer, shape: shape),
+    LayerKind("Dropout", {**_NAME, "p": Option(probability, 0.5)}, {}, rule.identity_shape, rule.no_problems),
     _cell("LIFBoxCell", _SPIKING, {**_LEAKY, **_FIRES}),
     _cell("LIFCell", _SPIKING, {**_CURRENT, **_FIRES}),
     _cell("LIBoxCell", _DT, _LEAKY),
@@ -151,7 +152,7 @@ def validate_layer(layer: Layer) -> list[str]:
     ----------
     layer : Layer
     """
-    kind = LAYER_KINDS.get(layer.kind) if isinstance(layer.kind, str) else None
+    kind = LAYER_KINDS.get(str(layer.kind))
     if kind is None:
         return [f"layer kind {layer.kind!r} is unknown; known kinds: {', '.join(LAYER_KINDS)}"]
     problems = [

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from sne_deploy.ensemble import Layer, OptionValue
 from sne_deploy.frontend.geometry import Shape
@@ -59,7 +57,7 @@ class LayerKind:
     options: Mapping[str, Option]
     tensors: Mapping[str, Tensor]
     shape: Callable[[Layer, Shape], Shape]
-    check: Callable[[Layer], list[str]] = field(default=lambda layer: [])
+    check: Callable[[Layer], list[str]]
     neuron: bool = False
     spiking: bool = False
 
@@ -132,7 +130,7 @@ def is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def tensor_problem(name: str, rule: Tensor, array: npt.NDArray[Any]) -> str | None:
+def tensor_problem(name: str, rule: Tensor, array: object) -> str | None:
     """What is wrong with one tensor by itself, or None."""
     if not isinstance(array, np.ndarray):
         return f"tensor {name} is a {type(array).__name__}, must be an array"

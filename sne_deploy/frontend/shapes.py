@@ -86,6 +86,15 @@ def graph_shapes(graph: nir.NIRGraph, input_shape: tuple[int, ...]) -> dict[str,
     return {name: shapes[name] for name in graph.nodes}
 
 
+def set_types(graph: nir.NIRGraph, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Write the inferred types into the nodes of a graph that the caller has just made."""
+    source = {b: a for a, b in graph.edges}
+    for name, node in graph.nodes.items():
+        node.input_type = {"input": np.array(shapes[source.get(name, name)])}
+        node.output_type = {"output": np.array(shapes[name])}
+    graph.__post_init__()
+
+
 def input_shape_of(graph: nir.NIRGraph) -> tuple[int, ...]:
     """The shape that the graph's Input node declares.
 
@@ -123,7 +132,7 @@ def _check_structure(graph: nir.NIRGraph) -> str:
 
 
 def _only(graph: nir.NIRGraph, kind: type) -> str:
-    names = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
+    names = [str(name) for name, node in graph.nodes.items() if isinstance(node, kind)]
     if len(names) != 1:
         raise GraphError(f"the graph has {len(names)} {kind.__name__} nodes, exactly one is supported")
     return names[0]
