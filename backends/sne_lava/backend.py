@@ -1,0 +1,77 @@
+"""The backend: what it can run, and compiling a Program for it."""
+
+from __future__ import annotations
+
+import sys
+
+from sne_deploy.backend import Capabilities, RunOptions
+from sne_deploy.errors import InputError, TargetError, UnsupportedError
+from sne_deploy.ir.program import Program
+from sne_deploy.ir.verify import verify_program
+from sne_lava.executable import LavaExecutable
+
+MAX_SAMPLES_DEFAULT = 500
+STALL_S_DEFAULT = 600.0
+
+
+class LavaBackend:
+    """Target ``lava``: lava-nc processes, simulated on the CPU (Linux).
+
+    ``RunOptions.stream`` is the number of samples in one Lava run (all by default). ``RunOptions.extra``
+    may hold ``stall_s``: seconds without a step after which a run is given up (600 by default).
+    """
+
+    name = "lava"
+
+    def capabilities(self) -> Capabilities:
+        """Both precisions and every neuron kind; at most 500 samples unless the user names a number."""
+        return Capabilities(
+            precisions=("fixed", "float"),
+            neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"),
+            max_samples_default=MAX_SAMPLES_DEFAULT,
+        )
+
+    def compile(self, program: Program, options: RunOptions) -> LavaExecutable:
+        """Check the Program; Lava itself starts with each run.
+
+        Raises
+        ------
+        TargetError
+            Lava is not installed, or this is not Linux.
+        UnsupportedError
+            Lists everything that Lava cannot run.
+        VerificationError
+            The Program is inconsistent.
+        """
+        _require_platform()
+        kinds = self.capabilities().neuron_kinds
+        problems = [
+            f"group {group.name!r}: neuron kind {group.kind!r} is not one of {', '.join(kinds)}"
+            for group in program.groups
+            if group.kind not in kinds
+        ]
+        if problems:
+            raise UnsupportedError(f"student {program.student!r} on target lava", problems)
+        verify_program(program, after="compilation for lava")
+        return LavaExecutable(program, options, _stall_s(options))
+
+
+def _require_platform() -> None:
+    if sys.platform != "linux":
+        raise TargetError(f"target lava runs on Linux, not on {sys.platform}; use target norse here")
+    from sne_lava.compat import lava_importable
+
+    with lava_importable():
+        pass
+
+
+def _stall_s(options: RunOptions) -> float:
+    unknown = set(options.extra) - {"stall_s"}
+    if unknown:
+        raise InputError(f"target lava: unknown option {', '.join(sorted(unknown))}; it knows stall_s")
+    stall_s = float(options.extra.get("stall_s", STALL_S_DEFAULT))
+    if not stall_s > 0:
+        raise InputError(f"target lava: stall_s {stall_s} must be a positive number of seconds")
+    if options.stream is not None and options.stream < 1:
+        raise InputError(f"target lava: stream {options.stream} must be at least 1 sample")
+    return stall_s

@@ -1,0 +1,217 @@
+"""Starting the worker process, talking to it, and making sure that nothing of it is left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import secrets
+import selectors
+import struct
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from typing import IO, Any
+
+from sne_lava.job import GroupCounts, Job
+from sne_lava.leftovers import kill_group, remove_files, wait_group
+
+TAIL_LINES = 8
+"""Lines of the worker's output that a message quotes."""
+SETTLE_S = 10.0
+"""How long the supervisor may take to clean up before the caller does it."""
+_CHUNK = 1 << 20
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class WorkerError(Exception):
+    """The worker failed; the text says how."""
+
+
+class Worker:
+    """One worker process and its pipes, for one job. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._token = f"sne{secrets.token_hex(6)}"
+        self._folder = tempfile.mkdtemp(prefix="sne-lava-", dir=_short_folder())
+        self._simulation: int | None = None
+        self._tail: deque[bytes] = deque(maxlen=TAIL_LINES)
+        self._buffer = bytearray()
+        self._killed = False
+        lifeline_read, self._lifeline = os.pipe()
+        self._result, result_write = os.pipe()
+        try:
+            self._process = self._start(lifeline_read, result_write)
+        except BaseException:
+            os.close(self._lifeline)
+            os.close(self._result)
+            remove_files(self._token, self._folder)
+            raise
+        finally:
+            os.close(lifeline_read)
+            os.close(result_write)
+
+    def _start(self, lifeline: int, result: int) -> subprocess.Popen[bytes]:
+        spec = {
+            "token": self._token,
+            "folder": self._folder,
+            "caller": os.getpid(),
+            "lifeline": lifeline,
+            "result": result,
+        }
+        paths = [os.path.abspath(path) for path in sys.path]
+        environment = {
+            **os.environ,
+            **dict.fromkeys(_ONE_THREAD, "1"),
+            "PYTHONPATH": os.pathsep.join(paths),
+            "TMPDIR": self._folder,
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "sne_lava.worker", json.dumps(spec)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self._folder,  # "-m" searches the working folder first: give it an empty one
+            env=environment,
+            pass_fds=(lifeline, result),
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def kill(self) -> None:
+        """End the job from any thread: the supervisor kills the simulation and removes what is left."""
+        self._killed = True
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        if self._simulation is not None:
+            kill_group(self._simulation)
+
+    def close(self) -> None:
+        """Let the supervisor end and clean up; where it cannot, do so here. Idempotent."""
+        if self._lifeline < 0:
+            return
+        os.close(self._lifeline)
+        os.close(self._result)
+        self._lifeline = self._result = -1
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):  # unsent input
+                    stream.close()
+        try:
+            self._process.wait(SETTLE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._simulation is not None:
+            kill_group(self._simulation)
+            wait_group(self._simulation, SETTLE_S)
+        remove_files(self._token, self._folder)
+
+    def run(self, job: Job, progress: Callable[[int], None]) -> dict[str, GroupCounts]:
+        """Send the job and wait for its counts.
+
+        Raises
+        ------
+        WorkerError
+            The simulation failed, was killed, or the worker could not start.
+        """
+        try:
+            return self._exchange(pickle.dumps(job, protocol=5), progress)
+        except _Ended:
+            raise WorkerError(self._why_it_ended()) from None
+
+    def _exchange(self, data: bytes, progress: Callable[[int], None]) -> dict[str, GroupCounts]:
+        process = self._process
+        assert process.stdin is not None and process.stderr is not None
+        unsent = memoryview(data)
+        with selectors.DefaultSelector() as selector:
+            os.set_blocking(process.stdin.fileno(), False)
+            selector.register(process.stdin, selectors.EVENT_WRITE)
+            selector.register(process.stderr, selectors.EVENT_READ)
+            selector.register(self._result, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is process.stdin:
+                        unsent = self._send(unsent, process.stdin, selector)
+                    elif key.fileobj is process.stderr:
+                        self._listen(process.stderr, selector)
+                    else:
+                        for kind, value in self._frames():
+                            if kind == "done":
+                                return value  # type: ignore[no-any-return]  # the simulation's own type
+                            self._handle(kind, value, progress)
+
+    def _send(self, unsent: memoryview, pipe: IO[bytes], selector: selectors.BaseSelector) -> memoryview:
+        with contextlib.suppress(BlockingIOError):
+            try:
+                unsent = unsent[os.write(pipe.fileno(), unsent[:_CHUNK]) :]
+            except BrokenPipeError:
+                unsent = unsent[:0]  # the reason follows on the other pipes
+        if not unsent:
+            selector.unregister(pipe)
+            pipe.close()
+        return unsent
+
+    def _listen(self, pipe: IO[bytes], selector: selectors.BaseSelector) -> None:
+        data = os.read(pipe.fileno(), _CHUNK)
+        if data:
+            self._tail.extend(line for line in data.splitlines() if line.strip())
+        else:
+            selector.unregister(pipe)
+
+    def _frames(self) -> list[tuple[str, Any]]:
+        data = os.read(self._result, _CHUNK)
+        if not data:
+            raise _Ended
+        self._buffer += data
+        frames = []
+        while len(self._buffer) >= 8:
+            (length,) = struct.unpack_from("<q", self._buffer)
+            if len(self._buffer) < 8 + length:
+                break
+            frames.append(pickle.loads(self._buffer[8 : 8 + length]))
+            del self._buffer[: 8 + length]
+        return frames
+
+    def _handle(self, kind: str, value: Any, progress: Callable[[int], None]) -> None:
+        if kind == "error":
+            raise WorkerError(value)
+        if kind == "hello":
+            self._simulation = value
+        else:
+            progress(value)
+
+    def _why_it_ended(self) -> str:
+        if self._killed:
+            return "the simulation was closed while it ran"
+        assert self._process.stdout is not None
+        verdict = self._process.stdout.read().decode(errors="replace").strip()
+        if not verdict:
+            status = self._process.wait()
+            verdict = (
+                f"the worker ended with status {status}"
+                if status >= 0
+                else f"the worker was killed ({-status})"
+            )
+        else:
+            verdict = f"the simulation ended: {verdict}"
+        tail = " | ".join(line.decode(errors="replace") for line in self._tail)
+        return f"{verdict}; its last output: {tail}" if tail else verdict
+
+
+class _Ended(Exception):
+    """The result pipe ended before the result."""
+
+
+def _short_folder() -> str:
+    """A temporary folder whose sockets' paths fit the 108 bytes that Linux allows."""
+    folder = tempfile.gettempdir()
+    return folder if len(folder) <= 48 else "/tmp"

@@ -1,0 +1,140 @@
+"""Running a compiled student: one worker process per run, safe to call from several threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
+from sne_deploy.errors import RunError
+from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
+from sne_lava.child import Worker, WorkerError
+from sne_lava.job import GroupCounts, Job
+from sne_lava.lowering import make_job
+
+Array = npt.NDArray[Any]
+
+
+class LavaExecutable:
+    """A Program ready to run in Lava.
+
+    Parameters
+    ----------
+    program : Program
+    options : RunOptions
+    stall_s : float
+        Seconds without a step after which a run is given up.
+    """
+
+    def __init__(self, program: Program, options: RunOptions, stall_s: float) -> None:
+        self._program = program
+        self._options = options
+        self._stall_s = stall_s
+        self._lock = threading.Lock()
+        self._workers: set[Worker] = set()
+        self._closed = False
+
+    def __enter__(self) -> LavaExecutable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every run that is still going, in whatever thread; their ``run`` raises RunError."""
+        with self._lock:
+            self._closed = True
+            for worker in self._workers:
+                worker.kill()
+
+    def run(self, inputs: Array, record: Record = "counts") -> Trace:
+        """Simulate N samples, streamed back to back.
+
+        Parameters
+        ----------
+        inputs : array of shape (N, T, *shape) of 0 and 1, or (N, *shape)
+        record : {"counts", "spikes", "all"}
+            ``"all"`` also keeps u and v after every step.
+
+        Raises
+        ------
+        DataError
+            The samples do not fit.
+        RunError
+            The simulation failed or was killed; names the student and the cause.
+        """
+        program = self._program
+        job, saturated = make_job(program, inputs, record, self._options.stream, self._stall_s)
+        counts = self._simulate(job)
+        output = counts[program.output].output
+        assert output is not None
+        raw = output.astype(np.int64) if program.readout == "count" else output
+        mean = raw / program.timesteps if program.readout == "v_mean" else raw
+        return Trace(
+            raw_outputs=raw,
+            outputs=program.readout_in_student_units(mean),
+            layers=tuple(_layer_trace(group, counts[group.name], job) for group in program.groups),
+            input_spikes=_input_spikes(program, job),
+            host_macs=np.full(job.samples, 0 if program.host is None else program.host.macs, np.int64),
+            saturated_inputs=saturated,
+        )
+
+    def _simulate(self, job: Job) -> dict[str, GroupCounts]:
+        total = sum(part.steps for part in job.parts())
+
+        def progress(steps: int) -> None:
+            if self._options.progress is not None:
+                self._options.progress(job.student, steps, total)
+
+        try:
+            with self._started() as worker:
+                try:
+                    return worker.run(job, progress)
+                finally:
+                    with self._lock:
+                        self._workers.discard(worker)
+        except WorkerError as error:
+            raise RunError(f"student {job.student!r} on target lava: {error}") from None
+
+    def _started(self) -> Worker:
+        with self._lock:
+            if self._closed:
+                raise RunError(
+                    f"student {self._program.student!r} on target lava: already closed; compile it again"
+                )
+            worker = Worker()
+            self._workers.add(worker)
+            return worker
+
+
+def _layer_trace(group: NeuronGroup, counts: GroupCounts, job: Job) -> LayerTrace:
+    full = (job.samples, job.timesteps, *group.shape)
+    spikes = None
+    if counts.spike_bits is not None:
+        spikes = np.unpackbits(counts.spike_bits, axis=-1, count=group.size).astype(bool).reshape(full)
+    return LayerTrace(
+        name=group.name,
+        synops=counts.synops,
+        spikes=counts.spikes,
+        updates_active=counts.active,
+        updates_idle=group.size * job.timesteps - counts.active,
+        recorded_spikes=spikes,
+        recorded_u=None if counts.u is None else counts.u.reshape(full),
+        recorded_v=None if counts.v is None else counts.v.reshape(full),
+    )
+
+
+def _input_spikes(program: Program, job: Job) -> Array:
+    """Per sample: spikes of the input, graded messages of the host, and the always-on axon's spikes."""
+    total = np.zeros(job.samples, np.int64)
+    if job.spike_bits is not None:
+        bits = np.unpackbits(job.spike_bits.reshape(job.samples, -1), axis=1)
+        total += bits.sum(axis=1, dtype=np.int64)
+    if program.host is not None and program.host.per_step_messages:
+        total += program.group(program.host.target).size * job.timesteps
+    if any(synapse.source == ALWAYS_ON for synapse in program.synapses):
+        total += job.timesteps
+    return total

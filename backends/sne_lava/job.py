@@ -1,0 +1,161 @@
+"""One simulation job, as plain arrays: what the caller sends to the process that runs Lava."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from sne_deploy.backend import Record
+from sne_deploy.ir.program import Precision, SignMode
+
+Array = npt.NDArray[Any]
+Output = Literal["none", "count", "v_last", "v_mean", "v_max"]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How a Lava time step (from 1) maps to a sample and a step in it (both from 0).
+
+    ``sample, step = divmod(time_step - 1 - depth, timesteps)``
+    """
+
+    timesteps: int
+    samples: int
+
+    def sample_at(self, time_step: int, depth: int) -> int:
+        """The sample that a group at this depth works on; outside 0..samples-1 before and after the stream."""
+        return (time_step - 1 - depth) // self.timesteps
+
+    def inside(self, sample: int) -> bool:
+        """True for a sample of the stream."""
+        return 0 <= sample < self.samples
+
+
+@dataclass(frozen=True, eq=False)
+class GroupJob:
+    """A neuron group: registers as arrays of shape (n,), its place in the pipeline, what is read from it."""
+
+    name: str
+    size: int
+    spiking: bool
+    du: Array
+    dv: Array
+    vth: Array
+    bias_mant: Array
+    bias_exp: int
+    v_init: Array
+    depth: int
+    output: Output
+
+
+@dataclass(frozen=True, eq=False)
+class SynapseJob:
+    """A synapse.
+
+    Attributes
+    ----------
+    weights : array or CSR matrix of shape (n_out, n_in)
+        Integers (int32) or float64.
+    source_depth, target_depth : int
+    safe_sum : int or None
+        Fixed point: largest weighted sum that cannot overflow the target's 32-bit arithmetic, where some
+        input could exceed it; None where none can.
+    """
+
+    name: str
+    source: str
+    target: str
+    weights: Array | sparse.csr_matrix
+    weight_exp: int
+    sign_mode: SignMode
+    delay: int
+    recurrent: bool
+    source_depth: int
+    target_depth: int
+    safe_sum: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One student on N samples.
+
+    Attributes
+    ----------
+    spike_bits : uint8 array of shape (N, T, ceil(n / 8)), or None
+        Spike input, packed along the last axis (``np.packbits``).
+    currents : int32 or float64 array of shape (N, n), or None
+        Constant input of the group ``input_name`` (then no synapse carries it).
+    input_name : str
+        The input's name, or the host's target.
+    stream : int
+        Samples streamed in one Lava run.
+    """
+
+    student: str
+    precision: Precision
+    timesteps: int
+    samples: int
+    max_depth: int
+    groups: tuple[GroupJob, ...]
+    synapses: tuple[SynapseJob, ...]
+    input_name: str
+    input_size: int
+    spike_bits: Array | None
+    currents: Array | None
+    record: Record
+    stream: int
+    stall_s: float
+
+    @property
+    def clock(self) -> Clock:
+        """Time of one Lava run over all of the job's samples."""
+        return Clock(self.timesteps, self.samples)
+
+    @property
+    def steps(self) -> int:
+        """Lava steps of one run: all samples, and the pipeline's depth to empty it."""
+        return self.samples * self.timesteps + self.max_depth
+
+    def part(self, start: int, stop: int) -> Job:
+        """The job on some of its samples."""
+        return replace(
+            self,
+            samples=stop - start,
+            spike_bits=None if self.spike_bits is None else self.spike_bits[start:stop],
+            currents=None if self.currents is None else self.currents[start:stop],
+        )
+
+    def parts(self) -> list[Job]:
+        """The job as the Lava runs that it is carried out in, in order."""
+        return [
+            self.part(start, min(start + self.stream, self.samples))
+            for start in range(0, self.samples, self.stream)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class GroupCounts:
+    """What one group and its synapses did, per sample; recordings are None unless asked for."""
+
+    synops: Array
+    spikes: Array
+    active: Array
+    output: Array | None
+    spike_bits: Array | None
+    u: Array | None
+    v: Array | None
+
+    @staticmethod
+    def join(parts: list[GroupCounts]) -> GroupCounts:
+        """Several runs over consecutive samples as one."""
+
+        def joined(name: str) -> Array | None:
+            arrays = [getattr(part, name) for part in parts]
+            return None if arrays[0] is None else np.concatenate(arrays)
+
+        names = ("synops", "spikes", "active", "output", "spike_bits", "u", "v")
+        return GroupCounts(**{name: joined(name) for name in names})  # type: ignore[arg-type]  # by construction

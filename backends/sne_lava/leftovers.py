@@ -1,0 +1,49 @@
+"""Removing what a killed simulation leaves: processes, shared-memory blocks, its folder. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def remove_files(token: str, folder: str) -> None:
+    """Remove the shared-memory blocks and semaphores named with ``token``, and the job's folder."""
+    if SHARED_MEMORY.is_dir():
+        for pattern in (f"{token}*", f"sem.{token}*"):
+            for path in SHARED_MEMORY.glob(pattern):
+                path.unlink(missing_ok=True)
+    if os.path.isdir(folder):
+        shutil.rmtree(folder, ignore_errors=True)  # another cleaner may be removing it at the same time
+
+
+def kill_group(group: int) -> None:
+    """Kill a whole process group; nothing happens where it is already gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def wait_group(group: int, seconds: float) -> bool:
+    """Wait until no live process is left in a group; True when so."""
+    end = time.monotonic() + seconds
+    while group_alive(group):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def group_alive(group: int) -> bool:
+    """True while a process of the group exists that is not a zombie."""
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = Path(entry.path, "stat").read_text(errors="replace").rpartition(")")[2].split()
+                if int(fields[2]) == group and fields[0] not in "ZX":
+                    return True
+    return False

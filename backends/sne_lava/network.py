@@ -1,0 +1,184 @@
+"""From a job to connected Lava processes and the shared arrays that they fill. Imports Lava."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from lava.magma.core.process.process import AbstractProcess
+from lava.utils.weightutils import SignMode
+from scipy import sparse
+
+from sne_deploy.ir.program import ALWAYS_ON
+from sne_lava.arrays import Board, shared_zeros
+from sne_lava.job import GroupCounts, GroupJob, Job, SynapseJob
+from sne_lava.processes.gates import SampleGate
+from sne_lava.processes.neurons import SampledLI, SampledLIF
+from sne_lava.processes.sources import AlwaysOn, CurrentSource, SpikeSource
+from sne_lava.processes.synapses import CountingDense, CountingSparse
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A job's Lava processes.
+
+    Attributes
+    ----------
+    source : AbstractProcess
+        The input; running it runs the whole network.
+    processes : tuple of AbstractProcess
+    board : Board
+    groups : dict
+        Group name to its shared arrays, by Var name.
+    synops : dict
+        Group name to the int64 arrays of shape (N,) of the synapses that end on it.
+    """
+
+    source: AbstractProcess
+    processes: tuple[AbstractProcess, ...]
+    board: Board
+    groups: dict[str, dict[str, Array]]
+    synops: dict[str, list[Array]]
+
+    def counts(self, job: Job) -> dict[str, GroupCounts]:
+        """What each group did, copied out of the shared arrays."""
+        return {group.name: self._group_counts(group, job) for group in job.groups}
+
+    def _group_counts(self, group: GroupJob, job: Job) -> GroupCounts:
+        arrays = self.groups[group.name]
+
+        def recorded(name: str) -> Array | None:
+            return arrays[name].copy() if arrays[name].size else None
+
+        synops = np.zeros(job.samples, np.int64)
+        for part in self.synops[group.name]:
+            synops += part
+        return GroupCounts(
+            synops=synops,
+            spikes=arrays["spikes"].copy(),
+            active=arrays["active"].copy(),
+            output=recorded("rows"),
+            spike_bits=recorded("spike_bits"),
+            u=recorded("u_rows"),
+            v=recorded("v_rows"),
+        )
+
+
+def build(job: Job) -> Network:
+    """Make and connect the processes of one Lava run over all of the job's samples.
+
+    Inputs to a group are added in this order: the host's current, then its synapses in the job's order.
+    """
+    board = Board()
+    state = np.int32 if job.precision == "fixed" else np.float64
+    arrays = {group.name: _group_arrays(group, job, state) for group in job.groups}
+    groups = {group.name: _group(group, job, arrays[group.name], board) for group in job.groups}
+    source = _source(job, board)
+    outputs = {name: process.s_out for name, process in groups.items()}
+    if job.currents is None:
+        outputs[job.input_name] = source.s_out
+    else:
+        source.s_out.connect(groups[job.input_name].a_in)
+    synapses, synops = _connect(job, board, groups, outputs)
+    return Network(source, (source, *groups.values(), *synapses), board, arrays, synops)
+
+
+def _connect(
+    job: Job, board: Board, groups: dict[str, AbstractProcess], outputs: dict[str, Any]
+) -> tuple[list[AbstractProcess], dict[str, list[Array]]]:
+    processes: list[AbstractProcess] = []
+    synops: dict[str, list[Array]] = {group.name: [] for group in job.groups}
+    if any(synapse.source == ALWAYS_ON for synapse in job.synapses):
+        always = AlwaysOn(shared={}, board=board, label="always-on axon")
+        outputs[ALWAYS_ON] = always.s_out
+        processes.append(always)
+    for synapse in job.synapses:
+        counter = shared_zeros((job.samples,), np.int64)
+        process = _synapse(synapse, job, counter, board)
+        output = outputs[synapse.source]
+        if synapse.recurrent:
+            gate = _gate(synapse, job, board)
+            output.connect(gate.s_in)
+            output = gate.s_out
+            processes.append(gate)
+        output.connect(process.s_in)
+        process.a_out.connect(groups[synapse.target].a_in)
+        synops[synapse.target].append(counter)
+        processes.append(process)
+    return processes, synops
+
+
+def _group_arrays(group: GroupJob, job: Job, state: type) -> dict[str, Array]:
+    samples, timesteps = job.samples, job.timesteps
+    bits = -(-group.size // 8) if job.record != "counts" and group.spiking else 0
+    states = group.size if job.record == "all" else 0
+    rows = group.size if group.output != "none" else 0
+    return {
+        "spikes": shared_zeros((samples,), np.int64),
+        "active": shared_zeros((samples,), np.int64),
+        "rows": shared_zeros((samples, rows), np.int64 if state is np.int32 else np.float64),
+        "spike_bits": shared_zeros((samples, timesteps, bits), np.uint8),
+        "u_rows": shared_zeros((samples, timesteps, states), state),
+        "v_rows": shared_zeros((samples, timesteps, states), state),
+    }
+
+
+def _group(group: GroupJob, job: Job, arrays: dict[str, Array], board: Board) -> AbstractProcess:
+    kind = SampledLIF if group.spiking else SampledLI
+    return kind(
+        shape=(group.size,),
+        du=group.du,
+        dv=group.dv,
+        vth=group.vth,
+        bias_mant=group.bias_mant,
+        bias_exp=group.bias_exp,
+        v_init=group.v_init,
+        depth=group.depth,
+        clock=job.clock,
+        output=group.output,
+        shared=arrays,
+        board=board,
+        label=f"group {group.name!r}",
+    )
+
+
+def _synapse(synapse: SynapseJob, job: Job, counter: Array, board: Board) -> AbstractProcess:
+    kind = CountingSparse if sparse.issparse(synapse.weights) else CountingDense
+    return kind(
+        weights=synapse.weights,
+        weight_exp=synapse.weight_exp,
+        sign_mode=SignMode[synapse.sign_mode.upper()],
+        delay=synapse.delay,
+        clock=job.clock,
+        target_depth=synapse.target_depth,
+        safe_sum=synapse.safe_sum,
+        shared={"synops": counter},
+        board=board,
+        label=f"synapse {synapse.name!r}",
+    )
+
+
+def _gate(synapse: SynapseJob, job: Job, board: Board) -> AbstractProcess:
+    return SampleGate(
+        size=int(synapse.weights.shape[1]),
+        clock=job.clock,
+        delay=synapse.delay,
+        source_depth=synapse.source_depth,
+        target_depth=synapse.target_depth,
+        shared={},
+        board=board,
+        label=f"gate of {synapse.name!r}",
+    )
+
+
+def _source(job: Job, board: Board) -> AbstractProcess:
+    label = f"input {job.input_name!r}"
+    if job.currents is not None:
+        return CurrentSource(
+            currents=job.currents, timesteps=job.timesteps, shared={}, board=board, label=label
+        )
+    return SpikeSource(bits=job.spike_bits, size=job.input_size, shared={}, board=board, label=label)

@@ -1,0 +1,213 @@
+"""The process that runs Lava: reads a job, simulates it, answers in frames, and never hangs.
+
+Frames on the result pipe: 8 bytes of length, then a pickle of ``(kind, value)``: ``("hello", pid)``,
+``("progress", steps)``, ``("done", counts)``, ``("error", text)``. The pipe is private to a caller and
+the process that it started itself; nothing read from a file or from elsewhere is unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import pickle
+import signal
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing import shared_memory
+from typing import TYPE_CHECKING, Any
+
+from sne_lava.job import GroupCounts, Job
+from sne_lava.leftovers import kill_group, remove_files
+
+if TYPE_CHECKING:
+    from sne_lava.network import Network
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+POLL_S = 0.01
+REPORT_EVERY_S = 0.25
+FAILURE_TEXT_S = 2.0
+"""How long a failed process has to leave its text after Lava has said that one failed."""
+
+
+class SimulationError(Exception):
+    """The simulation cannot go on; the text says why."""
+
+
+def serve(result: int, token: str, folder: str) -> int:
+    """Do one job from standard input; the process's exit status."""
+
+    def send(kind: str, value: Any) -> None:
+        data = pickle.dumps((kind, value), protocol=5)
+        _write_all(result, struct.pack("<q", len(data)))
+        _write_all(result, data)
+
+    send("hello", os.getpid())
+    _contain(token, folder)
+    try:
+        with os.fdopen(0, "rb", closefd=False) as stream:
+            job: Job = pickle.load(stream)
+        _stdin_from_null()
+        send("done", simulate(job, lambda steps: send("progress", steps), _Parent(token, folder)))
+    except Exception as error:  # every failure is told to the caller, by name
+        text = str(error) if isinstance(error, SimulationError) else f"{type(error).__name__}: {error}"
+        send("error", text)
+        sys.stderr.flush()
+        os._exit(1)  # not further: Lava's Runtime would wait for its processes when it is deleted
+    return 0
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _stdin_from_null() -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+def _contain(token: str, folder: str) -> None:
+    """Name everything that Lava makes after this job, and tie its processes to this one.
+
+    Shared memory and semaphores get the job's prefix, sockets its folder, so that they can be removed
+    after a kill; a process that Lava forks is killed by the kernel when this one dies.
+    """
+    memory: Any = shared_memory
+    memory._SHM_NAME_PREFIX = f"/{token}_"
+    memory._SHM_SAFE_NAME_LENGTH = len(token) + 14
+    config: Any = multiprocessing.current_process()
+    config._config["semprefix"] = f"/{token}"
+    config._config["tempdir"] = folder
+    parent = os.getpid()
+    prctl = ctypes.CDLL(None).prctl
+
+    def die_with_parent() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    os.register_at_fork(after_in_child=die_with_parent)
+
+
+class _Parent:
+    """The supervisor; without it this process removes everything itself."""
+
+    def __init__(self, token: str, folder: str) -> None:
+        self._pid = os.getppid()
+        self._token, self._folder = token, folder
+
+    def check(self) -> None:
+        """End this process group where the supervisor is gone."""
+        if os.getppid() != self._pid:
+            remove_files(self._token, self._folder)
+            kill_group(os.getpgid(0))
+
+
+def simulate(job: Job, progress: Callable[[int], None], parent: _Parent) -> dict[str, GroupCounts]:
+    """Run all parts of a job, one Lava run each."""
+    from sne_lava.compat import import_lava
+
+    import_lava()
+    before, parts = 0, []
+    for part in job.parts():
+        parts.append(_run_part(part, before, progress, parent))
+        before += part.steps
+    return {name: GroupCounts.join([part[name] for part in parts]) for name in parts[0]}
+
+
+def _run_part(
+    job: Job, before: int, progress: Callable[[int], None], parent: _Parent
+) -> dict[str, GroupCounts]:
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    from sne_lava.network import build
+
+    network = build(job)
+    tag = "fixed_pt" if job.precision == "fixed" else "floating_pt"
+    with _no_child_may_end(network):
+        network.source.create_runtime(run_cfg=Loihi2SimCfg(select_tag=tag))
+        unconnected = [process.name for process in network.processes if process.runtime is None]
+        if unconnected:
+            raise SimulationError(f"{', '.join(unconnected)}: not connected with the input")
+        network.source.run(RunSteps(num_steps=job.steps, blocking=False))
+        _wait(job, network, lambda steps: progress(before + steps), parent)
+    network.source.wait()
+    counts = network.counts(job)
+    network.source.stop()
+    return counts
+
+
+@contextlib.contextmanager
+def _no_child_may_end(network: Network) -> Iterator[None]:
+    """While Lava builds and runs, an ended process of its own is a failure; Lava would wait forever."""
+
+    def ended(_signal: int, _frame: object) -> None:
+        _raise_failures(network)
+
+    previous = signal.signal(signal.SIGCHLD, ended)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, previous)
+
+
+def _raise_failures(network: Network) -> None:
+    failure = network.board.failure
+    if failure is not None:
+        print(failure, file=sys.stderr)
+        raise SimulationError(failure.partition("\n")[0])
+    ended = _ended_child()
+    if ended is not None:
+        raise SimulationError(f"a Lava process {ended}")
+
+
+def _ended_child() -> str | None:
+    """How a child ended, without reaping it; None while all live."""
+    with contextlib.suppress(ChildProcessError):
+        info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if info is not None:
+            if info.si_code == os.CLD_EXITED:
+                return f"ended early with exit status {info.si_status}"
+            return f"was killed by {signal.Signals(info.si_status).name}"
+    return None
+
+
+def _wait(job: Job, network: Network, progress: Callable[[int], None], parent: _Parent) -> None:
+    """Wait for the last step, watching for failures and for steps that do not come."""
+    answer = network.source.runtime.service_to_runtime[0]
+    seen, moved, told = 0, time.monotonic(), 0.0
+    while not answer.probe():
+        time.sleep(POLL_S)
+        parent.check()
+        _raise_failures(network)
+        now, step = time.monotonic(), int(network.board.step[0])
+        if step != seen:
+            seen, moved = step, now
+        elif now - moved > job.stall_s:
+            raise SimulationError(f"no progress for {job.stall_s:g} s at step {step} of {job.steps}")
+        if now - told > REPORT_EVERY_S:
+            progress(step)
+            told = now
+    _raise_late_failure(network)
+    progress(job.steps)
+
+
+def _raise_late_failure(network: Network) -> None:
+    """Lava has answered: where that was an error, wait for its text and raise it."""
+    from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
+
+    answer = network.source.runtime.service_to_runtime[0].peek()
+    if enum_equal(answer, MGMT_RESPONSE.DONE):
+        return
+    end = time.monotonic() + FAILURE_TEXT_S
+    while network.board.failure is None and time.monotonic() < end:
+        time.sleep(POLL_S)
+    _raise_failures(network)
+    raise SimulationError(f"Lava answered {answer} instead of finishing")

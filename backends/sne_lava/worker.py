@@ -1,0 +1,95 @@
+"""The supervisor of one simulation: ``python -m sne_lava.worker SPEC``, started by :mod:`sne_lava.child`.
+
+It starts the simulation as a child in a process group of its own, and kills that whole group when the
+simulation ends, fails or is killed, or when the caller is gone; then it removes what is left in shared
+memory, and prints one line that says how the simulation ended. It imports neither Lava nor NumPy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+
+from sne_lava.leftovers import kill_group, remove_files
+
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+POLL_S = 0.01
+
+
+def main() -> int:
+    """Run the simulation and clean up after it.
+
+    ``SPEC`` is JSON: ``token`` (prefix of the job's shared-memory names), ``folder`` (its temporary
+    folder), ``caller`` (process id), ``lifeline`` (a pipe that ends when the caller does), ``result`` (the
+    pipe that the simulation answers on).
+    """
+    spec = json.loads(sys.argv[1])
+    _adopt_orphans()
+    simulation = os.fork()
+    if simulation == 0:
+        _become_simulation(spec)
+    with contextlib.suppress(ProcessLookupError):  # it may have failed already
+        os.setpgid(simulation, simulation)
+    os.close(spec["result"])
+    os.close(0)
+    verdict = _watch(spec, simulation)
+    kill_group(simulation)
+    _reap(simulation)
+    remove_files(spec["token"], spec["folder"])
+    print(verdict, flush=True)
+    return 0
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of Lava's processes when the simulation dies first, so that none outlives us."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _become_simulation(spec: dict[str, int | str]) -> None:
+    status = 1
+    try:
+        os.setpgid(0, 0)
+        os.close(int(spec["lifeline"]))
+        os.dup2(2, 1)  # what Lava prints goes where its errors go
+        from sne_lava.simulation import serve
+
+        status = serve(int(spec["result"]), str(spec["token"]), str(spec["folder"]))
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _watch(spec: dict[str, int | str], simulation: int) -> str:
+    """Wait for the simulation's end, or the caller's; say which."""
+    while True:
+        ended, _, _ = select.select([spec["lifeline"]], [], [], POLL_S)
+        if ended or os.getppid() != spec["caller"]:
+            return "the caller is gone"
+        pid, status = os.waitpid(simulation, os.WNOHANG)
+        if pid:
+            return describe(status)
+
+
+def describe(status: int) -> str:
+    """A wait status in words: ``exit 0``, ``killed by SIGKILL``."""
+    if os.WIFSIGNALED(status):
+        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exit {os.WEXITSTATUS(status)}"
+
+
+def _reap(simulation: int) -> None:
+    """Wait for everything that was killed, Lava's orphans included."""
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())
