@@ -10,7 +10,7 @@ from sne_deploy.data.dataset import DataSet, ModelInput, Source, Split, fit_to_m
 from sne_deploy.data.digits import digits_split, load_digits_source
 from sne_deploy.data.encode import encode
 from sne_deploy.data.mnist import load_mnist
-from sne_deploy.data.npz import load_npz
+from sne_deploy.data.npz import load_npz, npz_shape
 from sne_deploy.errors import DataError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sne_deploy.ensemble import Encoder
 
-__all__ = ["SOURCES", "DataSet", "digits_split", "encode", "load_data", "select_samples"]
+__all__ = ["SOURCES", "DataSet", "digits_split", "encode", "load_data", "select_samples", "time_axis"]
 
 SOURCES: Mapping[str, Source] = {"digits": load_digits_source, "mnist": load_mnist, "cifar10": load_cifar10}
 """Named data sets, as ``NAME[:train][:DIR]``; anything that ends in .npz is a file."""
@@ -52,6 +52,30 @@ def load_data(spec: str, *, input_shape: tuple[int, ...], timesteps: int, encode
     source, split, path = _parse(spec)
     x, y = source(split, path)
     return fit_to_model(spec, x, y, ModelInput(tuple(input_shape), timesteps, encoder))
+
+
+def time_axis(spec: str) -> int | None:
+    """Read how many time steps the samples of an ``.npz`` file of spikes have; None for images.
+
+    Parameters
+    ----------
+    spec : str
+        As in :func:`load_data`.
+
+    Returns
+    -------
+    int or None
+        The second axis of ``x`` of shape (N, T, ...), from its header alone.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read.
+    """
+    if not spec.endswith(".npz"):
+        return None
+    shape = npz_shape(Path(spec))
+    return shape[1] if len(shape) >= 3 else None
 
 
 def _parse(spec: str) -> tuple[Source, Split, Path | None]:

@@ -142,9 +142,9 @@ def binary_spikes(name: str, x: Array) -> Array:
 
 
 def _floats(name: str, x: Array) -> Array:
-    if x.dtype in (np.float32, np.float64):
+    if x.dtype.kind == "f" and x.dtype.itemsize in (4, 8):
         return x.astype(x.dtype.newbyteorder("="), copy=False)
-    if x.dtype == np.float16 or x.dtype == np.bool_ or (x.dtype.kind in "ui" and x.dtype.itemsize <= 2):
+    if x.dtype.kind in "buif" and x.dtype.itemsize <= 2:
         return x.astype(np.float32)
     raise DataError(f"data set {name}: x has dtype {x.dtype}; store it as float32")
 

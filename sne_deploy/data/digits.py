@@ -33,7 +33,7 @@ def digits_split() -> tuple[Array, Array, Array, Array]:
     x_train, y_train, x_test, y_test : float32 (N, 8, 8) in [0, 1] and int64 (N,)
         1,337 and 460 samples.
     """
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]  # it ships no types
 
     bunch = load_digits()
     x = (bunch.images / MAX_VALUE).astype(np.float32)
