@@ -1,0 +1,45 @@
+# make help says what there is. Variables: PYTHON (default python3), VENV, TORCH_INDEX, PYTEST_ARGS.
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+PYTEST_ARGS ?= -n auto
+BIN = $(VENV)/bin
+DIGITS = examples/digits
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint test-wheel test-matrix bench clean
+
+help:  ## Say what there is.
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@echo
+	@echo "PYTHON=python3.12   the interpreter, 3.10 to 3.13 (default: python3)"
+	@echo "TORCH_INDEX=URL     the package index to take torch from, for a CPU or CUDA build of your choice"
+
+setup:  ## Make the virtual environment, with all versions pinned; quick when it is there.
+	@scripts/setup_env.sh "$(VENV)" "$(PYTHON)" "$(TORCH_INDEX)"
+
+demo: setup  ## Compile the committed ensemble for Lava, run it on the held-out digits, print the report.
+	$(BIN)/sne-compile $(DIGITS)/model.pt --target lava --teacher $(DIGITS)/teacher.onnx --out out/digits
+
+test: lint  ## Style, types, then the tests with their coverage.
+	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+lint: setup  ## Style and types alone.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-wheel: setup  ## Build the wheel and run the main job from it, outside the tree.
+	@scripts/test_wheel.sh "$(VENV)"
+
+test-matrix:  ## Run the tests on each Python of 3.10 to 3.13 that is found, one environment at a time.
+	@scripts/test_matrix.sh "$(TORCH_INDEX)" $(PYTEST_ARGS)
+
+bench: setup  ## Measure the speed of the Lava lowering against the naive one.
+	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+clean:  ## Remove what these commands made, the virtual environments included.
+	rm -rf .venv .venv-3.1[0-3] out build dist .coverage .coverage.* .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

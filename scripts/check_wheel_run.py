@@ -1,0 +1,45 @@
+"""Check that the main job ran from the installed wheel, outside the tree, and that its report adds up.
+
+Called by test_wheel.sh with the path of report.json and the root of the source tree.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from importlib.metadata import distribution, entry_points
+from pathlib import Path
+
+from sne_deploy.report import check_report
+from sne_deploy.report.schema import Report
+
+MINIMUM_ACCURACY = 0.9
+
+
+def main(report_file: Path, tree: Path) -> None:
+    """Raise SystemExit with one line if something is wrong."""
+    for entry in entry_points(group="sne_deploy.backends"):
+        entry.load()
+    roots = ["sne_deploy", *{entry.module for entry in entry_points(group="sne_deploy.backends")}]
+    for name in roots:
+        source = Path(importlib.import_module(name).__file__ or "").resolve()
+        if not source.is_relative_to(Path(sys.prefix).resolve()) or source.is_relative_to(tree.resolve()):
+            raise SystemExit(f"test-wheel: {name} was imported from {source}, not from the wheel")
+    if any(Path(entry).resolve() == tree.resolve() for entry in sys.path):
+        raise SystemExit(f"test-wheel: {tree} is on the module search path")
+    licences = [str(file) for file in distribution("sne-deploy").files or () if file.name == "LICENSE"]
+    if not licences:
+        raise SystemExit("test-wheel: the wheel contains no LICENSE")
+
+    document = json.loads(report_file.read_text(encoding="utf-8"))
+    report = Report.model_validate(document)
+    check_report(report)
+    accuracy = report.ensemble.accuracy
+    if accuracy is None or accuracy < MINIMUM_ACCURACY:
+        raise SystemExit(f"test-wheel: accuracy is {accuracy}, expected at least {MINIMUM_ACCURACY}")
+    print(f"test-wheel: {', '.join(roots)} from the wheel, accuracy {accuracy:.3f}, the report adds up")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
