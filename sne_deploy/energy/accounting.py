@@ -13,7 +13,7 @@ from outside cost SynOps where they arrive; their injection by the x86 cores is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 
 from sne_deploy.energy.hardware import Hardware
@@ -110,7 +110,7 @@ def add_counts(counts: Iterable[Counts], samples_run: int) -> Counts:
             samples_run=samples_run,
         )
 
-    return reduce(plus, counts)
+    return replace(reduce(plus, counts), samples_run=samples_run)
 
 
 def energy_per_sample(counts: Counts, hardware: Hardware) -> Energy:

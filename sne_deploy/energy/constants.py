@@ -37,7 +37,7 @@ class Constant(BaseModel):
 class _Quantity(Constant):
     """A constant of one physical quantity; ``si`` is its value in the SI unit."""
 
-    _units: ClassVar[Mapping[str, float]]
+    _units: ClassVar[Mapping[str, int]]
     _si_unit: ClassVar[str]
     _limit: ClassVar[float]
 
@@ -54,8 +54,7 @@ class _Quantity(Constant):
     @property
     def si(self) -> float:
         """Value in J, s, W or 1: the double nearest to the decimal number in the file."""
-        # Dividing by a power of ten rounds once; 23.6 * 1e-12 would round twice.
-        return self.value / round(1.0 / self._units[self.unit])
+        return units.to_si(self.value, self._units[self.unit])
 
 
 class EnergyConstant(_Quantity):

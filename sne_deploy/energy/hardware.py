@@ -124,7 +124,7 @@ def load_hardware(name_or_path: str | os.PathLike[str]) -> Hardware:
 def _read(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
-            raise HardwareError(f"hardware file {_short(str(path))} is not a regular file; give a .toml file")
+            raise HardwareError(f"hardware file {str(path)!r} is not a regular file; give a .toml file")
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -132,12 +132,12 @@ def _read(path: Path) -> bytes:
         if isinstance(error, HardwareError):
             raise
         raise HardwareError(
-            f"cannot read hardware file {_short(str(path))}: {reason}; give a .toml file or one of "
+            f"cannot read hardware file {str(path)!r}: {reason}; give a .toml file or one of "
             f"{', '.join(hardware_names())}"
         ) from error
     if len(data) > MAX_FILE_BYTES:
         raise HardwareError(
-            f"hardware file {_short(str(path))} is larger than {MAX_FILE_BYTES} bytes; "
+            f"hardware file {str(path)!r} is larger than {MAX_FILE_BYTES} bytes; "
             f"it should hold constants only"
         )
     return data
@@ -148,13 +148,13 @@ def _parse(data: bytes, name: str) -> Hardware:
         table = tomllib.loads(data.decode("utf-8"))
     except (ValueError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise HardwareError(f"hardware file {_short(name)} is not TOML: {reason}; correct it") from error
+        raise HardwareError(f"hardware file {name!r} is not TOML: {reason}; correct it") from error
     try:
         return Hardware.model_validate(table)
     except ValidationError as error:
         problems = [_problem(dict(detail)) for detail in error.errors()]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise HardwareError(f"hardware file {_short(name)}: {problems[0]}{more}") from error
+        raise HardwareError(f"hardware file {name!r}: {problems[0]}{more}") from error
 
 
 def _problem(detail: dict[str, Any]) -> str:

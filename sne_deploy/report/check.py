@@ -112,7 +112,7 @@ def _expected_parts(totals: TotalsModel, report: Report) -> dict[str, float | No
             raise VerificationError(
                 f"the report does not add up: constant {constant} is missing or no energy"
             )
-        return count * given.value * units.ENERGY[given.unit] / samples
+        return count * given.value * 10.0 ** units.ENERGY[given.unit] / samples
 
     updates = None
     if totals.updates_active is not None and totals.updates_idle is not None:

@@ -16,20 +16,16 @@ _WHY = {
 
 
 def report_notes(report: Report) -> tuple[Note, ...]:
-    """Notes in order: energy, its constants, the host's share, the teacher, fidelity, verification, warnings."""
+    """Notes on the energy, its constants, the host, the teacher, fidelity, verification; then warnings."""
     notes = [*_energy(report), *_constants(report), *_shared(report)]
     if report.teacher is not None:
         notes += _teacher(report.teacher)
     if report.fidelity is not None:
         fidelity = report.fidelity
-        notes.append(
-            (
-                "fidelity",
-                f"accuracy {percent(fidelity.float_accuracy)} in floating point, "
-                f"{percent(fidelity.fixed_accuracy)} as run; the same class on {percent(fidelity.agreement)} "
-                f"of the samples",
-            )
-        )
+        fixed = percent(fidelity.fixed_accuracy)
+        accuracies = f"{percent(fidelity.float_accuracy)} in floating point, {fixed} as run"
+        same = f"the same class on {percent(fidelity.agreement)} of the samples"
+        notes.append(("fidelity", f"accuracy {accuracies}; {same}"))
     if report.verified is not None:
         verified = report.verified
         bits = f"{verified.differing_bits:,} differing bits on {verified.samples:,} samples"

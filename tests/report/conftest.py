@@ -1,0 +1,138 @@
+"""Made-up runs whose figures can be worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sne_deploy.energy.hardware import Hardware, load_hardware
+from sne_deploy.ensemble import Encoder, Ensemble, Head, Student
+from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput
+from sne_deploy.report.build import build_report
+from sne_deploy.report.schema import ProvenanceModel, Report
+from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
+
+STEPS = 4
+
+
+def made_up_program(name: str) -> Program:
+    """Just enough of a Program: the report asks for its time steps alone."""
+    zero = np.zeros((), np.int32)
+    group = NeuronGroup("lif", "lif", (5,), zero, zero, zero, zero, 0, zero, 0, 1.0, zero)
+    return Program(
+        student=name,
+        precision="fixed",
+        timesteps=STEPS,
+        input=ProgramInput("input", (3,), "current"),
+        groups=(group,),
+        synapses=(),
+        output="lif",
+        readout="count",
+        host=HostAffine("lif", sparse.csr_matrix(np.ones((5, 3))), np.zeros(5)),
+        graph=None,
+        dt_s=0.001,
+    )
+
+
+def made_up_student(
+    name: str,
+    active: Any,
+    rng: np.random.Generator,
+    *,
+    labels: Any = None,
+    updates: bool = True,
+    high: int = 100_000,
+    layers: int = 2,
+) -> StudentResult:
+    """Random counts where the student ran, zeros elsewhere."""
+    active = np.asarray(active, bool)
+    n = len(active)
+
+    def counts() -> Any:
+        return np.where(active, rng.integers(0, high, n), 0).astype(np.int64)
+
+    return StudentResult(
+        name=name,
+        program=made_up_program(name),
+        active=active,
+        outputs=np.where(active[:, None], 1.0, np.nan),
+        alone=None if labels is None else np.where(active, labels, -1),
+        layers=tuple(
+            LayerCounts(
+                name=f"layer {index}",
+                kind="dense+lif",
+                shape=(5, 2),
+                synops=counts(),
+                spikes=counts(),
+                updates_active=counts() if updates else None,
+                updates_idle=counts() if updates else None,
+                saturated_weights=index,
+                quantisation_snr_db=40.0 + index,
+            )
+            for index in range(layers)
+        ),
+        input_spikes=counts(),
+        host_macs=counts(),
+    )
+
+
+def made_up_result(students: list[StudentResult], *, labels: Any = None, head_macs: int = 7) -> RunResult:
+    """A run of these students whose predictions are all 1."""
+    active = np.stack([student.active for student in students], axis=1)
+    n = len(active)
+    return RunResult(
+        students=tuple(students),
+        logits=np.tile([0.0, 1.0], (n, 1)),
+        predictions=np.ones(n, np.int64),
+        active=active,
+        labels=None if labels is None else np.asarray(labels, np.int64),
+        head_macs=np.full(n, head_macs, np.int64),
+        wall_s=0.5,
+        warnings=("layer 1: 3 weights saturated",),
+    )
+
+
+def made_up_report(result: RunResult, **changes: Any) -> Report:
+    """The report of such a run on Loihi 1."""
+    ensemble = Ensemble(
+        students=tuple(Student(student.name, (), "count") for student in result.students),
+        input_shape=(3,),
+        timesteps=STEPS,
+        encoder=Encoder("constant"),
+        head=Head("mean"),
+    )
+    arguments: dict[str, Any] = {
+        "model": "model.pt",
+        "target": "lava",
+        "precision": "fixed",
+        "hardware": load_hardware("loihi1"),
+        "data_name": "digits",
+        "provenance": ProvenanceModel(
+            versions={"sne-deploy": "0.1.0"}, seed=0, command="sne-compile model.pt", wall_s=0.5
+        ),
+    }
+    return build_report(ensemble, result, **(arguments | changes))
+
+
+@pytest.fixture(scope="session")
+def loihi1() -> Hardware:
+    return load_hardware("loihi1")
+
+
+@pytest.fixture(scope="session")
+def make_student() -> Callable[..., StudentResult]:
+    return made_up_student
+
+
+@pytest.fixture(scope="session")
+def make_result() -> Callable[..., RunResult]:
+    return made_up_result
+
+
+@pytest.fixture(scope="session")
+def make_report() -> Callable[..., Report]:
+    return made_up_report
