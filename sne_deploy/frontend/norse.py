@@ -137,7 +137,7 @@ def _check_time_first(leaf: _Found, kind: str) -> None:
     if leaf.lifted:
         return
     if kind in _PER_STEP_ONLY:
-        raise _RefusedError("it would see the time axis of [T, B, ...]; wrap it in norse.torch.Lift")
+        raise _RefusedError("it would get the time axis of [T, B, ...]; wrap it in norse.torch.Lift")
     if LAYER_KINDS.get(kind) is not None and LAYER_KINDS[kind].neuron:
         raise _RefusedError(
             "cells and time-first layers are mixed; use the layer version, or wrap it in norse.torch.Lift"
@@ -166,7 +166,7 @@ def _array(name: str, value: Any) -> Array:
     if isinstance(value, torch.Tensor):
         if value.is_sparse or value.is_quantized or value.dtype not in (torch.float32, torch.float64):
             raise _RefusedError(
-                f"{name} has dtype {value.dtype}, must be a dense float32 or float64; use module.float()"
+                f"{name} has dtype {value.dtype}, must be dense float32 or float64; use module.float()"
             )
         if value.is_meta:
             raise _RefusedError(f"{name} is on the meta device and has no values; load them first")
@@ -195,8 +195,8 @@ def _read_conv(kind: str, module: Any) -> Layer:
         padding = same_padding(module.kernel_size, module.dilation)
         if padding is None:
             raise _RefusedError(
-                f"padding='same' with kernel_size={module.kernel_size} and dilation={module.dilation} pads one "
-                "side more than the other; use an odd kernel or give the padding in numbers"
+                f"padding='same' with kernel_size={module.kernel_size} and dilation={module.dilation} pads "
+                "one side more than the other; use an odd kernel or give the padding in numbers"
             )
     options: dict[str, OptionValue] = {
         "stride": _tuple(module.stride),

@@ -1,0 +1,152 @@
+"""``.nir`` files: written whole or not at all, and read as the untrusted HDF5 that they are.
+
+The layout is that of the ``nir`` package, 1.0: ``version``, and ``node`` with ``nodes``, ``edges``, ``type``
+and ``metadata``. Nested graphs are not read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+import nir
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.errors import GraphError
+from sne_deploy.files import atomic_path
+from sne_deploy.frontend.hdf5_file import LIMITS, Limits, Tree, read_hdf5
+from sne_deploy.frontend.nir_nodes import build_node, node_fields, plain_metadata
+from sne_deploy.frontend.shapes import graph_shapes, input_shape_of, set_types
+
+Array = npt.NDArray[Any]
+
+
+def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
+    """Write a graph; the same graph gives the same bytes.
+
+    Metadata may hold, nested, str, bool, int, float, NumPy arrays of numbers, and lists or tuples of one
+    kind of these.
+
+    Raises
+    ------
+    GraphError
+        A name or a value cannot be stored; names it.
+    OutputError
+        The file cannot be written.
+    """
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
+        _write_value(file, "version", str(nir.version), "version")
+        root = file.create_group("node")
+        _write_value(root, "type", "NIRGraph", "type")
+        nodes = root.create_group("nodes")
+        for name in sorted(graph.nodes):
+            _write_node(nodes, name, graph.nodes[name])
+        edges = sorted((str(a), str(b)) for a, b in graph.edges)
+        strings = np.array(edges, dtype=object).reshape(len(edges), 2)
+        root.create_dataset("edges", data=strings, dtype=h5py.string_dtype())
+        if graph.metadata:
+            _write_value(root, "metadata", graph.metadata, "metadata")
+
+
+def read_nir(path: str | os.PathLike[str], limits: Limits = LIMITS) -> nir.NIRGraph:
+    """Read and check a graph, in a child process with limits; it runs no code of the file's.
+
+    Every node has its input and output types set.
+
+    Parameters
+    ----------
+    path : path
+    limits : Limits
+        What the file may ask for.
+
+    Raises
+    ------
+    GraphError
+        The file is missing, damaged or hostile, a field is missing or wrong, or shapes do not chain: one
+        line that names the node and the field.
+    UnsupportedError
+        Lists every node of an unknown type.
+    """
+    tree = read_hdf5(path, ("node", "version"), limits)
+    try:
+        graph = _graph(tree)
+        set_types(graph, graph_shapes(graph, input_shape_of(graph)))
+    except GraphError as error:
+        raise GraphError(f"{os.fspath(path)}: {error}") from None
+    return graph
+
+
+def _graph(tree: Tree) -> nir.NIRGraph:
+    root = tree.get("node")
+    if not isinstance(root, dict):
+        raise GraphError("is HDF5 but no NIR graph: group 'node' is missing")
+    if root.get("type") != "NIRGraph":
+        raise GraphError(f"node/type is {root.get('type')!r}, must be 'NIRGraph'")
+    nodes = root.get("nodes")
+    if not isinstance(nodes, dict) or not nodes:
+        raise GraphError("group node/nodes is missing or empty")
+    metadata = root.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise GraphError("node/metadata must be a group")
+    return nir.NIRGraph(
+        nodes={name: build_node(name, fields) for name, fields in nodes.items()},
+        edges=_edges(root.get("edges")),
+        metadata=plain_metadata(metadata),
+        type_check=False,
+    )
+
+
+def _edges(stored: object) -> list[tuple[str, str]]:
+    if isinstance(stored, np.ndarray) and stored.size == 0:
+        return []
+    if not isinstance(stored, list) or len(stored) % 2:
+        raise GraphError("node/edges is missing or is not a list of pairs of names")
+    return list(zip(stored[::2], stored[1::2], strict=True))
+
+
+def _write_node(nodes: h5py.Group, name: object, node: Any) -> None:
+    if (
+        not isinstance(name, str)
+        or not name
+        or len(name) > LIMITS.name_length
+        or set(name) & set("/\0")
+        or name == "."
+    ):
+        raise GraphError(
+            f"node name {name!r} cannot be stored; use 1 to {LIMITS.name_length} characters without '/'"
+        )
+    group = nodes.create_group(name)
+    for field, value in node_fields(name, node).items():
+        _write_value(group, field, value, f"node {name!r}: {field}")
+    if node.metadata:
+        _write_value(group, "metadata", node.metadata, f"node {name!r}: metadata")
+
+
+def _write_value(group: h5py.Group, key: object, value: Any, where: str) -> None:
+    if not isinstance(key, str) or not key or "/" in key or "\0" in key or key == ".":
+        raise GraphError(f"{where}: key {key!r} cannot be stored; use a non-empty string without '/'")
+    if isinstance(value, Mapping):
+        inner = group.create_group(key)
+        for name in sorted(value, key=str):
+            _write_value(inner, name, value[name], f"{where}/{name}")
+        return
+    if isinstance(value, str):
+        if "\0" in value:
+            raise GraphError(f"{where}: a string with a zero character cannot be stored")
+        group.create_dataset(key, data=value, dtype=h5py.string_dtype())
+        return
+    array = np.asarray(value)
+    if array.dtype.kind == "U" and array.ndim == 1:
+        group.create_dataset(key, data=array.astype(object), dtype=h5py.string_dtype())
+    elif array.dtype.kind in "fiub" and array.dtype.itemsize <= 8:
+        group.create_dataset(key, data=array, **_STORAGE if array.size >= 64 else {})
+    else:
+        raise GraphError(
+            f"{where}: a {type(value).__name__} cannot be stored; use str, bool, int, float or arrays"
+        )
+
+
+_STORAGE = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
