@@ -1,0 +1,250 @@
+"""A slow, plain simulator of a Program, to hold every backend against.
+
+It shares no code with any backend: Python numbers, one sample at a time, and every spike is walked through
+every synapse that exists, found by the textbook definition of its weights. What it counts it counts there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, Synapse
+from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
+
+Number = Any
+
+
+@dataclass
+class LayerReference:
+    """What one group did: lists over samples, then (for states and spikes) over steps and neurons."""
+
+    synops: list[int] = field(default_factory=list)
+    spikes: list[int] = field(default_factory=list)
+    active: list[int] = field(default_factory=list)
+    idle: list[int] = field(default_factory=list)
+    raster: list[list[list[bool]]] = field(default_factory=list)
+    u: list[list[list[Number]]] = field(default_factory=list)
+    v: list[list[list[Number]]] = field(default_factory=list)
+
+
+@dataclass
+class Reference:
+    """What a Program does on N samples."""
+
+    layers: dict[str, LayerReference]
+    raw_outputs: list[list[Number]]
+    input_spikes: list[int]
+
+
+def simulate(program: Program, inputs: np.ndarray) -> Reference:
+    """Run the samples one by one, each from its own beginning."""
+    outgoing: dict[str, list[tuple[Synapse, dict[int, list[tuple[int, Number]]]]]] = {}
+    for synapse in program.synapses:
+        outgoing.setdefault(synapse.source, []).append((synapse, fan_out(synapse)))
+    result = Reference({group.name: LayerReference() for group in program.groups}, [], [])
+    for sample in inputs:
+        _simulate_sample(program, sample, outgoing, result)
+    return result
+
+
+def fan_out(synapse: Synapse) -> dict[int, list[tuple[int, Number]]]:
+    """Input index to its existing synapses: (output index, weight), weight not zero."""
+    targets: dict[int, list[tuple[int, Number]]] = {}
+    for output, source, weight in existing(synapse.weights):
+        targets.setdefault(source, []).append((output, weight))
+    return targets
+
+
+def existing(weights: Any) -> Iterator[tuple[int, int, Number]]:
+    """Every (output, input, weight) that is a synapse."""
+    if isinstance(weights, DenseWeights):
+        table = weights.array.tolist()
+        triples: Any = ((o, i, w) for o, row in enumerate(table) for i, w in enumerate(row))
+    elif isinstance(weights, SparseWeights):
+        coo = weights.csr.tocoo()
+        triples = zip(coo.row.tolist(), coo.col.tolist(), coo.data.tolist(), strict=True)
+    else:
+        triples = _convolution(weights)
+    return (triple for triple in triples if triple[2] != 0)
+
+
+def _convolution(conv: ConvWeights) -> Iterator[tuple[int, int, Number]]:
+    kernel = conv.kernel.tolist()
+    c_out, c_per_group = conv.kernel.shape[:2]
+    _, in_h, in_w = conv.in_shape
+    _, out_h, out_w = conv.out_shape
+    for o in range(c_out):
+        first = o // (c_out // conv.groups) * c_per_group
+        for y in range(out_h):
+            for x in range(out_w):
+                for c in range(c_per_group):
+                    for i, row in enumerate(kernel[o][c]):
+                        for j, weight in enumerate(row):
+                            sy = y * conv.stride[0] - conv.padding[0] + i * conv.dilation[0]
+                            sx = x * conv.stride[1] - conv.padding[1] + j * conv.dilation[1]
+                            if 0 <= sy < in_h and 0 <= sx < in_w:
+                                yield (o * out_h + y) * out_w + x, ((first + c) * in_h + sy) * in_w + sx, weight
+
+
+def _simulate_sample(program: Program, sample: Any, outgoing: dict[str, Any], result: Reference) -> None:
+    steps = program.timesteps
+    arrivals = {g.name: [[0] * g.size for _ in range(steps)] for g in program.groups}
+    synops = {g.name: 0 for g in program.groups}
+    depths = {g.name: g.depth for g in program.groups} | {program.input.name: 0}
+    states = {g.name: _State(g, fixed=program.precision == "fixed") for g in program.groups}
+    entered = 0
+
+    def send(source: str, neuron: int, machine_step: int) -> None:
+        for synapse, targets in outgoing.get(source, ()):
+            step = machine_step + 1 + synapse.delay - depths[synapse.target] - 1
+            if not 0 <= step < steps:
+                continue  # it would arrive in another sample
+            for output, weight in targets.get(neuron, ()):
+                arrivals[synapse.target][step][output] += weight * 2**synapse.weight_exp
+                synops[synapse.target] += 1
+
+    constant = _host_current(program, sample) if program.host is not None else None
+    spikes = np.asarray(sample).reshape(steps, -1).tolist() if program.host is None else []
+    has_bias_axon = ALWAYS_ON in outgoing
+    for machine_step in range(-program.max_depth, steps + program.max_depth + 1):
+        if has_bias_axon:
+            send(ALWAYS_ON, 0, machine_step)
+            entered += 0 < machine_step <= steps
+        if 0 < machine_step <= len(spikes):
+            for axon, spike in enumerate(spikes[machine_step - 1]):
+                if spike:
+                    entered += 1
+                    send(program.input.name, axon, machine_step)
+        for group in program.groups:
+            step = machine_step - group.depth - 1
+            if 0 <= step < steps:
+                a_in = arrivals[group.name][step]
+                if constant is not None and program.host is not None and program.host.target == group.name:
+                    a_in = [c + a for c, a in zip(constant, a_in, strict=True)]
+                for neuron in states[group.name].update(a_in):
+                    send(group.name, neuron, machine_step)
+    if program.host is not None and program.host.per_step_messages:
+        entered += steps * program.group(program.host.target).size
+    for name, layer in result.layers.items():
+        states[name].store(layer, synops[name])
+    result.input_spikes.append(entered)
+    result.raw_outputs.append(_read_out(program, states[program.output]))
+
+
+def _host_current(program: Program, sample: Any) -> list[Number]:
+    host = program.host
+    assert host is not None
+    x = np.asarray(sample, dtype=float).reshape(-1).tolist()
+    values = []
+    for row, bias in zip(host.matrix.toarray().tolist(), host.bias.tolist(), strict=True):
+        c = sum(w * value for w, value in zip(row, x, strict=True)) + bias
+        if host.register_scale is not None:
+            c = max(-host.register_limit, min(host.register_limit, round(c * host.register_scale)))
+        values.append(c)
+    return values
+
+
+class _State:
+    """One group during one sample."""
+
+    def __init__(self, group: NeuronGroup, *, fixed: bool) -> None:
+        def each(value: Any) -> list[Number]:
+            return np.broadcast_to(np.asarray(value), (group.size,)).tolist()
+
+        self.fixed, self.spiking, self.size = fixed, group.spiking, group.size
+        self.du, self.dv, self.v = each(group.du), each(group.dv), each(group.v_init)
+        self.bias = [b * 2**group.bias_exp for b in each(group.bias_mant)]
+        self.threshold = [th * (64 if fixed else 1) for th in each(group.vth_mant)]
+        self.u: list[Number] = [0] * group.size
+        self.active = self.updates = 0
+        self.raster: list[list[bool]] = []
+        self.us: list[list[Number]] = []
+        self.vs: list[list[Number]] = []
+
+    def update(self, a_in: list[Number]) -> list[int]:
+        """One step; the neurons that spike."""
+        fired = []
+        for k, a in enumerate(a_in):
+            self.updates += 1
+            self.active += a != 0 or self.u[k] != 0 or self.v[k] != 0
+            self.u[k], self.v[k] = (self._integers if self.fixed else self._reals)(k, a)
+            if self.spiking and self.v[k] > self.threshold[k]:
+                fired.append(k)
+                self.v[k] = 0
+        self.raster.append([k in fired for k in range(self.size)])
+        self.us.append(list(self.u))
+        self.vs.append(list(self.v))
+        return fired
+
+    def _integers(self, k: int, a: int) -> tuple[int, int]:
+        u = _decayed(self.u[k], 4096 - self.du[k] - 1) + a * 64
+        if u > 2**23:
+            u -= 2**24
+        elif u <= -(2**23):
+            u += 2**24
+        v = _decayed(self.v[k], 4096 - self.dv[k]) + u + self.bias[k]
+        return u, max(-(2**23) + 1, min(2**23 - 1, v))
+
+    def _reals(self, k: int, a: float) -> tuple[float, float]:
+        u = self.u[k] * (1 - self.du[k]) + a
+        return u, self.v[k] * (1 - self.dv[k]) + u + self.bias[k]
+
+    def store(self, layer: LayerReference, synops: int) -> None:
+        """Append this sample's results."""
+        layer.synops.append(synops)
+        layer.spikes.append(sum(map(sum, self.raster)))
+        layer.active.append(self.active)
+        layer.idle.append(self.updates - self.active)
+        layer.raster.append(self.raster)
+        layer.u.append(self.us)
+        layer.v.append(self.vs)
+
+
+def _decayed(x: int, factor: int) -> int:
+    return (1 if x >= 0 else -1) * (abs(x) * factor // 4096)
+
+
+def _read_out(program: Program, state: _State) -> list[Number]:
+    if program.readout == "count":
+        return [sum(column) for column in zip(*state.raster, strict=True)]
+    columns = list(zip(*state.vs, strict=True))
+    if program.readout == "v_last":
+        return [column[-1] for column in columns]
+    if program.readout == "v_max":
+        return [max(column) for column in columns]
+    totals = []
+    for column in columns:
+        total = 0
+        for v in column:
+            total += v
+        totals.append(total)
+    return totals
+
+
+def assert_equal(trace: Any, expected: Reference, program: Program) -> None:
+    """Hold a backend's Trace (``record="all"``) to the reference: everything equal, bit for bit."""
+
+    def check(what: str, got: Any, wanted: Any, shape: tuple[int, ...] | None = None) -> None:
+        wanted = np.asarray(wanted)
+        wanted = wanted if shape is None else wanted.reshape(shape)
+        np.testing.assert_array_equal(got, wanted, err_msg=f"{what} of {program.student}", strict=False)
+
+    samples = len(expected.raw_outputs)
+    check("input spikes", trace.input_spikes, expected.input_spikes)
+    for group, layer in zip(program.groups, trace.layers, strict=True):
+        wanted, name = expected.layers[group.name], group.name
+        assert layer.name == name
+        full = (samples, program.timesteps, *group.shape)
+        check(f"u of {name}", layer.recorded_u, wanted.u, full)
+        check(f"v of {name}", layer.recorded_v, wanted.v, full)
+        if group.spiking:
+            check(f"raster of {name}", layer.recorded_spikes, wanted.raster, full)
+        check(f"spikes of {name}", layer.spikes, wanted.spikes)
+        check(f"synops of {name}", layer.synops, wanted.synops)
+        check(f"active updates of {name}", layer.updates_active, wanted.active)
+        check(f"idle updates of {name}", layer.updates_idle, wanted.idle)
+    check("raw outputs", trace.raw_outputs, expected.raw_outputs)

@@ -1,0 +1,228 @@
+"""Hypothesis strategies for Programs and their inputs: every layer form, neuron kind, register and readout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from scipy import sparse
+
+from sne_deploy.ir.program import (
+    ALWAYS_ON,
+    HostAffine,
+    NeuronGroup,
+    Precision,
+    Program,
+    ProgramInput,
+    SignMode,
+    Synapse,
+)
+from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights, Weights
+
+RANGES = {"mixed": (-128, 128, 2), "excitatory": (0, 256, 1), "inhibitory": (-255, 1, 1)}
+SPIKING_KINDS = ("lif", "cuba_lif", "if")
+Shape = tuple[int, ...]
+
+
+@st.composite
+def programs(draw: Any, precision: Precision | None = None) -> Program:
+    """A small random Program: up to three groups, skips, cycles, delays, biases, any readout.
+
+    In floating point, weights, currents and biases are multiples of 1/64, so that every order of adding
+    them gives the same sum.
+    """
+    precision = draw(st.sampled_from(("fixed", "float"))) if precision is None else precision
+    builder = _Builder(draw, precision)
+    return builder.program()
+
+
+@st.composite
+def inputs_for(draw: Any, program: Program, samples: int | None = None) -> np.ndarray:
+    """Samples for a Program: spikes of a random rate, or currents that are multiples of 1/8."""
+    count = draw(st.integers(1, 5)) if samples is None else samples
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    entry = program.input
+    if entry.kind == "current":
+        return rng.integers(0, 9, (count, *entry.shape)) / 8
+    rate = draw(st.sampled_from((0.05, 0.3, 0.7, 1.0)))
+    return (rng.random((count, program.timesteps, *entry.shape)) < rate).astype(np.uint8)
+
+
+class _Builder:
+    def __init__(self, draw: Any, precision: Precision) -> None:
+        self.draw, self.precision, self.fixed = draw, precision, precision == "fixed"
+        self.rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        self.groups: list[NeuronGroup] = []
+        self.synapses: list[Synapse] = []
+
+    def pick(self, *options: Any) -> Any:
+        return self.draw(st.sampled_from(options))
+
+    def program(self) -> Program:
+        kind = self.pick("spikes", "current")
+        shape = self.pick((5,), (2, 4, 3), (1, 5, 5), (4, 1, 6))
+        entry = ProgramInput("input", shape, kind)
+        readout = self.pick("count", "v_last", "v_mean", "v_max")
+        count, host = self.draw(st.integers(1, 3)), None
+        for index in range(count):
+            last = index == count - 1
+            if kind == "current" and index == 0:
+                host = self.host(entry, last=last, readout=readout)
+            else:
+                self.feedforward(entry, index, last=last, readout=readout)
+        self.cycles()
+        output = self.groups[-1]
+        return Program(
+            student="random",
+            precision=self.precision,
+            timesteps=self.draw(st.integers(1, 7)),
+            input=entry,
+            groups=tuple(self.groups),
+            synapses=tuple(self.synapses),
+            output=output.name,
+            readout=readout,
+            host=host,
+            graph=None,  # type: ignore[arg-type]
+            dt_s=1e-3,
+        )
+
+    def host(self, entry: ProgramInput, *, last: bool, readout: str) -> HostAffine:
+        shape = self.pick((4,), (2, 3, 3))
+        group = self.group("g0", shape, depth=0, last=last, readout=readout)
+        matrix = sparse.random(group.size, entry.size, density=0.5, random_state=self.rng, format="csr")
+        matrix.data = np.rint(matrix.data * 128 - 64) / 64
+        scale = self.pick(16.0, 300.0, 4000.0) if self.fixed else None
+        bias = self.rng.integers(-64, 65, group.size) / 64
+        return HostAffine("g0", matrix, bias, scale, per_step_messages=group.has_current)
+
+    def feedforward(self, entry: ProgramInput, index: int, *, last: bool, readout: str) -> None:
+        previous = self.groups[-1] if self.groups else None
+        source, shape, depth = (
+            (entry.name, entry.shape, 0)
+            if previous is None
+            else (previous.name, previous.shape, previous.depth)
+        )
+        weights, out_shape, mode = self.weights(shape)
+        delay = self.pick(0, 0, 1, 2)
+        group = self.group(f"g{index}", out_shape, depth=depth + 1 + delay, last=last, readout=readout)
+        self.connect(source, group, weights, mode, delay)
+        if index >= 1 and self.pick(False, True):
+            earlier = self.groups[0] if index >= 2 else None
+            name, size, at = (earlier.name, earlier.size, earlier.depth) if earlier else ("", 0, 0)
+            if earlier is not None:
+                values, mode = self.values((group.size, size))
+                self.connect(name, group, DenseWeights(values), mode, group.depth - at - 1)
+        if self.pick(False, True):
+            values, mode = self.values((group.size, 1))
+            self.connect(ALWAYS_ON, group, DenseWeights(values), mode, 0)
+
+    def cycles(self) -> None:
+        spiking = [group for group in self.groups if group.spiking]
+        for _ in range(self.pick(0, 0, 1, 2) if spiking else 0):
+            source = self.draw(st.sampled_from(spiking))
+            target = self.draw(st.sampled_from([g for g in spiking if g.depth <= source.depth]))
+            values, mode = self.values((target.size, source.size))
+            self.connect(source.name, target, DenseWeights(values), mode, self.pick(0, 1, 3), recurrent=True)
+
+    def connect(
+        self,
+        source: str,
+        target: NeuronGroup,
+        weights: Weights,
+        mode: SignMode,
+        delay: int,
+        *,
+        recurrent: bool = False,
+    ) -> None:
+        exponent = self.pick(0, 0, 1, 4, 7) if self.fixed else 0
+        name = f"s{len(self.synapses)}"
+        self.synapses.append(
+            Synapse(name, source, target.name, weights, exponent, mode, delay=delay, recurrent=recurrent)
+        )
+
+    def group(self, name: str, shape: Shape, *, depth: int, last: bool, readout: str) -> NeuronGroup:
+        size = int(np.prod(shape))
+        kind = self.pick("li", "cuba_li") if last and readout != "count" else self.pick(*SPIKING_KINDS)
+        make = self.registers if self.fixed else self.reals
+        group = NeuronGroup(
+            name=name,
+            kind=kind,
+            shape=shape,
+            depth=depth,
+            scale=self.pick(1.0, 64.0, 12.5) if self.fixed else 1.0,
+            v_reset=np.asarray(self.pick(0.0, -0.25)),
+            **make(size),
+        )
+        self.groups.append(group)
+        return group
+
+    def registers(self, size: int) -> dict[str, Any]:
+        exponent = self.pick(0, 0, 3, 7)
+        return {
+            "du": self.integers(size, *self.pick((0, 4095), (4095, 4095), (0, 0), (100, 600))),
+            "dv": self.integers(size, *self.pick((0, 4095), (4095, 4095), (0, 0), (100, 600))),
+            "vth_mant": self.integers(size, *self.pick((0, 131071), (10, 3000), (0, 10))),
+            "bias_mant": self.integers(size, *self.pick((0, 0), (-4096, 4095), (-20, 20))),
+            "bias_exp": exponent,
+            "v_init": self.integers(size, *self.pick((0, 0), (-8388607, 8388607), (-500, 500))),
+        }
+
+    def reals(self, size: int) -> dict[str, Any]:
+        return {
+            "du": self.per_neuron(self.rng.random(size)) if self.pick(False, True) else np.asarray(1.0),
+            "dv": self.per_neuron(self.rng.random(size)) if self.pick(False, True) else np.asarray(0.0),
+            "vth_mant": self.per_neuron(self.rng.random(size) * self.pick(0.2, 2.0)),
+            "bias_mant": self.per_neuron(self.rng.integers(-16, 17, size) / 64),
+            "bias_exp": 0,
+            "v_init": self.per_neuron(self.rng.integers(-64, 65, size) / 64) * self.pick(0, 1),
+        }
+
+    def integers(self, size: int, low: int, high: int) -> np.ndarray:
+        return self.per_neuron(self.rng.integers(low, high + 1, size).astype(np.int32))
+
+    def per_neuron(self, values: np.ndarray) -> np.ndarray:
+        """The values, or one of them for the whole group."""
+        return values if self.pick(False, True) else np.asarray(values[0])
+
+    def values(self, shape: Shape) -> tuple[np.ndarray, SignMode]:
+        """Weights of a shape, a part of them zero."""
+        mode: SignMode = self.pick("mixed", "excitatory", "inhibitory")
+        low, high, factor = RANGES[mode]
+        kept = self.rng.random(shape) < self.pick(0.4, 1.0)
+        integers = self.rng.integers(low, high, shape) * kept
+        if self.fixed:
+            return (integers * factor).astype(np.int32), mode
+        return integers / 64.0, mode
+
+    def weights(self, shape: Shape) -> tuple[Weights, Shape, SignMode]:
+        """A synapse of any form from a source of this shape, and its target's shape."""
+        size = int(np.prod(shape))
+        form = self.pick("dense", "sparse", "conv", "conv") if len(shape) == 3 else self.pick("dense", "sparse")
+        if form == "conv":
+            return self.convolution(shape)
+        out_shape = self.pick((3,), (6,), (2, 3, 2))
+        values, mode = self.values((int(np.prod(out_shape)), size))
+        return (
+            (DenseWeights(values) if form == "dense" else SparseWeights(sparse.csr_matrix(values))),
+            out_shape,
+            mode,
+        )
+
+    def convolution(self, shape: Shape) -> tuple[Weights, Shape, SignMode]:
+        c_in, height, width = shape
+        groups = self.pick(*(g for g in (1, 2, c_in) if c_in % g == 0))
+        c_out = groups * self.pick(1, 2)
+        stride, padding, dilation = (
+            (self.pick(1, 2), self.pick(1, 2)),
+            (self.pick(0, 1, 2), self.pick(0, 1)),
+            (self.pick(1, 2), 1),
+        )
+        k_h = self.pick(*(k for k in (1, 2, 3) if dilation[0] * (k - 1) < height + 2 * padding[0]))
+        k_w = self.pick(*(k for k in (1, 2, 3) if dilation[1] * (k - 1) < width + 2 * padding[1]))
+        out_h = (height + 2 * padding[0] - dilation[0] * (k_h - 1) - 1) // stride[0] + 1
+        out_w = (width + 2 * padding[1] - dilation[1] * (k_w - 1) - 1) // stride[1] + 1
+        kernel, mode = self.values((c_out, c_in // groups, k_h, k_w))
+        out_shape = (c_out, out_h, out_w)
+        conv = ConvWeights(kernel, (c_in, height, width), out_shape, stride, padding, dilation, groups)
+        return conv, out_shape, mode
