@@ -120,8 +120,8 @@ class NorseExecutable:
 
     def _input_spikes(self, inputs: Array) -> Array:
         program = self._program
-        axons = sum(synapse.source == ALWAYS_ON for synapse in program.synapses)
-        always = np.full(len(inputs), axons * program.timesteps, dtype=np.int64)
+        has_axon = any(synapse.source == ALWAYS_ON for synapse in program.synapses)
+        always = np.full(len(inputs), program.timesteps if has_axon else 0, dtype=np.int64)
         if program.host is None:
             return always + inputs.reshape(len(inputs), -1).sum(axis=1, dtype=np.int64)
         messages = program.group(program.host.target).size if program.host.per_step_messages else 0

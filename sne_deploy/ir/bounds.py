@@ -80,11 +80,11 @@ def fixed_bounds(group: NeuronGroup, low: Array, high: Array, timesteps: int) ->
     for _ in range(timesteps):
         u_low, u_high = reg.decay(u_low, keep_u) + low, reg.decay(u_high, keep_u) + high
         v_low = reg.decay(v_low, keep_v) + u_low + bias
-        v_high = reg.decay(np.minimum(v_high, ceiling), keep_v) + u_high + bias
-        if group.spiking:
-            v_low, v_high = np.minimum(v_low, 0), np.maximum(v_high, 0)
+        v_high = reg.decay(v_high, keep_v) + u_high + bias
         u_min, u_max = min(u_min, int(u_low.min())), max(u_max, int(u_high.max()))
         v_min, v_max = min(v_min, int(v_low.min())), max(v_max, int(v_high.max()))
+        if group.spiking:
+            v_low, v_high = np.minimum(v_low, 0), np.clip(v_high, 0, ceiling)
         u_low, u_high = np.maximum(u_low, -_BEYOND), np.minimum(u_high, _BEYOND)
         v_low, v_high = np.maximum(v_low, -_BEYOND), np.minimum(v_high, _BEYOND)
     return StateBounds(u_min, u_max, v_min, v_max)
@@ -100,9 +100,9 @@ def float_bounds(group: NeuronGroup, low: Array, high: Array, timesteps: int) ->
     for _ in range(timesteps):
         u_low, u_high = (1 - group.du) * u_low + low, (1 - group.du) * u_high + high
         v_low = (1 - group.dv) * v_low + u_low + group.bias_mant
-        v_high = (1 - group.dv) * np.minimum(v_high, ceiling) + u_high + group.bias_mant
-        if group.spiking:
-            v_low, v_high = np.minimum(v_low, 0), np.maximum(v_high, 0)
+        v_high = (1 - group.dv) * v_high + u_high + group.bias_mant
         u_min, u_max = min(u_min, float(u_low.min())), max(u_max, float(u_high.max()))
         v_min, v_max = min(v_min, float(v_low.min())), max(v_max, float(v_high.max()))
+        if group.spiking:
+            v_low, v_high = np.minimum(v_low, 0), np.clip(v_high, 0, np.maximum(ceiling, 0))
     return StateBounds(u_min, u_max, v_min, v_max)

@@ -36,8 +36,10 @@ class BuildProgram:
         Raises
         ------
         UnsupportedError
-            A cycle through several groups, or a constant input into several groups.
+            A cycle through several groups, a constant input into several groups, or a readout that does
+            not fit the last group.
         """
+        _check_readout(network)
         order = _topological_order(network)
         biases = dict(network.biases)
         host = _host(network, biases)
@@ -70,6 +72,18 @@ class BuildProgram:
             host=host,
             graph=network.graph,
             dt_s=network.dt_s,
+        )
+
+
+def _check_readout(network: Network) -> None:
+    """Spiking groups are counted, leaky integrators are read."""
+    output = network.neuron(network.output)
+    integrates = output.kind in ("li", "cuba_li")
+    if integrates != (network.readout != "count"):
+        remedy = "v_last, v_mean or v_max" if integrates else "count"
+        raise UnsupportedError(
+            f"student {network.student!r}",
+            [f"readout {network.readout!r} of group {output.name!r} of kind {output.kind}; use {remedy}"],
         )
 
 
