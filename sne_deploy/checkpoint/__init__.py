@@ -50,15 +50,13 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Ensemble:
     CheckpointError
         Missing, damaged, hostile, of another kind or version, or inconsistent: in one line.
     """
-    where = Path(path)
-    archive = read_archive(where)
-    scan_pickle(where, archive)
-    plain = to_plain(where, _torch_load(where, archive))
-    return _checked(where, plain)
+    return _load(Path(path), Path(path))
 
 
 def save_checkpoint(ensemble: Ensemble, path: str | os.PathLike[str]) -> None:
     """Write a ``model.pt``: whole, or not at all; the same ensemble gives the same bytes.
+
+    What is written has been read back as :func:`load_checkpoint` would before it gets its name.
 
     Raises
     ------
@@ -78,6 +76,15 @@ def save_checkpoint(ensemble: Ensemble, path: str | os.PathLike[str]) -> None:
         stream.write(content.getbuffer())
         stream.flush()
         os.fsync(stream.fileno())
+        _load("the ensemble", temporary)
+
+
+def _load(where: object, path: Path) -> Ensemble:
+    """Read a file that messages call ``where``."""
+    archive = read_archive(where, path)
+    scan_pickle(where, archive)
+    plain = to_plain(where, _torch_load(where, archive))
+    return _checked(where, plain)
 
 
 def _checked(where: object, plain: Any) -> Ensemble:
@@ -92,7 +99,7 @@ def _checked(where: object, plain: Any) -> Ensemble:
     return ensemble
 
 
-def _torch_load(where: Path, archive: Archive) -> Any:
+def _torch_load(where: object, archive: Archive) -> Any:
     import torch
 
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])

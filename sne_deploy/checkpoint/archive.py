@@ -64,8 +64,8 @@ class Archive:
         return stream
 
 
-def read_archive(path: Path) -> Archive:
-    """Open, bound and read a ``model.pt``'s zip file.
+def read_archive(where: object, path: Path) -> Archive:
+    """Open, bound and read a ``model.pt``'s zip file, which messages call ``where``.
 
     Raises
     ------
@@ -75,32 +75,36 @@ def read_archive(path: Path) -> Archive:
     try:
         with path.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
-            _check_kind(path, stream, size)
-            _check_directory(path, stream, size)
+            _check_kind(where, stream, size)
+            _check_directory(where, stream, size)
             with zipfile.ZipFile(stream) as archive:
-                names = _check_entries(path, archive.infolist(), size)
+                names = _check_entries(where, archive.infolist(), size)
                 content = {name: archive.read(info) for name, info in names.items()}
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}; give the path of a model.pt") from error
+        raise CheckpointError(
+            f"cannot read {where}: {error.strerror}; give the path of a model.pt"
+        ) from error
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, struct.error, NotImplementedError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise _damaged(path, str(error) or type(error).__name__) from error
+        raise _damaged(where, str(error) or type(error).__name__) from error
     if content.get("byteorder", b"little") != b"little":
-        raise CheckpointError(f"{path}: byte order {content['byteorder'][:16]!r} is not little; {REMEDY}")
+        raise CheckpointError(f"{where}: byte order {content['byteorder'][:16]!r} is not little; {REMEDY}")
     storages = {name[5:]: data for name, data in content.items() if name.startswith("data/")}
     return Archive(content["data.pkl"], storages)
 
 
-def _damaged(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(f"{path}: damaged or truncated zip file ({why}); copy it again, or {REMEDY}")
+def _damaged(where: object, why: str) -> CheckpointError:
+    return CheckpointError(f"{where}: damaged or truncated zip file ({why}); copy it again, or {REMEDY}")
 
 
-def _check_kind(path: Path, stream: BinaryIO, size: int) -> None:
+def _check_kind(where: object, stream: BinaryIO, size: int) -> None:
     if size == 0:
-        raise CheckpointError(f"{path}: the file is empty; {REMEDY}")
+        raise CheckpointError(f"{where}: the file is empty; {REMEDY}")
     if size > MAX_FILE_BYTES:
-        raise CheckpointError(f"{path}: {size} bytes, more than the limit of {MAX_FILE_BYTES} for a model.pt")
+        raise CheckpointError(
+            f"{where}: {size} bytes, more than the limit of {MAX_FILE_BYTES} for a model.pt"
+        )
     start = stream.read(512)
     if start.startswith(b"PK\x03\x04"):
         return
@@ -108,64 +112,64 @@ def _check_kind(path: Path, stream: BinaryIO, size: int) -> None:
         kind = "a pickle or a model in torch's legacy format, which can run code when it is read"
     elif start.startswith(b"\x89HDF\r\n\x1a\n"):
         kind = "an HDF5 file; name it .nir or .net if it is one, else"
-        raise CheckpointError(f"{path}: {kind} {REMEDY}")
+        raise CheckpointError(f"{where}: {kind} {REMEDY}")
     else:
         kind = "not a model.pt: no zip file starts here"
-    raise CheckpointError(f"{path}: {kind}; {REMEDY}")
+    raise CheckpointError(f"{where}: {kind}; {REMEDY}")
 
 
-def _check_directory(path: Path, stream: BinaryIO, size: int) -> None:
+def _check_directory(where: object, stream: BinaryIO, size: int) -> None:
     """Bound the central directory before zipfile reads it: exactly one, at the very end."""
     tail_size = min(size, _END.size + _LOCATOR64.size + _END64.size)
     stream.seek(size - tail_size)
     tail = stream.read(tail_size)
     if len(tail) < _END.size:
-        raise _damaged(path, "no end record")
+        raise _damaged(where, "no end record")
     signature, _, _, _, count, length, offset, comment = _END.unpack(tail[-_END.size :])
     if signature != b"PK\x05\x06" or comment:
-        raise _damaged(path, "no end record")
+        raise _damaged(where, "no end record")
     end = size - _END.size
     locator = tail[-_END.size - _LOCATOR64.size : -_END.size]
     if locator.startswith(b"PK\x06\x07") and len(tail) == _END.size + _LOCATOR64.size + _END64.size:
         end -= _LOCATOR64.size + _END64.size
         record = _END64.unpack(tail[: _END64.size])
         if record[0] != b"PK\x06\x06" or _LOCATOR64.unpack(locator)[2] != end:
-            raise _damaged(path, "inconsistent end records")
+            raise _damaged(where, "inconsistent end records")
         count, length, offset = record[7:]
     if offset + length != end:
-        raise _damaged(path, "inconsistent end records")
+        raise _damaged(where, "inconsistent end records")
     if length > MAX_DIRECTORY_BYTES or count > MAX_ENTRIES:
-        raise CheckpointError(f"{path}: {count} zip entries, more than the limit of {MAX_ENTRIES}; {REMEDY}")
+        raise CheckpointError(f"{where}: {count} zip entries, more than the limit of {MAX_ENTRIES}; {REMEDY}")
 
 
-def _check_entries(path: Path, entries: list[zipfile.ZipInfo], size: int) -> dict[str, zipfile.ZipInfo]:
+def _check_entries(where: object, entries: list[zipfile.ZipInfo], size: int) -> dict[str, zipfile.ZipInfo]:
     """Entries by their name below the archive's folder."""
     if len(entries) > MAX_ENTRIES:
-        raise CheckpointError(f"{path}: {len(entries)} zip entries, more than the limit of {MAX_ENTRIES}")
+        raise CheckpointError(f"{where}: {len(entries)} zip entries, more than the limit of {MAX_ENTRIES}")
     prefix = entries[0].filename.split("/", 1)[0] + "/" if entries else ""
     names: dict[str, zipfile.ZipInfo] = {}
     for entry in entries:
         name = entry.filename.removeprefix(prefix)
         if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
             raise CheckpointError(
-                f"{path}: zip entry {entry.filename[:80]!r} is compressed, must be stored; {REMEDY}"
+                f"{where}: zip entry {entry.filename[:80]!r} is compressed, must be stored; {REMEDY}"
             )
         if entry.flag_bits & 1:
-            raise CheckpointError(f"{path}: zip entry {entry.filename[:80]!r} is encrypted; {REMEDY}")
+            raise CheckpointError(f"{where}: zip entry {entry.filename[:80]!r} is encrypted; {REMEDY}")
         if entry.filename == name or not _known(name):
-            raise CheckpointError(f"{path}: unexpected zip entry {entry.filename[:80]!r}; {REMEDY}")
+            raise CheckpointError(f"{where}: unexpected zip entry {entry.filename[:80]!r}; {REMEDY}")
         if name in names:
-            raise CheckpointError(f"{path}: zip entry {entry.filename[:80]!r} appears twice; {REMEDY}")
+            raise CheckpointError(f"{where}: zip entry {entry.filename[:80]!r} appears twice; {REMEDY}")
         limit = MAX_PICKLE_BYTES if name == "data.pkl" else MAX_SMALL_BYTES if name in _SMALL else size
         if entry.file_size > limit:
             raise CheckpointError(
-                f"{path}: zip entry {entry.filename[:80]!r} claims {entry.file_size} bytes, limit {limit}"
+                f"{where}: zip entry {entry.filename[:80]!r} claims {entry.file_size} bytes, limit {limit}"
             )
         names[name] = entry
     if sum(entry.file_size for entry in entries) > size:
-        raise CheckpointError(f"{path}: the zip entries claim more bytes than the file's {size}; {REMEDY}")
+        raise CheckpointError(f"{where}: the zip entries claim more bytes than the file's {size}; {REMEDY}")
     if "data.pkl" not in names:
-        raise CheckpointError(f"{path}: a zip file without data.pkl, not a model.pt; {REMEDY}")
+        raise CheckpointError(f"{where}: a zip file without data.pkl, not a model.pt; {REMEDY}")
     return names
 
 
