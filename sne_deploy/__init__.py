@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sne_deploy.api import Compiled, Result, compile, ensemble, load
+    from sne_deploy.api import Compiled, Result, compile, ensemble, load  # noqa: A004  its name here
     from sne_deploy.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
     from sne_deploy.errors import SneError
 

@@ -74,17 +74,17 @@ class Result:
 
     @property
     def logits(self) -> Array:
-        """float64 array of shape (N, classes)."""
+        """Float64 array of shape (N, classes)."""
         return self.run.logits
 
     @property
     def predictions(self) -> Array:
-        """int64 array of shape (N,)."""
+        """Int64 array of shape (N,)."""
         return self.run.predictions
 
     @property
     def active(self) -> Array:
-        """bool array of shape (N, students)."""
+        """Bool array of shape (N, students)."""
         return self.run.active
 
     @property
@@ -94,9 +94,9 @@ class Result:
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``report.json`` and ``students/NAME.nir``, each atomically."""
+        from sne_deploy.files import ensure_folder
         from sne_deploy.frontend.nir_file import write_nir
         from sne_deploy.report.write import save_report
-        from sne_deploy.files import ensure_folder
 
         students = ensure_folder(Path(folder) / "students")
         for student in self.students:
@@ -188,8 +188,8 @@ class Compiled:
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
         inputs = encode(self.ensemble.encoder, data.x, self.ensemble.timesteps, self._seed)
         compared = self._reference is not None
-        run = self._run(inputs, data.y, "spikes" if compared and record == "counts" else record)
-        reference = self._reference._run(inputs, data.y, "spikes") if self._reference is not None else None
+        run = self.run_encoded(inputs, data.y, "spikes" if compared and record == "counts" else record)
+        reference = None if self._reference is None else self._reference.run_encoded(inputs, data.y, "spikes")
         agreement = None if reference is None else _agreement(run, reference)
         run = replace(run, warnings=(*self._warnings, *run.warnings))
         report = build_report(
@@ -209,7 +209,8 @@ class Compiled:
             run = replace(run, students=tuple(replace(student, spikes={}) for student in run.students))
         return Result(run, report)
 
-    def _run(self, inputs: Array, y: Array | None, record: Record) -> RunResult:
+    def run_encoded(self, inputs: Array, y: Array | None, record: Record) -> RunResult:
+        """Run samples that are encoded already: the counts alone, without a report."""
         from sne_deploy.runtime.run import run_ensemble
 
         return run_ensemble(

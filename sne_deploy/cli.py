@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="sne",
-    help="Compile ensembles of spiking neural networks to Loihi: accuracy and energy before you have the chip.",
+    help="Compile spiking neural ensembles to Loihi: accuracy and energy before you have the chip.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -31,20 +31,27 @@ Data = Annotated[
     str,
     typer.Option(help="digits, mnist:DIR, cifar10:DIR (mnist:train:DIR for the other split), or FILE.npz."),
 ]
-Samples = Annotated[int | None, typer.Option(help="Samples to run, from the first. Default: all; 500 on lava.")]
+Samples = Annotated[
+    int | None, typer.Option(help="Samples to run, from the first. Default: all; 500 on lava.")
+]
 PrecisionOption = Annotated[
-    str | None, typer.Option(help="fixed (Loihi's integers) or float. Default: fixed where the target has it.")
+    str | None,
+    typer.Option(help="fixed (Loihi's integers) or float. Default: fixed where the target has it."),
 ]
 HardwareOption = Annotated[str, typer.Option(help="loihi1, or a TOML file with energy constants.")]
 PolicyOption = Annotated[
     str | None, typer.Option(help="Which students run: static or confidence. Default: the model's own.")
 ]
 Threshold = Annotated[float | None, typer.Option(help="Confidence in (0, 1] at which no more students run.")]
-Teacher = Annotated[Path | None, typer.Option(help="The teacher as ONNX, to compare with on the same samples.")]
+Teacher = Annotated[
+    Path | None, typer.Option(help="The teacher as ONNX, to compare with on the same samples.")
+]
 Out = Annotated[Path | None, typer.Option(help="Folder for report.json and students/NAME.nir.")]
 Seed = Annotated[int, typer.Option(help="Seed of random encoders.")]
 Timesteps = Annotated[int | None, typer.Option(help="Steps per sample, for .nir models, which do not say.")]
-DtS = Annotated[float | None, typer.Option("--dt-s", help="Seconds per step, for .nir models that do not say.")]
+DtS = Annotated[
+    float | None, typer.Option("--dt-s", help="Seconds per step, for .nir models that do not say.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
@@ -122,7 +129,9 @@ def compile_command(
 
 @app.command("report", no_args_is_help=True)
 def report_command(
-    file: Annotated[Path, typer.Argument(help="A report.json, or the folder that holds one.", metavar="REPORT")],
+    file: Annotated[
+        Path, typer.Argument(help="A report.json, or the folder that holds one.", metavar="REPORT")
+    ],
     debug: Debug = False,
 ) -> None:
     """Print the table of a saved report."""
@@ -167,7 +176,7 @@ def _guard(work: Callable[[], None], debug: bool) -> None:
     except MemoryError:
         _say("error: out of memory; run fewer samples with --samples")
         raise typer.Exit(1) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the last resort: one line instead of a traceback
         if debug:
             traceback.print_exc()
         _say(f"internal error: {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where")
@@ -212,13 +221,15 @@ def _policy(ensemble: Ensemble, kind: str | None, threshold: float | None) -> Ac
     own = ensemble.policy
     chosen = kind or own.kind
     if chosen == "static" and threshold is not None:
-        raise InputError(f"--threshold {threshold} has no meaning for policy 'static'; add --policy confidence")
+        raise InputError(
+            f"--threshold {threshold} has no meaning for policy 'static'; add --policy confidence"
+        )
     value = threshold if threshold is not None else own.threshold
     return ActivationPolicy(kind=chosen, order=own.order, threshold=value)  # type: ignore[arg-type]  # it checks
 
 
 class _progress:  # noqa: N801  used as a context manager
-    """A bar per student on the terminal, with an estimate of what remains; nothing where there is no terminal."""
+    """A bar per student on a terminal, with an estimate of what remains."""
 
     def __enter__(self) -> Callable[[str, int, int], None]:
         from rich.console import Console

@@ -57,7 +57,9 @@ def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
             return [path]
         found = sorted(path.glob("*.nir"))
         if not found:
-            raise InputError(f"{path}: the folder holds no .nir files; give a model.pt, a .nir file or such a folder")
+            raise InputError(
+                f"{path}: the folder holds no .nir files; give a model.pt, a .nir file or such a folder"
+            )
         return found
     paths = [Path(item) for item in model]
     if not paths:
@@ -106,10 +108,14 @@ def _with_dt(graph: nir.NIRGraph, name: str, dt_s: float | None) -> nir.NIRGraph
     known = graph.metadata.get("dt_s")
     if known is not None:
         if dt_s is not None and float(known) != dt_s:
-            raise InputError(f"{name}: dt_s {dt_s} was given, but the graph says {float(known)}; leave it out")
+            raise InputError(
+                f"{name}: dt_s {dt_s} was given, but the graph says {float(known)}; leave it out"
+            )
         return graph
     if dt_s is None:
-        raise InputError(f"{name}: a NIR graph does not say how long a step is; give --dt-s (or dt_s=) in seconds")
+        raise InputError(
+            f"{name}: a NIR graph does not say how long a step is; give --dt-s (or dt_s=) in seconds"
+        )
     return nir.NIRGraph(
         nodes=dict(graph.nodes),
         edges=list(graph.edges),
@@ -177,4 +183,6 @@ def ensemble_of_modules(
         last = layers[-1].kind if layers else ""
         default: Readout = "v_last" if last in _INTEGRATORS else "count"
         students.append(Student(name, layers, readout or default))
-    return Ensemble(tuple(students), input_shape, timesteps, encoder or Encoder("spikes"), head or Head("mean"))
+    return Ensemble(
+        tuple(students), input_shape, timesteps, encoder or Encoder("spikes"), head or Head("mean")
+    )

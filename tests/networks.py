@@ -20,7 +20,9 @@ def lif_box(a: float = 0.25, v_th: float = 0.6, v_leak: float = 0.0, v_reset: fl
     )
 
 
-def lif_parameters(a: float = 0.4, b: float = 0.3, v_th: float = 0.7, v_leak: float = 0.05) -> snn.LIFParameters:
+def lif_parameters(
+    a: float = 0.4, b: float = 0.3, v_th: float = 0.7, v_leak: float = 0.05
+) -> snn.LIFParameters:
     """Parameters of a LIF with synaptic current; v_reset differs from v_leak."""
     return snn.LIFParameters(
         tau_mem_inv=torch.tensor(a * 1000),
@@ -33,14 +35,17 @@ def lif_parameters(a: float = 0.4, b: float = 0.3, v_th: float = 0.7, v_leak: fl
 
 def li_box(a: float = 0.2, v_leak: float = 0.1) -> snn.LIBoxCell:
     """A leaky integrator without synaptic current."""
-    return snn.LIBoxCell(snn.LIBoxParameters(tau_mem_inv=torch.tensor(a * 1000), v_leak=torch.tensor(v_leak)))
+    parameters = snn.LIBoxParameters(tau_mem_inv=torch.tensor(a * 1000), v_leak=torch.tensor(v_leak))
+    return snn.LIBoxCell(parameters)
 
 
 def li(a: float = 0.2, b: float = 0.5, v_leak: float = -0.1) -> snn.LICell:
     """A leaky integrator with synaptic current."""
     return snn.LICell(
         snn.LIParameters(
-            tau_mem_inv=torch.tensor(a * 1000), tau_syn_inv=torch.tensor(b * 1000), v_leak=torch.tensor(v_leak)
+            tau_mem_inv=torch.tensor(a * 1000),
+            tau_syn_inv=torch.tensor(b * 1000),
+            v_leak=torch.tensor(v_leak),
         )
     )
 
@@ -73,7 +78,10 @@ def _dense() -> torch.nn.Module:
 
 def _recurrent() -> torch.nn.Module:
     return snn.SequentialState(
-        torch.nn.Flatten(), snn.LIFRecurrentCell(36, 12, p=lif_parameters()), torch.nn.Linear(12, 5), li_box()
+        torch.nn.Flatten(),
+        snn.LIFRecurrentCell(36, 12, p=lif_parameters()),
+        torch.nn.Linear(12, 5),
+        li_box(),
     )
 
 
@@ -100,7 +108,7 @@ def network(name: str, seed: int = 0) -> torch.nn.Module:
     module = NETWORKS[name]()
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter *= 2.5
+            parameter.mul_(2.5)
         for child in module.modules():
             if isinstance(child, torch.nn.BatchNorm2d):
                 child.running_mean.normal_(0, 0.1)

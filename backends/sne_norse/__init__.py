@@ -31,5 +31,7 @@ class NorseBackend:
         from sne_norse.executable import NorseExecutable
 
         if program.precision != "float":
-            raise UnsupportedError("target 'norse'", ["precision 'fixed'; it is floating point: --precision float"])
+            raise UnsupportedError(
+                "target 'norse'", ["precision 'fixed'; it is floating point: --precision float"]
+            )
         return NorseExecutable(program, options)

@@ -129,7 +129,7 @@ class NorseExecutable:
 
 
 def _recorder(steps: list[Array]) -> Any:
-    def hook(module: torch.nn.Module, arguments: Any, output: Any) -> None:
+    def hook(_module: torch.nn.Module, _arguments: Any, output: Any) -> None:
         steps.append(output[0].detach().numpy().copy())
 
     return hook

@@ -57,7 +57,7 @@ class BuildProgram:
         synapses += [
             axon
             for name in order
-            if (axon := _always_on(network.neuron(name), biases.get(name), host, depths[name])) is not None
+            if (axon := _always_on(network.neuron(name), biases.get(name), host)) is not None
         ]
         position = {name: index for index, name in enumerate(order)}
         return Program(
@@ -126,7 +126,7 @@ def _membrane_bias(
     return _scalar_if_uniform(np.asarray(bias, dtype=np.float64))
 
 
-def _always_on(neuron: NeuronNode, bias: Array | None, host: HostAffine | None, depth: int) -> Synapse | None:
+def _always_on(neuron: NeuronNode, bias: Array | None, host: HostAffine | None) -> Synapse | None:
     if (
         bias is None
         or neuron.kind not in ("cuba_lif", "cuba_li")
@@ -200,8 +200,7 @@ def _topological_order(network: Network) -> tuple[str, ...]:
             raise UnsupportedError(
                 f"student {network.student!r}",
                 [
-                    f"a cycle runs through several neuron groups (among {cycle}); "
-                    "only a group's connection to itself is supported"
+                    f"a cycle through several neuron groups (among {cycle}); only self-connections work"
                 ],
             )
         order.extend(ready)

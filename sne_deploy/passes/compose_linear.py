@@ -128,7 +128,7 @@ def _add(left: Array | None, right: Array | None) -> Array | None:
 
 
 def compose(outer: Weights, inner: Weights) -> Weights:
-    """outer @ inner, as a convolution where that is exact, dense where one of them is, else sparse."""
+    """The map outer @ inner: a convolution where that is exact, dense where one of them is, else sparse."""
     if isinstance(outer, ConvWeights) and isinstance(inner, ConvWeights):
         return _compose_convolutions(outer, inner)
     if isinstance(outer, DenseWeights):

@@ -211,16 +211,16 @@ def _if(name: str, node: nir.IF, shape: Shape, dt_s: float) -> NeuronNode:
     )
 
 
-def _affine(name: str, node: nir.Affine, in_shape: Shape, out_shape: Shape) -> LinearNode:
+def _affine(name: str, node: nir.Affine, _in_shape: Shape, _out_shape: Shape) -> LinearNode:
     weights = DenseWeights(np.asarray(node.weight, dtype=np.float64))
     return LinearNode(name, weights, np.asarray(node.bias, dtype=np.float64).reshape(-1))
 
 
-def _linear(name: str, node: nir.Linear, in_shape: Shape, out_shape: Shape) -> LinearNode:
+def _linear(name: str, node: nir.Linear, _in_shape: Shape, _out_shape: Shape) -> LinearNode:
     return LinearNode(name, DenseWeights(np.asarray(node.weight, dtype=np.float64)), None)
 
 
-def _scale(name: str, node: nir.Scale, in_shape: Shape, out_shape: Shape) -> LinearNode:
+def _scale(name: str, node: nir.Scale, in_shape: Shape, _out_shape: Shape) -> LinearNode:
     diagonal = np.broadcast_to(np.asarray(node.scale, dtype=np.float64), in_shape).reshape(-1)
     return LinearNode(name, SparseWeights(sparse.csr_matrix(sparse.diags(diagonal))), None)
 
@@ -274,7 +274,7 @@ def _pool(name: str, node: nir.AvgPool2d | nir.SumPool2d, in_shape: Shape, out_s
     return LinearNode(name, weights, None)
 
 
-def _flatten(name: str, node: nir.Flatten, in_shape: Shape, out_shape: Shape) -> LinearNode:
+def _flatten(name: str, _node: nir.Flatten, _in_shape: Shape, _out_shape: Shape) -> LinearNode:
     return LinearNode(name, None, None)
 
 

@@ -68,7 +68,8 @@ def logits(head: Head, outputs: Sequence[Array], active: Array) -> Array:
     """
     if head.kind == "mean":
         return _mean(outputs, active)
-    assert head.weight is not None and head.bias is not None and head.mean is not None  # noqa: S101  check_head
+    if head.weight is None or head.bias is None or head.mean is None:
+        raise InputError("head 'linear' needs weight, bias and mean")
     weight, mean = head.weight.astype(np.float64), head.mean.astype(np.float64)
     result = np.tile(np.einsum("cf,f->c", weight, mean) + head.bias, (len(active), 1))
     start = 0

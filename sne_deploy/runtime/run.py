@@ -133,9 +133,7 @@ def _student_result(
     zeros = np.zeros(len(active), dtype=np.int64)
     if trace is None:
         layers = tuple(_layer_counts(program, group.name, None, active) for group in program.groups)
-        return StudentResult(
-            program.student, program, active, outputs[index], None, layers, zeros, zeros
-        )
+        return StudentResult(program.student, program, active, outputs[index], None, layers, zeros, zeros)
     layers = tuple(_layer_counts(program, layer.name, layer, active) for layer in trace.layers)
     only = np.zeros((len(active), len(programs)), dtype=bool)
     only[:, index] = active

@@ -62,8 +62,8 @@ def test_no_input_passes_the_bounds(
     trials += [np.tile((weights[0] > 0), (timesteps, 1)), np.tile((weights[0] < 0), (timesteps, 1))]
     for spikes in trials:
         u_min, u_max, v_min, v_max = _walk(group, (spikes @ weights[0]) << 2)
-        assert bounds.u_min <= u_min and u_max <= bounds.u_max
-        assert bounds.v_min <= v_min and v_max <= bounds.v_max
+        assert bounds.u_min <= u_min <= u_max <= bounds.u_max
+        assert bounds.v_min <= v_min <= v_max <= bounds.v_max
 
 
 def test_a_readouts_bound_is_reached() -> None:

@@ -23,9 +23,7 @@ def convolutions(draw: st.DrawFn) -> ConvWeights:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     values = rng.integers(-4, 5, (c_out, c_in // groups, *kernel)).astype(np.float64)
     out = [(size[d] + 2 * padding[d] - dilation[d] * (kernel[d] - 1) - 1) // stride[d] + 1 for d in (0, 1)]
-    return ConvWeights(
-        values, (c_in, *size), (c_out, out[0], out[1]), stride, padding, dilation, groups
-    )
+    return ConvWeights(values, (c_in, *size), (c_out, out[0], out[1]), stride, padding, dilation, groups)
 
 
 def torch_convolution(conv: ConvWeights, x: np.ndarray) -> np.ndarray:

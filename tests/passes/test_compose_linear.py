@@ -13,7 +13,14 @@ from sne_deploy.passes.compose_linear import compose
 
 
 def _conv(
-    rng: np.random.Generator, in_shape: tuple[int, int, int], c_out: int, k: int, s: int, p: int, d: int, g: int
+    rng: np.random.Generator,
+    in_shape: tuple[int, int, int],
+    c_out: int,
+    k: int,
+    s: int,
+    p: int,
+    d: int,
+    g: int,
 ) -> ConvWeights:
     out = [(size + 2 * p - d * (k - 1) - 1) // s + 1 for size in in_shape[1:]]
     kernel = rng.normal(size=(c_out, in_shape[0] // g, k, k))
@@ -34,9 +41,7 @@ def pairs(draw: st.DrawFn) -> tuple[Weights, Weights]:
     inner_conv = _conv(
         rng, (2, 9, 8), 4, draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(st.integers(0, 2)), 1, g
     )
-    inner: Weights = draw(
-        st.sampled_from([inner_conv, _pool((4, 8, 7), 2, draw(st.integers(1, 2)))])
-    )
+    inner: Weights = draw(st.sampled_from([inner_conv, _pool((4, 8, 7), 2, draw(st.integers(1, 2)))]))
     assert isinstance(inner, ConvWeights)
     outer = draw(
         st.sampled_from(

@@ -32,7 +32,9 @@ def _head(rng: np.random.Generator, sizes: list[int], classes: int, *, subset: b
 def test_inactive_students_enter_as_their_mean(sizes: list[int], subset: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
     head = _head(rng, sizes, 3, subset=subset)
-    assert head.weight is not None and head.bias is not None and head.mean is not None
+    assert head.weight is not None
+    assert head.bias is not None
+    assert head.mean is not None
     active = rng.integers(0, 2, (7, len(sizes))).astype(bool)
     outputs = [np.where(active[:, [k]], rng.normal(size=(7, size)), np.nan) for k, size in enumerate(sizes)]
     found = logits(head, outputs, active)

@@ -1,0 +1,152 @@
+"""The search for a group's scale: least measured error among the scales that are proven safe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.errors import UnsupportedError
+from sne_deploy.ir import registers as reg
+from sne_deploy.ir.bounds import StateBounds, fixed_bounds, float_bounds, host_range, synaptic_range
+from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
+from sne_deploy.passes.to_registers import extent, power, quantise_group, quantise_synapse, synapse_error
+
+Array = npt.NDArray[Any]
+
+GRID_PER_OCTAVE = 16
+OCTAVES = 10
+HEADROOM_BITS = 3
+"""A spiking group's threshold stays this many bits below v's range, so that v can go as far below zero."""
+UNPROVEN_GAIN_DB = 6.0
+"""A scale whose bound is not proven is taken, with a warning, only if it is better by this much."""
+
+
+def register_context(student: str) -> str:
+    """How errors of quantisation begin."""
+    return f"student {student!r}: cannot be expressed in Loihi's registers"
+
+
+@dataclass(frozen=True, eq=False)
+class QuantisedGroup:
+    """A group and its synapses in registers, with what is proven of its state."""
+
+    group: NeuronGroup
+    synapses: tuple[Synapse, ...]
+    bounds: StateBounds
+    relative_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class GroupJob:
+    """One floating-point group with all that enters it."""
+
+    student: str
+    group: NeuronGroup
+    synapses: tuple[Synapse, ...]
+    host: HostAffine | None
+    host_low: Array
+    host_high: Array
+    timesteps: int
+    float_state: StateBounds
+    """Worst case in floating point, in the student's units."""
+
+    @staticmethod
+    def of(program: Program, group: NeuronGroup) -> GroupJob:
+        """Collect what enters a group of a floating-point Program."""
+        host = program.host if program.host is not None and program.host.target == group.name else None
+        zeros = np.zeros(group.size)
+        low, high = (zeros, zeros) if host is None else host_range(host, program.input)
+        synapses = program.synapses_into(group.name)
+        syn_low, syn_high = synaptic_range(synapses, group.size)
+        state = float_bounds(group, low + syn_low, high + syn_high, program.timesteps)
+        return GroupJob(program.student, group, synapses, host, low, high, program.timesteps, state)
+
+    def largest_scale(self) -> float:
+        """The scale at which the first register overflows."""
+        group = self.group
+        spiking_limit = 2 ** (23 - HEADROOM_BITS)
+        limits = [
+            (
+                spiking_limit if group.spiking else reg.VTH_MAX,
+                extent(group.vth_mant) if group.spiking else 0.0,
+            ),
+            (reg.BIAS_MANT_MAX * 2**reg.BIAS_EXP_MAX, extent(group.bias_mant)),
+            (reg.STATE_LIMIT - 1, extent(group.v_init)),
+            (reg.BIAS_MANT_MAX * 2**reg.STATE_SHIFT, max(extent(self.host_low), extent(self.host_high))),
+        ]
+        for synapse in self.synapses:
+            largest = 2 ** (reg.STATE_SHIFT + reg.WEIGHT_EXP_MAX) * 254
+            limits.append((largest, extent(synapse.weights.values)))
+        finite = [limit / extent for limit, extent in limits if extent > 0]
+        return float(min(finite)) if finite else 1.0
+
+    def quantise(self, scale: float) -> QuantisedGroup:
+        """Everything in registers at this scale, with the error it makes and the proven bounds."""
+        group = quantise_group(self.group, scale)
+        synapses = tuple(quantise_synapse(synapse, scale) for synapse in self.synapses)
+        low, high = synaptic_range(synapses, group.size)
+        unit = scale / 2**reg.STATE_SHIFT
+        limit = reg.BIAS_MANT_MAX
+        low = low + np.clip(np.rint(self.host_low * unit), -limit, limit)
+        high = high + np.clip(np.rint(self.host_high * unit), -limit, limit)
+        bounds = fixed_bounds(group, low, high, self.timesteps)
+        return QuantisedGroup(group, synapses, bounds, self.relative_error(scale))
+
+    def relative_error(self, scale: float) -> float:
+        """Relative squared error of weights, threshold, constant input and decay at this scale."""
+        error = 0.0
+        signal = sum(power(synapse) for synapse in self.synapses)
+        if signal > 0:
+            error += sum(synapse_error(synapse, scale) for synapse in self.synapses) / signal
+        unit = 2**reg.STATE_SHIFT / scale
+        reference = extent(self.group.vth_mant) if self.group.spiking else self.float_state.v_extent
+        if self.group.spiking:
+            exact = self.group.vth_mant / unit
+            error += float(np.max(((np.maximum(np.rint(exact), 1) - exact) / exact) ** 2))
+        if self.host is not None:
+            largest = max(extent(self.host_low), extent(self.host_high))
+            error += (unit**2 / 12) / largest**2 if largest > 0 else 0.0
+        memory = np.minimum(1 / np.maximum(self.group.dv, 1e-9), self.timesteps)
+        if reference > 0:
+            error += (0.5 * float(np.max(memory)) / (scale * reference)) ** 2
+        return error
+
+
+def choose_scale(job: GroupJob) -> float:
+    """Least error among the scales whose bounds are proven; see UNPROVEN_GAIN_DB for the exception."""
+    top = job.largest_scale()
+    grid = top * 2.0 ** (-np.arange(GRID_PER_OCTAVE * OCTAVES) / GRID_PER_OCTAVE)
+    ranked = sorted((job.relative_error(float(scale)), -float(scale)) for scale in grid)
+    state = job.float_state
+    u_extent = max(state.u_max, -state.u_min)
+    for error, negative_scale in ranked:
+        scale = -negative_scale
+        likely = scale * u_extent <= reg.STATE_LIMIT * 1.02
+        if not job.group.spiking:
+            likely = likely and scale * state.v_extent <= reg.VTH_MAX * 1.02
+        if likely and _proven(job.quantise(scale), job.group):
+            best_error = ranked[0][0]
+            worse_db = 10 * np.log10(max(error, 1e-30) / max(best_error, 1e-30))
+            if job.group.spiking and worse_db > UNPROVEN_GAIN_DB:
+                return -ranked[0][1]
+            return scale
+    if job.group.spiking:
+        return -ranked[0][1]
+    raise UnsupportedError(
+        register_context(job.student),
+        [
+            (
+                f"readout {job.group.name!r} can reach |v| = {state.v_extent:g}; no scale keeps it within "
+                f"{reg.VTH_MAX} with 8-bit weights; use fewer inputs, smaller weights or shorter time constants"
+            )
+        ],
+    )
+
+
+def _proven(quantised: QuantisedGroup, group: NeuronGroup) -> bool:
+    if quantised.bounds.u_may_wrap:
+        return False
+    return group.spiking or quantised.bounds.v_extent <= reg.VTH_MAX
