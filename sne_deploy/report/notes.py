@@ -62,7 +62,7 @@ def _constants(report: Report) -> list[Note]:
     error = report.hardware.constants.get("error.neurocore")
     if error is not None:
         remark = f" ({printable(error.note)})" if error.note else ""
-        notes.append(("error", f"about {percent(error.value)} on synops, updates and spikes{remark}"))
+        notes.append(("error", f"about {100 * error.value:g} % on synops, updates and spikes{remark}"))
     return notes
 
 
@@ -78,11 +78,9 @@ def _shared(report: Report) -> list[Note]:
 def _teacher(teacher: TeacherModel) -> list[Note]:
     notes = []
     if teacher.ratio_ops is not None:
-        notes.append(
-            f"{three_digits(teacher.ratio_ops)} MACs for each of the ensemble's SynOps and host MACs"
-        )
+        notes.append(f"{three_digits(teacher.ratio_ops)} x the ensemble's operations (SynOps and host MACs)")
     if teacher.ratio_energy is not None:
-        notes.append(f"{three_digits(teacher.ratio_energy)} times the ensemble's energy as far as modelled")
+        notes.append(f"{three_digits(teacher.ratio_energy)} x its energy, as far as modelled")
     if teacher.uncounted:
         operators = printable(", ".join(teacher.uncounted))
         notes.append(f"its MACs are a lower bound: no count is known for {operators}")

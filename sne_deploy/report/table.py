@@ -15,7 +15,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from sne_deploy.report.notes import report_notes
+from sne_deploy.report.notes import Note, report_notes
 from sne_deploy.report.schema import CostModel, Report, TeacherModel
 from sne_deploy.report.units import ABSENT, count, joules, percent, printable
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COUNTS = ("accuracy", "active", "SynOps", "spikes")
 ENERGIES = ("energy", "synops", "updates", "spikes", "host")
 _NAME_MIN = 10
+_NOTES_MIN = 60
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,7 @@ class ReportView:
         rows = report_rows(self.report)
         yield Text(_title(self.report), style="bold")
         yield _layout(rows, console, options.max_width)
-        yield Group(
-            *(Text.assemble((f"{label}: ", "bold"), text) for label, text in report_notes(self.report))
-        )
+        yield _notes(report_notes(self.report), options.max_width)
 
 
 def report_view(report: Report) -> ReportView:
@@ -138,6 +137,20 @@ def _table(rows: Sequence[Row], heads: Sequence[str], cells: Sequence[Sequence[s
     for row, line in zip(rows, cells, strict=True):
         table.add_row(Text(row.name), *(Text(cell) for cell in line), style=row.style)
     return table
+
+
+def _notes(notes: Sequence[Note], width: int) -> RenderableType:
+    """Labels in a column of their own, each once, where there is room for them."""
+    if width < _NOTES_MIN:
+        return Group(*(Text.assemble((f"{label}: ", "bold"), text) for label, text in notes))
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    before = ""
+    for label, text in notes:
+        grid.add_row("" if label == before else label, Text(text))
+        before = label
+    return grid
 
 
 def _list(rows: Sequence[Row]) -> Group:
