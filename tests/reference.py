@@ -87,52 +87,71 @@ def _convolution(conv: ConvWeights) -> Iterator[tuple[int, int, Number]]:
                             sy = y * conv.stride[0] - conv.padding[0] + i * conv.dilation[0]
                             sx = x * conv.stride[1] - conv.padding[1] + j * conv.dilation[1]
                             if 0 <= sy < in_h and 0 <= sx < in_w:
-                                yield (o * out_h + y) * out_w + x, ((first + c) * in_h + sy) * in_w + sx, weight
+                                yield (
+                                    (o * out_h + y) * out_w + x,
+                                    ((first + c) * in_h + sy) * in_w + sx,
+                                    weight,
+                                )
 
 
 def _simulate_sample(program: Program, sample: Any, outgoing: dict[str, Any], result: Reference) -> None:
-    steps = program.timesteps
-    arrivals = {g.name: [[0] * g.size for _ in range(steps)] for g in program.groups}
-    synops = {g.name: 0 for g in program.groups}
-    depths = {g.name: g.depth for g in program.groups} | {program.input.name: 0}
-    states = {g.name: _State(g, fixed=program.precision == "fixed") for g in program.groups}
-    entered = 0
+    run = _SampleRun(program, sample, outgoing)
+    for machine_step in range(-program.max_depth, program.timesteps + program.max_depth + 1):
+        run.machine_step(machine_step)
+    for name, layer in result.layers.items():
+        run.states[name].store(layer, run.synops[name])
+    result.input_spikes.append(run.entered)
+    result.raw_outputs.append(_read_out(program, run.states[program.output]))
 
-    def send(source: str, neuron: int, machine_step: int) -> None:
-        for synapse, targets in outgoing.get(source, ()):
-            step = machine_step + 1 + synapse.delay - depths[synapse.target] - 1
-            if not 0 <= step < steps:
+
+class _SampleRun:
+    """One sample, from its own beginning, on the machine's clock (its first input is sent at step 1)."""
+
+    def __init__(self, program: Program, sample: Any, outgoing: dict[str, Any]) -> None:
+        self.program, self.outgoing = program, outgoing
+        self.arrivals = {g.name: [[0] * g.size for _ in range(program.timesteps)] for g in program.groups}
+        self.synops = {g.name: 0 for g in program.groups}
+        self.depths = {g.name: g.depth for g in program.groups}
+        self.states = {g.name: _State(g, fixed=program.precision == "fixed") for g in program.groups}
+        self.constant = _host_current(program, sample) if program.host is not None else None
+        flat = np.asarray(sample).reshape(program.timesteps, -1) if program.host is None else np.zeros((0, 0))
+        self.spikes = flat.tolist()
+        self.entered = 0
+        if program.host is not None and program.host.per_step_messages:
+            self.entered = program.timesteps * program.group(program.host.target).size
+
+    def machine_step(self, machine_step: int) -> None:
+        """Everything that is sent at one step; what arrives later is stored at its step of the sample."""
+        if ALWAYS_ON in self.outgoing:
+            self.send(ALWAYS_ON, 0, machine_step)
+            self.entered += 0 < machine_step <= self.program.timesteps
+        if 0 < machine_step <= len(self.spikes):
+            active = [axon for axon, spike in enumerate(self.spikes[machine_step - 1]) if spike]
+            self.entered += len(active)
+            for axon in active:
+                self.send(self.program.input.name, axon, machine_step)
+        for group in self.program.groups:
+            step = machine_step - group.depth - 1
+            if 0 <= step < self.program.timesteps:
+                for neuron in self.states[group.name].update(self.a_in(group.name, step)):
+                    self.send(group.name, neuron, machine_step)
+
+    def a_in(self, name: str, step: int) -> list[Number]:
+        """What a group receives at a step of the sample."""
+        arrived, host = self.arrivals[name][step], self.program.host
+        if host is None or self.constant is None or host.target != name:
+            return arrived
+        return [c + a for c, a in zip(self.constant, arrived, strict=True)]
+
+    def send(self, source: str, neuron: int, machine_step: int) -> None:
+        """Walk one spike through every synapse that it meets."""
+        for synapse, targets in self.outgoing.get(source, ()):
+            step = machine_step + 1 + synapse.delay - self.depths[synapse.target] - 1
+            if not 0 <= step < self.program.timesteps:
                 continue  # it would arrive in another sample
             for output, weight in targets.get(neuron, ()):
-                arrivals[synapse.target][step][output] += weight * 2**synapse.weight_exp
-                synops[synapse.target] += 1
-
-    constant = _host_current(program, sample) if program.host is not None else None
-    spikes = np.asarray(sample).reshape(steps, -1).tolist() if program.host is None else []
-    has_bias_axon = ALWAYS_ON in outgoing
-    for machine_step in range(-program.max_depth, steps + program.max_depth + 1):
-        if has_bias_axon:
-            send(ALWAYS_ON, 0, machine_step)
-            entered += 0 < machine_step <= steps
-        if 0 < machine_step <= len(spikes):
-            for axon, spike in enumerate(spikes[machine_step - 1]):
-                if spike:
-                    entered += 1
-                    send(program.input.name, axon, machine_step)
-        for group in program.groups:
-            step = machine_step - group.depth - 1
-            if 0 <= step < steps:
-                a_in = arrivals[group.name][step]
-                if constant is not None and program.host is not None and program.host.target == group.name:
-                    a_in = [c + a for c, a in zip(constant, a_in, strict=True)]
-                for neuron in states[group.name].update(a_in):
-                    send(group.name, neuron, machine_step)
-    if program.host is not None and program.host.per_step_messages:
-        entered += steps * program.group(program.host.target).size
-    for name, layer in result.layers.items():
-        states[name].store(layer, synops[name])
-    result.input_spikes.append(entered)
-    result.raw_outputs.append(_read_out(program, states[program.output]))
+                self.arrivals[synapse.target][step][output] += weight * 2**synapse.weight_exp
+                self.synops[synapse.target] += 1
 
 
 def _host_current(program: Program, sample: Any) -> list[Number]:

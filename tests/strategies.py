@@ -1,4 +1,4 @@
-"""Hypothesis strategies for Programs and their inputs: every layer form, neuron kind, register and readout."""
+"""Hypothesis strategies for Programs and their inputs: all layer forms, neuron kinds, registers, readouts."""
 
 from __future__ import annotations
 
@@ -107,12 +107,10 @@ class _Builder:
         delay = self.pick(0, 0, 1, 2)
         group = self.group(f"g{index}", out_shape, depth=depth + 1 + delay, last=last, readout=readout)
         self.connect(source, group, weights, mode, delay)
-        if index >= 1 and self.pick(False, True):
-            earlier = self.groups[0] if index >= 2 else None
-            name, size, at = (earlier.name, earlier.size, earlier.depth) if earlier else ("", 0, 0)
-            if earlier is not None:
-                values, mode = self.values((group.size, size))
-                self.connect(name, group, DenseWeights(values), mode, group.depth - at - 1)
+        if index >= 2 and self.pick(False, True):
+            earlier = self.groups[0]
+            values, mode = self.values((group.size, earlier.size))
+            self.connect(earlier.name, group, DenseWeights(values), mode, group.depth - earlier.depth - 1)
         if self.pick(False, True):
             values, mode = self.values((group.size, 1))
             self.connect(ALWAYS_ON, group, DenseWeights(values), mode, 0)
@@ -198,7 +196,9 @@ class _Builder:
     def weights(self, shape: Shape) -> tuple[Weights, Shape, SignMode]:
         """A synapse of any form from a source of this shape, and its target's shape."""
         size = int(np.prod(shape))
-        form = self.pick("dense", "sparse", "conv", "conv") if len(shape) == 3 else self.pick("dense", "sparse")
+        form = (
+            self.pick("dense", "sparse", "conv", "conv") if len(shape) == 3 else self.pick("dense", "sparse")
+        )
         if form == "conv":
             return self.convolution(shape)
         out_shape = self.pick((3,), (6,), (2, 3, 2))

@@ -8,12 +8,14 @@ import os
 import pickle
 import secrets
 import selectors
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Any
 
 from sne_lava.job import GroupCounts, Job
@@ -62,14 +64,14 @@ class Worker:
             "lifeline": lifeline,
             "result": result,
         }
-        paths = [os.path.abspath(path) for path in sys.path]
+        paths = [str(Path(path).absolute()) for path in sys.path]
         environment = {
             **os.environ,
             **dict.fromkeys(_ONE_THREAD, "1"),
             "PYTHONPATH": os.pathsep.join(paths),
             "TMPDIR": self._folder,
         }
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603  # our own module, no shell
             [sys.executable, "-m", "sne_lava.worker", json.dumps(spec)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -129,20 +131,19 @@ class Worker:
             raise WorkerError(self._why_it_ended()) from None
 
     def _exchange(self, data: bytes, progress: Callable[[int], None]) -> dict[str, GroupCounts]:
-        process = self._process
-        assert process.stdin is not None and process.stderr is not None
+        stdin, stderr = _pipe(self._process.stdin), _pipe(self._process.stderr)
         unsent = memoryview(data)
         with selectors.DefaultSelector() as selector:
-            os.set_blocking(process.stdin.fileno(), False)
-            selector.register(process.stdin, selectors.EVENT_WRITE)
-            selector.register(process.stderr, selectors.EVENT_READ)
+            os.set_blocking(stdin.fileno(), False)
+            selector.register(stdin, selectors.EVENT_WRITE)
+            selector.register(stderr, selectors.EVENT_READ)
             selector.register(self._result, selectors.EVENT_READ)
             while True:
                 for key, _ in selector.select():
-                    if key.fileobj is process.stdin:
-                        unsent = self._send(unsent, process.stdin, selector)
-                    elif key.fileobj is process.stderr:
-                        self._listen(process.stderr, selector)
+                    if key.fileobj is stdin:
+                        unsent = self._send(unsent, stdin, selector)
+                    elif key.fileobj is stderr:
+                        self._listen(stderr, selector)
                     else:
                         for kind, value in self._frames():
                             if kind == "done":
@@ -177,7 +178,7 @@ class Worker:
             (length,) = struct.unpack_from("<q", self._buffer)
             if len(self._buffer) < 8 + length:
                 break
-            frames.append(pickle.loads(self._buffer[8 : 8 + length]))
+            frames.append(pickle.loads(self._buffer[8 : 8 + length]))  # noqa: S301  # our own process's pipe
             del self._buffer[: 8 + length]
         return frames
 
@@ -192,26 +193,32 @@ class Worker:
     def _why_it_ended(self) -> str:
         if self._killed:
             return "the simulation was closed while it ran"
-        assert self._process.stdout is not None
-        verdict = self._process.stdout.read().decode(errors="replace").strip()
-        if not verdict:
-            status = self._process.wait()
-            verdict = (
-                f"the worker ended with status {status}"
-                if status >= 0
-                else f"the worker was killed ({-status})"
-            )
-        else:
+        verdict = _pipe(self._process.stdout).read().decode(errors="replace").strip()
+        if verdict:
             verdict = f"the simulation ended: {verdict}"
+        else:
+            status = self._process.wait()
+            how = (
+                f"ended with status {status}"
+                if status >= 0
+                else f"was killed by {signal.Signals(-status).name}"
+            )
+            verdict = f"the worker {how}"
         tail = " | ".join(line.decode(errors="replace") for line in self._tail)
         return f"{verdict}; its last output: {tail}" if tail else verdict
 
 
-class _Ended(Exception):
+class _Ended(Exception):  # noqa: N818  # not an error yet
     """The result pipe ended before the result."""
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise WorkerError("the worker was started without pipes")
+    return stream
 
 
 def _short_folder() -> str:
     """A temporary folder whose sockets' paths fit the 108 bytes that Linux allows."""
     folder = tempfile.gettempdir()
-    return folder if len(folder) <= 48 else "/tmp"
+    return folder if len(folder) <= 48 else "/tmp"  # noqa: S108  # mkdtemp follows

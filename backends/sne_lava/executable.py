@@ -69,8 +69,7 @@ class LavaExecutable:
         program = self._program
         job, saturated = make_job(program, inputs, record, self._options.stream, self._stall_s)
         counts = self._simulate(job)
-        output = counts[program.output].output
-        assert output is not None
+        output = np.asarray(counts[program.output].output)
         raw = output.astype(np.int64) if program.readout == "count" else output
         mean = raw / program.timesteps if program.readout == "v_mean" else raw
         return Trace(
@@ -102,9 +101,7 @@ class LavaExecutable:
     def _started(self) -> Worker:
         with self._lock:
             if self._closed:
-                raise RunError(
-                    f"student {self._program.student!r} on target lava: already closed; compile it again"
-                )
+                raise RunError(f"student {self._program.student!r}: closed already; compile it again")
             worker = Worker()
             self._workers.add(worker)
             return worker

@@ -29,7 +29,7 @@ class RowGather:
 
     def __call__(self, active: Array) -> Array:
         """Sum the rows of the active inputs: int32 or float64 array of shape (n_out,), as the weights."""
-        return np.add.reduce(self._rows[active], axis=0, dtype=self._rows.dtype)
+        return np.asarray(np.add.reduce(self._rows[active], axis=0, dtype=self._rows.dtype))
 
 
 class ColumnGather:
@@ -62,7 +62,7 @@ class ColumnGather:
         if taps > self.GATHER_FRACTION * self._csc.nnz:
             spikes = np.zeros(self._csc.shape[1])
             spikes[active] = 1.0
-            total = self._csc @ spikes
+            total = np.asarray(self._csc @ spikes)
         else:
             total = self._gathered(active, lengths, taps)
         return total.astype(np.int64) if self._integer else total

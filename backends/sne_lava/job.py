@@ -27,7 +27,7 @@ class Clock:
     samples: int
 
     def sample_at(self, time_step: int, depth: int) -> int:
-        """The sample that a group at this depth works on; outside 0..samples-1 before and after the stream."""
+        """The sample that a group at this depth works on; not :meth:`inside` before and after the stream."""
         return (time_step - 1 - depth) // self.timesteps
 
     def inside(self, sample: int) -> bool:

@@ -1,4 +1,7 @@
-"""Removing what a killed simulation leaves: processes, shared-memory blocks, its folder. Standard library only."""
+"""Removing what a killed simulation leaves: processes, shared-memory blocks, its folder.
+
+Standard library only: the supervisor is light.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import signal
 import time
 from pathlib import Path
 
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Linux keeps shared memory
 
 
 def remove_files(token: str, folder: str) -> None:
@@ -18,7 +21,7 @@ def remove_files(token: str, folder: str) -> None:
         for pattern in (f"{token}*", f"sem.{token}*"):
             for path in SHARED_MEMORY.glob(pattern):
                 path.unlink(missing_ok=True)
-    if os.path.isdir(folder):
+    if Path(folder).is_dir():
         shutil.rmtree(folder, ignore_errors=True)  # another cleaner may be removing it at the same time
 
 

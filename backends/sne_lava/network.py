@@ -177,8 +177,6 @@ def _gate(synapse: SynapseJob, job: Job, board: Board) -> AbstractProcess:
 
 def _source(job: Job, board: Board) -> AbstractProcess:
     label = f"input {job.input_name!r}"
-    if job.currents is not None:
-        return CurrentSource(
-            currents=job.currents, timesteps=job.timesteps, shared={}, board=board, label=label
-        )
-    return SpikeSource(bits=job.spike_bits, size=job.input_size, shared={}, board=board, label=label)
+    if job.currents is None:
+        return SpikeSource(bits=job.spike_bits, size=job.input_size, shared={}, board=board, label=label)
+    return CurrentSource(currents=job.currents, timesteps=job.timesteps, shared={}, board=board, label=label)

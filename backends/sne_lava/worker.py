@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import sys
+from typing import Any
 
 from sne_lava.leftovers import kill_group, remove_files
 
@@ -39,9 +40,10 @@ def main() -> int:
     os.close(0)
     verdict = _watch(spec, simulation)
     kill_group(simulation)
-    _reap(simulation)
+    _reap()
     remove_files(spec["token"], spec["folder"])
-    print(verdict, flush=True)
+    sys.stdout.write(f"{verdict}\n")
+    sys.stdout.flush()
     return 0
 
 
@@ -50,21 +52,21 @@ def _adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _become_simulation(spec: dict[str, int | str]) -> None:
+def _become_simulation(spec: dict[str, Any]) -> None:
     status = 1
     try:
         os.setpgid(0, 0)
-        os.close(int(spec["lifeline"]))
+        os.close(spec["lifeline"])
         os.dup2(2, 1)  # what Lava prints goes where its errors go
         from sne_lava.simulation import serve
 
-        status = serve(int(spec["result"]), str(spec["token"]), str(spec["folder"]))
+        status = serve(spec["result"], spec["token"], spec["folder"])
     finally:
         sys.stderr.flush()
         os._exit(status)
 
 
-def _watch(spec: dict[str, int | str], simulation: int) -> str:
+def _watch(spec: dict[str, Any], simulation: int) -> str:
     """Wait for the simulation's end, or the caller's; say which."""
     while True:
         ended, _, _ = select.select([spec["lifeline"]], [], [], POLL_S)
@@ -82,13 +84,11 @@ def describe(status: int) -> str:
     return f"exit {os.WEXITSTATUS(status)}"
 
 
-def _reap(simulation: int) -> None:
+def _reap() -> None:
     """Wait for everything that was killed, Lava's orphans included."""
-    while True:
-        try:
+    with contextlib.suppress(ChildProcessError):
+        while True:
             os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
 
 
 if __name__ == "__main__":

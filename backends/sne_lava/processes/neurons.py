@@ -72,6 +72,17 @@ class SampledLI(SampledLIF):
 class _SampledModel(ReportingModel):
     """Wraps the two hooks of the stock model: before the update, and after the spikes are known."""
 
+    time_step: int
+    u: Array
+    v: Array
+    v_init: Array
+    spikes: Array
+    active: Array
+    rows: Array
+    spike_bits: Array
+    u_rows: Array
+    v_rows: Array
+
     def subthr_dynamics(self, activation_in: Array) -> None:
         """Begin the sample where one begins, count active updates, then the stock update."""
         params = self.proc_params

@@ -31,7 +31,7 @@ class SpikeSource(AbstractProcess):  # type: ignore[misc]  # lava is untyped
         Number of axons n.
     """
 
-    def __init__(self, *, bits: Array, size: int, **params: Any) -> None:
+    def __init__(self, *, bits: Any, size: int, **params: Any) -> None:
         super().__init__(bits=bits, size=size, **params)
         self.s_out = OutPort(shape=(size,))
 

@@ -64,30 +64,38 @@ class CountingSparse(Sparse):  # type: ignore[misc]  # lava is untyped
 class _CountingModel(ReportingModel):
     implements_process = None  # lets @implements name our subclass of the stock process
     synops: Array = LavaPyType(np.ndarray, np.int64)
-    gather: Any = None
+    gather_class: type[RowGather | ColumnGather]
+    gather: RowGather | ColumnGather | None = None
+    line: deque[Array]
+    time_step: int
+    weights: Any
+    a_buff: Array
+    s_in: Any
+    a_out: Any
 
     def run_spk(self) -> None:
         """Send what is due, take in this step's spikes, count the SynOps that they will be."""
-        if self.gather is None:
-            self._prepare()
+        gather = self._prepared()
         self.a_out.send(self.a_buff)
         active = np.flatnonzero(self.s_in.recv())
         params = self.proc_params
         sample = params["clock"].sample_at(self.time_step + 1 + params["delay"], params["target_depth"])
         if active.size and params["clock"].inside(sample):
-            self.synops[sample] += self.gather.fan_out[active].sum()
-        self.line.append(self._weighted(active))
+            self.synops[sample] += gather.fan_out[active].sum()
+        self.line.append(self._scaled(gather(active)))
         self.a_buff = self.line.popleft()
 
-    def _prepare(self) -> None:
-        self.gather = self.gather_class(self._stored_weights())
-        self.line = deque(np.zeros_like(self.a_buff) for _ in range(self.proc_params["delay"]))
+    def _prepared(self) -> RowGather | ColumnGather:
+        if self.gather is None:
+            self.gather = self.gather_class(self._stored_weights())
+            self.line = deque(np.zeros_like(self.a_buff) for _ in range(self.proc_params["delay"]))
+        return self.gather
 
     def _stored_weights(self) -> Any:
         return self.weights
 
-    def _weighted(self, active: Array) -> Array:
-        return self.gather(active)
+    def _scaled(self, accumulated: Array) -> Array:
+        return accumulated
 
 
 class _FixedModel(_CountingModel):
@@ -96,15 +104,15 @@ class _FixedModel(_CountingModel):
         mode = self.proc_params["sign_mode"]
         return truncate_weights(clip_weights(self.weights, mode, num_bits=8), mode, 8)
 
-    def _weighted(self, active: Array) -> Array:
-        accumulated = self.gather(active)
-        safe = self.proc_params["safe_sum"]
-        if safe is not None and np.abs(accumulated).max(initial=0) > safe:
+    def _scaled(self, accumulated: Array) -> Array:
+        params = self.proc_params
+        safe = params["safe_sum"]
+        if safe is not None and (largest := int(np.abs(accumulated).max(initial=0))) > safe:
             raise OverflowError(
-                f"synaptic input {int(np.abs(accumulated).max())} << {self.proc_params['weight_exp']} overflows "
-                f"32-bit arithmetic (at most {safe}); use smaller weights or fewer inputs"
+                f"a weighted sum of {largest} at weight_exp {params['weight_exp']} exceeds {safe}, beyond "
+                "which Lava's 32-bit arithmetic wraps; use smaller weights or fewer inputs"
             )
-        return np.left_shift(accumulated.astype(np.int32), self.proc_params["weight_exp"])
+        return np.asarray(np.left_shift(accumulated.astype(np.int32), params["weight_exp"]))
 
 
 @implements(proc=CountingDense, protocol=LoihiProtocol)
