@@ -107,7 +107,7 @@ def parse_document(where: object, plain: Any) -> _Document:
         raise CheckpointError(
             f"{where}: format version {version} is newer than {VERSION}, the newest known; update sne-deploy"
         )
-    if version != VERSION:
+    if type(version) is not int or version != VERSION:
         raise CheckpointError(f"{where}: format version {version!r:.40} is not {VERSION}; {REMEDY}")
     try:
         return _Document.model_validate(plain)
