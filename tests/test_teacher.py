@@ -267,6 +267,23 @@ def test_shapes_that_do_not_chain(saved: Any) -> None:
     refused(saved(proto), "shapes do not chain: .*MatMul")
 
 
+def test_a_graph_that_fails_when_it_runs(saved: Any) -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["i"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["w", "i"], ["y"]),
+    ]
+    proto = model(nodes, ["N", 3], {"w": np.ones(2, np.float32)})
+    refused(saved(proto), "onnxruntime cannot run it: .*Gather")
+
+
+def test_a_fixed_batch_whose_work_cannot_be_shared_out(saved: Any) -> None:
+    nodes = [helper.make_node("MatMul", ["w", "v"], ["row"]), helper.make_node("Add", ["x", "row"], ["y"])]
+    proto = model(nodes, [2, 3], {"w": np.ones((1, 3), np.float32), "v": np.eye(3, dtype=np.float32)})
+    refused(
+        saved(proto), "9 MACs for a fixed batch of 2 are no whole number per sample; export with a free batch"
+    )
+
+
 def test_an_unknown_operator(saved: Any) -> None:
     proto = model([helper.make_node("NoSuchOperator", ["x"], ["y"])], ["N", 3], {})
     refused(saved(proto), "is not a valid ONNX model: .*NoSuchOperator")

@@ -103,11 +103,11 @@ def build_report(
     try:
         report = Report(
             schema_version=SCHEMA_VERSION,
-            model=_text(model),
-            target=_text(target),
+            model=model,
+            target=target,
             precision="fixed" if precision == "fixed" else "float",
             hardware=_hardware(hardware),
-            data=DataModel(name=_text(data_name), samples=samples, timesteps=ensemble.timesteps),
+            data=DataModel(name=data_name, samples=samples, timesteps=ensemble.timesteps),
             students=tuple(
                 _student(student, count, result.labels, samples, hardware, layer_agreement or {})
                 for student, count in zip(result.students, counts, strict=True)
@@ -121,7 +121,7 @@ def build_report(
             teacher=None if teacher is None else _teacher(teacher, [shared, *ran], samples, hardware),
             fidelity=None if float_result is None else _fidelity(result, float_result),
             verified=verified,
-            warnings=tuple(_text(warning) for warning in result.warnings),
+            warnings=result.warnings,
             provenance=provenance,
         )
     except ValidationError as error:
@@ -161,7 +161,7 @@ def _student(
     per_layer = agreement.get(student.name, {})
     steps = student.program.timesteps
     return StudentModel(
-        name=_text(student.name),
+        name=student.name,
         active_fraction=counts.samples_run / samples,
         accuracy=_accuracy_alone(student, labels),
         latency_s=None,
@@ -177,7 +177,7 @@ def _layer(layer: LayerCounts, ran: int, steps: int, agreement: float | None) ->
     neurons = math.prod(layer.shape)
     spikes = _total([layer.spikes])
     return LayerModel(
-        name=_text(layer.name),
+        name=layer.name,
         kind=layer.kind,
         shape=tuple(int(size) for size in layer.shape),
         synops_per_sample=_mean(_total([layer.synops]), ran),
@@ -208,7 +208,7 @@ def _teacher(teacher: TeacherResult, counts: list[Counts], samples: int, hardwar
         accuracy=teacher.accuracy,
         macs=teacher.macs,
         macs_per_operator=dict(sorted(teacher.macs_per_operator.items())),
-        uncounted=tuple(_text(name) for name in teacher.uncounted),
+        uncounted=teacher.uncounted,
         energy_j=energy_j,
         ratio_ops=_ratio(teacher.macs, operations),
         ratio_energy=_ratio(energy_j, energy_per_sample(ours, hardware).total),
@@ -285,8 +285,3 @@ def _finite_or_none(value: float | None, name: str) -> float | None:
         return None
     require(not math.isnan(value), f"layer {name!r}: quantisation_snr_db is not a number")
     return float(value)
-
-
-def _text(text: str) -> str:
-    """Text that UTF-8 can hold: file names need not be."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -9,14 +9,22 @@ not defined, and never zero. After a change here, write the committed ``report.s
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
+
+def _escaped(text: object) -> object:
+    """Text that UTF-8 can hold: the names of files, and what is named after them, need not be."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(text, str) else text
+
+
+Text = Annotated[str, BeforeValidator(_escaped)]
 Count = Annotated[int, Field(ge=0)]
 Mean = Annotated[float, Field(ge=0.0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -31,22 +39,22 @@ class ConstantModel(_Model):
     """One constant that the energies rest on."""
 
     value: float
-    unit: str
-    source: str
-    note: str | None
+    unit: Text
+    source: Text
+    note: Text | None
 
 
 class HardwareModel(_Model):
     """The hardware file's name, and every constant that was used, by its dotted name there."""
 
-    name: str
+    name: Text
     constants: dict[str, ConstantModel]
 
 
 class DataModel(_Model):
     """The samples that were run."""
 
-    name: str
+    name: Text
     samples: Annotated[int, Field(ge=1)]
     timesteps: Annotated[int, Field(ge=1)]
 
@@ -101,8 +109,8 @@ class LayerModel(_Model):
     ``spike_agreement`` is |A and B| / |A or B| of floating-point and fixed-point spikes, or null.
     """
 
-    name: str
-    kind: str
+    name: Text
+    kind: Text
     shape: tuple[Annotated[int, Field(ge=1)], ...]
     synops_per_sample: Mean | None
     spikes_per_sample: Mean | None
@@ -115,7 +123,7 @@ class LayerModel(_Model):
 class StudentModel(CostModel):
     """One student; means are over the samples that it ran on. ``accuracy`` is that of the student alone."""
 
-    name: str
+    name: Text
     active_fraction: Fraction
     accuracy: Fraction | None
     latency_s: Mean | None
@@ -144,8 +152,8 @@ class TeacherModel(_Model):
 
     accuracy: Fraction | None
     macs: Count
-    macs_per_operator: dict[str, Count]
-    uncounted: tuple[str, ...]
+    macs_per_operator: dict[Text, Count]
+    uncounted: tuple[Text, ...]
     energy_j: Mean
     ratio_ops: Mean | None
     ratio_energy: Mean | None
@@ -162,7 +170,7 @@ class FidelityModel(_Model):
 class VerifiedModel(_Model):
     """A comparison with another implementation, bit for bit."""
 
-    against: str
+    against: Text
     samples: Count
     differing_bits: Count
 
@@ -170,9 +178,9 @@ class VerifiedModel(_Model):
 class ProvenanceModel(_Model):
     """What made the report."""
 
-    versions: dict[str, str]
+    versions: dict[Text, Text]
     seed: int | None
-    command: str | None
+    command: Text | None
     wall_s: Mean
 
 
@@ -180,8 +188,8 @@ class Report(_Model):
     """``report.json``."""
 
     schema_version: Literal["1.0"]
-    model: str
-    target: str
+    model: Text
+    target: Text
     precision: Literal["fixed", "float"]
     hardware: HardwareModel
     data: DataModel
@@ -191,7 +199,7 @@ class Report(_Model):
     teacher: TeacherModel | None
     fidelity: FidelityModel | None
     verified: VerifiedModel | None
-    warnings: tuple[str, ...]
+    warnings: tuple[Text, ...]
     provenance: ProvenanceModel
 
 
