@@ -15,6 +15,7 @@ from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample, 
 from sne_deploy.energy.hardware import Hardware
 from sne_deploy.ensemble import Ensemble
 from sne_deploy.errors import VerificationError
+from sne_deploy.ir.program import Precision
 from sne_deploy.report.check import check_report, require
 from sne_deploy.report.schema import (
     SCHEMA_VERSION,
@@ -58,7 +59,7 @@ def build_report(
     *,
     model: str,
     target: str,
-    precision: str,
+    precision: Precision,
     hardware: Hardware,
     data_name: str,
     provenance: ProvenanceModel,
@@ -77,7 +78,8 @@ def build_report(
     ensemble : Ensemble
     result : RunResult
         Counts of N samples, 0 where a student did not run.
-    model, target, precision, data_name : str
+    model, target, data_name : str
+    precision : Precision
     hardware : Hardware
     provenance : ProvenanceModel
     float_result : RunResult or None
@@ -105,7 +107,7 @@ def build_report(
             schema_version=SCHEMA_VERSION,
             model=model,
             target=target,
-            precision="fixed" if precision == "fixed" else "float",
+            precision=precision,
             hardware=_hardware(hardware),
             data=DataModel(name=data_name, samples=samples, timesteps=ensemble.timesteps),
             students=tuple(

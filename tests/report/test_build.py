@@ -267,3 +267,8 @@ def test_a_report_that_does_not_add_up_is_refused(
     broken = Report.model_validate_json(json.dumps(document))
     with pytest.raises(VerificationError, match=message):
         check_report(broken)
+
+
+def test_an_unknown_precision_is_refused(by_hand: Any, make_report: Any) -> None:
+    with pytest.raises(VerificationError, match="impossible report: precision"):
+        make_report(by_hand, precision="half")
