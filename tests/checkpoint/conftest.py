@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from sne_deploy.checkpoint import load_checkpoint
 from sne_deploy.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
+from sne_deploy.errors import CheckpointError
 
 
 def make_ensemble() -> Ensemble:
@@ -73,6 +75,20 @@ def saved(tmp_path: Path) -> Callable[[Any], Path]:
         return path
 
     return save
+
+
+REMEDY = r"save the model with sne\.ensemble\(\[\.\.\.\]\)\.save\('model\.pt'\)"
+
+
+def refused(path: Path, message: str) -> str:
+    """Assert that a file is refused in one line that matches; give the line."""
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(path)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert len(text) < 700
+    assert caught.value.exit_status == 2
+    return text
 
 
 def write_zip(path: Path, pickled: bytes, storages: dict[str, bytes] | None = None, **options: Any) -> Path:
