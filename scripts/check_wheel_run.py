@@ -11,7 +11,7 @@ import sys
 from importlib.metadata import distribution, entry_points
 from pathlib import Path
 
-from sne_deploy.report import check_report
+from sne_deploy.report.check import check_report
 from sne_deploy.report.schema import Report
 
 MINIMUM_ACCURACY = 0.9
