@@ -9,7 +9,6 @@ not defined, and never zero. After a change here, write the committed ``report.s
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
