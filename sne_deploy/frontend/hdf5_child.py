@@ -174,6 +174,7 @@ def main(arguments: list[str]) -> int:
     path, limits = arguments[0], json.loads(arguments[1])
     limit_resources(limits.pop("memory_bytes"), limits.pop("seconds"))
     roots = limits.pop("roots")
+    del limits["file_bytes"]
     budget = Budget(**limits)
     try:
         header = read_file(path, roots, budget)

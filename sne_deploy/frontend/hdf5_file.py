@@ -39,7 +39,9 @@ class Limits:
     Attributes
     ----------
     total_bytes : int
-        Of all data sets together, uncompressed, and of the file.
+        Of all data sets together, uncompressed.
+    file_bytes : int
+        Of the file.
     objects, depth, name_length, ndim : int
         Groups and data sets in the file; nesting; characters of a name; axes of a data set.
     memory_bytes : int
@@ -49,6 +51,7 @@ class Limits:
     """
 
     total_bytes: int = 512 << 20
+    file_bytes: int = 512 << 20
     objects: int = 50_000
     depth: int = 16
     name_length: int = 256
@@ -103,8 +106,8 @@ def _check_file(file: Path, limits: Limits) -> None:
         raise GraphError(f"{file}: is not a regular file; give an HDF5 file")
     if info.st_size == 0:
         raise GraphError(f"{file}: is empty; give an HDF5 file")
-    if info.st_size > limits.total_bytes:
-        raise GraphError(f"{file}: has {info.st_size} bytes, the limit is {limits.total_bytes}")
+    if info.st_size > limits.file_bytes:
+        raise GraphError(f"{file}: has {info.st_size} bytes, the limit is {limits.file_bytes}")
 
 
 def _run_child(file: Path, roots: tuple[str, ...], limits: Limits) -> tuple[bytes, str, int | None]:

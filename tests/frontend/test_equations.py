@@ -55,7 +55,13 @@ def make_cell(kind, p, dt):
 KINDS = ["LIFCell", "LIFBoxCell", "LICell", "LIBoxCell", "IAFCell"]
 fraction = st.floats(0.01, 0.99)
 parameters = st.fixed_dictionaries(
-    {"a": fraction, "b": fraction, "v_leak": st.floats(-1, 1), "v_th": st.floats(0.1, 2), "v_reset": st.floats(-1, 1)}
+    {
+        "a": fraction,
+        "b": fraction,
+        "v_leak": st.floats(-1, 1),
+        "v_th": st.floats(0.1, 2),
+        "v_reset": st.floats(-1, 1),
+    }
 )
 
 

@@ -12,7 +12,7 @@ from sne_deploy.ensemble import Layer, Student
 from sne_deploy.frontend.export import export_student, layers_from_graph
 from sne_deploy.frontend.nir_file import read_nir, write_nir
 from sne_deploy.frontend.norse import layers_from_module, module_from_layers, run_module
-from sne_deploy.frontend.registry import LAYER_KINDS, check_stack, output_shape
+from sne_deploy.frontend.registry import LAYER_KINDS, check_stack
 
 F64 = torch.float64
 DT = 0.0025
@@ -67,7 +67,10 @@ CASES = {
     "Conv1d": ((4, 11), lambda: [nn.Conv1d(4, 6, 3, 2, 2, 2, 2, **D), lif()]),
     "Conv1d same": ((4, 11), lambda: [nn.Conv1d(4, 6, 5, padding="same", bias=False, **D), lif()]),
     "Conv2d": ((2, 9, 8), lambda: [nn.Conv2d(2, 4, (3, 5), (2, 1), (1, 2), (2, 1), 2, **D), lif()]),
-    "Conv2d valid, no bias": ((2, 7, 7), lambda: [nn.Conv2d(2, 4, 3, padding="valid", bias=False, **D), lif()]),
+    "Conv2d valid, no bias": (
+        (2, 7, 7),
+        lambda: [nn.Conv2d(2, 4, 3, padding="valid", bias=False, **D), lif()],
+    ),
     "AvgPool2d": ((2, 7, 8), lambda: [nn.AvgPool2d((3, 2), (2, 1), (1, 1)), lif_box()]),
     "AvgPool2d default stride": ((2, 6, 6), lambda: [nn.AvgPool2d(2), lif_box()]),
     "Flatten": ((2, 3, 4), lambda: [nn.Flatten(), nn.Linear(24, 3, **D), lif()]),
@@ -107,7 +110,9 @@ def test_every_layer_comes_back_with_the_same_outputs(case, tmp_path):
 
 
 def test_the_cases_cover_every_kind():
-    kinds = {layer.kind for shape, make in CASES.values() for layer in layers_from_module(nn.Sequential(*make()))}
+    kinds = {
+        layer.kind for shape, make in CASES.values() for layer in layers_from_module(nn.Sequential(*make()))
+    }
     assert kinds == set(LAYER_KINDS) - {"Dropout"}
 
 
@@ -179,7 +184,9 @@ def stacks(draw):
             groups = draw(st.sampled_from([g for g in (1, 2) if shape[0] % g == 0]))
             kernel = tuple(draw(st.integers(1, 3)) for _ in range(axes))
             weight = rng.normal(size=(2 * groups, shape[0] // groups, *kernel))
-            tensors = {"weight": weight} | ({"bias": rng.normal(size=2 * groups)} if draw(st.booleans()) else {})
+            tensors = {"weight": weight} | (
+                {"bias": rng.normal(size=2 * groups)} if draw(st.booleans()) else {}
+            )
             options = {
                 "stride": tuple(draw(st.integers(1, 2)) for _ in range(axes)),
                 "padding": tuple(draw(st.integers(1, 2)) for _ in range(axes)),
@@ -191,8 +198,7 @@ def stacks(draw):
                 layers.append(Layer("Flatten"))
             weight = rng.normal(size=(draw(st.integers(1, 5)), int(np.prod(shape))))
             layers.append(Layer("Linear", {}, {"weight": weight, "bias": rng.normal(size=len(weight))}))
-        for layer in layers[-2:]:
-            shape = output_shape(layer, shape) if layer in layers[-1:] or layer.kind == "Flatten" else shape
+        shape = check_stack(layers, first)
         kind = draw(st.sampled_from(["LIFCell", "LIFBoxCell", "IAFCell", "LICell", "LIBoxCell"]))
         layers.append(draw(cells(kind, dt, shape)))
     return tuple(layers), first
