@@ -1,4 +1,4 @@
-"""Seeds and threads, set for a while and put back."""
+"""State of torch and of modules, set for a while and put back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from torch import nn
 
 
 @contextlib.contextmanager
@@ -36,3 +38,15 @@ def deterministic(seed: int, threads: int | None = None) -> Iterator[None]:
         finally:
             torch.use_deterministic_algorithms(strict_before)
             torch.set_num_threads(threads_before)
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module and all within it in evaluation mode; restore each one's own mode on leaving."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.distill.determinism import evaluating
 from sne_deploy.distill.simulate import simulate
 from sne_deploy.errors import InputError
 
@@ -55,13 +56,8 @@ def evaluate_student(
     """
     import torch
 
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            runs = [simulate(network, part, timesteps, readout) for part in torch.split(inputs, batch_size)]
-    finally:
-        network.train(was_training)
+    with evaluating(network), torch.no_grad():
+        runs = [simulate(network, part, timesteps, readout) for part in torch.split(inputs, batch_size)]
     outputs = torch.cat([run.outputs for run in runs]).double().numpy(force=True)
     per_layer = zip(*(run.rates for run in runs), strict=True)
     layers = [torch.cat(parts).flatten(1).double() for parts in per_layer]

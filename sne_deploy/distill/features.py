@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sne_deploy.distill.determinism import evaluating
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,13 +28,8 @@ def extract_features(teacher: Teacher, inputs: Tensor, batch_size: int = 512) ->
     """
     import torch
 
-    was_training = teacher.training
-    teacher.eval()
-    try:
-        with torch.no_grad():
-            return torch.cat([teacher.features(part) for part in torch.split(inputs, batch_size)])
-    finally:
-        teacher.train(was_training)
+    with evaluating(teacher), torch.no_grad():
+        return torch.cat([teacher.features(part) for part in torch.split(inputs, batch_size)])
 
 
 def training_variance(features: Tensor, floor: float = 0.01) -> Tensor:

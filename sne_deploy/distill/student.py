@@ -40,7 +40,8 @@ class StudentLoss:
 
     def __post_init__(self) -> None:
         weights = (self.feature, self.cross_entropy, self.spike_rate)
-        if min(weights) < 0 or self.feature + self.cross_entropy <= 0 or not 0 <= self.target_rate <= 1:
+        valid = all(weight >= 0 for weight in weights) and 0 <= self.target_rate <= 1
+        if not (valid and self.feature + self.cross_entropy > 0):
             raise InputError(
                 f"{self}: weights must be >= 0, feature or cross_entropy > 0, target_rate in 0..1"
             )

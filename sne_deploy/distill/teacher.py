@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sne_deploy.distill import losses
+from sne_deploy.distill.determinism import evaluating
 from sne_deploy.distill.training import EpochCallback, Schedule, Terms, Trained, fit
 from sne_deploy.errors import InputError, RunError
 from sne_deploy.files import atomic_path
@@ -95,11 +96,11 @@ def save_teacher_onnx(teacher: Teacher, path: str | os.PathLike[str], input_shap
 
 def _export(teacher: Teacher, input_shape: Sequence[int]) -> onnx.ModelProto:
     example = torch.zeros(2, *input_shape)
-    with warnings.catch_warnings():
+    with evaluating(teacher), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter warns about its own deprecations
         try:
             program = torch.onnx.export(
-                teacher.eval(),
+                teacher,
                 (example,),
                 input_names=["image"],
                 output_names=["logits"],
