@@ -9,6 +9,7 @@ not defined, and never zero. After a change here, write the committed ``report.s
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -200,6 +201,12 @@ class Report(_Model):
     verified: VerifiedModel | None
     warnings: tuple[Text, ...]
     provenance: ProvenanceModel
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``report.json``; see :func:`sne_deploy.report.write.save_report`."""
+        from sne_deploy.report.write import save_report
+
+        return save_report(self, folder)
 
 
 def json_schema() -> dict[str, Any]:
