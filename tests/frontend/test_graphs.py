@@ -1,6 +1,7 @@
 """Shape inference on graphs, export's rules, and graphs of other tools."""
 
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import nir
@@ -37,7 +38,15 @@ def recurrent():
         "output": nir.Output(np.array([6])),
     }
     names = list(nodes)
-    edges = [("input", "conv"), ("conv", "flat"), ("flat", "fc"), ("fc", "lif"), ("lif", "rec"), ("rec", "lif"), ("lif", "output")]  # fmt: skip
+    edges = [
+        ("input", "conv"),
+        ("conv", "flat"),
+        ("flat", "fc"),
+        ("fc", "lif"),
+        ("lif", "rec"),
+        ("rec", "lif"),
+        ("lif", "output"),
+    ]
     return nodes, edges, names
 
 
@@ -49,8 +58,14 @@ def test_shapes_do_not_depend_on_order_and_nothing_is_changed(seed):
     made = graph({name: nodes[name] for name in names}, edges)
     shapes = graph_shapes(made, (2, 5, 7))
     assert shapes == {
-        "input": (2, 5, 7), "conv": (4, 3, 7), "flat": (84,), "fc": (6,), "lif": (6,), "rec": (6,), "output": (6,),
-    }  # fmt: skip
+        "input": (2, 5, 7),
+        "conv": (4, 3, 7),
+        "flat": (84,),
+        "fc": (6,),
+        "lif": (6,),
+        "rec": (6,),
+        "output": (6,),
+    }
     assert list(shapes) == names
     assert made.nodes["conv"].input_shape is None
     assert made.edges == edges
@@ -62,13 +77,25 @@ BROKEN = {
     "lost": (lambda n, e: n.__setitem__("alone", lif(3)), "no path from the input reaches 'alone'"),
     "two inputs": (lambda n, e: n.__setitem__("in2", nir.Input(np.array([3]))), "has 2 Input nodes"),
     "no output": (lambda n, e: (n.pop("output"), e.remove(("lif", "output"))), "has 0 Output nodes"),
-    "size": (lambda n, e: n.__setitem__("fc", nir.Linear(np.ones((6, 83)))), r"node 'fc' \(Linear\): gets shape \(84,\)"),
-    "neurons": (lambda n, e: n.__setitem__("lif", lif(5)), r"node 'lif' \(LIF\): gets shape \(6,\), its tau has \(5,\)"),
-    "meeting": (lambda n, e: n.__setitem__("rec", nir.Linear(np.ones((5, 6)))), r"node 'lif' gets shape \(6,\)"),
-    "declared": (lambda n, e: n.__setitem__("output", nir.Output(np.array([7]))), r"node 'output'.*declares \(7,\)"),
+    "size": (
+        lambda n, e: n.__setitem__("fc", nir.Linear(np.ones((6, 83)))),
+        r"node 'fc' \(Linear\): gets shape \(84,\)",
+    ),
+    "neurons": (
+        lambda n, e: n.__setitem__("lif", lif(5)),
+        r"node 'lif' \(LIF\): gets shape \(6,\), its tau has \(5,\)",
+    ),
+    "meeting": (
+        lambda n, e: n.__setitem__("rec", nir.Linear(np.ones((5, 6)))),
+        r"node 'lif' gets shape \(6,\)",
+    ),
+    "declared": (
+        lambda n, e: n.__setitem__("output", nir.Output(np.array([7]))),
+        r"node 'output'.*declares \(7,\)",
+    ),
     "after": (lambda n, e: e.append(("output", "lif")), "an edge leaves the graph's output"),
     "into": (lambda n, e: e.append(("rec", "input")), "ends on the graph's input"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -87,10 +114,16 @@ def test_input_shape_must_be_the_declared_one():
 
 
 def test_nodes_without_a_layer_are_listed_at_once():
-    nodes = {"input": nir.Input(np.array([3])), "a": nir.Scale(np.ones(3)), "b": nir.I(np.ones(3)), "lif": lif(3), "output": nir.Output(np.array([3]))}  # fmt: skip
+    nodes = {
+        "input": nir.Input(np.array([3])),
+        "a": nir.Scale(np.ones(3)),
+        "b": nir.I(np.ones(3)),
+        "lif": lif(3),
+        "output": nir.Output(np.array([3])),
+    }
     names = list(nodes)
-    made = graph(nodes, zip(names, names[1:], strict=False), dt_s=0.001)
-    with pytest.raises(UnsupportedError, match="'a' of type Scale.*'b' of type I ") as error:
+    made = graph(nodes, pairwise(names), dt_s=0.001)
+    with pytest.raises(UnsupportedError, match=r"'a' of type Scale.*'b' of type I ") as error:
         layers_from_graph(made)
     assert len(error.value.problems) == 2
 
@@ -99,7 +132,7 @@ def chain(*nodes, shape=(3,), **metadata):
     named = {"input": nir.Input(np.array(shape)), **{f"n{i}": n for i, n in enumerate(nodes)}}
     last = graph({**named, "output": nir.Output(np.array(shape))}, [])
     names = list(last.nodes)
-    last.edges = list(zip(names, names[1:], strict=False))
+    last.edges = list(pairwise(names))
     last.metadata = metadata
     return last
 
@@ -108,7 +141,7 @@ def test_foreign_neurons_need_a_time_step_and_unit_gain():
     assert [layer.kind for layer in layers_from_graph(chain(lif(3), dt_s=0.001))] == ["LIFBoxCell"]
     with pytest.raises(GraphError, match=r"dt_s=None must be a positive number of seconds"):
         layers_from_graph(chain(lif(3)))
-    with pytest.raises(GraphError, match="node 'n0'.*: r is 2 to 2, a Norse cell has 1"):
+    with pytest.raises(GraphError, match=r"node 'n0'.*: r is 2 to 2, a Norse cell has 1"):
         layers_from_graph(chain(lif(3, r=np.full(3, 2.0)), dt_s=0.001))
     with pytest.raises(GraphError, match=r"dt \* tau_mem_inv is 2"):
         layers_from_graph(chain(lif(3), dt_s=0.02))

@@ -99,7 +99,7 @@ def test_damaged_anywhere_is_one_line_or_a_graph(path, tmp_path):
         try:
             assert isinstance(read_nir(bad), nir.NIRGraph)
         except (GraphError, UnsupportedError) as error:
-            assert "\n" not in str(error)
+            assert "\n" not in str(error)  # noqa: PT017  # either outcome is right
 
 
 LINKS = {
@@ -244,14 +244,18 @@ def fake(monkeypatch, program):
     st.one_of(
         st.binary(max_size=200),
         st.recursive(
-            st.fixed_dictionaries({"dtype": st.sampled_from(["<f8", "|b1", "|O", "<c8"]), "shape": st.lists(st.integers(-2, 9))})
+            st.fixed_dictionaries(
+                {"dtype": st.sampled_from(["<f8", "|b1", "|O", "<c8"]), "shape": st.lists(st.integers(-2, 9))}
+            )
             | st.fixed_dictionaries({"strings": st.lists(st.text()), "shape": st.lists(st.integers(0, 3))})
-            | st.none() | st.integers() | st.text(),
+            | st.none()
+            | st.integers()
+            | st.text(),
             lambda inner: st.fixed_dictionaries({"group": st.dictionaries(st.text(), inner)}),
         ).map(lambda header: hdf5_file.json.dumps(header).encode()),
     ),
     st.binary(max_size=100),
-)  # fmt: skip
+)
 def test_whatever_a_hostile_reader_sends_is_data_or_one_line(tmp_path_factory, header, rest):
     reply = hdf5_file.MAGIC + len(header).to_bytes(8, "little") + header + rest
     file = tmp_path_factory.getbasetemp() / "any.nir"
@@ -261,7 +265,7 @@ def test_whatever_a_hostile_reader_sends_is_data_or_one_line(tmp_path_factory, h
         try:
             tree = hdf5_file.read_hdf5(file, ("node",))
         except GraphError as error:
-            assert "reader sent damaged data" in str(error)
+            assert "reader sent damaged data" in str(error)  # noqa: PT017  # either outcome is right
         else:
             assert isinstance(tree, dict)
 
@@ -332,9 +336,13 @@ def test_other_tools_read_what_is_written(path):
 def test_metadata_comes_back(tmp_path):
     graph = small_graph()
     graph.metadata = {
-        "text": "Größe", "flag": True, "count": -3, "size": 2.5, "empty": "",
+        "text": "Größe",
+        "flag": True,
+        "count": -3,
+        "size": 2.5,
+        "empty": "",
         "nested": {"array": np.arange(200, dtype=np.float32), "more": {"names": ["a", "b"], "ints": (1, 2)}},
-    }  # fmt: skip
+    }
     write_nir(tmp_path / "m.nir", graph)
     back = read_nir(tmp_path / "m.nir").metadata
     assert {k: back[k] for k in ("text", "flag", "count", "size", "empty")} == {
@@ -372,10 +380,16 @@ def test_writing_to_a_missing_folder(tmp_path):
 def test_reading_works_without_the_project_on_the_path(path, tmp_path):
     """The child finds its own package whatever the working folder; a file there named h5py.py is not run."""
     (tmp_path / "h5py.py").write_text("raise SystemExit('hijacked')")
-    code = f"from sne_deploy.frontend.hdf5_file import read_hdf5; print(len(read_hdf5({str(path)!r}, ('node',))))"
+    code = (
+        "from sne_deploy.frontend.hdf5_file import read_hdf5; "
+        f"print(len(read_hdf5({str(path)!r}, ('node',))))"
+    )
     result = subprocess.run(
         [sys.executable, "-P", "-c", code],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
         env={**os.environ, "PYTHONPATH": str(hdf5_file.Path(hdf5_file.__file__).parents[2])},
-    )  # fmt: skip
+    )
     assert result.stdout.strip() == "1", result.stderr

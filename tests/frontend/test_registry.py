@@ -40,7 +40,10 @@ INVALID = [
     (Layer("Linear", {}, {"weight": W.astype(int)}), "dtype int64"),
     (Layer("Linear", {}, {"weight": np.zeros((0, 3))}), "must not be empty"),
     (Layer("Linear", {}, {"weight": W, "bias": np.ones(3)}), r"bias has shape \(3,\), weight needs \(2,\)"),
-    (Layer("Conv2d", {"stride": 0}, {"weight": np.ones((1, 1, 2, 2))}), "stride=0 must be an int or a tuple of 2"),
+    (
+        Layer("Conv2d", {"stride": 0}, {"weight": np.ones((1, 1, 2, 2))}),
+        "stride=0 must be an int or a tuple of 2",
+    ),
     (Layer("Conv2d", {"padding": "same"}, {"weight": np.ones((1, 1, 2, 2))}), "padding='same' must be"),
     (Layer("Conv2d", {"dilation": (1,)}, {"weight": np.ones((1, 1, 2, 2))}), "1 entries, 2 are needed"),
     (Layer("Conv1d", {"groups": 2}, {"weight": np.ones((3, 1, 2))}), "groups=2 does not divide the 3"),
@@ -48,17 +51,29 @@ INVALID = [
     (Layer("AvgPool2d"), "option kernel_size is missing"),
     (Layer("AvgPool2d", {"kernel_size": 2, "padding": 2}), "more than half"),
     (Layer("AvgPool2d", {"kernel_size": 2, "ceil_mode": True}), "ceil_mode=True only False"),
-    (Layer("BatchNorm1d", {}, {"running_mean": np.ones(2), "running_var": np.array([1.0, -1.0])}), "negative values"),
-    (Layer("BatchNorm1d", {}, {"running_mean": np.ones(2), "running_var": np.ones(3)}), r"running_mean has \(2,\)"),
+    (
+        Layer("BatchNorm1d", {}, {"running_mean": np.ones(2), "running_var": np.array([1.0, -1.0])}),
+        "negative values",
+    ),
+    (
+        Layer("BatchNorm1d", {}, {"running_mean": np.ones(2), "running_var": np.ones(3)}),
+        r"running_mean has \(2,\)",
+    ),
     (Layer("Dropout", {"p": 1.5}), r"p=1.5 must be a number in \[0, 1\]"),
     (cell(dt=0.0), "dt=0.0 must be a finite number above 0"),
     (cell(dt=0.02), r"dt \* tau_mem_inv is 2, must be in \(0, 1\]"),
     (cell(tau_mem_inv=np.array([10.0, -1.0])), r"-0.001 to 0.01, must be in \(0, 1\]"),
-    (Layer("LIFCell", {**cell().options, "method": "logistic"}, cell("LIFCell").tensors), "method='logistic' must be"),
+    (
+        Layer("LIFCell", {**cell().options, "method": "logistic"}, cell("LIFCell").tensors),
+        "method='logistic' must be",
+    ),
     (Layer("IAFCell", {"reset_method": "reset_subtract"}, cell("IAFCell").tensors), "cannot subtract"),
-    (cell("LIFRecurrentCell", input_weights=W, recurrent_weights=np.ones((3, 3))), r"\(3, 3\), input_weights need"),
+    (
+        cell("LIFRecurrentCell", input_weights=W, recurrent_weights=np.ones((3, 3))),
+        r"\(3, 3\), input_weights need",
+    ),
     (cell("LIFRecurrentCell", input_weights=W, recurrent_weights=np.ones((2, 2))), "set autapses=True"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("layer", "match"), INVALID)

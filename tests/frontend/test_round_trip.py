@@ -124,10 +124,14 @@ def test_parameters_come_back_bit_for_bit_with_shape_and_dtype(dtype, per_neuron
     tensors = {
         name: np.asarray(rng.uniform(low, high, size), dtype=dtype)
         for name, low, high in (
-            ("tau_mem_inv", 1, 300), ("tau_syn_inv", 1, 300), ("v_leak", -1, 1), ("v_th", 1, 2),
-            ("v_reset", -1, 1), ("alpha", 1, 9),
+            ("tau_mem_inv", 1, 300),
+            ("tau_syn_inv", 1, 300),
+            ("v_leak", -1, 1),
+            ("v_th", 1, 2),
+            ("v_reset", -1, 1),
+            ("alpha", 1, 9),
         )
-    }  # fmt: skip
+    }
     cell = Layer("LIFCell", {"dt": 0.003, "method": "circ", "reset_method": "reset_value"}, tensors)
     _, (back,) = through_file((cell,), (6,), tmp_path)
     assert back.kind == "LIFCell"
