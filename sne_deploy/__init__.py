@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sne_deploy.api import Compiled, Result, compile, ensemble, load  # noqa: A004  its name here
-    from sne_deploy.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
+    from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
     from sne_deploy.errors import SneError
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
 _HOME = {
     **dict.fromkeys(("Compiled", "Result", "compile", "ensemble", "load"), "sne_deploy.api"),
     **dict.fromkeys(
-        ("ActivationPolicy", "Encoder", "Ensemble", "Head", "Layer", "Student"), "sne_deploy.ensemble"
+        ("ActivationPolicy", "Encoder", "Ensemble", "Head", "Layer", "Student"), "sne_deploy.ensembles"
     ),
     "SneError": "sne_deploy.errors",
 }

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from sne_deploy.backend import Executable, Progress, Record, RunOptions, backend_names, load_backend
 from sne_deploy.energy.hardware import Hardware, load_hardware
-from sne_deploy.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Readout
+from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Readout
 from sne_deploy.errors import InputError, UnsupportedError
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.models import ModelPath, ensemble_of_modules, load_model
@@ -285,9 +285,8 @@ def compile(  # noqa: A001  the design's name for it
     )
     options = RunOptions(progress=progress)
     executables = tuple(backend.compile(program, options) for program in programs)
-    reference, warnings = None, ()
-    if fidelity and chosen == "fixed":
-        reference, warnings = _reference(ensemble, constants, seed)
+    compare = fidelity and chosen == "fixed"
+    reference, warnings = _reference(ensemble, constants, seed) if compare else (None, ())
     return Compiled(
         ensemble,
         programs,

@@ -115,7 +115,7 @@ class Trace:
     @property
     def synops(self) -> Array:
         """int64 array of shape (N,): SynOps of all layers."""
-        return np.sum([layer.synops for layer in self.layers], axis=0, dtype=np.int64)
+        return np.asarray(np.sum([layer.synops for layer in self.layers], axis=0, dtype=np.int64))
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from sne_deploy.ensemble import ActivationPolicy, Ensemble
+    from sne_deploy.ensembles import ActivationPolicy, Ensemble
 
 app = typer.Typer(
     name="sne",
@@ -80,7 +80,7 @@ def compile_command(
         import sne_deploy as sne
         from sne_deploy.data import load_data, select_samples
         from sne_deploy.files import ensure_folder
-        from sne_deploy.report.table import render_report
+        from sne_deploy.report.table import report_view
 
         console = Console()
         _check_precision(precision)
@@ -120,7 +120,7 @@ def compile_command(
             )
         if out is not None:
             result.save(out)
-        console.print(render_report(result.report))
+        console.print(report_view(result.report))
         if out is not None:
             console.print(f"Written: {out / 'report.json'}", soft_wrap=True)
 
@@ -140,9 +140,9 @@ def report_command(
         from rich.console import Console
 
         from sne_deploy.report.read import load_report
-        from sne_deploy.report.table import render_report
+        from sne_deploy.report.table import report_view
 
-        Console().print(render_report(load_report(file)))
+        Console().print(report_view(load_report(file)))
 
     _guard(work, debug)
 
@@ -213,7 +213,7 @@ def _load(model: list[Path], data: str, timesteps: int | None, dt_s: float | Non
 
 def _policy(ensemble: Ensemble, kind: str | None, threshold: float | None) -> ActivationPolicy | None:
     """The model's own policy with what the options change; None where they change nothing."""
-    from sne_deploy.ensemble import ActivationPolicy
+    from sne_deploy.ensembles import ActivationPolicy
     from sne_deploy.errors import InputError
 
     if kind is None and threshold is None:

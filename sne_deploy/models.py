@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sne_deploy.ensemble import Encoder, Ensemble, Head, Readout, Student
+from sne_deploy.ensembles import Encoder, Ensemble, Head, Readout, Student
 from sne_deploy.errors import GraphError, InputError
 
 if TYPE_CHECKING:

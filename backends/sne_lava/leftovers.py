@@ -43,10 +43,10 @@ def wait_group(group: int, seconds: float) -> bool:
 
 def group_alive(group: int) -> bool:
     """True while a process of the group exists that is not a zombie."""
-    for entry in os.scandir("/proc"):
+    for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                fields = Path(entry.path, "stat").read_text(errors="replace").rpartition(")")[2].split()
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
                 if int(fields[2]) == group and fields[0] not in "ZX":
                     return True
     return False

@@ -14,10 +14,10 @@ from scipy import sparse
 from sne_deploy.ir.program import ALWAYS_ON
 from sne_lava.arrays import Board, shared_zeros
 from sne_lava.job import GroupCounts, GroupJob, Job, SynapseJob
-from sne_lava.processes.gates import SampleGate
-from sne_lava.processes.neurons import SampledLI, SampledLIF
-from sne_lava.processes.sources import AlwaysOn, CurrentSource, SpikeSource
-from sne_lava.processes.synapses import CountingDense, CountingSparse
+from sne_lava.processes.gates.process import SampleGate
+from sne_lava.processes.neurons.process import SampledLI, SampledLIF
+from sne_lava.processes.sources.process import AlwaysOn, CurrentSource, SpikeSource
+from sne_lava.processes.synapses.process import CountingDense, CountingSparse
 
 Array = npt.NDArray[Any]
 

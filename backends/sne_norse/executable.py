@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
+from sne_deploy.ensembles import Readout
 from sne_deploy.frontend.export import layers_from_graph
 from sne_deploy.frontend.norse import module_from_layers
 from sne_deploy.ir.program import ALWAYS_ON, Program
@@ -18,6 +20,13 @@ Array = npt.NDArray[Any]
 
 CHUNK = 256
 """Samples run at a time; bounds memory."""
+_READOUTS: dict[Readout, Callable[[Array], Array]] = {
+    "count": lambda z: np.asarray(z.sum(axis=1)),
+    "v_last": lambda v: v[:, -1],
+    "v_mean": lambda v: np.asarray(v.sum(axis=1)),
+    "v_max": lambda v: np.asarray(v.max(axis=1)),
+}
+"""From [N, T, n] to raw [N, n]; the mean is divided later."""
 
 
 class NorseExecutable:
@@ -95,14 +104,8 @@ class NorseExecutable:
                 hook.remove()
         stacked = {name: np.stack(values, axis=1) for name, values in steps.items()}
         last = stacked[program.output].reshape(len(inputs), program.timesteps, -1)
-        reduce = {
-            "count": lambda z: z.sum(axis=1),
-            "v_last": lambda v: v[:, -1],
-            "v_mean": lambda v: v.sum(axis=1),
-            "v_max": lambda v: v.max(axis=1),
-        }[program.readout]
         spikes = {group.name: stacked[group.name] != 0 for group in program.groups if group.spiking}
-        return spikes, np.asarray(reduce(last), dtype=np.float64)
+        return spikes, np.asarray(_READOUTS[program.readout](last), dtype=np.float64)
 
     def _synops(self, name: str, spikes: dict[str, Array], inputs: Array) -> Array:
         program = self._program

@@ -32,7 +32,7 @@ from sne_deploy.distill.partition import FeatureSpace, Random, partition
 from sne_deploy.distill.student import StudentLoss, StudentTask, train_student
 from sne_deploy.distill.teacher import Teacher, save_teacher_onnx, train_teacher
 from sne_deploy.distill.training import EpochCallback, Schedule
-from sne_deploy.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Student
+from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Student
 from sne_deploy.errors import SneError
 from sne_deploy.files import ensure_folder
 from sne_deploy.frontend.norse import layers_from_module

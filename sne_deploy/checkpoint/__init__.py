@@ -25,7 +25,7 @@ from sne_deploy.errors import CheckpointError, InputError
 from sne_deploy.files import atomic_path
 
 if TYPE_CHECKING:
-    from sne_deploy.ensemble import Ensemble
+    from sne_deploy.ensembles import Ensemble
 
 __all__ = ["FORMAT", "MAX_FILE_BYTES", "VERSION", "load_checkpoint", "save_checkpoint"]
 

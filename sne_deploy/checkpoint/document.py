@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from sne_deploy.ensemble import (
+from sne_deploy.ensembles import (
     ActivationPolicy,
     Encoder,
     EncoderKind,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sne_deploy.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
-    from sne_deploy.ensemble import Ensemble, Head, Student
+    from sne_deploy.ensembles import Ensemble, Head, Student
 
 MAX_VALUES = 2**27
 """Largest input or layer output of one sample at one step: more neurons than any Loihi system has."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.distill.determinism import deterministic
-from sne_deploy.ensemble import Head
+from sne_deploy.ensembles import Head
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:

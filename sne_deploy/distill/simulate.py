@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from sne_deploy.ensemble import Readout
+    from sne_deploy.ensembles import Readout
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ensemble import Layer
+from sne_deploy.ensembles import Layer
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.geometry import Shape
 from sne_deploy.frontend.registry import layer_label, option, output_shape

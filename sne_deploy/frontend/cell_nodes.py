@@ -17,7 +17,7 @@ import nir
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ensemble import Layer, OptionValue
+from sne_deploy.ensembles import Layer, OptionValue
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.geometry import Shape
 from sne_deploy.frontend.registry import LAYER_KINDS, validate_layer

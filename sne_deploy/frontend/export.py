@@ -15,7 +15,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from sne_deploy.ensemble import Layer, Student
+from sne_deploy.ensembles import Layer, Student
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.batch_norm import inference_layers
 from sne_deploy.frontend.cell_nodes import cell_to_node

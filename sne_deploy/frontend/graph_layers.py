@@ -9,7 +9,7 @@ import nir
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ensemble import Layer, OptionValue
+from sne_deploy.ensembles import Layer, OptionValue
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.frontend.cell_nodes import KIND_OF, node_to_cell, plain
 from sne_deploy.frontend.registry import check_stack

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from sne_deploy.ensemble import Layer, OptionValue
+from sne_deploy.ensembles import Layer, OptionValue
 from sne_deploy.frontend.geometry import Shape, flattened, window_sizes
 
 

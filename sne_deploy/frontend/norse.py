@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ensemble import Layer, OptionValue
+from sne_deploy.ensembles import Layer, OptionValue
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.geometry import same_padding
 from sne_deploy.frontend.norse_build import module_from_layers, run_module

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from sne_deploy.ensemble import Layer
+from sne_deploy.ensembles import Layer
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.layer_rules import conv_geometry, pool_geometry
 from sne_deploy.frontend.registry import LAYER_KINDS, option, validate_layer

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from sne_deploy.ensemble import Layer, OptionValue
+from sne_deploy.ensembles import Layer, OptionValue
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend import layer_rules as rule
 from sne_deploy.frontend.rules import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sne_deploy.ensemble import Layer, OptionValue
+from sne_deploy.ensembles import Layer, OptionValue
 from sne_deploy.frontend.geometry import Shape
 
 Check = Callable[[OptionValue], str | None]

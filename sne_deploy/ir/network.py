@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ensemble import Readout
+from sne_deploy.ensembles import Readout
 from sne_deploy.ir.program import ProgramInput
 from sne_deploy.ir.weights import Weights
 

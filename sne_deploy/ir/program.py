@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sne_deploy.ensemble import Readout
+from sne_deploy.ensembles import Readout
 from sne_deploy.ir.weights import Weights
 
 if TYPE_CHECKING:

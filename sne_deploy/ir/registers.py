@@ -73,14 +73,14 @@ def quantise_weights(values: Array, lsb: float, mode: SignMode) -> tuple[Array, 
 
 def current_decay_register(fraction: Array) -> Array:
     """``du`` for a decay fraction b: effective decay is (du + 1) / 4096."""
-    return np.clip(np.rint(fraction * DECAY_UNITY) - 1, 0, DECAY_MAX).astype(np.int32)
+    return np.asarray(np.clip(np.rint(fraction * DECAY_UNITY) - 1, 0, DECAY_MAX), dtype=np.int32)
 
 
 def voltage_decay_register(fraction: Array) -> Array:
     """``dv`` for a decay fraction a: effective decay is dv / 4096."""
-    return np.clip(np.rint(fraction * DECAY_UNITY), 0, DECAY_MAX).astype(np.int32)
+    return np.asarray(np.clip(np.rint(fraction * DECAY_UNITY), 0, DECAY_MAX), dtype=np.int32)
 
 
 def decay(state: Array, factor: Array) -> Array:
     """``sign(x) (|x| factor >> 12)``: multiply by factor / 4096, rounding toward zero (int64)."""
-    return np.sign(state) * ((np.abs(state) * factor) >> 12)
+    return np.asarray(np.sign(state) * ((np.abs(state) * factor) >> 12))

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sne_deploy.ensemble import Readout
+from sne_deploy.ensembles import Readout
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.ir.network import LinearNode, Network, NeuronKind, NeuronNode
 from sne_deploy.ir.program import ProgramInput

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sne_deploy.ensemble import Encoder, Student
+from sne_deploy.ensembles import Encoder, Student
 from sne_deploy.ir.program import Precision, Program, ProgramInput
 from sne_deploy.ir.verify import verify_network, verify_program
 from sne_deploy.passes.build_program import BuildProgram
@@ -36,8 +36,12 @@ def compile_student(
     from sne_deploy.frontend.export import export_student
 
     graph = export_student(student, input_shape)
-    kind = "current" if encoder.kind == "constant" else "spikes"
-    program_input = ProgramInput("input", input_shape, kind, encoder.input_range)
+    program_input = ProgramInput(
+        name="input",
+        shape=input_shape,
+        kind="current" if encoder.kind == "constant" else "spikes",
+        range=encoder.input_range,
+    )
 
     network = LowerNir(student.name, program_input, student.readout, timesteps).apply(graph)
     verify_network(network, after="lower-nir")

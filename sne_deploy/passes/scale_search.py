@@ -140,7 +140,7 @@ def choose_scale(job: GroupJob) -> float:
         [
             (
                 f"readout {job.group.name!r} can reach |v| = {state.v_extent:g}; no scale keeps it within "
-                f"{reg.VTH_MAX} with 8-bit weights; use fewer inputs, smaller weights or shorter time constants"
+                f"{reg.VTH_MAX} in 8-bit weights; use fewer inputs, smaller weights or shorter time constants"
             )
         ],
     )

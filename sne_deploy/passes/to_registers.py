@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.ir import registers as reg
-from sne_deploy.ir.program import NeuronGroup, Synapse
+from sne_deploy.ir.program import NeuronGroup, SignMode, Synapse
 
 Array = npt.NDArray[Any]
 
@@ -76,7 +76,7 @@ def synapse_error(synapse: Synapse, scale: float) -> float:
     return min(_squared_error(few, scale, exponent, mode) for exponent in _exponent_choices(synapse, scale))
 
 
-def _squared_error(values: Array, scale: float, exponent: int, mode: reg.SignMode) -> float:
+def _squared_error(values: Array, scale: float, exponent: int, mode: SignMode) -> float:
     lsb = 2.0 ** (reg.STATE_SHIFT + exponent) / scale
     integers, _ = reg.quantise_weights(values, lsb, mode)
     return float(np.sum(np.square(values - integers * lsb)))

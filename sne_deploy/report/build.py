@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample, mac_energy_j
 from sne_deploy.energy.hardware import Hardware
-from sne_deploy.ensemble import Ensemble
+from sne_deploy.ensembles import Ensemble
 from sne_deploy.errors import VerificationError
 from sne_deploy.ir.program import Precision
 from sne_deploy.report.check import check_report, require

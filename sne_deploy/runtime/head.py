@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ensemble import Head
+from sne_deploy.ensembles import Head
 from sne_deploy.errors import InputError
 
 Array = npt.NDArray[Any]

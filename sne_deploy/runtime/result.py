@@ -77,7 +77,7 @@ class StudentResult:
     @property
     def synops(self) -> Array:
         """int64 array of shape (N,)."""
-        return np.sum([layer.synops for layer in self.layers], axis=0, dtype=np.int64)
+        return np.asarray(np.sum([layer.synops for layer in self.layers], axis=0, dtype=np.int64))
 
     @property
     def synops_per_layer(self) -> dict[str, Array]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import Executable, LayerTrace, Record, Trace
-from sne_deploy.ensemble import ActivationPolicy, Ensemble
+from sne_deploy.ensembles import ActivationPolicy, Ensemble
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_deploy.runtime import head as heads

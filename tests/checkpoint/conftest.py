@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sne_deploy.checkpoint import load_checkpoint
-from sne_deploy.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
+from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
 from sne_deploy.errors import CheckpointError
 
 

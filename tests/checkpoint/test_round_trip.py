@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.checkpoint import load_checkpoint, save_checkpoint
-from sne_deploy.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
+from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
 from sne_deploy.errors import CheckpointError, OutputError
 
 FLOATS = (np.float32, np.float64)

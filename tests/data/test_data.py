@@ -12,7 +12,7 @@ import pytest
 
 from sne_deploy.data import digits_split, load_data, select_samples, time_axis
 from sne_deploy.data.dataset import DataSet
-from sne_deploy.ensemble import Encoder
+from sne_deploy.ensembles import Encoder
 from sne_deploy.errors import DataError
 
 CURRENT = Encoder("constant")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.data import encode
-from sne_deploy.ensemble import Encoder
+from sne_deploy.ensembles import Encoder
 from sne_deploy.errors import DataError
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from sne_deploy.data import load_data
-from sne_deploy.ensemble import Encoder
+from sne_deploy.ensembles import Encoder
 from sne_deploy.errors import DataError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

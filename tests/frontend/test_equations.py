@@ -8,7 +8,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.ensemble import Student
+from sne_deploy.ensembles import Student
 from sne_deploy.frontend.export import export_student
 from sne_deploy.frontend.norse import layers_from_module
 

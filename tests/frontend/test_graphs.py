@@ -8,7 +8,7 @@ import nir
 import numpy as np
 import pytest
 
-from sne_deploy.ensemble import Layer, Student
+from sne_deploy.ensembles import Layer, Student
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.frontend.export import export_student, layers_from_graph
 from sne_deploy.frontend.nir_file import read_nir

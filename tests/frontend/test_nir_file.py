@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.ensemble import Layer, Student
+from sne_deploy.ensembles import Layer, Student
 from sne_deploy.errors import GraphError, OutputError, UnsupportedError
 from sne_deploy.frontend import hdf5_file
 from sne_deploy.frontend.export import export_student

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.ensemble import Layer
+from sne_deploy.ensembles import Layer
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.norse import module_from_layers
 from sne_deploy.frontend.registry import LAYER_KINDS, check_stack, output_shape, validate_layer

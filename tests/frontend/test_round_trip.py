@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sne_deploy.ensemble import Layer, Student
+from sne_deploy.ensembles import Layer, Student
 from sne_deploy.frontend.export import export_student, layers_from_graph
 from sne_deploy.frontend.nir_file import read_nir, write_nir
 from sne_deploy.frontend.norse import layers_from_module, module_from_layers, run_module

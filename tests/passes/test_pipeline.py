@@ -9,7 +9,7 @@ import pytest
 from sne_norse import NorseBackend
 
 from sne_deploy.backend import RunOptions
-from sne_deploy.ensemble import Encoder
+from sne_deploy.ensembles import Encoder
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.ir.program import ALWAYS_ON, Program
 from sne_deploy.ir.weights import ConvWeights
