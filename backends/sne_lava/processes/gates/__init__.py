@@ -1,0 +1,1 @@
+"""Dropping spikes that would arrive in another sample."""

@@ -1,0 +1,1 @@
+"""Neuron groups and readouts."""

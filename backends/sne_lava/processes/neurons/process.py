@@ -1,0 +1,176 @@
+"""Neuron groups: the stock LIFReset arithmetic, with an initial voltage, counts per sample and readouts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.variable import Var
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.proc.lif.models import PyLifResetModelBitAcc, PyLifResetModelFloat
+from lava.proc.lif.process import LIFReset
+
+from sne_lava.models import ReportingModel
+
+Array = npt.NDArray[Any]
+
+
+class SampledLIF(LIFReset):  # type: ignore[misc]  # lava is untyped
+    """``LIFReset`` that starts each sample at u = 0, v = v_init, and counts what it does per sample.
+
+    Parameters
+    ----------
+    v_init : array of shape (n,)
+    depth : int
+        Steps by which the group runs behind the input; shifts the stock reset offset.
+    clock : sne_lava.job.Clock
+    output : {"none", "count", "v_last", "v_mean", "v_max"}
+        What row n of ``rows`` holds for sample n: spike counts; v at the last step, its sum, its maximum.
+    shared : mapping of str to array
+        Storage of the Vars below, by name; an array without elements is not recorded.
+
+    Notes
+    -----
+    Vars ``spikes`` and ``active`` have shape (N,), ``rows`` (N, n), ``spike_bits`` (N, T, ceil(n / 8)),
+    ``u_rows`` and ``v_rows`` (N, T, n). An update is active where the neuron receives a non-zero input, or u
+    or v is not zero before it, after the sample's reset.
+    """
+
+    def __init__(
+        self,
+        *,
+        v_init: Array,
+        depth: int,
+        clock: Any,
+        output: str,
+        shared: Any,
+        board: Any,
+        label: str,
+        **lif: Any,
+    ) -> None:
+        super().__init__(reset_interval=clock.timesteps, reset_offset=(depth + 1) % clock.timesteps, **lif)
+        extra = {"depth": depth, "clock": clock, "output": output}
+        for name, value in (extra | {"shared": shared, "board": board, "label": label}).items():
+            self.proc_params[name] = value
+        self.v_init = Var(shape=lif["shape"], init=v_init)
+        self.spikes = Var(shape=shared["spikes"].shape)
+        self.active = Var(shape=shared["active"].shape)
+        self.rows = Var(shape=shared["rows"].shape)
+        self.spike_bits = Var(shape=shared["spike_bits"].shape)
+        self.u_rows = Var(shape=shared["u_rows"].shape)
+        self.v_rows = Var(shape=shared["v_rows"].shape)
+
+
+class SampledLI(SampledLIF):
+    """The same neurons without a threshold: they never spike, and their v is read."""
+
+
+class _SampledModel(ReportingModel):
+    """Wraps the two hooks of the stock model: before the update, and after the spikes are known."""
+
+    time_step: int
+    u: Array
+    v: Array
+    v_init: Array
+    spikes: Array
+    active: Array
+    rows: Array
+    spike_bits: Array
+    u_rows: Array
+    v_rows: Array
+
+    def subthr_dynamics(self, activation_in: Array) -> None:
+        """Begin the sample where one begins, count active updates, then the stock update."""
+        params = self.proc_params
+        self.sample, self.step = divmod(self.time_step - 1 - params["depth"], params["clock"].timesteps)
+        if self.step == 0:
+            self.u[:] = 0
+            self.v[:] = self.v_init
+        self.inside = params["clock"].inside(self.sample)
+        if self.inside:
+            self.active[self.sample] += np.count_nonzero(
+                (np.asarray(activation_in) != 0) | (self.u != 0) | (self.v != 0)
+            )
+        super().subthr_dynamics(activation_in=activation_in)  # type: ignore[misc]  # the stock model
+
+    def reset_voltage(self, spike_vector: Array) -> None:
+        """The stock reset by a spike, then counts and recordings."""
+        super().reset_voltage(spike_vector=spike_vector)  # type: ignore[misc]  # the stock model
+        if not self.inside:
+            return
+        self.spikes[self.sample] += np.count_nonzero(spike_vector)
+        if self.spike_bits.size:
+            self.spike_bits[self.sample, self.step] = np.packbits(spike_vector)
+        if self.v_rows.size:
+            self.u_rows[self.sample, self.step] = self.u
+            self.v_rows[self.sample, self.step] = self.v
+        self._read_out(self.rows[self.sample] if self.rows.size else None, spike_vector)
+
+    def _read_out(self, row: Array | None, spike_vector: Array) -> None:
+        output = self.proc_params["output"]
+        if row is None or output == "none":
+            return
+        if output == "count":
+            row += spike_vector
+        elif output == "v_mean":
+            row += self.v
+        elif output == "v_last" or self.step == 0:
+            row[:] = self.v
+        else:
+            np.maximum(row, self.v, out=row)
+
+
+class _SilentModel(_SampledModel):
+    def spiking_activation(self) -> Array:
+        """No threshold: nobody spikes."""
+        return np.zeros(self.v.shape, dtype=bool)
+
+
+class _FixedVars:
+    v_init: Array = LavaPyType(np.ndarray, np.int32, precision=24)
+    spikes: Array = LavaPyType(np.ndarray, np.int64)
+    active: Array = LavaPyType(np.ndarray, np.int64)
+    rows: Array = LavaPyType(np.ndarray, np.int64)
+    spike_bits: Array = LavaPyType(np.ndarray, np.uint8)
+    u_rows: Array = LavaPyType(np.ndarray, np.int32)
+    v_rows: Array = LavaPyType(np.ndarray, np.int32)
+    implements_process = None  # lets @implements name our subclass of the stock process
+
+
+class _FloatVars(_FixedVars):
+    v_init: Array = LavaPyType(np.ndarray, float)
+    rows: Array = LavaPyType(np.ndarray, float)
+    u_rows: Array = LavaPyType(np.ndarray, float)
+    v_rows: Array = LavaPyType(np.ndarray, float)
+
+
+@implements(proc=SampledLIF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("bit_accurate_loihi", "fixed_pt")
+class SampledLIFFixed(_SampledModel, _FixedVars, PyLifResetModelBitAcc):  # type: ignore[misc]  # lava is untyped
+    """Loihi's integers: all arithmetic is Lava's ``PyLifResetModelBitAcc``."""
+
+
+@implements(proc=SampledLIF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class SampledLIFFloat(_SampledModel, _FloatVars, PyLifResetModelFloat):  # type: ignore[misc]  # lava is untyped
+    """Real numbers: all arithmetic is Lava's ``PyLifResetModelFloat``."""
+
+
+@implements(proc=SampledLI, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("bit_accurate_loihi", "fixed_pt")
+class SampledLIFixed(_SilentModel, _FixedVars, PyLifResetModelBitAcc):  # type: ignore[misc]  # lava is untyped
+    """Loihi's integers without a threshold."""
+
+
+@implements(proc=SampledLI, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class SampledLIFloat(_SilentModel, _FloatVars, PyLifResetModelFloat):  # type: ignore[misc]  # lava is untyped
+    """Real numbers without a threshold."""

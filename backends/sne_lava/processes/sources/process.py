@@ -1,0 +1,143 @@
+"""Where samples and biases enter: spikes, constant currents, and the axon that is always on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+from sne_lava.models import ReportingModel
+
+Array = npt.NDArray[Any]
+
+
+class SpikeSource(AbstractProcess):  # type: ignore[misc]  # lava is untyped
+    """Sends step t of sample n at Lava step n T + t + 1; silent after the last sample.
+
+    Parameters
+    ----------
+    bits : uint8 array of shape (N, T, ceil(n / 8))
+        Spikes packed along the last axis; shared with the model, not copied.
+    size : int
+        Number of axons n.
+    """
+
+    def __init__(self, *, bits: Any, size: int, **params: Any) -> None:
+        super().__init__(bits=bits, size=size, **params)
+        self.s_out = OutPort(shape=(size,))
+
+
+class CurrentSource(AbstractProcess):  # type: ignore[misc]  # lava is untyped
+    """Sends the constant current of sample n at each of its T steps; zeros after the last sample.
+
+    Parameters
+    ----------
+    currents : int32 or float64 array of shape (N, n)
+        Shared with the model, not copied.
+    timesteps : int
+        T.
+    """
+
+    def __init__(self, *, currents: Array, timesteps: int, **params: Any) -> None:
+        super().__init__(currents=currents, timesteps=timesteps, **params)
+        self.s_out = OutPort(shape=currents.shape[1:])
+
+
+class AlwaysOn(AbstractProcess):  # type: ignore[misc]  # lava is untyped
+    """One axon that spikes at every step."""
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        self.s_out = OutPort(shape=(1,))
+
+
+class _SpikeSourceModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
+    def run_spk(self) -> None:
+        bits, size = self.proc_params["bits"], self.proc_params["size"]
+        self.proc_params["board"].step[0] = self.time_step
+        samples, timesteps, _ = bits.shape
+        sample, step = divmod(self.time_step - 1, timesteps)
+        if sample < samples:
+            self.s_out.send(np.unpackbits(bits[sample, step], count=size).astype(self.dtype))
+        else:
+            self.s_out.send(np.zeros(size, self.dtype))
+
+
+@implements(proc=SpikeSource, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class SpikeSourceFixed(_SpikeSourceModel):
+    """Spikes as integers."""
+
+    dtype = np.int32
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
+
+
+@implements(proc=SpikeSource, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class SpikeSourceFloat(_SpikeSourceModel):
+    """Spikes as real numbers."""
+
+    dtype = np.float64
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+
+
+class _CurrentSourceModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
+    def run_spk(self) -> None:
+        currents = self.proc_params["currents"]
+        self.proc_params["board"].step[0] = self.time_step
+        sample = (self.time_step - 1) // self.proc_params["timesteps"]
+        self.s_out.send(currents[sample] if sample < len(currents) else np.zeros_like(currents[0]))
+
+
+@implements(proc=CurrentSource, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class CurrentSourceFixed(_CurrentSourceModel):
+    """Integers of the target's a_in register."""
+
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=16)
+
+
+@implements(proc=CurrentSource, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class CurrentSourceFloat(_CurrentSourceModel):
+    """Real currents."""
+
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+
+
+class _AlwaysOnModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
+    def run_spk(self) -> None:
+        self.s_out.send(np.ones(1, self.dtype))
+
+
+@implements(proc=AlwaysOn, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class AlwaysOnFixed(_AlwaysOnModel):
+    """The spike as an integer."""
+
+    dtype = np.int32
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
+
+
+@implements(proc=AlwaysOn, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class AlwaysOnFloat(_AlwaysOnModel):
+    """The spike as a real number."""
+
+    dtype = np.float64
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)

@@ -1,0 +1,161 @@
+"""The backend against the brute-force simulator: spikes, SynOps, updates, u, v and outputs exactly equal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from sne_deploy.backend import RunOptions
+from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, ProgramInput, Synapse
+from sne_deploy.ir.weights import DenseWeights
+from sne_lava import LavaBackend
+from tests.reference import assert_equal, simulate
+from tests.strategies import inputs_for, programs
+
+LAVA = settings(
+    max_examples=12,  # each starts Lava: about a second
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),  # shrinking would start Lava hundreds of times
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)
+
+
+def run(program, inputs, **options):
+    with LavaBackend().compile(program, RunOptions(**options)) as compiled:
+        return compiled.run(inputs, record="all")
+
+
+@pytest.mark.parametrize("precision", ["fixed", "float"])
+@LAVA
+@given(data=st.data())
+def test_random_programs(precision, data):
+    program = data.draw(programs(precision))
+    inputs = data.draw(inputs_for(program))
+    assert_equal(run(program, inputs), simulate(program, inputs), program)
+
+
+def neurons(name, size, depth, kind="lif", **registers):
+    values = {"du": 4095, "dv": 0, "vth_mant": 10, "bias_mant": 0, "v_init": 0} | registers
+    arrays = {key: np.asarray(value, dtype=np.int32) for key, value in values.items()}
+    return NeuronGroup(
+        name, kind, (size,), bias_exp=0, depth=depth, scale=64.0, v_reset=np.zeros(()), **arrays
+    )
+
+
+def dense(rows):
+    return DenseWeights(np.asarray(rows, dtype=np.int32))
+
+
+def program_of(groups, synapses, *, timesteps=4, size=2, readout="count", host=None):
+    entry = ProgramInput("input", (size,), "spikes" if host is None else "current")
+    return Program(
+        "hand", "fixed", timesteps, entry, tuple(groups), tuple(synapses), groups[-1].name, readout, host, None, 1e-3
+    )  # fmt: skip
+
+
+def test_counts_by_hand():
+    """Two inputs, three existing synapses: 12 and 8 into neuron 0, 20 into neuron 1; threshold 10 << 6."""
+    program = program_of([neurons("a", 2, 1)], [Synapse("s", "input", "a", dense([[12, 8], [0, 20]]))])
+    spikes = np.array([[[1, 0], [0, 1], [0, 0], [1, 1]], [[0, 0], [0, 1], [0, 0], [0, 0]]])
+    trace = run(program, spikes)
+    layer = trace.layers[0]
+    # Neuron 0 of sample 0: 12 spikes; 8 stays; still 8; 8 + 20 spikes. Neuron 1: 20 spikes twice.
+    np.testing.assert_array_equal(trace.raw_outputs, [[2, 2], [0, 1]])
+    np.testing.assert_array_equal(trace.outputs, [[2.0, 2.0], [0.0, 1.0]])
+    np.testing.assert_array_equal(layer.synops, [1 + 2 + 1 + 2, 2])
+    np.testing.assert_array_equal(layer.spikes, [4, 1])
+    np.testing.assert_array_equal(trace.synops, layer.synops)
+    np.testing.assert_array_equal(trace.input_spikes, [4, 1])
+    # Active: sample 0, neuron 0 at every step (input, input, v, input), neuron 1 at two; du = 4095 empties u.
+    # A spike leaves v = 0 but u != 0, so the update after it is active too.
+    u, v = layer.recorded_u, layer.recorded_v
+    before = np.concatenate([np.zeros((2, 1, 2)), ((u != 0) | (v != 0))[:, :-1]], axis=1)
+    received = np.stack([spikes[..., 0] | spikes[..., 1], spikes[..., 1]], axis=-1)
+    active = ((before != 0) | (received != 0)).sum(axis=(1, 2))
+    np.testing.assert_array_equal(layer.updates_active, active)
+    np.testing.assert_array_equal(layer.updates_idle, 8 - active)
+
+
+def test_gate_drops_what_would_arrive_in_the_next_sample():
+    """A neuron that excites itself: its last spike of a sample is neither delivered nor counted."""
+    loop = Synapse("loop", "a", "a", dense([[20]]), recurrent=True)
+    program = program_of([neurons("a", 1, 1)], [Synapse("s", "input", "a", dense([[20]])), loop], size=1)
+    spikes = np.zeros((3, 4, 1), np.uint8)
+    spikes[0, 2] = 1  # then it spikes at steps 2 and 3 of sample 0; the loop of step 3 would enter sample 1
+    trace = run(program, spikes)
+    np.testing.assert_array_equal(trace.raw_outputs, [[2], [0], [0]])
+    np.testing.assert_array_equal(trace.layers[0].synops, [2, 0, 0])
+
+
+@pytest.mark.parametrize("readout", ["v_last", "v_mean", "v_max"])
+def test_readouts_of_a_membrane(readout):
+    """A leaky membrane that falls from v_init and is pushed below zero; the sum for v_mean is exact."""
+    group = neurons("a", 1, 1, kind="li", dv=2048, v_init=-(2**20))
+    program = program_of([group], [Synapse("s", "input", "a", dense([[-6, 4]]), 7)], readout=readout)
+    spikes = np.array([[[0, 1], [1, 1], [0, 0], [1, 0]]])
+    trace = run(program, spikes)
+    v = trace.layers[0].recorded_v.reshape(4).tolist()
+    expected = {"v_last": v[-1], "v_mean": sum(v), "v_max": max(v)}[readout]
+    assert v[0] == -(2**19) + (4 << 13)
+    assert trace.raw_outputs.dtype == np.int64
+    assert trace.raw_outputs.tolist() == [[expected]]
+    scaled = expected / 4 if readout == "v_mean" else expected
+    assert trace.outputs.tolist() == [[scaled / 64.0]]
+    assert trace.layers[0].recorded_spikes is None
+    assert trace.layers[0].spikes.tolist() == [0]
+
+
+def test_host_currents_are_clipped_and_counted():
+    matrix = sparse.csr_matrix(np.array([[1.0, 0.0], [100.0, 2.0]]))
+    host = HostAffine("a", matrix, np.array([0.5, 0.0]), register_scale=100.0, per_step_messages=True)
+    program = program_of([neurons("a", 2, 0, kind="cuba_lif", vth_mant=131071)], [], host=host)
+    trace = run(program, np.array([[1.0, 0.5], [0.0, 0.0]]))
+    assert trace.saturated_inputs == 1
+    np.testing.assert_array_equal(trace.layers[0].recorded_v[:, 0], [[150 << 6, 4095 << 6], [50 << 6, 0]])
+    np.testing.assert_array_equal(trace.host_macs, [3, 3])
+    np.testing.assert_array_equal(trace.input_spikes, [8, 8])
+    np.testing.assert_array_equal(trace.synops, [0, 0])
+
+
+def test_always_on_axon_is_counted_once_a_step():
+    bias = Synapse("bias", ALWAYS_ON, "a", dense([[6], [0]]))
+    program = program_of([neurons("a", 2, 1)], [Synapse("s", "input", "a", dense([[2, 0], [0, 2]])), bias])
+    trace = run(program, np.zeros((2, 4, 2)))
+    np.testing.assert_array_equal(trace.input_spikes, [4, 4])
+    np.testing.assert_array_equal(trace.layers[0].synops, [4, 4])
+    np.testing.assert_array_equal(trace.raw_outputs, [[2, 0], [2, 0]])
+
+
+def test_saturation_above_the_largest_threshold():
+    """v saturates above 131071 << 6, so a neuron at the largest threshold can still spike."""
+    group = neurons("a", 1, 1, du=0, vth_mant=131071)
+    program = program_of([group], [Synapse("s", "input", "a", dense([[254, 254]]), 7)], timesteps=6)
+    inputs = np.ones((1, 6, 2))
+    trace = run(program, inputs)
+    assert_equal(trace, simulate(program, inputs), program)
+    assert trace.layers[0].spikes[0] > 0
+
+
+def test_record_levels():
+    program = program_of([neurons("a", 2, 1)], [Synapse("s", "input", "a", dense([[12, 8], [0, 20]]))])
+    inputs = np.ones((2, 4, 2))
+    with LavaBackend().compile(program, RunOptions()) as compiled:
+        counts, spikes = compiled.run(inputs), compiled.run(inputs, record="spikes")
+    assert counts.layers[0].recorded_spikes is None
+    assert counts.layers[0].recorded_v is None
+    assert spikes.layers[0].recorded_v is None
+    assert spikes.layers[0].recorded_spikes.dtype == bool
+    np.testing.assert_array_equal(spikes.layers[0].recorded_spikes.sum(axis=(1, 2)), counts.layers[0].spikes)
+
+
+def test_program_is_not_changed():
+    program = program_of([neurons("a", 2, 1)], [Synapse("s", "input", "a", dense([[12, 8], [0, 20]]))])
+    before = replace(program)
+    run(program, np.ones((1, 4, 2)))
+    assert program.synapses[0].weights.array.tolist() == before.synapses[0].weights.array.tolist()
