@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -117,6 +118,7 @@ class Compiled:
         target: str,
         hardware: Hardware,
         seed: int,
+        resources: ExitStack,
         warnings: tuple[str, ...] = (),
     ) -> None:
         self.ensemble = ensemble
@@ -126,6 +128,7 @@ class Compiled:
         self._executables = executables
         self._reference = reference
         self._seed = seed
+        self._resources = resources
         self._warnings = warnings
 
     def __enter__(self) -> Compiled:
@@ -134,10 +137,7 @@ class Compiled:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for executable in self._executables:
-            executable.__exit__(kind, error, trace)
-        if self._reference is not None:
-            self._reference.__exit__(kind, error, trace)
+        self._resources.__exit__(kind, error, trace)
 
     @property
     def precision(self) -> Precision:
@@ -273,30 +273,39 @@ def compile(  # noqa: A001  the design's name for it
         )
     if policy is not None:
         ensemble = replace(ensemble, policy=policy)
-    programs = tuple(
-        compile_student(
-            student,
-            input_shape=ensemble.input_shape,
-            timesteps=ensemble.timesteps,
-            encoder=ensemble.encoder,
-            precision=chosen,
+    programs = []
+    for index, student in enumerate(ensemble.students, 1):
+        programs.append(
+            compile_student(
+                student,
+                input_shape=ensemble.input_shape,
+                timesteps=ensemble.timesteps,
+                encoder=ensemble.encoder,
+                precision=chosen,
+            )
         )
-        for student in ensemble.students
-    )
-    options = RunOptions(progress=progress)
-    executables = tuple(backend.compile(program, options) for program in programs)
-    compare = fidelity and chosen == "fixed"
-    reference, warnings = _reference(ensemble, constants, seed) if compare else (None, ())
-    return Compiled(
-        ensemble,
-        programs,
-        executables,
-        reference,
-        target=target,
-        hardware=constants,
-        seed=seed,
-        warnings=warnings,
-    )
+        if progress is not None:
+            progress("compiling", index, len(ensemble.students))
+    with ExitStack() as resources:
+        executables = []
+        for program in programs:
+            executables.append(backend.compile(program, RunOptions(progress=progress)))
+            resources.push(executables[-1])
+        compare = fidelity and chosen == "fixed"
+        reference, warnings = _reference(ensemble, constants, seed) if compare else (None, ())
+        if reference is not None:
+            resources.push(reference)
+        return Compiled(
+            ensemble,
+            tuple(programs),
+            tuple(executables),
+            reference,
+            target=target,
+            hardware=constants,
+            seed=seed,
+            resources=resources.pop_all(),
+            warnings=warnings,
+        )
 
 
 def _reference(ensemble: Ensemble, hardware: Hardware, seed: int) -> tuple[Compiled | None, tuple[str, ...]]:

@@ -1,26 +1,37 @@
-"""The commands, and nothing but the commands: everything they do is in :mod:`sne_deploy.api`."""
+"""The commands, and nothing but the commands: everything they do is in :mod:`sne_deploy.api`.
+
+What was asked for goes to stdout, everything else to stderr. An error is one line there, and a status:
+2 for a wrong input, 1 for a run or a verification that failed, 130 for Ctrl-C.
+"""
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from sne_deploy.data import DataSet
     from sne_deploy.ensembles import ActivationPolicy, Ensemble
+
+FILE_WIDTH = 110
+"""Columns of a table that goes to a file or a pipe, where nothing else says how wide it is."""
 
 app = typer.Typer(
     name="sne",
     help="Compile spiking neural ensembles to Loihi: accuracy and energy before you have the chip.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 Model = Annotated[
     list[Path],
@@ -47,7 +58,7 @@ Teacher = Annotated[
     Path | None, typer.Option(help="The teacher as ONNX, to compare with on the same samples.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder for report.json and students/NAME.nir.")]
-Seed = Annotated[int, typer.Option(help="Seed of random encoders.")]
+Seed = Annotated[int, typer.Option(help="Seed of random encoders.", min=0)]
 Timesteps = Annotated[int | None, typer.Option(help="Steps per sample, for .nir models, which do not say.")]
 DtS = Annotated[
     float | None, typer.Option("--dt-s", help="Seconds per step, for .nir models that do not say.")
@@ -55,8 +66,10 @@ DtS = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
-@app.command("compile", no_args_is_help=True)
+@_single.command()
+@app.command("compile")
 def compile_command(
+    context: typer.Context,
     model: Model,
     target: Target = "lava",
     data: Data = "digits",
@@ -70,134 +83,145 @@ def compile_command(
     seed: Seed = 0,
     timesteps: Timesteps = None,
     dt_s: DtS = None,
-    debug: Debug = False,
+    debug: Debug = False,  # noqa: ARG001  read by _run, which also sees the errors of parsing
 ) -> None:
     """Compile a model for a target, run it on real data, and report accuracy, operations and energy."""
+    import sne_deploy as sne
+    from sne_deploy.progress import ProgressBars
+    from sne_deploy.report.table import report_view
 
-    def work() -> None:
-        from rich.console import Console
-
-        import sne_deploy as sne
-        from sne_deploy.data import load_data, select_samples
-        from sne_deploy.files import ensure_folder
-        from sne_deploy.report.table import report_view
-
-        console = Console()
-        _check_precision(precision)
-        limit = _default_samples(target)
-        if out is not None:
-            ensure_folder(out)
-        ensemble = _load(model, data, timesteps, dt_s)
-        dataset = load_data(
-            data,
-            input_shape=ensemble.input_shape,
-            timesteps=ensemble.timesteps,
-            encoder=ensemble.encoder,
+    _check_choices(precision, policy)
+    limit = _default_samples(target)
+    _check_out(out)
+    ensemble = _load(model, data, timesteps, dt_s)
+    dataset = _samples(data, ensemble, samples, limit)
+    with (
+        ProgressBars() as progress,
+        sne.compile(
+            ensemble,
+            target,
+            precision=precision,  # type: ignore[arg-type]  # checked above
+            hardware=hardware,
+            policy=_policy(ensemble, policy, threshold),
+            seed=seed,
+            progress=progress,
+        ) as compiled,
+    ):
+        result = compiled.run(
+            dataset.x,
+            dataset.y,
+            model=" ".join(str(path) for path in model),
+            data_name=dataset.name,
+            teacher=teacher,
+            command=shlex.join([context.command_path.split()[0], *sys.argv[1:]]),
         )
-        if samples is None and limit is not None and len(dataset.x) > limit:
-            console.print(f"Running the first {limit} of {len(dataset.x)} samples; --samples N for more.")
-        count = samples if samples is not None else min(len(dataset.x), limit or len(dataset.x))
-        dataset = select_samples(dataset, count)
-        with (
-            _progress() as progress,
-            sne.compile(
-                ensemble,
-                target,
-                precision=precision,  # type: ignore[arg-type]  # checked above
-                hardware=hardware,
-                policy=_policy(ensemble, policy, threshold),
-                seed=seed,
-                progress=progress,
-            ) as compiled,
-        ):
-            result = compiled.run(
-                dataset.x,
-                dataset.y,
-                model=" ".join(str(path) for path in model),
-                data_name=dataset.name,
-                teacher=teacher,
-                command=" ".join(["sne-compile", *sys.argv[1:]]),
-            )
-        if out is not None:
-            result.save(out)
-        console.print(report_view(result.report))
-        if out is not None:
-            console.print(f"Written: {out / 'report.json'}", soft_wrap=True)
-
-    _guard(work, debug)
+    if out is not None:
+        result.save(out)
+    _show(report_view(result.report))
+    if out is not None:
+        _say(f"Written: {out / 'report.json'}")
 
 
-@app.command("report", no_args_is_help=True)
+@app.command("report")
 def report_command(
     file: Annotated[
         Path, typer.Argument(help="A report.json, or the folder that holds one.", metavar="REPORT")
     ],
-    debug: Debug = False,
+    debug: Debug = False,  # noqa: ARG001  read by _run
 ) -> None:
     """Print the table of a saved report."""
+    from sne_deploy.report.read import load_report
+    from sne_deploy.report.table import report_view
 
-    def work() -> None:
-        from rich.console import Console
-
-        from sne_deploy.report.read import load_report
-        from sne_deploy.report.table import report_view
-
-        Console().print(report_view(load_report(file)))
-
-    _guard(work, debug)
+    _show(report_view(load_report(file)))
 
 
-def main() -> None:
-    """Entry point of ``sne``."""
-    app()
+def main() -> int:
+    """Entry point of ``sne``; gives the exit status."""
+    return _run(app, "sne")
 
 
-def compile_main() -> None:
+def compile_main() -> int:
     """Entry point of ``sne-compile``: the same as ``sne compile``."""
-    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    single.command(no_args_is_help=True)(compile_command)
-    single(prog_name="sne-compile")
+    return _run(_single, "sne-compile")
 
 
-def _guard(work: Callable[[], None], debug: bool) -> None:
-    """Run; turn every error into one line and its exit status."""
+def _run(commands: typer.Typer, name: str) -> int:
+    """Run a command; turn every error into one line and its exit status."""
     from sne_deploy.errors import SneError
 
+    arguments = sys.argv[1:]
+    # The root of what typer raises for wrong arguments: its own since 0.26, from click before.
+    usage_error: Any = typer.BadParameter.__mro__[1]
     try:
-        work()
-    except KeyboardInterrupt:
-        _say("interrupted")
-        raise typer.Exit(130) from None
+        status = commands(args=arguments or ["--help"], prog_name=name, standalone_mode=False) or 0
+        sys.stdout.flush()
+    except usage_error as error:
+        return _fail(f"error: {error.format_message().rstrip('.')}; see {name} --help", 2, arguments)
     except SneError as error:
-        if debug:
-            traceback.print_exc()
-        _say(f"error: {' '.join(str(error).split())}")
-        raise typer.Exit(error.exit_status) from None
+        return _fail(f"error: {error}", error.exit_status, arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    except BrokenPipeError:  # whoever read the output has gone, as in `sne report out | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except MemoryError:
-        _say("error: out of memory; run fewer samples with --samples")
-        raise typer.Exit(1) from None
+        return _fail("error: out of memory; run fewer samples with --samples", 1, arguments)
     except Exception as error:  # noqa: BLE001  the last resort: one line instead of a traceback
-        if debug:
-            traceback.print_exc()
-        _say(f"internal error: {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where")
-        raise typer.Exit(1) from None
+        line = f"error: internal error: {type(error).__name__}: {error}; --debug shows where"
+        return _fail(line, 1, arguments)
+    if status == 130:  # typer turns Ctrl-C into this
+        _say("interrupted")
+    return int(status)
+
+
+def _fail(line: str, status: int, arguments: list[str]) -> int:
+    if "--debug" in arguments:
+        traceback.print_exc()
+    _say(" ".join(line.split()))
+    return status
 
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr)  # noqa: T201  the command line may print
 
 
-def _check_precision(precision: str | None) -> None:
+def _show(view: RenderableType) -> None:
+    """Print to stdout: as wide as the terminal, or as COLUMNS says, or wide enough for the whole table."""
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        Console().print(view)
+        return
+    console = Console(width=None if "COLUMNS" in os.environ else FILE_WIDTH)
+    with console.capture() as captured:
+        console.print(view)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _check_choices(precision: str | None, policy: str | None) -> None:
     from sne_deploy.errors import InputError
 
-    if precision not in (None, "fixed", "float"):
-        raise InputError(f"unknown precision {precision!r}; known: fixed, float")
+    for name, value, known in (
+        ("precision", precision, ("fixed", "float")),
+        ("policy", policy, ("static", "confidence")),
+    ):
+        if value is not None and value not in known:
+            raise InputError(f"unknown {name} {value!r}; known: {', '.join(known)}")
 
 
 def _default_samples(target: str) -> int | None:
     from sne_deploy.backend import load_backend
 
     return load_backend(target).capabilities().max_samples_default
+
+
+def _check_out(out: Path | None) -> None:
+    """Refuse a folder that cannot be written before the run, and without making it."""
+    from sne_deploy.files import check_folder
+
+    if out is not None:
+        check_folder(out / "students")
 
 
 def _load(model: list[Path], data: str, timesteps: int | None, dt_s: float | None) -> Ensemble:
@@ -209,6 +233,22 @@ def _load(model: list[Path], data: str, timesteps: int | None, dt_s: float | Non
     if graphs and timesteps is None:
         timesteps = time_axis(data)
     return sne.load(model if len(model) > 1 else model[0], timesteps=timesteps, dt_s=dt_s)
+
+
+def _samples(data: str, ensemble: Ensemble, samples: int | None, limit: int | None) -> DataSet:
+    """The first samples of the data: as many as asked for, else all up to the target's limit."""
+    from sne_deploy.data import load_data, select_samples
+
+    dataset = load_data(
+        data,
+        input_shape=ensemble.input_shape,
+        timesteps=ensemble.timesteps,
+        encoder=ensemble.encoder,
+    )
+    if samples is None and limit is not None and len(dataset) > limit:
+        _say(f"Running the first {limit} of {len(dataset)} samples; --samples N for more.")
+        samples = limit
+    return select_samples(dataset, samples)
 
 
 def _policy(ensemble: Ensemble, kind: str | None, threshold: float | None) -> ActivationPolicy | None:
@@ -226,32 +266,3 @@ def _policy(ensemble: Ensemble, kind: str | None, threshold: float | None) -> Ac
         )
     value = threshold if threshold is not None else own.threshold
     return ActivationPolicy(kind=chosen, order=own.order, threshold=value)  # type: ignore[arg-type]  # it checks
-
-
-class _progress:  # noqa: N801  used as a context manager
-    """A bar per student on a terminal, with an estimate of what remains."""
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._tasks: dict[str, Any] = {}
-        self._bars.start()
-        return self._update
-
-    def __exit__(self, *details: object) -> None:
-        self._bars.stop()
-
-    def _update(self, student: str, done: int, total: int) -> None:
-        if student not in self._tasks:
-            self._tasks[student] = self._bars.add_task(student, total=total)
-        self._bars.update(self._tasks[student], completed=done)

@@ -63,3 +63,24 @@ def ensure_folder(path: str | os.PathLike[str]) -> Path:
             f"cannot write output folder {folder}: {error.strerror or error}; choose another with --out"
         ) from error
     return folder
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Prove that a folder can be written, or be made, and leave nothing behind.
+
+    Raises
+    ------
+    OutputError
+        It is a file or below one, or cannot be made or written.
+    """
+    nearest = Path(path)
+    try:
+        while not nearest.exists() and nearest != nearest.parent:
+            nearest = nearest.parent
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        reason = f"{nearest}: {error.strerror or error}"
+        raise OutputError(
+            f"cannot write output folder {path}: {reason}; choose another with --out"
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 ModelPath = str | os.PathLike[str]
 _INTEGRATORS = ("LIBoxCell", "LICell")
+_NAME = re.compile(r"\w[\w.+ \-]{0,99}")
 
 
 def load_model(
@@ -91,6 +93,7 @@ def ensemble_of_graphs(
         if len(inputs) != 1:
             raise GraphError(f"{name}: the graph has {len(inputs)} inputs; exactly one is supported")
         shapes.append(tuple(int(size) for size in inputs[0].input_type["input"]))
+        check_name(name)
         students.append(Student(name, _with_dt(graph, name, dt_s), _graph_readout(graph, name)))
     if len(set(shapes)) != 1:
         raise GraphError(f"the graphs of one ensemble must take the same input, got shapes {shapes}")
@@ -100,6 +103,21 @@ def ensemble_of_graphs(
             "or data with a time axis"
         )
     return Ensemble(tuple(students), shapes[0], timesteps, Encoder("spikes"), Head("mean"))
+
+
+def check_name(name: str) -> None:
+    """Check that a student's name can name its files.
+
+    Raises
+    ------
+    InputError
+        Empty, longer than 100 characters, or with others than letters, digits, ``_ . + -`` and spaces.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"student name {name[:100]!r} cannot name a file; use at most 100 letters, digits, _ . + - and "
+            "spaces, the first a letter or a digit"
+        )
 
 
 def _with_dt(graph: nir.NIRGraph, name: str, dt_s: float | None) -> nir.NIRGraph:
@@ -178,6 +196,7 @@ def ensemble_of_modules(
         raise InputError(f"{len(names)} names were given for {len(modules)} modules")
     students = []
     for name, module in zip(names, modules, strict=True):
+        check_name(name)
         layers = layers_from_module(module)
         check_stack(layers, input_shape)
         last = layers[-1].kind if layers else ""
