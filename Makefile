@@ -28,7 +28,9 @@ test: lint  ## Style, types, then the tests with their coverage.
 lint: setup  ## Style and types alone.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@# The types of NumPy 2.2, the last for Python 3.10, are less exact, and in places other, than NumPy 2.4's.
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then echo $(BIN)/mypy; $(BIN)/mypy; \
+	else echo "mypy: left out on Python 3.10, whose NumPy has other type information"; fi
 
 test-wheel: setup  ## Build the wheel and run the main job from it, outside the tree.
 	@scripts/test_wheel.sh "$(VENV)"

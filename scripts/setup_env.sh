@@ -37,7 +37,11 @@ if [ "$venv_version" = "$version" ] && [ "$old_index" = "$torch_index" ]; then
     if [ "$old_sources" = "$sources" ]; then exit 0; fi
     clear=
 fi
-echo "setup: Python $version in $venv (about a minute for a CPU build of torch, which takes 1.5 GB; a CUDA build takes more)"
+if [ -n "$clear" ]; then
+    echo "setup: installing for Python $version in $venv: about a minute and 1.7 GB with a CPU build of torch, more with CUDA"
+else
+    echo "setup: bringing $venv up to date"
+fi
 rm -f "$stamp"
 "$python" -m venv $clear "$venv" || fail "$python cannot make virtual environments; install its venv package"
 
