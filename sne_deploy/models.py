@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sne_deploy.ensembles import Encoder, Ensemble, Head, Readout, Student
-from sne_deploy.errors import GraphError, InputError
+from sne_deploy.errors import GraphError, InputError, UnsupportedError
 
 if TYPE_CHECKING:
     import nir
@@ -195,13 +195,33 @@ def ensemble_of_modules(
     if len(names) != len(modules):
         raise InputError(f"{len(names)} names were given for {len(modules)} modules")
     students = []
+    refused: list[UnsupportedError] = []
     for name, module in zip(names, modules, strict=True):
         check_name(name)
-        layers = layers_from_module(module)
+        try:
+            layers = layers_from_module(module)
+        except UnsupportedError as error:
+            refused.append(UnsupportedError(f"student {name!r}", error.problems))
+            continue
         check_stack(layers, input_shape)
         last = layers[-1].kind if layers else ""
         default: Readout = "v_last" if last in _INTEGRATORS else "count"
         students.append(Student(name, layers, readout or default))
+    raise_unsupported(refused)
     return Ensemble(
         tuple(students), input_shape, timesteps, encoder or Encoder("spikes"), head or Head("mean")
     )
+
+
+def raise_unsupported(refused: Sequence[UnsupportedError]) -> None:
+    """Raise what several students lack as one error; nothing where nothing was refused.
+
+    Raises
+    ------
+    UnsupportedError
+        Listing every student's problems.
+    """
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        raise UnsupportedError(f"{len(refused)} students are unsupported", [str(error) for error in refused])
