@@ -6,13 +6,11 @@ Called by test_wheel.sh with the path of report.json and the root of the source 
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 from importlib.metadata import distribution, entry_points
 from pathlib import Path
 
-from sne_deploy.report.check import check_report
-from sne_deploy.report.schema import Report
+from sne_deploy.report.read import load_report
 
 MINIMUM_ACCURACY = 0.9
 
@@ -32,10 +30,7 @@ def main(report_file: Path, tree: Path) -> None:
     if not licences:
         raise SystemExit("test-wheel: the wheel contains no LICENSE")
 
-    document = json.loads(report_file.read_text(encoding="utf-8"))
-    report = Report.model_validate(document)
-    check_report(report)
-    accuracy = report.ensemble.accuracy
+    accuracy = load_report(report_file).ensemble.accuracy
     if accuracy is None or accuracy < MINIMUM_ACCURACY:
         raise SystemExit(f"test-wheel: accuracy is {accuracy}, expected at least {MINIMUM_ACCURACY}")
     print(f"test-wheel: {', '.join(roots)} from the wheel, accuracy {accuracy:.3f}, the report adds up")

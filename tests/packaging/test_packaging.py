@@ -124,16 +124,11 @@ def test_every_package_and_data_file_is_packaged(project: dict[str, Any]) -> Non
     include = setuptools["packages"]["find"]["include"]
     patterns = setuptools["package-data"]["*"]
     for root in setuptools["packages"]["find"]["where"]:
-        for top in ("sne_*",):
-            for package in (ROOT / root).glob(top):
-                if not (package / "__init__.py").is_file():
-                    continue
-                assert any(fnmatch(package.name, pattern) for pattern in include), (
-                    f"{package.name} is left out"
-                )
-                for file in package.rglob("*"):
-                    if file.is_file() and file.suffix != ".pyc" and file.suffix != ".py":
-                        assert any(fnmatch(file.name, pattern) for pattern in patterns), f"{file} is left out"
+        for package in (path.parent for path in (ROOT / root).glob("sne_*/__init__.py")):
+            assert any(fnmatch(package.name, name) for name in include), f"{package.name} is left out"
+            for file in package.rglob("*"):
+                if file.is_file() and file.suffix != ".py" and file.parent.name != "__pycache__":
+                    assert any(fnmatch(file.name, name) for name in patterns), f"{file} is left out"
 
 
 def test_every_folder_with_modules_is_a_package() -> None:
