@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 from sne_deploy.backend import Capabilities, RunOptions
 from sne_deploy.errors import InputError, TargetError, UnsupportedError
-from sne_deploy.ir.program import Program
+from sne_deploy.ir.program import ALWAYS_ON, Program
 from sne_deploy.ir.verify import verify_program
 from sne_lava.executable import LavaExecutable
+from sne_lava.installed import require_lava
+from sne_lava.lowering import lower
 
 MAX_SAMPLES_DEFAULT = 500
 STALL_S_DEFAULT = 600.0
@@ -44,25 +47,35 @@ class LavaBackend:
             The Program is inconsistent.
         """
         _require_platform()
-        kinds = self.capabilities().neuron_kinds
-        problems = [
-            f"group {group.name!r}: neuron kind {group.kind!r} is not one of {', '.join(kinds)}"
-            for group in program.groups
-            if group.kind not in kinds
-        ]
+        problems = [*self._kind_problems(program), *_axon_problems(program)]
         if problems:
             raise UnsupportedError(f"student {program.student!r} on target lava", problems)
         verify_program(program, after="compilation for lava")
-        return LavaExecutable(program, options, _stall_s(options))
+        return LavaExecutable(lower(program), options, _stall_s(options))
+
+    def _kind_problems(self, program: Program) -> Iterator[str]:
+        kinds = self.capabilities().neuron_kinds
+        for group in program.groups:
+            if group.kind not in kinds:
+                yield f"group {group.name!r}: neuron kind {group.kind!r} is not one of {', '.join(kinds)}"
+
+
+def _axon_problems(program: Program) -> Iterator[str]:
+    """The always-on axon spikes from Lava's first step on: a delay must not outlast the pipeline."""
+    depths = {group.name: group.depth for group in program.groups}
+    for synapse in program.synapses:
+        depth = depths.get(synapse.target, 0)
+        if synapse.source == ALWAYS_ON and synapse.delay + 1 > depth:
+            yield (
+                f"synapse {synapse.name!r}: delay {synapse.delay} from the always-on axon to depth {depth} "
+                f"would leave the first sample without bias; use at most {depth - 1}"
+            )
 
 
 def _require_platform() -> None:
     if sys.platform != "linux":
         raise TargetError(f"target lava runs on Linux, not on {sys.platform}; use target norse here")
-    from sne_lava.compat import lava_importable
-
-    with lava_importable():
-        pass
+    require_lava()
 
 
 def _stall_s(options: RunOptions) -> float:

@@ -42,6 +42,7 @@ class Worker:
         self._simulation: int | None = None
         self._tail: deque[bytes] = deque(maxlen=TAIL_LINES)
         self._buffer = bytearray()
+        self._verdict = b""
         self._killed = False
         lifeline_read, self._lifeline = os.pipe()
         self._result, result_write = os.pipe()
@@ -70,6 +71,7 @@ class Worker:
             **dict.fromkeys(_ONE_THREAD, "1"),
             "PYTHONPATH": os.pathsep.join(paths),
             "TMPDIR": self._folder,
+            "PYTHONWARNINGS": "",  # Lava's own warnings are not the caller's to judge
         }
         return subprocess.Popen(  # noqa: S603  # our own module, no shell
             [sys.executable, "-m", "sne_lava.worker", json.dumps(spec)],
@@ -131,24 +133,25 @@ class Worker:
             raise WorkerError(self._why_it_ended()) from None
 
     def _exchange(self, data: bytes, progress: Callable[[int], None]) -> dict[str, GroupCounts]:
-        stdin, stderr = _pipe(self._process.stdin), _pipe(self._process.stderr)
+        stdin = _pipe(self._process.stdin)
         unsent = memoryview(data)
+        os.set_blocking(stdin.fileno(), False)
         with selectors.DefaultSelector() as selector:
-            os.set_blocking(stdin.fileno(), False)
-            selector.register(stdin, selectors.EVENT_WRITE)
-            selector.register(stderr, selectors.EVENT_READ)
-            selector.register(self._result, selectors.EVENT_READ)
+            selector.register(stdin, selectors.EVENT_WRITE, "job")
+            selector.register(_pipe(self._process.stdout), selectors.EVENT_READ, "verdict")
+            selector.register(_pipe(self._process.stderr), selectors.EVENT_READ, "output")
+            selector.register(self._result, selectors.EVENT_READ, "result")
             while True:
                 for key, _ in selector.select():
-                    if key.fileobj is stdin:
+                    if key.data == "job":
                         unsent = self._send(unsent, stdin, selector)
-                    elif key.fileobj is stderr:
-                        self._listen(stderr, selector)
-                    else:
+                    elif key.data == "result":
                         for kind, value in self._frames():
                             if kind == "done":
                                 return value  # type: ignore[no-any-return]  # the simulation's own type
                             self._handle(kind, value, progress)
+                    elif not self._listen(key.fd, key.data):
+                        selector.unregister(key.fileobj)
 
     def _send(self, unsent: memoryview, pipe: IO[bytes], selector: selectors.BaseSelector) -> memoryview:
         with contextlib.suppress(BlockingIOError):
@@ -161,12 +164,16 @@ class Worker:
             pipe.close()
         return unsent
 
-    def _listen(self, pipe: IO[bytes], selector: selectors.BaseSelector) -> None:
-        data = os.read(pipe.fileno(), _CHUNK)
-        if data:
+    def _listen(self, descriptor: int, what: str) -> bool:
+        """Take what the worker prints; False at its end."""
+        data = os.read(descriptor, _CHUNK)
+        if what == "output":
             self._tail.extend(line for line in data.splitlines() if line.strip())
         else:
-            selector.unregister(pipe)
+            self._verdict += data
+            if not data and not self._verdict and self._simulation is not None:
+                kill_group(self._simulation)  # the supervisor was killed: end what it watched over
+        return bool(data)
 
     def _frames(self) -> list[tuple[str, Any]]:
         data = os.read(self._result, _CHUNK)
@@ -193,9 +200,9 @@ class Worker:
     def _why_it_ended(self) -> str:
         if self._killed:
             return "the simulation was closed while it ran"
-        verdict = _pipe(self._process.stdout).read().decode(errors="replace").strip()
+        verdict = self._verdict + _pipe(self._process.stdout).read()
         if verdict:
-            verdict = f"the simulation ended: {verdict}"
+            text = f"the simulation ended: {verdict.decode(errors='replace').strip()}"
         else:
             status = self._process.wait()
             how = (
@@ -203,9 +210,9 @@ class Worker:
                 if status >= 0
                 else f"was killed by {signal.Signals(-status).name}"
             )
-            verdict = f"the worker {how}"
+            text = f"the worker {how}"
         tail = " | ".join(line.decode(errors="replace") for line in self._tail)
-        return f"{verdict}; its last output: {tail}" if tail else verdict
+        return f"{text}; its last output: {tail}" if tail else text
 
 
 class _Ended(Exception):  # noqa: N818  # not an error yet

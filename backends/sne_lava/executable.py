@@ -13,7 +13,7 @@ from sne_deploy.errors import RunError
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
 from sne_lava.child import Worker, WorkerError
 from sne_lava.job import GroupCounts, Job
-from sne_lava.lowering import make_job
+from sne_lava.lowering import Lowered, make_job
 
 Array = npt.NDArray[Any]
 
@@ -23,14 +23,15 @@ class LavaExecutable:
 
     Parameters
     ----------
-    program : Program
+    lowered : Lowered
     options : RunOptions
     stall_s : float
         Seconds without a step after which a run is given up.
     """
 
-    def __init__(self, program: Program, options: RunOptions, stall_s: float) -> None:
-        self._program = program
+    def __init__(self, lowered: Lowered, options: RunOptions, stall_s: float) -> None:
+        self._lowered = lowered
+        self._program = lowered.program
         self._options = options
         self._stall_s = stall_s
         self._lock = threading.Lock()
@@ -67,7 +68,7 @@ class LavaExecutable:
             The simulation failed or was killed; names the student and the cause.
         """
         program = self._program
-        job, saturated = make_job(program, inputs, record, self._options.stream, self._stall_s)
+        job, saturated = make_job(self._lowered, inputs, record, self._options.stream, self._stall_s)
         counts = self._simulate(job)
         output = np.asarray(counts[program.output].output)
         raw = output.astype(np.int64) if program.readout == "count" else output

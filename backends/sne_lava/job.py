@@ -37,7 +37,10 @@ class Clock:
 
 @dataclass(frozen=True, eq=False)
 class GroupJob:
-    """A neuron group: registers as arrays of shape (n,), its place in the pipeline, what is read from it."""
+    """A neuron group: registers as arrays of shape (n,), its place in the pipeline, what is read from it.
+
+    ``guarded``: u could leave 32 bits, and is watched.
+    """
 
     name: str
     size: int
@@ -50,6 +53,7 @@ class GroupJob:
     v_init: Array
     depth: int
     output: Output
+    guarded: bool
 
 
 @dataclass(frozen=True, eq=False)

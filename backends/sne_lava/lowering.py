@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,26 @@ Array = npt.NDArray[Any]
 _INT32_MAX = 2**31 - 1
 
 
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A Program as the groups and synapses of its jobs."""
+
+    program: Program
+    groups: tuple[GroupJob, ...]
+    synapses: tuple[SynapseJob, ...]
+
+
+def lower(program: Program) -> Lowered:
+    """Turn a verified Program's groups and synapses into plain arrays, once for all runs."""
+    synapses = tuple(_synapse_job(synapse, program) for synapse in program.synapses)
+    groups = tuple(_group_job(group, program, synapses) for group in program.groups)
+    return Lowered(program, groups, synapses)
+
+
 def make_job(
-    program: Program, inputs: Array, record: Record, stream: int | None, stall_s: float
+    lowered: Lowered, inputs: Array, record: Record, stream: int | None, stall_s: float
 ) -> tuple[Job, int]:
-    """Turn a Program and its samples into a job.
+    """Turn samples into a job.
 
     Parameters
     ----------
@@ -40,6 +57,7 @@ def make_job(
     DataError
         The samples do not fit the Program's input.
     """
+    program = lowered.program
     samples = _checked(program, np.asarray(inputs))
     bits, currents, saturated = None, None, 0
     if program.host is None:
@@ -53,8 +71,8 @@ def make_job(
         timesteps=program.timesteps,
         samples=len(samples),
         max_depth=program.max_depth,
-        groups=tuple(_group_job(group, program) for group in program.groups),
-        synapses=tuple(_synapse_job(synapse, program) for synapse in program.synapses),
+        groups=lowered.groups,
+        synapses=lowered.synapses,
         input_name=program.input.name if program.host is None else program.host.target,
         input_size=program.input.size,
         spike_bits=bits,
@@ -81,11 +99,12 @@ def _checked(program: Program, inputs: Array) -> Array:
     return inputs
 
 
-def _group_job(group: NeuronGroup, program: Program) -> GroupJob:
-    dtype = np.int32 if program.precision == "fixed" else np.float64
+def _group_job(group: NeuronGroup, program: Program, synapses: tuple[SynapseJob, ...]) -> GroupJob:
+    fixed = program.precision == "fixed"
 
     def per_neuron(value: Array) -> Array:
-        return np.ascontiguousarray(np.broadcast_to(np.asarray(value, dtype=dtype), (group.size,)))
+        typed = np.asarray(value, dtype=np.int32 if fixed else np.float64)
+        return np.ascontiguousarray(np.broadcast_to(typed, (group.size,)))
 
     return GroupJob(
         name=group.name,
@@ -99,24 +118,37 @@ def _group_job(group: NeuronGroup, program: Program) -> GroupJob:
         v_init=per_neuron(group.v_init),
         depth=group.depth,
         output=program.readout if group.name == program.output else "none",
+        guarded=fixed and _current_may_grow(group, program, synapses),
     )
+
+
+def _current_may_grow(group: NeuronGroup, program: Program, synapses: tuple[SynapseJob, ...]) -> bool:
+    """True where one step's input could exceed the single correction of u by 2^24.
+
+    Only then can u leave (-2^23, 2^23] for good, and in the end 32 bits, where Lava wraps silently.
+    """
+    host = program.host
+    largest = host.register_limit if host is not None and host.target == group.name else 0
+    largest += sum(_largest_sum(s.weights) << s.weight_exp for s in synapses if s.target == group.name)
+    return largest << STATE_SHIFT >= 2 * STATE_LIMIT
 
 
 def _synapse_job(synapse: Synapse, program: Program) -> SynapseJob:
     fixed = program.precision == "fixed"
-    sources = {group.name: group.depth for group in program.groups}
+    depths = {group.name: group.depth for group in program.groups}
+    weights = _stored(synapse, np.int32 if fixed else np.float64)
     return SynapseJob(
         name=synapse.name,
         source=synapse.source,
         target=synapse.target,
-        weights=_stored(synapse, np.int32 if fixed else np.float64),
+        weights=weights,
         weight_exp=synapse.weight_exp,
         sign_mode=synapse.sign_mode,
         delay=synapse.delay,
         recurrent=synapse.recurrent,
-        source_depth=sources.get(synapse.source, 0),
-        target_depth=sources[synapse.target],
-        safe_sum=_safe_sum(synapse, program) if fixed else None,
+        source_depth=depths.get(synapse.source, 0),
+        target_depth=depths[synapse.target],
+        safe_sum=_safe_sum(synapse, weights, program) if fixed else None,
     )
 
 
@@ -128,13 +160,17 @@ def _stored(synapse: Synapse, dtype: type) -> Array | sparse.csr_matrix:
     return sparse.csr_matrix((matrix.data.astype(dtype), matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def _safe_sum(synapse: Synapse, program: Program) -> int | None:
-    """The largest weighted sum with which ``u + (a_in << 6)`` stays within 32 bits, or None if all do.
+def _largest_sum(weights: Array | sparse.csr_matrix) -> int:
+    """The largest magnitude that a weighted sum over any set of inputs can have."""
+    magnitudes: Any = abs(weights)
+    return int(magnitudes.sum(axis=1, dtype=np.int64).max())
+
+
+def _safe_sum(synapse: Synapse, weights: Array | sparse.csr_matrix, program: Program) -> int | None:
+    """The largest weighted sum whose ``a_in << 6`` fits 32 bits beside u, or None if every sum does.
 
     Lava adds the inputs of a group and shifts them in 32-bit integers, which would wrap silently.
     """
     inputs = len(program.synapses_into(synapse.target)) + (program.host is not None)
-    room = (_INT32_MAX - STATE_LIMIT) >> (STATE_SHIFT + synapse.weight_exp)
-    safe = room // inputs
-    largest = int(abs(synapse.weights.matrix()).sum(axis=1, dtype=np.int64).max())
-    return None if largest <= safe else safe
+    safe = ((_INT32_MAX - STATE_LIMIT) >> (STATE_SHIFT + synapse.weight_exp)) // inputs
+    return None if _largest_sum(weights) <= safe else safe

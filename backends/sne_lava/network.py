@@ -140,6 +140,7 @@ def _group(group: GroupJob, job: Job, arrays: dict[str, Array], board: Board) ->
         depth=group.depth,
         clock=job.clock,
         output=group.output,
+        guarded=group.guarded,
         shared=arrays,
         board=board,
         label=f"group {group.name!r}",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 POLL_S = 0.01
 REPORT_EVERY_S = 0.25
+STOP_S = 30.0
 FAILURE_TEXT_S = 2.0
 """How long a failed process has to leave its text after Lava has said that one failed."""
 
@@ -45,17 +46,21 @@ def serve(result: int, token: str, folder: str) -> int:
         _write_all(result, struct.pack("<q", len(data)))
         _write_all(result, data)
 
-    send("hello", os.getpid())
-    _contain(token, folder)
+    parent = _Parent(token, folder)
     try:
+        send("hello", os.getpid())
+        _contain(token, folder)
         with os.fdopen(0, "rb", closefd=False) as stream:
             job: Job = pickle.load(stream)  # noqa: S301  # from the caller, on a private pipe
         _stdin_from_null()
-        send("done", simulate(job, lambda steps: send("progress", steps), _Parent(token, folder)))
+        send("done", simulate(job, lambda steps: send("progress", steps), parent))
     except Exception as error:  # noqa: BLE001  # every failure is told to the caller, by name
         text = str(error) if isinstance(error, SimulationError) else f"{type(error).__name__}: {error}"
-        send("error", text)
-        sys.stderr.flush()
+        parent.check()
+        try:
+            send("error", text)
+        except OSError:  # nobody reads any more
+            parent.clean_up()
         os._exit(1)  # not further: Lava's Runtime would wait for its processes when it is deleted
     return 0
 
@@ -101,8 +106,12 @@ class _Parent:
     def check(self) -> None:
         """End this process group where the supervisor is gone."""
         if os.getppid() != self._pid:
-            remove_files(self._token, self._folder)
-            kill_group(os.getpgid(0))
+            self.clean_up()
+
+    def clean_up(self) -> None:
+        """Remove the job's files and end the process group, this process included."""
+        remove_files(self._token, self._folder)
+        kill_group(os.getpgid(0))
 
 
 def simulate(job: Job, progress: Callable[[int], None], parent: _Parent) -> dict[str, GroupCounts]:
@@ -136,8 +145,25 @@ def _run_part(
         _wait(job, network, lambda steps: progress(before + steps), parent)
     network.source.wait()
     counts = network.counts(job)
-    network.source.stop()
+    with _deadline("Lava did not stop", STOP_S):
+        network.source.stop()
     return counts
+
+
+@contextlib.contextmanager
+def _deadline(what: str, seconds: float) -> Iterator[None]:
+    """Raise where Lava waits for a process that will not answer."""
+
+    def late(_signal: int, _frame: object) -> None:
+        raise SimulationError(f"{what} within {seconds:g} s")
+
+    previous = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 @contextlib.contextmanager

@@ -54,9 +54,10 @@ def dense(rows):
 
 def program_of(groups, synapses, *, timesteps=4, size=2, readout="count", host=None):
     entry = ProgramInput("input", (size,), "spikes" if host is None else "current")
+    output = groups[-1].name
     return Program(
-        "hand", "fixed", timesteps, entry, tuple(groups), tuple(synapses), groups[-1].name, readout, host, None, 1e-3
-    )  # fmt: skip
+        "hand", "fixed", timesteps, entry, tuple(groups), tuple(synapses), output, readout, host, None, 1e-3
+    )
 
 
 def test_counts_by_hand():

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,13 @@ import pytest
 
 from sne_deploy.backend import RunOptions
 from sne_deploy.errors import DataError, InputError, RunError, UnsupportedError, VerificationError
-from sne_deploy.ir.program import NeuronGroup, Program, ProgramInput, Synapse
+from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import DenseWeights
 from sne_lava import LavaBackend
 
 LONG = 4000
 """Samples of a run that would take minutes."""
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Linux keeps shared memory
 
 
 def program(n_in=4, weight=2, exponent=0, **changes):
@@ -32,10 +34,18 @@ def program(n_in=4, weight=2, exponent=0, **changes):
     weights = DenseWeights(np.full((3, n_in), weight, np.int32))
     synapse = Synapse("dense", "input", "a", weights, exponent, "excitatory")
     values = {
-        "student": "victim", "precision": "fixed", "timesteps": 10, "input": ProgramInput("input", (n_in,), "spikes"),
-        "groups": (group,), "synapses": (synapse,), "output": "a", "readout": "count", "host": None,
-        "graph": None, "dt_s": 1e-3,
-    }  # fmt: skip
+        "student": "victim",
+        "precision": "fixed",
+        "timesteps": 10,
+        "input": ProgramInput("input", (n_in,), "spikes"),
+        "groups": (group,),
+        "synapses": (synapse,),
+        "output": "a",
+        "readout": "count",
+        "host": None,
+        "graph": None,
+        "dt_s": 1e-3,
+    }
     return Program(**(values | changes))
 
 
@@ -78,7 +88,7 @@ def assert_nothing_left(caller, specs):
     wait_until(lambda: not workers(caller), 10.0)
     for spec in specs:
         assert not Path(spec["folder"]).exists()
-        assert not list(Path("/dev/shm").glob(f"*{spec['token']}*"))
+        assert not list(SHARED_MEMORY.glob(f"*{spec['token']}*"))
 
 
 def run_until_progress(action, **options):
@@ -101,7 +111,7 @@ def run_until_progress(action, **options):
         assert simulating.wait(30.0)
         processes = workers(os.getpid())
         assert len(processes) >= 5
-        assert any(Path("/dev/shm").glob(f"{processes[0][2]['token']}*"))
+        assert any(SHARED_MEMORY.glob(f"{processes[0][2]['token']}*"))
         action(processes, compiled)
         thread.join(30.0)
         assert not thread.is_alive()
@@ -131,6 +141,17 @@ def test_exception_inside_a_process_names_it():
     ):
         compiled.run(np.ones((3, 10, 4200), np.uint8))
     assert_nothing_left(os.getpid(), [])
+
+
+def test_current_that_leaves_32_bits_is_an_error_and_not_a_wrap():
+    group = program().groups[0]
+    big = program(n_in=800, weight=255, exponent=7, groups=(replace(group, du=np.zeros((), np.int32)),))
+    inputs = np.ones((1, 10, 800), np.uint8)
+    with (
+        LavaBackend().compile(big, RunOptions()) as compiled,
+        pytest.raises(RunError, match=r"group 'a': OverflowError: \|u\| \+ \|a_in << 6\| reaches"),
+    ):
+        compiled.run(inputs)
 
 
 @pytest.mark.parametrize("which", [0, -1])
@@ -262,8 +283,15 @@ def test_wrong_options(options, message):
 def test_everything_unsupported_is_listed():
     base = program().groups[0]
     odd = [NeuronGroup(**(vars(base) | {"name": name, "kind": "izhikevich"})) for name in ("x", "y")]
-    with pytest.raises(UnsupportedError, match="group 'x': neuron kind 'izhikevich'.*group 'y'"):
+    with pytest.raises(UnsupportedError, match=r"group 'x': neuron kind 'izhikevich'.*group 'y'"):
         LavaBackend().compile(program(groups=tuple(odd)), RunOptions())
+
+
+def test_late_bias_is_refused():
+    base = program()
+    bias = Synapse("bias", ALWAYS_ON, "a", DenseWeights(np.full((3, 1), 2, np.int32)), delay=1)
+    with pytest.raises((UnsupportedError, VerificationError), match=r"synapse 'bias'.*always-on axon"):
+        LavaBackend().compile(program(synapses=(*base.synapses, bias)), RunOptions())
 
 
 def test_inconsistent_program_is_refused():

@@ -18,6 +18,9 @@ from sne_lava.models import ReportingModel
 
 Array = npt.NDArray[Any]
 
+STATE_ROOM = 2**31 - 1 - 2**23 - 2**19
+"""What is left of 32 bits for u beside the largest v and the largest bias."""
+
 
 class SampledLIF(LIFReset):  # type: ignore[misc]  # lava is untyped
     """``LIFReset`` that starts each sample at u = 0, v = v_init, and counts what it does per sample.
@@ -30,6 +33,8 @@ class SampledLIF(LIFReset):  # type: ignore[misc]  # lava is untyped
     clock : sne_lava.job.Clock
     output : {"none", "count", "v_last", "v_mean", "v_max"}
         What row n of ``rows`` holds for sample n: spike counts; v at the last step, its sum, its maximum.
+    guarded : bool
+        Raise ``OverflowError`` before the stock arithmetic would wrap at 32 bits.
     shared : mapping of str to array
         Storage of the Vars below, by name; an array without elements is not recorded.
 
@@ -47,13 +52,14 @@ class SampledLIF(LIFReset):  # type: ignore[misc]  # lava is untyped
         depth: int,
         clock: Any,
         output: str,
+        guarded: bool,
         shared: Any,
         board: Any,
         label: str,
         **lif: Any,
     ) -> None:
         super().__init__(reset_interval=clock.timesteps, reset_offset=(depth + 1) % clock.timesteps, **lif)
-        extra = {"depth": depth, "clock": clock, "output": output}
+        extra = {"depth": depth, "clock": clock, "output": output, "guarded": guarded}
         for name, value in (extra | {"shared": shared, "board": board, "label": label}).items():
             self.proc_params[name] = value
         self.v_init = Var(shape=lif["shape"], init=v_init)
@@ -95,6 +101,8 @@ class _SampledModel(ReportingModel):
             self.active[self.sample] += np.count_nonzero(
                 (np.asarray(activation_in) != 0) | (self.u != 0) | (self.v != 0)
             )
+        if params["guarded"]:
+            _check_range(self.u, activation_in)
         super().subthr_dynamics(activation_in=activation_in)  # type: ignore[misc]  # the stock model
 
     def reset_voltage(self, spike_vector: Array) -> None:
@@ -122,6 +130,16 @@ class _SampledModel(ReportingModel):
             row[:] = self.v
         else:
             np.maximum(row, self.v, out=row)
+
+
+def _check_range(u: Array, activation_in: Array) -> None:
+    """Raise OverflowError where ``u + (a_in << 6)``, then v + u + bias, could leave 32 bits."""
+    largest = int(np.abs(u.astype(np.int64)).max()) + (int(np.abs(activation_in.astype(np.int64)).max()) << 6)
+    if largest > STATE_ROOM:
+        raise OverflowError(
+            f"|u| + |a_in << 6| reaches {largest}, more than the {STATE_ROOM} that Lava's 32-bit arithmetic "
+            "holds; use smaller weights or fewer inputs"
+        )
 
 
 class _SilentModel(_SampledModel):
