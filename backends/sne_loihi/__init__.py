@@ -1,0 +1,37 @@
+"""The fast bit-exact Loihi simulator: batched over samples, exact integers, counting inside.
+
+Importing this package imports neither torch nor numba.
+"""
+
+from __future__ import annotations
+
+from sne_deploy.backend import Capabilities, Executable, RunOptions
+from sne_deploy.errors import UnsupportedError
+from sne_deploy.ir.program import Program
+
+
+class LoihiBackend:
+    """Target ``loihi``."""
+
+    name = "loihi"
+
+    def capabilities(self) -> Capabilities:
+        """Fixed point only: it is Loihi's arithmetic."""
+        return Capabilities(precisions=("fixed",), neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"))
+
+    def compile(self, program: Program, options: RunOptions) -> Executable:
+        """Lay the Program's weights out for this machine.
+
+        Raises
+        ------
+        UnsupportedError
+            A floating-point Program.
+        """
+        from sne_loihi.executable import LoihiExecutable
+
+        if program.precision != "fixed":
+            raise UnsupportedError(
+                "target 'loihi'",
+                [f"precision {program.precision!r}; it computes integers: --precision fixed"],
+            )
+        return LoihiExecutable(program, options)

@@ -1,0 +1,203 @@
+"""Running a compiled student: chunks of samples that fit a memory budget, joined in order."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
+from sne_deploy.errors import DataError
+from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
+from sne_loihi.cost import Costs, measured_costs
+from sne_loihi.engine import Engine, GroupRun, Plan
+
+Array = npt.NDArray[Any]
+
+MEMORY_BUDGET_BYTES = 2**26
+"""Working memory of a chunk; results come on top. Small enough that sums are still in the cache when used."""
+
+_ONE_AT_A_TIME = threading.Lock()
+"""A run uses all cores itself; numba's default threading layer allows one caller at a time."""
+
+
+class LoihiExecutable:
+    """A Program laid out for this machine.
+
+    Parameters
+    ----------
+    program : Program
+    options : RunOptions
+        ``extra``: ``memory_bytes`` (working memory), ``method`` (force "events", "matrix" or
+        "convolution" wherever it exists).
+    """
+
+    def __init__(self, program: Program, options: RunOptions) -> None:
+        self._program = program
+        self._options = options
+        self._plan = Plan.of(program)
+        self._budget = int(options.extra.get("memory_bytes", MEMORY_BUDGET_BYTES))
+        self._forced = options.extra.get("method")
+
+    def __enter__(self) -> LoihiExecutable:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    @property
+    def chunk(self) -> int:
+        """Samples that are run together, by the memory budget; at least 1."""
+        program = self._program
+        spikes = program.input.size * (program.host is None) + sum(group.size for group in program.groups)
+        widest = max(group.size for group in program.groups)
+        per_sample = program.timesteps * (spikes + 2 * 4 * widest) + 16 * widest
+        return max(1, min(self._options.stream or self._budget, self._budget // per_sample))
+
+    def run(self, inputs: Array, record: Record = "counts") -> Trace:
+        """Run N samples; see :class:`sne_deploy.backend.Executable`.
+
+        Raises
+        ------
+        DataError
+            The samples do not fit the Program.
+        """
+        self._check(inputs)
+        plan = Plan.of(self._program, stepped=True) if record == "all" else self._plan
+        chunk, done = self.chunk, 0
+        parts: list[Trace] = []
+        with _ONE_AT_A_TIME:
+            engine = Engine(plan, self._costs())
+            while done < len(inputs) or not parts:
+                part = inputs[done : done + chunk]
+                parts.append(self._run_chunk(engine, plan, part, record))
+                done += len(part)
+                if self._options.progress is not None:
+                    self._options.progress(self._program.student, done, len(inputs))
+                if not len(part):
+                    break
+        return concatenate(parts)
+
+    def _costs(self) -> Costs:
+        measured = measured_costs()
+        if self._forced is None:
+            return measured
+        return Costs(**{**measured.__dict__, "forced": self._forced})
+
+    def _check(self, inputs: Array) -> None:
+        program = self._program
+        wanted = (
+            program.input.shape if program.host is not None else (program.timesteps, *program.input.shape)
+        )
+        if inputs.shape[1:] != wanted:
+            raise DataError(
+                f"student {program.student!r}: samples have shape {inputs.shape[1:]}, the Program takes {wanted}"
+            )
+
+    def _run_chunk(self, engine: Engine, plan: Plan, inputs: Array, record: Record) -> Trace:
+        program, samples = self._program, len(inputs)
+        sent = constant = None
+        saturated = 0
+        if program.host is not None:
+            constant, saturated = program.host.drive(inputs)
+        else:
+            flat = np.asarray(inputs, np.uint8).reshape(samples, program.timesteps, -1)
+            sent = plan.layouts[program.input.name].inside(flat)
+        runs = engine.run(sent, constant, samples, record)
+        raw = self._raw(plan, runs)
+        mean = raw / program.timesteps if program.readout == "v_mean" else raw
+        return Trace(
+            raw_outputs=raw,
+            outputs=program.readout_in_student_units(mean),
+            layers=tuple(_layer_trace(plan, group, runs, samples, record) for group in program.groups),
+            input_spikes=_input_spikes(program, runs, samples),
+            host_macs=np.full(samples, 0 if program.host is None else program.host.macs, np.int64),
+            saturated_inputs=saturated,
+        )
+
+    def _raw(self, plan: Plan, runs: dict[str, GroupRun]) -> Array:
+        output = runs[self._program.output]
+        values = output.counts if self._program.readout == "count" else output.readout
+        assert values is not None  # noqa: S101  the verifier matches readout and group
+        outside = plan.layouts[self._program.output].outside(values)
+        return outside.astype(np.int64) if self._program.readout == "count" else outside
+
+
+def _layer_trace(
+    plan: Plan, group: NeuronGroup, runs: dict[str, GroupRun], samples: int, record: Record
+) -> LayerTrace:
+    program, run, layout = plan.program, runs[group.name], plan.layouts[group.name]
+    full = (samples, program.timesteps, *group.shape)
+    synops = np.zeros(samples, np.int64)
+    for operator in plan.operators[group.name]:
+        synops += _arrived(plan, operator, runs)
+    for synapse in program.synapses_into(group.name):
+        if synapse.source == ALWAYS_ON:
+            synops += synapse.weights.matrix().nnz * program.timesteps
+    keep_spikes = record != "counts" and (group.spiking or record == "all")
+    return LayerTrace(
+        name=group.name,
+        synops=synops,
+        spikes=run.fired,
+        updates_active=run.active,
+        updates_idle=group.size * program.timesteps - run.active,
+        recorded_spikes=layout.outside(run.spikes).reshape(full).astype(bool)
+        if keep_spikes and run.spikes is not None
+        else None,
+        recorded_u=None if run.u is None else layout.outside(run.u).reshape(full),
+        recorded_v=None if run.v is None else layout.outside(run.v).reshape(full),
+    )
+
+
+def _arrived(plan: Plan, operator: Any, runs: dict[str, GroupRun]) -> Array:
+    """Synaptic operations of one synapse per sample: int64 (B,). Sums in float64 are exact below 2^53."""
+    source, lag = runs[operator.synapse.source], plan.lag(operator)
+    counts = source.counts
+    if lag > 0 and source.spikes is not None:
+        counts = source.spikes[:, : max(plan.program.timesteps - lag, 0)].sum(axis=1, dtype=np.int32)
+    assert counts is not None  # noqa: S101  sources spike
+    return np.asarray(np.rint(counts.astype(np.float64) @ operator.fan_out.astype(np.float64)), np.int64)
+
+
+def _input_spikes(program: Program, runs: dict[str, GroupRun], samples: int) -> Array:
+    total = np.zeros(samples, np.int64)
+    if program.input.name in runs:
+        total += runs[program.input.name].fired
+    if program.host is not None and program.host.per_step_messages:
+        total += program.group(program.host.target).size * program.timesteps
+    if any(synapse.source == ALWAYS_ON for synapse in program.synapses):
+        total += program.timesteps
+    return total
+
+
+def concatenate(parts: list[Trace]) -> Trace:
+    """Join chunks along the samples."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def join(values: list[Array | None]) -> Array | None:
+        present = [value for value in values if value is not None]
+        return np.concatenate(present) if present else None
+
+    def joined(name: str, index: int) -> Array | None:
+        return join([getattr(part.layers[index], name) for part in parts])
+
+    fields = ("synops", "spikes", "updates_active", "updates_idle")
+    records = ("recorded_spikes", "recorded_u", "recorded_v")
+    layers = tuple(
+        LayerTrace(layer.name, **{name: joined(name, index) for name in (*fields, *records)})  # type: ignore[arg-type]
+        for index, layer in enumerate(parts[0].layers)
+    )
+    return Trace(
+        raw_outputs=np.concatenate([part.raw_outputs for part in parts]),
+        outputs=np.concatenate([part.outputs for part in parts]),
+        layers=layers,
+        input_spikes=np.concatenate([part.input_spikes for part in parts]),
+        host_macs=np.concatenate([part.host_macs for part in parts]),
+        saturated_inputs=sum(part.saturated_inputs for part in parts),
+    )

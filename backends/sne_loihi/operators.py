@@ -1,0 +1,203 @@
+"""A synapse in the forms in which this machine can compute it; all of them give the same integers.
+
+* ``events``: rows of weights are added for every spike. Work follows activity.
+* ``matrix``: one 8-bit matrix product with 32-bit accumulation for all samples and steps. Exact, since
+  32-bit sums cannot overflow (checked), and used only where the processor accumulates 8-bit products
+  without saturation; else one in float32 where every partial sum is below 2^24 (checked).
+* ``convolution``: float32 convolution, where every partial sum is below 2^24 (checked).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+
+from sne_deploy.ir.program import Synapse
+from sne_deploy.ir.weights import ConvWeights, DenseWeights
+from sne_loihi import kernels
+from sne_loihi.layout import Layout
+
+Array = npt.NDArray[Any]
+
+_NO_ROWS = np.zeros((0, 0), np.int16)
+_NO_COLUMNS = (np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int16))
+_NO_TAPS = np.zeros((0, 0, 0, 0), np.int16)
+_NO_GEOMETRY = (1,) * 12
+
+FLOAT32_EXACT = 2**24
+INT32_EXACT = 2**31
+DENSE_ENOUGH = 0.25
+"""A sparse matrix with at least this part of its entries is computed as a dense one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """One synapse, laid out.
+
+    Attributes
+    ----------
+    synapse : Synapse
+    matrix : int32 CSR of shape (n_out, n_in)
+        In the inner order of both ends; existing synapses only.
+    source, target : Layout
+    """
+
+    synapse: Synapse
+    matrix: sparse.csr_matrix
+    source: Layout
+    target: Layout
+
+    @staticmethod
+    def of(synapse: Synapse, source: Layout, target: Layout) -> Operator:
+        """Bring a synapse's matrix into the inner order."""
+        matrix = synapse.weights.matrix().astype(np.int32)
+        matrix = sparse.csr_matrix(matrix[target.order][:, source.order])
+        matrix.sort_indices()
+        return Operator(synapse, matrix, source, target)
+
+    @property
+    def shift(self) -> int:
+        """The exponent: sums are shifted left by it."""
+        return self.synapse.weight_exp
+
+    @cached_property
+    def fan_out(self) -> Array:
+        """int64 (n_in,): existing synapses of each input."""
+        return np.bincount(self.matrix.indices, minlength=self.matrix.shape[1]).astype(np.int64)
+
+    @cached_property
+    def largest_sum(self) -> int:
+        """Bound on the magnitude of any partial sum: the largest row of absolute weights."""
+        if not self.matrix.nnz:
+            return 0
+        return int(np.max(np.asarray(abs(self.matrix.astype(np.int64)).sum(axis=1))))
+
+    @property
+    def conv(self) -> ConvWeights | None:
+        """The convolution, where it is one and both ends are in its layout."""
+        weights = self.synapse.weights
+        if not isinstance(weights, ConvWeights):
+            return None
+        fits = self.source.channels == weights.in_shape[0] and self.target.channels == weights.out_shape[0]
+        return weights if fits else None
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether a dense product wastes little."""
+        if isinstance(self.synapse.weights, DenseWeights):
+            return True
+        rows, columns = self.matrix.shape
+        return self.conv is None and bool(self.matrix.nnz >= DENSE_ENOUGH * rows * columns)
+
+    @cached_property
+    def events(self) -> tuple[Any, ...]:
+        """What :func:`sne_loihi.kernels.gather` needs: the form, and its arrays (the others empty)."""
+        conv = self.conv
+        if conv is not None:
+            return (kernels.CONV, _NO_ROWS, *_NO_COLUMNS, _taps_by_input(conv), _geometry(conv))
+        if self.is_dense:
+            rows = np.ascontiguousarray(self.matrix.toarray().T.astype(np.int16))
+            return (kernels.DENSE, rows, *_NO_COLUMNS, _NO_TAPS, _NO_GEOMETRY)
+        by_column = self.matrix.tocsc()
+        columns = (by_column.indptr.astype(np.int64), by_column.indices.astype(np.int64))
+        return (kernels.COLUMNS, _NO_ROWS, *columns, by_column.data.astype(np.int16), _NO_TAPS, _NO_GEOMETRY)
+
+    @cached_property
+    def product(self) -> Product | None:
+        """The matrix product, where it is exact and wastes little."""
+        return Product.of(self) if self.is_dense else None
+
+    @cached_property
+    def convolution(self) -> Convolution | None:
+        """The float32 convolution, where it is exact."""
+        exact = self.conv is not None and self.largest_sum < FLOAT32_EXACT
+        return Convolution.of(self.conv) if exact and self.conv is not None else None
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """Spikes (R, n_in) times weights, kept as ``w - offset``, or ``w / 2 - offset`` where ``halved``."""
+
+    weights: torch.Tensor
+    halved: bool
+    offset: int
+
+    @staticmethod
+    def of(operator: Operator) -> Product | None:
+        """8-bit where the machine is exact, else float32 where that is, else None."""
+        values = operator.matrix.toarray().T
+        if int8_is_exact() and operator.largest_sum + 2 * 128 * values.shape[0] < INT32_EXACT:
+            halved = bool(np.all(values % 2 == 0))
+            values = values // 2 if halved else values
+            low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+            offset = low + 128 if low < -128 or high > 127 else 0
+            return Product(torch.from_numpy((values - offset).astype(np.int8)), halved, offset)
+        if operator.largest_sum < FLOAT32_EXACT:
+            return Product(torch.from_numpy(values.astype(np.float32)), False, 0)
+        return None
+
+    def apply(self, spikes: Array) -> tuple[Array, int]:
+        """Sums of shape (R, n_out), int32, and the left shift that is still missing (0 or 1)."""
+        if self.weights.dtype == torch.float32:
+            sums = torch.from_numpy(spikes).float() @ self.weights
+            return sums.to(torch.int32).numpy(), 0
+        result = torch._int_mm(torch.from_numpy(spikes.view(np.int8)), self.weights)  # noqa: SLF001
+        sums = result.numpy()
+        if self.offset:
+            sums += np.int32(self.offset) * spikes.sum(axis=1, dtype=np.int32)[:, None]
+        return sums, int(self.halved)
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """Float32 convolution of maps (R, h, w, c) with exact integer results."""
+
+    conv: ConvWeights
+    kernel: torch.Tensor
+
+    @staticmethod
+    def of(conv: ConvWeights) -> Convolution:
+        """Lay the kernel out channels last."""
+        kernel = torch.from_numpy(conv.kernel.astype(np.float32))
+        return Convolution(conv, kernel.to(memory_format=torch.channels_last))
+
+    def apply(self, spikes: Array) -> Array:
+        """Sums (R, n_out), int32, of spikes (R, n_in), uint8, both in the inner order."""
+        conv = self.conv
+        c, h, w = conv.in_shape
+        maps = torch.from_numpy(spikes).view(-1, h, w, c).permute(0, 3, 1, 2).float()
+        sums = torch.nn.functional.conv2d(
+            maps,
+            self.kernel,
+            stride=conv.stride,
+            padding=conv.padding,
+            dilation=conv.dilation,
+            groups=conv.groups,
+        )
+        flat = sums.permute(0, 2, 3, 1).reshape(len(spikes), -1)
+        return flat.to(torch.int32).numpy()
+
+
+def _taps_by_input(conv: ConvWeights) -> Array:
+    """The kernel as int16 (c_in, k_h, k_w, c_out / groups): one contiguous row per input channel and tap."""
+    per_group = conv.kernel.shape[0] // conv.groups
+    taps = conv.kernel.astype(np.int16).reshape(conv.groups, per_group, *conv.kernel.shape[1:])
+    return np.ascontiguousarray(taps.transpose(0, 2, 3, 4, 1)).reshape(-1, *conv.kernel.shape[2:], per_group)
+
+
+def _geometry(conv: ConvWeights) -> tuple[int, ...]:
+    c_out, out_h, out_w = conv.out_shape
+    sizes = (conv.in_shape[2], conv.in_shape[0], out_h, out_w, c_out)
+    return (*sizes, *conv.stride, *conv.padding, *conv.dilation, conv.groups)
+
+
+def int8_is_exact() -> bool:
+    """Whether 8-bit products accumulate in 32 bits here: instructions without 16-bit saturation."""
+    check = getattr(torch.cpu, "_is_vnni_supported", None)
+    return bool(check is not None and check())
