@@ -12,7 +12,7 @@ from sne_deploy.backend import Progress, RunOptions, backend_names, load_backend
 from sne_deploy.compiled import Compiled, Result
 from sne_deploy.energy.hardware import Hardware, load_hardware
 from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Readout
-from sne_deploy.errors import InputError, UnsupportedError
+from sne_deploy.errors import GraphError, InputError, UnsupportedError
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.models import ModelPath, ensemble_of_modules, load_model, raise_unsupported
 from sne_deploy.runtime.head import check_head
@@ -155,5 +155,5 @@ def _reference(ensemble: Ensemble, hardware: Hardware, seed: int) -> tuple[Compi
         return None, (f"no floating-point comparison: target {REFERENCE!r} is not installed",)
     try:
         return compile(ensemble, REFERENCE, precision="float", hardware=hardware, seed=seed), ()
-    except UnsupportedError as error:
+    except (UnsupportedError, GraphError) as error:  # it is compiled already: Norse alone cannot express it
         return None, (f"no floating-point comparison: {error}",)

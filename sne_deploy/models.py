@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -134,6 +135,8 @@ def _with_dt(graph: nir.NIRGraph, name: str, dt_s: float | None) -> nir.NIRGraph
         raise InputError(
             f"{name}: a NIR graph does not say how long a step is; give --dt-s (or dt_s=) in seconds"
         )
+    if not 0.0 < dt_s < math.inf:
+        raise InputError(f"dt_s {dt_s} must be a positive number of seconds")
     return nir.NIRGraph(
         nodes=dict(graph.nodes),
         edges=list(graph.edges),

@@ -1,0 +1,39 @@
+"""The commands as a shell starts them, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+from sne_deploy import cli
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a shell sees of a command."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def command(*arguments: Any, name: str = "sne-compile") -> Outcome:
+    """Run ``sne-compile`` or ``sne`` through its entry point."""
+    entry = {"sne-compile": cli.compile_main, "sne": cli.main}[name]
+    argv = [name, *(str(argument) for argument in arguments)]
+    with mock.patch.object(sys, "argv", argv), captured() as (stdout, stderr):
+        status = entry()
+    return Outcome(status, stdout.getvalue(), stderr.getvalue())
+
+
+@contextlib.contextmanager
+def captured() -> Iterator[tuple[io.StringIO, io.StringIO]]:
+    """Catch what is printed."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        yield stdout, stderr

@@ -1,0 +1,246 @@
+"""What the commands print where, and which status they give."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import sne_deploy as sne
+from sne_deploy import compiled as compiled_module
+from sne_deploy.errors import RunError, VerificationError
+from sne_deploy.progress import ProgressBars
+from sne_deploy.report.schema import Report
+from tests.command_line import command
+from tests.networks import lif_box
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two small students on the digits."""
+    torch.manual_seed(1)
+    modules = [
+        torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10), lif_box(v_th=0.1)) for _ in range(2)
+    ]
+    ensemble = sne.ensemble(
+        modules,
+        input_shape=(1, 8, 8),
+        timesteps=4,
+        encoder=sne.Encoder("constant"),
+        names=["first", "second"],
+    )
+    path = tmp_path_factory.mktemp("model") / "model.pt"
+    ensemble.save(path)
+    return path
+
+
+def test_the_table_goes_to_stdout_and_the_rest_to_stderr(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder"
+    found = command(model, "--target", "norse", "--samples", 7, "--out", out)
+    assert found.status == 0
+    assert found.stderr == f"Written: {out / 'report.json'}\n"
+    lines = found.stdout.splitlines()
+    assert lines[0].endswith("model.pt on norse (float, loihi1): 7 samples of digits, 4 steps")
+    names = [line.split()[0] for line in lines if line.startswith((" first", " second", " ensemble"))]
+    assert names == ["first", "second", "ensemble"]
+    assert all(line == line.rstrip() for line in lines)
+    assert "\x1b" not in found.stdout
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == [
+        "report.json", "students/first.nir", "students/second.nir",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [80, 110, 132])
+def test_a_file_gets_a_table_of_the_width_asked_for(
+    model: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = command(model, "--target", "norse", "--samples", 3).stdout.splitlines()
+    assert max(len(line) for line in lines) <= columns
+    heads = [line for line in lines if line.startswith(" per sample")]
+    assert len(heads) == (2 if columns == 80 else 1), "one table where it fits, two where not"
+    assert not any("…" in line for line in lines)
+
+
+def test_a_saved_report_prints_the_same_table(model: Path, tmp_path: Path) -> None:
+    made = command(model, "--target", "norse", "--samples", 5, "--out", tmp_path)
+    for place in (tmp_path, tmp_path / "report.json"):
+        shown = command("report", place, name="sne")
+        assert (shown.status, shown.stdout, shown.stderr) == (0, made.stdout, "")
+
+
+def test_the_report_says_which_command_made_it(model: Path, tmp_path: Path) -> None:
+    for name, first in (("sne-compile", []), ("sne", ["compile"])):
+        given = [*first, str(model), "--target", "norse", "--samples", "2", "--out", str(tmp_path / "a b")]
+        assert command(*given, name=name).status == 0
+        report = Report.model_validate_json((tmp_path / "a b" / "report.json").read_bytes())
+        assert report.provenance.command is not None
+        assert shlex.split(report.provenance.command) == [name, *given]
+
+
+def test_options_reach_the_run(model: Path, tmp_path: Path) -> None:
+    arguments = [model, "--target", "norse", "--samples", 20, "--out", tmp_path]
+    assert command(*arguments, "--policy", "confidence", "--threshold", "0.2", "--seed", 7).status == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["provenance"]["seed"] == 7
+    assert report["data"] == {"name": "digits", "samples": 20, "timesteps": 4}
+    assert report["ensemble"]["mean_active_students"] < 2
+
+
+def test_more_data_than_the_target_runs_by_default_is_said(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sne_norse import NorseBackend
+
+    whole = NorseBackend().capabilities()
+    monkeypatch.setattr(NorseBackend, "capabilities", lambda _: replace(whole, max_samples_default=10))
+    found = command(model, "--target", "norse")
+    assert found.stderr == "Running the first 10 of 460 samples; --samples N for more.\n"
+    assert "10 samples of digits" in found.stdout
+    assert command(model, "--target", "norse", "--samples", 12).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "line"),
+    [
+        (RunError("the worker\nwas killed"), 1, "error: the worker was killed"),
+        (VerificationError("the sum is wrong"), 1, "error: the sum is wrong"),
+        (KeyError("a\nb"), 1, r"error: internal error: KeyError: 'a\nb'; --debug shows where"),
+        (MemoryError(), 1, "error: out of memory; run fewer samples with --samples"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_what_goes_wrong_in_a_run_is_one_line_and_a_status(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: BaseException,
+    status: int,
+    line: str,
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise raised
+
+    monkeypatch.setattr(compiled_module.Compiled, "run", fail)
+    arguments = [model, "--target", "norse", "--out", tmp_path / "out"]
+    found = command(*arguments)
+    assert (found.status, found.stdout, found.stderr) == (status, "", f"{line}\n")
+    assert not (tmp_path / "out").exists()
+    if status == 1:
+        debugged = command(*arguments, "--debug")
+        assert debugged.status == status
+        assert "Traceback" in debugged.stderr
+        assert debugged.stderr.endswith(f"{line}\n")
+
+
+def test_a_reader_that_goes_away_is_no_error(model: Path, tmp_path: Path) -> None:
+    command(model, "--target", "norse", "--samples", 2, "--out", tmp_path)
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        found = subprocess.run([BIN / "sne", "report", tmp_path], stdout=write, stderr=subprocess.PIPE)
+    finally:
+        os.close(write)
+    assert (found.returncode, found.stderr) == (1, b"")
+
+
+def test_no_arguments_print_the_help() -> None:
+    assert command().stdout == command("--help").stdout != ""
+    assert "compile" in command(name="sne").stdout
+
+
+@pytest.mark.parametrize("name", ["sne-compile", "sne"])
+def test_help_loads_nothing_heavy(name: str) -> None:
+    script = f"""
+import sys
+from sne_deploy import cli
+sys.argv = [{name!r}, "--help"]
+status = cli.{"compile_main" if name == "sne-compile" else "main"}()
+print("LOADED", status, *sorted({{"torch", "numpy", "norse", "lava", "scipy", "onnx"}} & set(sys.modules)))
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "LOADED 0"
+
+
+# progress
+
+
+def on_a_terminal(script: str) -> str:
+    """Run a script whose stderr is a terminal of 80 columns; give what it wrote there."""
+    main, other = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", script], stderr=other, stdout=subprocess.DEVNULL, env=environment
+        ) as process:
+            os.close(other)
+            written = b""
+            while True:
+                try:
+                    chunk = os.read(main, 4096)
+                except OSError:  # the other end is closed
+                    break
+                if not chunk:
+                    break
+                written += chunk
+        assert process.returncode == 0, written
+    finally:
+        os.close(main)
+    return written.decode()
+
+
+REPORTING = """
+import time
+from sne_deploy.progress import ProgressBars
+with ProgressBars(delay_s={delay_s}) as progress:
+    for step in range(5):
+        progress("conv [x]", step, 4)
+        progress("dense", step, 8)
+        time.sleep(0.05)
+"""
+
+
+def test_bars_on_a_terminal_for_what_takes_long() -> None:
+    written = on_a_terminal(REPORTING.format(delay_s=0.1))
+    assert "conv [x]" in written
+    assert "dense" in written
+    assert "100 %" in written
+    assert "left:" in written
+
+
+def test_no_bar_for_what_is_done_soon() -> None:
+    assert on_a_terminal(REPORTING.format(delay_s=30)) == ""
+
+
+def test_no_bar_in_a_file(capfd: pytest.CaptureFixture[str]) -> None:
+    with ProgressBars(delay_s=0) as progress:
+        progress("conv", 1, 2)
+    progress("conv", 2, 2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_default_delay_is_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes any file for a terminal
+    error = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", error)
+    now = time.monotonic()
+    moments = iter([now, now + 1.9, now + 2.1])
+    monkeypatch.setattr("sne_deploy.progress.time.monotonic", lambda: next(moments, now + 3))
+    with ProgressBars() as progress:
+        progress("conv", 1, 4)
+        assert error.getvalue() == ""
+        progress("conv", 2, 4)
+        assert progress._bars is not None
