@@ -96,7 +96,8 @@ class LoihiExecutable:
         )
         if inputs.shape[1:] != wanted:
             raise DataError(
-                f"student {program.student!r}: samples have shape {inputs.shape[1:]}, the Program takes {wanted}"
+                f"student {program.student!r}: samples have shape {inputs.shape[1:]}, "
+                f"the model takes {wanted}"
             )
 
     def _run_chunk(self, engine: Engine, plan: Plan, inputs: Array, record: Record) -> Trace:

@@ -28,7 +28,7 @@ def decayed(x: Any, factor: Any) -> Any:
 
 @nb.njit(inline="always")
 def updated_current(u: Any, a_in: Any, keep_u: Any) -> Any:
-    """u after one step, with its single correction by 2^24."""
+    """Return u after one step, with its single correction by 2^24."""
     u = _i32(decayed(u, keep_u) + _i32(a_in << 6))
     if u > _HALF:
         return _i32(u - _FULL)
@@ -39,7 +39,7 @@ def updated_current(u: Any, a_in: Any, keep_u: Any) -> Any:
 
 @nb.njit(inline="always")
 def updated_voltage(v: Any, u: Any, bias: Any, keep_v: Any) -> Any:
-    """v after one step, before the threshold, saturated."""
+    """Return v after one step, before the threshold, saturated."""
     v = _i32(_i32(decayed(v, keep_v) + u) + bias)
     return _i32(min(max(v, -_V_MAX), _V_MAX))
 
@@ -154,7 +154,7 @@ DENSE, COLUMNS, CONV = 0, 1, 2
 
 @nb.njit(inline="always")
 def gather_dense(sent, rows, acc):  # type: ignore[no-untyped-def]
-    """acc += rows[i] for every i that spiked; ``rows``: int16 (n_in, n_out)."""
+    """Add rows[i] onto acc for every i that spiked; ``rows``: int16 (n_in, n_out)."""
     for i in range(sent.shape[0]):
         if sent[i]:
             for j in range(acc.shape[0]):
@@ -163,7 +163,7 @@ def gather_dense(sent, rows, acc):  # type: ignore[no-untyped-def]
 
 @nb.njit(inline="always")
 def gather_columns(sent, indptr, indices, values, acc):  # type: ignore[no-untyped-def]
-    """acc[index] += weight along column i for every i that spiked."""
+    """Add weights onto acc along column i for every i that spiked."""
     for i in range(sent.shape[0]):
         if sent[i]:
             for k in range(indptr[i], indptr[i + 1]):
@@ -239,8 +239,10 @@ def run_groups_on_events(  # type: ignore[no-untyped-def]
 
 
 @nb.njit(parallel=True, cache=True)
-def add_events(sent, form, rows, indptr, indices, values, taps, geometry, shift, buffer):  # type: ignore[no-untyped-def]
-    """Add one synapse's input onto rows of a buffer: ``sent`` uint8 (R, n_in), ``buffer`` int32 (R, n_out)."""
+def add_events(  # type: ignore[no-untyped-def]
+    sent, form, rows, indptr, indices, values, taps, geometry, shift, buffer
+):
+    """Add one synapse's input onto a buffer of rows: uint8 (R, n_in) onto int32 (R, n_out)."""
     for r in nb.prange(buffer.shape[0]):
         acc = np.zeros(buffer.shape[1], np.int32)
         gather(sent[r], form, rows, indptr, indices, values, taps, geometry, acc)

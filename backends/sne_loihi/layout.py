@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Layout:
-    """Order of n neurons: ``channels`` maps of n / channels places, channels last; 1 is the Program's order."""
+    """Order of n neurons: n / channels places with ``channels`` each; 1 is the Program's order."""
 
     size: int
     channels: int = 1
