@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import sparse
 
 from sne_deploy.ir.program import Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
@@ -75,7 +76,8 @@ def measured_costs() -> Costs:
     """Measure, on small fixed networks; takes some hundredths of a second after compilation."""
     rng = np.random.default_rng(0)
     dense = _operator(DenseWeights(_even(rng, (256, 512))))
-    sparse = _operator(SparseWeights(dense.matrix.multiply(rng.random(dense.matrix.shape) < 0.1).tocsr()))
+    few = _even(rng, (256, 512)) * (rng.random((256, 512)) < 0.1)
+    scattered = _operator(SparseWeights(sparse.csr_matrix(few)))
     conv_weights = ConvWeights(_even(rng, (32, 16, 3, 3)), (16, 12, 12), (32, 10, 10))
     conv = Operator.of(
         Synapse("c", "i", "o", conv_weights),
@@ -87,7 +89,7 @@ def measured_costs() -> Costs:
     images = (rng.random((ROWS // 8, conv_weights.shape[1])) < 0.1).astype(np.uint8)
     scan_s = _seconds(lambda: _events(dense, quiet)) / quiet.size
     add_s = {}
-    for operator, sent in ((dense, busy), (sparse, busy), (conv, images)):
+    for operator, sent in ((dense, busy), (scattered, busy), (conv, images)):
         synops = float(sent.sum(axis=0, dtype=np.int64) @ operator.fan_out)
         seconds = _seconds(lambda operator=operator, sent=sent: _events(operator, sent))  # type: ignore[misc]
         add_s[operator.events[0]] = max(seconds - sent.size * scan_s, 0.1 * seconds) / synops

@@ -258,7 +258,8 @@ class Engine:
             highest,
             active,
         )
-        readout = {"v_last": last, "v_mean": total, "v_max": highest}[self._plan.program.readout]
+        readouts: dict[str, Array] = {"v_last": last, "v_mean": total, "v_max": highest}
+        readout = readouts[self._plan.program.readout]
         return GroupRun(active, np.zeros(samples, np.int64), readout=readout)
 
     def _method(self, operator: Operator, done: Mapping[str, GroupRun]) -> str:

@@ -107,7 +107,7 @@ class LoihiExecutable:
         if program.host is not None:
             constant, saturated = program.host.drive(inputs)
         else:
-            flat = np.asarray(inputs, np.uint8).reshape(samples, program.timesteps, -1)
+            flat = np.asarray(inputs, np.uint8).reshape(samples, program.timesteps, program.input.size)
             sent = plan.layouts[program.input.name].inside(flat)
         runs = engine.run(sent, constant, samples, record)
         raw = self._raw(plan, runs)

@@ -122,10 +122,10 @@ def run_readouts(a_in, shift, constant, keep_u, keep_v, bias, v_init, last, tota
         same = constant[b] if constant.shape[0] > 1 else constant[0]
         total_active = 0
         for t in range(steps):
-            now_active = _i32(0)
+            now_active = 0
             for j in range(n):
                 a = _i32(_i32(a_in[b, t, j] << shift) + same[j])
-                now_active += _i32((a | u[j] | v[j]) != 0)
+                now_active += (a | u[j] | v[j]) != 0
                 u[j] = updated_current(u[j], a, keep_u[j])
                 v[j] = updated_voltage(v[j], u[j], bias[j], keep_v[j])
                 total[b, j] = v[j] if t == 0 else total[b, j] + v[j]

@@ -145,10 +145,10 @@ class Product:
     def apply(self, spikes: Array) -> tuple[Array, int]:
         """Sums of shape (R, n_out), int32, and the left shift that is still missing (0 or 1)."""
         if self.weights.dtype == torch.float32:
-            sums = torch.from_numpy(spikes).float() @ self.weights
-            return sums.to(torch.int32).numpy(), 0
-        result = torch._int_mm(torch.from_numpy(spikes.view(np.int8)), self.weights)  # noqa: SLF001
-        sums = result.numpy()
+            exact = torch.from_numpy(spikes).float() @ self.weights
+            return exact.to(torch.int32).numpy(), 0
+        products = torch._int_mm(torch.from_numpy(spikes.view(np.int8)), self.weights)  # noqa: SLF001
+        sums: Array = products.numpy()
         if self.offset:
             sums += np.int32(self.offset) * spikes.sum(axis=1, dtype=np.int32)[:, None]
         return sums, int(self.halved)
