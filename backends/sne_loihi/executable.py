@@ -18,7 +18,9 @@ from sne_loihi.engine import Engine, GroupRun, Plan
 Array = npt.NDArray[Any]
 
 MEMORY_BUDGET_BYTES = 2**26
-"""Working memory of a chunk; results come on top. Small enough that sums are still in the cache when used."""
+"""Working memory of a chunk; results come on top."""
+CHUNK_ROWS = 8192
+"""Samples x steps of a chunk: enough for weights to be used often, few enough for sums to stay in the cache."""
 
 _ONE_AT_A_TIME = threading.Lock()
 """A run uses all cores itself; numba's default threading layer allows one caller at a time."""
@@ -57,7 +59,8 @@ class LoihiExecutable:
         spikes = program.input.size * (program.host is None) + sum(group.size for group in program.groups)
         widest = max(group.size for group in program.groups)
         per_sample = program.timesteps * (spikes + 2 * 4 * widest) + 16 * widest
-        return max(1, min(self._options.stream or self._budget, self._budget // per_sample))
+        rows = max(1, CHUNK_ROWS // program.timesteps)
+        return max(1, min(self._options.stream or rows, rows, self._budget // per_sample))
 
     def run(self, inputs: Array, record: Record = "counts") -> Trace:
         """Run N samples; see :class:`sne_deploy.backend.Executable`.
