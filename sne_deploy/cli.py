@@ -37,13 +37,13 @@ Model = Annotated[
     list[Path],
     typer.Argument(help="model.pt, one or several .nir files, or a folder of .nir files.", metavar="MODEL"),
 ]
-Target = Annotated[str, typer.Option(help="Where to run: lava, norse, or an installed plug-in.")]
+Target = Annotated[str, typer.Option(help="Where to run: lava, loihi, norse, or an installed plug-in.")]
 Data = Annotated[
     str,
     typer.Option(help="digits, mnist:DIR, cifar10:DIR (mnist:train:DIR for the other split), or FILE.npz."),
 ]
 Samples = Annotated[
-    int | None, typer.Option(help="Samples to run, from the first. Default: all; 500 on lava.")
+    int | None, typer.Option(help="Samples to run, from the first. Default: all; at most 500 on lava.")
 ]
 PrecisionOption = Annotated[
     str | None,

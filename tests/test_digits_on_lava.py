@@ -1,0 +1,115 @@
+"""The main job, whole: every held-out digit through the committed ensemble in Lava, in fixed point."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sne_deploy.report.check import COUNTS, check_report
+from sne_deploy.report.read import load_report
+from sne_deploy.report.schema import Report
+from tests.command_line import Outcome, command
+
+DIGITS = Path(__file__).parents[1] / "examples" / "digits"
+STUDENTS = ["conv", "dense", "current", "recurrent"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The command's outcome, its report, and how long it took."""
+
+    outcome: Outcome
+    report: Report
+    wall_s: float
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("digits")
+    started = time.perf_counter()
+    outcome = command(
+        DIGITS / "model.pt", "--target", "lava", "--teacher", DIGITS / "teacher.onnx", "--out", out
+    )
+    wall_s = time.perf_counter() - started
+    assert outcome.status == 0, outcome.stderr
+    return Run(outcome, load_report(out), wall_s)
+
+
+def test_it_ran_everything_in_fixed_point(run: Run) -> None:
+    report = run.report
+    assert (report.target, report.precision, report.hardware.name) == ("lava", "fixed", "loihi1")
+    assert (report.data.name, report.data.samples, report.data.timesteps) == ("digits", 460, 16)
+    assert [student.name for student in report.students] == STUDENTS
+
+
+def test_it_takes_less_than_two_minutes(run: Run) -> None:
+    assert run.wall_s < 120
+
+
+def test_accuracy_is_within_a_point_of_floating_point_and_above_95_percent(run: Run) -> None:
+    fidelity = run.report.fidelity
+    assert fidelity is not None
+    assert fidelity.fixed_accuracy == run.report.ensemble.accuracy
+    assert fidelity.fixed_accuracy is not None
+    assert fidelity.float_accuracy is not None
+    assert fidelity.fixed_accuracy >= fidelity.float_accuracy - 0.010
+    assert fidelity.fixed_accuracy > 0.95
+    assert fidelity.agreement > 0.98
+
+
+def test_the_ensemble_is_the_sum_of_its_parts(run: Run) -> None:
+    report = run.report
+    check_report(report)
+    for count in COUNTS:
+        parts = [getattr(part.totals, count) for part in (report.shared, *report.students)]
+        assert getattr(report.ensemble.totals, count) == sum(parts)
+    assert report.ensemble.totals.synops > 0
+    energy = report.ensemble.energy_per_sample_j
+    assert energy.total == pytest.approx(energy.synops + energy.updates + energy.spikes + energy.host)
+    assert (energy.hops, energy.static) == (None, None)
+    assert set(energy.total_excludes) == {"hops", "static"}
+
+
+def test_every_student_ran_on_everything_and_every_layer_spiked_alike(run: Run) -> None:
+    for student in run.report.students:
+        assert student.active_fraction == 1.0
+        assert student.totals.samples_run == 460
+        assert student.accuracy is not None
+        for layer in student.layers:
+            if layer.spikes_per_sample:
+                assert layer.spike_agreement is not None, (student.name, layer.name)
+                assert layer.spike_agreement > 0.7, (student.name, layer.name)
+                assert layer.quantisation_snr_db is None or layer.quantisation_snr_db > 20
+                assert layer.rate is not None
+                assert 0.01 < layer.rate < 0.5
+
+
+def test_the_teacher_is_compared_on_the_same_samples(run: Run) -> None:
+    teacher = run.report.teacher
+    assert teacher is not None
+    assert teacher.macs == 337_536
+    assert teacher.uncounted == ()
+    assert teacher.accuracy is not None
+    assert teacher.accuracy > 0.98
+    ours = run.report.ensemble
+    assert ours.synops_per_sample is not None
+    assert ours.host_macs_per_sample is not None
+    assert teacher.ratio_ops == pytest.approx(
+        teacher.macs / (ours.synops_per_sample + ours.host_macs_per_sample)
+    )
+
+
+def test_the_table_has_a_row_for_everyone(run: Run) -> None:
+    rows = re.findall(r"^ (\w+) ", run.outcome.stdout, re.MULTILINE)
+    assert rows == ["per", *STUDENTS, "ensemble", "teacher"]
+
+
+def test_the_readme_shows_this_table(run: Run) -> None:
+    """Kept true by scripts/update_readme.py."""
+    readme = (DIGITS.parents[1] / "README.md").read_text("utf-8")
+    shown = readme.split("```text\n", 1)[1].split("```", 1)[0]
+    assert shown.splitlines()[1:] == run.outcome.stdout.splitlines()[1:]
