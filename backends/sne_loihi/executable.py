@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
 from sne_deploy.errors import DataError
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
+from sne_deploy.runtime.traces import concatenate_traces
 from sne_loihi.cost import Costs, measured_costs
 from sne_loihi.engine import Engine, GroupRun, Plan
 
@@ -20,7 +21,7 @@ Array = npt.NDArray[Any]
 MEMORY_BUDGET_BYTES = 2**26
 """Working memory of a chunk; results come on top."""
 CHUNK_ROWS = 8192
-"""Samples x steps of a chunk: enough for weights to be used often, few enough for sums to stay in the cache."""
+"""Samples x steps of a chunk: enough to use weights often, few enough for sums to stay in the cache."""
 
 _ONE_AT_A_TIME = threading.Lock()
 """A run uses all cores itself; numba's default threading layer allows one caller at a time."""
@@ -84,7 +85,7 @@ class LoihiExecutable:
                     self._options.progress(self._program.student, done, len(inputs))
                 if not len(part):
                     break
-        return concatenate(parts)
+        return concatenate_traces(parts)
 
     def _costs(self) -> Costs:
         measured = measured_costs()
@@ -177,31 +178,3 @@ def _input_spikes(program: Program, runs: dict[str, GroupRun], samples: int) -> 
     if any(synapse.source == ALWAYS_ON for synapse in program.synapses):
         total += program.timesteps
     return total
-
-
-def concatenate(parts: list[Trace]) -> Trace:
-    """Join chunks along the samples."""
-    if len(parts) == 1:
-        return parts[0]
-
-    def join(values: list[Array | None]) -> Array | None:
-        present = [value for value in values if value is not None]
-        return np.concatenate(present) if present else None
-
-    def joined(name: str, index: int) -> Array | None:
-        return join([getattr(part.layers[index], name) for part in parts])
-
-    fields = ("synops", "spikes", "updates_active", "updates_idle")
-    records = ("recorded_spikes", "recorded_u", "recorded_v")
-    layers = tuple(
-        LayerTrace(layer.name, **{name: joined(name, index) for name in (*fields, *records)})  # type: ignore[arg-type]
-        for index, layer in enumerate(parts[0].layers)
-    )
-    return Trace(
-        raw_outputs=np.concatenate([part.raw_outputs for part in parts]),
-        outputs=np.concatenate([part.outputs for part in parts]),
-        layers=layers,
-        input_spikes=np.concatenate([part.input_spikes for part in parts]),
-        host_macs=np.concatenate([part.host_macs for part in parts]),
-        saturated_inputs=sum(part.saturated_inputs for part in parts),
-    )

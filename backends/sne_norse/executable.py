@@ -15,6 +15,7 @@ from sne_deploy.ensembles import Readout
 from sne_deploy.frontend.export import layers_from_graph
 from sne_deploy.frontend.norse import module_from_layers
 from sne_deploy.ir.program import ALWAYS_ON, Program
+from sne_deploy.runtime.traces import concatenate_traces
 
 Array = npt.NDArray[Any]
 
@@ -57,7 +58,7 @@ class NorseExecutable:
             if self._options.progress is not None:
                 done = min(start + CHUNK, len(inputs))
                 self._options.progress(self._program.student, done, len(inputs))
-        return _concatenate(parts)
+        return concatenate_traces(parts)
 
     def _run_chunk(self, inputs: Array, record: Record) -> Trace:
         program = self._program
@@ -136,32 +137,3 @@ def _recorder(steps: list[Array]) -> Any:
         steps.append(output[0].detach().numpy().copy())
 
     return hook
-
-
-def _concatenate(parts: list[Trace]) -> Trace:
-    """Join chunks along the samples."""
-    if len(parts) == 1:
-        return parts[0]
-
-    def join(values: list[Array | None]) -> Array | None:
-        present = [value for value in values if value is not None]
-        return np.concatenate(present) if present else None
-
-    layers = tuple(
-        LayerTrace(
-            name=same[0].name,
-            synops=np.concatenate([layer.synops for layer in same]),
-            spikes=np.concatenate([layer.spikes for layer in same]),
-            updates_active=None,
-            updates_idle=None,
-            recorded_spikes=join([layer.recorded_spikes for layer in same]),
-        )
-        for same in zip(*(part.layers for part in parts), strict=True)
-    )
-    return Trace(
-        raw_outputs=np.concatenate([part.raw_outputs for part in parts]),
-        outputs=np.concatenate([part.outputs for part in parts]),
-        layers=layers,
-        input_spikes=np.concatenate([part.input_spikes for part in parts]),
-        host_macs=np.concatenate([part.host_macs for part in parts]),
-    )

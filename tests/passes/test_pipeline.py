@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sne_norse import NorseBackend
 
 from sne_deploy.backend import RunOptions
 from sne_deploy.ensembles import Encoder
@@ -15,6 +14,7 @@ from sne_deploy.ir.program import ALWAYS_ON, Program
 from sne_deploy.ir.weights import ConvWeights
 from sne_deploy.models import ensemble_of_modules
 from sne_deploy.passes.pipeline import compile_student
+from sne_norse import NorseBackend
 from tests.networks import INPUT_SHAPE, NETWORKS, lif_box, network
 from tests.reference import simulate
 

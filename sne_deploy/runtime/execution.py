@@ -1,0 +1,159 @@
+"""Where students run: in this process, or anywhere an executor of ``concurrent.futures`` reaches.
+
+The unit of work is one student on one chunk of samples. Results are joined in the order of the samples, so
+that neither the number of workers nor the order in which they finish changes anything.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.backend import Executable, Progress, Record, RunOptions, Trace, load_backend
+from sne_deploy.errors import RunError, SneError
+from sne_deploy.ir.program import Program
+from sne_deploy.runtime.traces import concatenate_traces
+
+Array = npt.NDArray[Any]
+Job = tuple[int, Array]
+"""A student's index and its encoded samples."""
+
+KEPT_EXECUTABLES = 16
+"""Compiled students that a worker keeps for its next chunk."""
+CHUNK_BYTES = 2**25
+"""Encoded input of one unit of work, at most."""
+
+
+class Runner(Protocol):
+    """Runs students on samples."""
+
+    def run(self, jobs: Sequence[Job], record: Record) -> list[Trace]:
+        """One Trace per job, in the order of the jobs."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class InProcess:
+    """Students side by side in threads, as many as there are cores; backends release Python's lock."""
+
+    executables: Sequence[Executable]
+
+    def run(self, jobs: Sequence[Job], record: Record) -> list[Trace]:
+        """Run; an error or an interrupt ends what is still running."""
+        pool = ThreadPoolExecutor(max(1, min(len(jobs), os.cpu_count() or 1)))
+        try:
+            futures = [pool.submit(self.executables[index].run, inputs, record) for index, inputs in jobs]
+            return [future.result() for future in futures]
+        except BaseException:
+            with ExitStack() as stack:
+                for executable in self.executables:
+                    stack.push(executable)
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, eq=False)
+class OnExecutor:
+    """Students and chunks of samples on somebody's workers: a process pool, a Dask cluster.
+
+    Attributes
+    ----------
+    executor : concurrent.futures.Executor
+        Its workers have this project installed. It is not shut down here.
+    target : str
+    programs : sequence of Program
+    workers : int
+        How many chunks per student to aim for.
+    progress : callable or None
+    """
+
+    executor: Executor
+    target: str
+    programs: Sequence[Program]
+    workers: int
+    progress: Progress | None = None
+
+    def run(self, jobs: Sequence[Job], record: Record) -> list[Trace]:
+        """Submit everything, then join in order.
+
+        Raises
+        ------
+        RunError
+            The executor broke, or a unit of work was lost; SneErrors of a unit are raised as they are.
+        """
+        submitted = [(index, self._submit(index, inputs, record)) for index, inputs in jobs]
+        futures = [future for _, several in submitted for future in several]
+        try:
+            return [self._join(index, several) for index, several in submitted]
+        except SneError:
+            raise
+        except (BrokenExecutor, CancelledError, OSError) as error:
+            raise RunError(f"a worker was lost ({type(error).__name__}: {error}); run it again") from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _submit(self, index: int, inputs: Array, record: Record) -> list[Future[Trace]]:
+        program = pickle.dumps(self.programs[index], protocol=5)
+        digest = sha256(program).hexdigest()
+        return [
+            self.executor.submit(run_unit, self.target, program, digest, part, record)
+            for part in self._chunks(inputs)
+        ]
+
+    def _chunks(self, inputs: Array) -> list[Array]:
+        """Consecutive parts: a few per worker, none above CHUNK_BYTES unless a single sample is."""
+        if not len(inputs):
+            return [inputs]
+        by_workers = -(-len(inputs) // max(1, self.workers))
+        by_bytes = max(1, CHUNK_BYTES // max(1, inputs[:1].nbytes))
+        size = max(1, min(by_workers, by_bytes))
+        return [inputs[start : start + size] for start in range(0, len(inputs), size)]
+
+    def _join(self, index: int, futures: Sequence[Future[Trace]]) -> Trace:
+        traces: list[Trace] = []
+        for done, future in enumerate(futures, 1):
+            traces.append(future.result())
+            if self.progress is not None:
+                self.progress(self.programs[index].student, done, len(futures))
+        return concatenate_traces(traces)
+
+
+_KEPT: OrderedDict[tuple[str, str], Executable] = OrderedDict()
+
+
+def run_unit(target: str, program: bytes, digest: str, inputs: Array, record: Record) -> Trace:
+    """One unit of work, on a worker: one student on one chunk of samples.
+
+    Parameters
+    ----------
+    target : str
+    program : bytes
+        A pickled Program. It comes from the process that submits, which the worker obeys anyway.
+    digest : str
+        Of ``program``; the worker keeps what it compiled under it.
+    inputs : array
+        Encoded samples.
+    record : Record
+    """
+    key = (target, digest)
+    executable = _KEPT.pop(key, None)
+    if executable is None:
+        loaded = cast(Program, pickle.loads(program))  # noqa: S301  from our own caller, see above
+        executable = load_backend(target).compile(loaded, RunOptions())
+    _KEPT[key] = executable
+    while len(_KEPT) > KEPT_EXECUTABLES:
+        _, oldest = _KEPT.popitem(last=False)
+        oldest.__exit__(None, None, None)
+    return executable.run(np.asarray(inputs), record)

@@ -1,0 +1,89 @@
+"""Existing engines to run on: a pool of processes (loky) or a Dask cluster (distributed)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+
+from sne_deploy.errors import InputError, TargetError
+
+CLUSTER_REMEDY = 'pip install "sne-deploy[cluster]"'
+CONNECT_TIMEOUT_S = 10
+RETRIES = 3
+"""How often Dask repeats a unit of work whose worker died."""
+
+
+@contextmanager
+def open_executor(workers: int | None, scheduler: str | None) -> Iterator[tuple[Executor, int] | None]:
+    """Give an executor and its number of workers; None for this process.
+
+    Parameters
+    ----------
+    workers : int or None
+        Processes of a pool on this machine; None or 1: this process.
+    scheduler : str or None
+        Address of a Dask scheduler, such as ``tcp://host:8786``; its workers have this project installed.
+
+    Raises
+    ------
+    InputError
+        Both given, fewer than one worker, or a scheduler that does not answer or has no workers.
+    TargetError
+        The engine is not installed.
+    """
+    if workers is not None and scheduler is not None:
+        raise InputError(f"--workers {workers} and --scheduler {scheduler} exclude each other; give one")
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers {workers} must be at least 1")
+    if scheduler is not None:
+        with _dask(scheduler) as opened:
+            yield opened
+    elif workers is not None and workers > 1:
+        with _processes(workers) as opened:
+            yield opened
+    else:
+        yield None
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[tuple[Executor, int]]:
+    """A process pool that needs no main guard; every worker gets its share of the cores."""
+    try:
+        from loky import ProcessPoolExecutor
+    except ImportError:
+        raise TargetError(f"--workers needs loky, which is not installed: {CLUSTER_REMEDY}") from None
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    pool = ProcessPoolExecutor(max_workers=workers, env=dict.fromkeys(names, threads))
+    try:
+        yield pool, workers
+    finally:
+        pool.shutdown(wait=True, kill_workers=True)
+
+
+@contextmanager
+def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise TargetError(
+            f"--scheduler needs distributed, which is not installed: {CLUSTER_REMEDY}"
+        ) from None
+    try:
+        client = Client(scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"no Dask scheduler answers at {scheduler!r} within {CONNECT_TIMEOUT_S} s "
+            f"({type(error).__name__}); start one with `dask scheduler`"
+        ) from error
+    try:
+        workers = sum(client.nthreads().values())
+        if not workers:
+            raise InputError(
+                f"the Dask scheduler at {scheduler!r} has no workers; start some with `dask worker`"
+            )
+        yield client.get_executor(pure=False, retries=RETRIES), workers
+    finally:
+        client.close()
