@@ -127,9 +127,9 @@ class NorseExecutable:
         has_axon = any(synapse.source == ALWAYS_ON for synapse in program.synapses)
         always = np.full(len(inputs), program.timesteps if has_axon else 0, dtype=np.int64)
         if program.host is None:
-            return always + inputs.reshape(len(inputs), -1).sum(axis=1, dtype=np.int64)
+            return np.asarray(always + inputs.reshape(len(inputs), -1).sum(axis=1, dtype=np.int64))
         messages = program.group(program.host.target).size if program.host.per_step_messages else 0
-        return always + messages * program.timesteps
+        return np.asarray(always + messages * program.timesteps)
 
 
 def _recorder(steps: list[Array]) -> Any:
