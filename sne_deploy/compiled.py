@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from sne_deploy.report.schema import Report
 
 Array = npt.NDArray[Any]
+LayerAgreement = Mapping[str, Mapping[str, float]]
+"""Student name to layer name to the agreement of its floating-point and fixed-point spikes."""
+
+MAX_SPIKE_BYTES = 2**32
+"""Memory that recording spikes only to compare them may take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,11 +163,7 @@ class Compiled:
         self._check_labels(data)
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
         inputs = encode(self.ensemble.encoder, data.x, self.ensemble.timesteps, self._seed)
-        compared = self._reference is not None
-        run = self.run_encoded(inputs, data.y, "spikes" if compared and record == "counts" else record)
-        reference = None if self._reference is None else self._reference.run_encoded(inputs, data.y, "spikes")
-        agreement = None if reference is None else _agreement(run, reference)
-        run = replace(run, warnings=(*self._warnings, *run.warnings))
+        run, reference, agreement = self._run_and_compare(inputs, data.y, record)
         report = build_report(
             self.ensemble,
             run,
@@ -179,6 +180,27 @@ class Compiled:
         if record == "counts":
             run = replace(run, students=tuple(replace(student, spikes={}) for student in run.students))
         return Result(run, report)
+
+    def _run_and_compare(
+        self, inputs: Array, y: Array | None, record: Record
+    ) -> tuple[RunResult, RunResult | None, LayerAgreement | None]:
+        """Run; if there is a reference, run that too, and compare spikes as far as memory allows."""
+        if self._reference is None:
+            run = self.run_encoded(inputs, y, record)
+            return replace(run, warnings=(*self._warnings, *run.warnings)), None, None
+        sizes = [group.size for program in self.programs for group in program.groups if group.spiking]
+        needed = 2 * len(inputs) * self.ensemble.timesteps * sum(sizes)
+        fits = needed <= MAX_SPIKE_BYTES
+        run = self.run_encoded(inputs, y, "spikes" if fits and record == "counts" else record)
+        reference = self._reference.run_encoded(inputs, y, "spikes" if fits else "counts")
+        warnings = [*self._warnings, *run.warnings]
+        if not fits:
+            warnings.append(
+                f"no spike agreement: recording {len(inputs)} samples would take {needed / 2**30:.1f} GiB, "
+                f"limit {MAX_SPIKE_BYTES / 2**30:g}; run fewer samples to have it"
+            )
+        agreement = _agreement(run, reference) if fits else None
+        return replace(run, warnings=tuple(warnings)), reference, agreement
 
     def _check_labels(self, data: DataSet) -> None:
         head = self.ensemble.head
@@ -204,7 +226,7 @@ class Compiled:
         )
 
 
-def _agreement(run: RunResult, reference: RunResult) -> Mapping[str, Mapping[str, float]]:
+def _agreement(run: RunResult, reference: RunResult) -> LayerAgreement:
     """Per student and layer, over the samples that the student ran on in both."""
     from sne_deploy.report.agreement import spike_agreement
 

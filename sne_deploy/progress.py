@@ -60,10 +60,13 @@ class ProgressBars:
                 self._draw()
 
     def _draw(self) -> None:
+        """Bring every bar up to date; what is done disappears while something else goes on."""
+        all_done = all(done >= total for done, total in self._state.values())
         for student, (done, total) in self._state.items():
             if student not in self._tasks:
                 self._tasks[student] = self._bars.add_task(student, total=total)
-            self._bars.update(self._tasks[student], completed=done, total=total)
+            visible = all_done or done < total
+            self._bars.update(self._tasks[student], completed=done, total=total, visible=visible)
 
     def _make_bars(self) -> Any:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

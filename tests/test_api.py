@@ -243,6 +243,23 @@ def test_live_modules_are_not_changed(x: np.ndarray) -> None:
         assert compiled.run(x).students[0].synops.any(), "the ensemble shares memory with the module"
 
 
+def test_more_spikes_than_memory_should_hold_are_not_compared(
+    x: np.ndarray, lava: sne.Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    per_sample = 2 * STEPS * (4 * 36 + 6 * 9)
+    for limit, compared in ((SAMPLES * per_sample, True), (SAMPLES * per_sample - 1, False)):
+        monkeypatch.setattr("sne_deploy.compiled.MAX_SPIKE_BYTES", limit)
+        with sne.compile(make("convolutional"), "lava") as compiled:
+            report = compiled.run(x).report
+        agreements = [layer.spike_agreement for layer in report.students[0].layers]
+        assert (agreements[0] is not None) is compared
+        assert (
+            any("no spike agreement: recording 5 samples" in text for text in report.warnings) is not compared
+        )
+        assert report.fidelity is not None
+        assert report.students[0].totals == lava.report.students[0].totals
+
+
 # refusals
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -157,6 +158,56 @@ def test_a_reader_that_goes_away_is_no_error(model: Path, tmp_path: Path) -> Non
     assert (found.returncode, found.stderr) == (1, b"")
 
 
+def running() -> dict[int, int]:
+    """Every process to its parent, from /proc."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            continue
+        if state != "Z":
+            found[int(stat.parent.name)] = int(parent)
+    return found
+
+
+def descendants(root: int) -> set[int]:
+    """The processes that a process started, and those that they started."""
+    parents = running()
+    found: set[int] = set()
+    while more := {pid for pid, parent in parents.items() if parent in {root, *found}} - found:
+        found |= more
+    return found
+
+
+@pytest.mark.parametrize("everyone", [True, False], ids=["terminal", "kill"])
+def test_ctrl_c_in_a_lava_run_ends_everything(tmp_path: Path, everyone: bool) -> None:
+    """A terminal interrupts the whole process group, `kill -INT` the command alone."""
+    model = Path(__file__).parents[1] / "examples" / "digits" / "model.pt"
+    deadline = time.monotonic() + 120
+    with subprocess.Popen(
+        [BIN / "sne-compile", model, "--target", "lava", "--out", "out"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        while len(children := descendants(process.pid)) < 6:  # a worker, and its Lava processes
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        if everyone:
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (130, b"", b"interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+    while left := children & set(running()):
+        assert time.monotonic() < deadline, f"still running: {left}"
+        time.sleep(0.05)
+
+
 def test_no_arguments_print_the_help() -> None:
     assert command().stdout == command("--help").stdout != ""
     assert "compile" in command(name="sne").stdout
@@ -217,7 +268,10 @@ def test_bars_on_a_terminal_for_what_takes_long() -> None:
     written = on_a_terminal(REPORTING.format(delay_s=0.1))
     assert "conv [x]" in written
     assert "dense" in written
-    assert "100 %" in written
+    last = written.rpartition("\x1b[2K")[0].rpartition("\x1b[2K")[2]  # the last picture; then it is erased
+    assert "dense" in last
+    assert "50 %" in last
+    assert "conv" not in last, "what is done disappears while something else goes on"
     assert "left:" in written
 
 
