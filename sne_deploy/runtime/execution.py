@@ -92,17 +92,19 @@ class OnExecutor:
         RunError
             The executor broke, or a unit of work was lost; SneErrors of a unit are raised as they are.
         """
-        submitted = [(index, self._submit(index, inputs, record)) for index, inputs in jobs]
-        futures = [future for _, several in submitted for future in several]
+        submitted: list[tuple[int, list[Future[Trace]]]] = []
         try:
+            for index, inputs in jobs:
+                submitted.append((index, self._submit(index, inputs, record)))
             return [self._join(index, several) for index, several in submitted]
         except SneError:
             raise
         except (BrokenExecutor, CancelledError, OSError) as error:
             raise RunError(f"a worker was lost ({type(error).__name__}: {error}); run it again") from error
         finally:
-            for future in futures:
-                future.cancel()
+            for _, several in submitted:
+                for future in several:
+                    future.cancel()
 
     def _submit(self, index: int, inputs: Array, record: Record) -> list[Future[Trace]]:
         program = pickle.dumps(self.programs[index], protocol=5)

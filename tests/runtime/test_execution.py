@@ -1,0 +1,220 @@
+"""Units of work on any executor: the same results, in order, whatever happens to the workers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from sne_deploy.backend import RunOptions, Trace
+from sne_deploy.errors import DataError, InputError, RunError
+from sne_deploy.ir.program import Program
+from sne_deploy.runtime.execution import InProcess, OnExecutor
+from sne_deploy.runtime.executors import open_executor
+from sne_loihi import LoihiBackend
+from tests.small_programs import one_layer
+
+
+def programs() -> list[Program]:
+    """Two students that differ."""
+    return [one_layer([[200, -50], [0, 120]], "mixed"), one_layer([[20, 250], [90, 0]], "excitatory")]
+
+
+def samples(count: int = 11) -> np.ndarray:
+    """Spikes for both."""
+    return (np.random.default_rng(0).random((count, 4, 2)) < 0.6).astype(np.uint8)
+
+
+def expected(inputs: np.ndarray) -> list[Trace]:
+    """What this process computes."""
+    executables = [LoihiBackend().compile(program, RunOptions()) for program in programs()]
+    return InProcess(executables).run([(0, inputs), (1, inputs)], "spikes")
+
+
+def assert_same(found: list[Trace], wanted: list[Trace]) -> None:
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(ours.raw_outputs, theirs.raw_outputs)
+        np.testing.assert_array_equal(ours.input_spikes, theirs.input_spikes)
+        for left, right in zip(ours.layers, theirs.layers, strict=True):
+            np.testing.assert_array_equal(left.synops, right.synops)
+            np.testing.assert_array_equal(left.updates_active, right.updates_active)
+            np.testing.assert_array_equal(left.recorded_spikes, right.recorded_spikes)
+
+
+class Backwards(Executor):
+    """Runs everything only when the last result is asked for, last first."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future, object, tuple]] = []
+
+    def submit(self, fn, /, *args, **kwargs):
+        future: Future = Future()
+        self.waiting.append((future, fn, args))
+        future.result = lambda timeout=None: self._all(future)
+        return future
+
+    def _all(self, future: Future):
+        while self.waiting:
+            pending, fn, args = self.waiting.pop()
+            pending.set_result(fn(*args))
+        return Future.result(future)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 50])
+def test_any_number_of_workers_gives_the_same(workers: int) -> None:
+    inputs = samples()
+    with ThreadPoolExecutor(min(workers, 4)) as pool:
+        runner = OnExecutor(pool, "loihi", programs(), workers)
+        assert_same(runner.run([(0, inputs), (1, inputs)], "spikes"), expected(inputs))
+
+
+def test_any_order_gives_the_same() -> None:
+    inputs = samples()
+    runner = OnExecutor(Backwards(), "loihi", programs(), 3)
+    assert_same(runner.run([(0, inputs), (1, inputs)], "spikes"), expected(inputs))
+
+
+def test_no_samples() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        traces = OnExecutor(pool, "loihi", programs(), 2).run([(0, samples(0))], "counts")
+    assert traces[0].raw_outputs.shape == (0, 2)
+
+
+def test_errors_of_a_unit_arrive_as_they_are() -> None:
+    with ThreadPoolExecutor(1) as pool, pytest.raises(DataError, match="samples have shape"):
+        OnExecutor(pool, "loihi", programs(), 2).run([(0, np.zeros((4, 9), np.uint8))], "counts")
+
+
+def test_progress_counts_units() -> None:
+    seen: list[tuple[str, int, int]] = []
+    with ThreadPoolExecutor(1) as pool:
+        runner = OnExecutor(pool, "loihi", programs(), 3, lambda *call: seen.append(call))
+        runner.run([(0, samples(9))], "counts")
+    assert seen == [("tiny", n, 3) for n in (1, 2, 3)]
+
+
+def test_a_process_pool_gives_the_same() -> None:
+    inputs = samples()
+    with open_executor(2, None) as opened:
+        assert opened is not None
+        executor, workers = opened
+        runner = OnExecutor(executor, "loihi", programs(), workers)
+        assert_same(runner.run([(0, inputs), (1, inputs)], "spikes"), expected(inputs))
+
+
+def test_a_dead_pool_is_one_clear_error() -> None:
+    with open_executor(2, None) as opened:
+        assert opened is not None
+        executor, workers = opened
+        executor.submit(os.getpid).result()
+        for process in list(executor._processes.values()):
+            os.kill(process.pid, signal.SIGKILL)
+        runner = OnExecutor(executor, "loihi", programs(), workers)
+        time.sleep(1.0)
+        with pytest.raises(RunError, match="a worker was lost"):
+            runner.run([(0, samples())], "counts")
+
+
+def test_options_that_exclude_each_other() -> None:
+    with pytest.raises(InputError, match="exclude each other"), open_executor(2, "tcp://127.0.0.1:1"):
+        pass
+    with pytest.raises(InputError, match="--workers 0 must be at least 1"), open_executor(0, None):
+        pass
+
+
+def test_one_worker_is_this_process() -> None:
+    with open_executor(1, None) as opened:
+        assert opened is None
+
+
+def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sne_deploy.runtime.executors.CONNECT_TIMEOUT_S", 1)
+    with (
+        pytest.raises(InputError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9'"),
+        open_executor(None, "tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextlib.contextmanager
+def cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen]]]:
+    """A Dask scheduler and its workers as processes of their own, on the loopback address."""
+    address = f"tcp://127.0.0.1:{_free_port()}"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    port = address.rsplit(":", 1)[1]
+    local = ["--host", "127.0.0.1"]
+    started = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "distributed.cli.dask_scheduler",
+                *local,
+                "--port",
+                port,
+                "--no-dashboard",
+            ],
+            **quiet,
+        )
+    ]
+    one_worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, *local, "--nthreads", "1"]
+    started += [
+        subprocess.Popen([*one_worker, "--no-nanny", "--no-dashboard"], **quiet) for _ in range(workers)
+    ]
+    try:
+        _await_workers(address, workers)
+        yield address, started[1:]
+    finally:
+        for process in started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _await_workers(address: str, workers: int) -> None:
+    from distributed import Client
+
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with Client(address, timeout=5, set_as_default=False) as client:
+                client.wait_for_workers(workers, timeout=30)
+                return
+        except (OSError, TimeoutError):
+            if time.monotonic() > deadline:
+                raise
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_dask_cluster_survives_the_death_of_a_worker() -> None:
+    inputs = samples(40)
+    with cluster(2) as (address, workers), open_executor(None, address) as opened:
+        assert opened is not None
+        executor, count = opened
+        assert count == 2
+        runner = OnExecutor(executor, "loihi", programs(), 20)
+        killer = threading.Timer(0.2, lambda: os.killpg(workers[0].pid, signal.SIGKILL))
+        killer.start()
+        found = runner.run([(0, inputs), (1, inputs)], "spikes")
+        killer.join()
+        assert workers[0].wait(timeout=10) == -signal.SIGKILL
+        assert_same(found, expected(inputs))
+        again = runner.run([(0, inputs), (1, inputs)], "spikes")
+        assert_same(again, expected(inputs))
