@@ -151,7 +151,7 @@ def _run(commands: typer.Typer, name: str) -> int:
     from sne_deploy.errors import SneError
 
     arguments = sys.argv[1:]
-    # The root of what typer raises for wrong arguments: its own since 0.26, from click before.
+    # The root of what typer raises for wrong arguments: its own in later releases, click's in earlier ones.
     usage_error: Any = typer.BadParameter.__mro__[1]
     try:
         status = commands(args=arguments or ["--help"], prog_name=name, standalone_mode=False) or 0
