@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sne_deploy.backend import Progress, RunOptions, backend_names, load_backend
+from sne_deploy.backend import Backend, Executable, Progress, RunOptions, backend_names, load_backend
 from sne_deploy.compiled import Compiled, Result
 from sne_deploy.energy.hardware import Hardware, load_hardware
 from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Readout
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.models import ModelPath, ensemble_of_modules, load_model, raise_unsupported
+from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
+from sne_deploy.runtime.executors import open_executor
 from sne_deploy.runtime.head import check_head
 
 if TYPE_CHECKING:
@@ -64,6 +67,8 @@ def compile(  # noqa: A001  the design's name for it
     seed: int = 0,
     fidelity: bool = True,
     progress: Progress | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> Compiled:
     """Compile an ensemble for a target.
 
@@ -71,7 +76,7 @@ def compile(  # noqa: A001  the design's name for it
     ----------
     ensemble : Ensemble
     target : str
-        A backend's name: ``lava``, ``norse``, or one that another package adds.
+        A backend's name: ``lava``, ``loihi``, ``norse``, or one that another package adds.
     precision : {"fixed", "float"} or None
         None: fixed point where the target has it.
     hardware : str, path or Hardware
@@ -83,6 +88,10 @@ def compile(  # noqa: A001  the design's name for it
     fidelity : bool
         Compare a fixed-point run with the floating-point reference.
     progress : callable or None
+    workers : int or None
+        Run on so many processes of this machine instead of in this one.
+    scheduler : str or None
+        Run on the Dask cluster of this scheduler, such as ``tcp://host:8786``.
 
     Raises
     ------
@@ -104,18 +113,17 @@ def compile(  # noqa: A001  the design's name for it
     programs = _programs(ensemble, chosen, progress)
     check_head(ensemble.head, [program.output_group.size for program in programs])
     with ExitStack() as resources:
-        executables = []
-        for program in programs:
-            executables.append(backend.compile(program, RunOptions(progress=progress)))
-            resources.push(executables[-1])
-        compare = fidelity and chosen == "fixed"
-        reference, warnings = _reference(ensemble, constants, seed) if compare else (None, ())
-        if reference is not None:
-            resources.push(reference)
+        executor = resources.enter_context(open_executor(workers, scheduler))
+        executables, runner = _place(backend, programs, executor, resources, progress)
+        reference: Compiled | None = None
+        warnings: tuple[str, ...] = ()
+        if fidelity and chosen == "fixed":
+            reference, warnings = _reference(ensemble, constants, seed, executor, resources)
         return Compiled(
             ensemble,
             programs,
-            tuple(executables),
+            executables,
+            runner,
             reference,
             target=target,
             hardware=constants,
@@ -123,6 +131,24 @@ def compile(  # noqa: A001  the design's name for it
             resources=resources.pop_all(),
             warnings=warnings,
         )
+
+
+def _place(
+    backend: Backend,
+    programs: tuple[Program, ...],
+    executor: tuple[Executor, int] | None,
+    resources: ExitStack,
+    progress: Progress | None,
+) -> tuple[tuple[Executable, ...], Runner]:
+    """Executables of this process, which the resources close, and the runner that is to be used."""
+    executables: list[Executable] = []
+    for program in programs:
+        executables.append(backend.compile(program, RunOptions(progress=progress)))
+        resources.push(executables[-1])
+    if executor is None:
+        return tuple(executables), InProcess(tuple(executables))
+    engine, workers = executor
+    return tuple(executables), OnExecutor(engine, backend.name, programs, workers, progress)
 
 
 def _programs(ensemble: Ensemble, precision: Precision, progress: Progress | None) -> tuple[Program, ...]:
@@ -149,11 +175,30 @@ def _programs(ensemble: Ensemble, precision: Precision, progress: Progress | Non
     return tuple(programs)
 
 
-def _reference(ensemble: Ensemble, hardware: Hardware, seed: int) -> tuple[Compiled | None, tuple[str, ...]]:
+def _reference(
+    ensemble: Ensemble,
+    hardware: Hardware,
+    seed: int,
+    executor: tuple[Executor, int] | None,
+    resources: ExitStack,
+) -> tuple[Compiled | None, tuple[str, ...]]:
     """The same ensemble in floating point, or the reason why there is none."""
     if REFERENCE not in backend_names():
         return None, (f"no floating-point comparison: target {REFERENCE!r} is not installed",)
     try:
-        return compile(ensemble, REFERENCE, precision="float", hardware=hardware, seed=seed), ()
+        programs = _programs(ensemble, "float", None)
+        executables, runner = _place(load_backend(REFERENCE), programs, executor, resources, None)
     except (UnsupportedError, GraphError) as error:  # it is compiled already: Norse alone cannot express it
         return None, (f"no floating-point comparison: {error}",)
+    reference = Compiled(
+        ensemble,
+        programs,
+        executables,
+        runner,
+        None,
+        target=REFERENCE,
+        hardware=hardware,
+        seed=seed,
+        resources=ExitStack(),
+    )
+    return reference, ()

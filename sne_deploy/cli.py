@@ -63,6 +63,11 @@ Timesteps = Annotated[int | None, typer.Option(help="Steps per sample, for .nir 
 DtS = Annotated[
     float | None, typer.Option("--dt-s", help="Seconds per step, for .nir models that do not say.")
 ]
+Verify = Annotated[
+    int, typer.Option(help="Samples to compare bit for bit with lava (on target lava: with loihi).", min=0)
+]
+Workers = Annotated[int | None, typer.Option(help="Processes to run on, instead of in this one.")]
+Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to run on, such as tcp://host:8786.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
@@ -80,6 +85,9 @@ def compile_command(
     threshold: Threshold = None,
     teacher: Teacher = None,
     out: Out = None,
+    verify: Verify = 0,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     seed: Seed = 0,
     timesteps: Timesteps = None,
     dt_s: DtS = None,
@@ -105,6 +113,8 @@ def compile_command(
             policy=_policy(ensemble, policy, threshold),
             seed=seed,
             progress=progress,
+            workers=workers,
+            scheduler=scheduler,
         ) as compiled,
     ):
         result = compiled.run(
@@ -113,6 +123,7 @@ def compile_command(
             model=" ".join(str(path) for path in model),
             data_name=dataset.name,
             teacher=teacher,
+            verify=verify,
             command=shlex.join([context.command_path.split()[0], *sys.argv[1:]]),
         )
     if out is not None:

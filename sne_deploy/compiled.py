@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,23 +13,21 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.backend import Executable, Record
+from sne_deploy.backend import Executable, Record, RunOptions, load_backend
 from sne_deploy.energy.hardware import Hardware
 from sne_deploy.ensembles import Ensemble
 from sne_deploy.errors import DataError, InputError
 from sne_deploy.ir.program import Precision, Program
+from sne_deploy.runtime.execution import Runner
 from sne_deploy.runtime.result import RunResult, StudentResult
 
 if TYPE_CHECKING:
     from sne_deploy.data.dataset import DataSet
-    from sne_deploy.report.schema import Report
+    from sne_deploy.report.schema import Report, VerifiedModel
 
 Array = npt.NDArray[Any]
-LayerAgreement = Mapping[str, Mapping[str, float]]
-"""Student name to layer name to the agreement of its floating-point and fixed-point spikes."""
-
-MAX_SPIKE_BYTES = 2**32
-"""Memory that recording spikes only to compare them may take."""
+ORACLE, FAST = "lava", "loihi"
+"""Targets of the same integers: all are verified against the first, and it against the second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +82,7 @@ class Compiled:
         ensemble: Ensemble,
         programs: tuple[Program, ...],
         executables: tuple[Executable, ...],
+        runner: Runner,
         reference: Compiled | None,
         *,
         target: str,
@@ -98,6 +96,7 @@ class Compiled:
         self.target = target
         self.hardware = hardware
         self._executables = executables
+        self._runner = runner
         self._reference = reference
         self._seed = seed
         self._resources = resources
@@ -125,6 +124,7 @@ class Compiled:
         model: str = "ensemble",
         data_name: str = "arrays",
         teacher: str | os.PathLike[str] | None = None,
+        verify: int = 0,
         command: str | None = None,
     ) -> Result:
         """Run samples through the ensemble and report.
@@ -139,6 +139,9 @@ class Compiled:
             Names for the report.
         teacher : path or None
             An ONNX file to compare with, on the same samples.
+        verify : int
+            Samples, from the first, that are also run on ``lava`` (or, for target lava, on ``loihi``) and
+            compared in every spike, register and count. They run in this process.
         command : str or None
             For the report's provenance.
 
@@ -148,9 +151,10 @@ class Compiled:
             x or y does not fit the model.
         RunError
             A simulation failed.
+        VerificationError
+            Two targets differ: names student, sample, step, layer and neuron.
         """
         from sne_deploy.data.dataset import ModelInput, fit_to_model
-        from sne_deploy.data.encode import encode
         from sne_deploy.report.build import build_report
         from sne_deploy.report.provenance import provenance
         from sne_deploy.teacher import evaluate_teacher
@@ -162,8 +166,8 @@ class Compiled:
         data = fit_to_model(data_name, np.asarray(x), None if y is None else np.asarray(y), takes)
         self._check_labels(data)
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
-        inputs = encode(self.ensemble.encoder, data.x, self.ensemble.timesteps, self._seed)
-        run, reference, agreement = self._run_and_compare(inputs, data.y, record)
+        verified = self._verify(data, verify)
+        run, reference, agreement = self._run_slices(data, record)
         report = build_report(
             self.ensemble,
             run,
@@ -176,31 +180,61 @@ class Compiled:
             float_result=reference,
             layer_agreement=agreement,
             teacher=evaluated,
+            verified=verified,
         )
-        if record == "counts":
-            run = replace(run, students=tuple(replace(student, spikes={}) for student in run.students))
         return Result(run, report)
 
-    def _run_and_compare(
-        self, inputs: Array, y: Array | None, record: Record
-    ) -> tuple[RunResult, RunResult | None, LayerAgreement | None]:
-        """Run; if there is a reference, run that too, and compare spikes as far as memory allows."""
-        if self._reference is None:
-            run = self.run_encoded(inputs, y, record)
+    def _run_slices(self, data: DataSet, record: Record) -> tuple[RunResult, RunResult | None, Any]:
+        """Run; if there is a reference, run that too, and compare their spikes."""
+        from sne_deploy.runtime.compare import run_and_compare, run_slices
+        from sne_deploy.runtime.slices import sample_slices
+
+        reference, keep = self._reference, record != "counts"
+        slices = sample_slices(self.programs, len(data), recorded=keep or reference is not None)
+        if reference is None:
+            run = run_slices(slices, lambda part: self._run_slice(data, part, record), keep_spikes=keep)
             return replace(run, warnings=(*self._warnings, *run.warnings)), None, None
-        sizes = [group.size for program in self.programs for group in program.groups if group.spiking]
-        needed = 2 * len(inputs) * self.ensemble.timesteps * sum(sizes)
-        fits = needed <= MAX_SPIKE_BYTES
-        run = self.run_encoded(inputs, y, "spikes" if fits and record == "counts" else record)
-        reference = self._reference.run_encoded(inputs, y, "spikes" if fits else "counts")
-        warnings = [*self._warnings, *run.warnings]
-        if not fits:
-            warnings.append(
-                f"no spike agreement: recording {len(inputs)} samples would take {needed / 2**30:.1f} GiB, "
-                f"limit {MAX_SPIKE_BYTES / 2**30:g}; run fewer samples to have it"
+        run, real, agreement = run_and_compare(
+            slices,
+            lambda part: self._run_slice(data, part, record if keep else "spikes"),
+            lambda part: reference._run_slice(data, part, "spikes"),  # noqa: SLF001  the same class
+            keep_spikes=keep,
+        )
+        return replace(run, warnings=(*self._warnings, *run.warnings)), real, agreement
+
+    def _run_slice(self, data: DataSet, part: slice, record: Record) -> RunResult:
+        labels = None if data.y is None else data.y[part]
+        return self.run_encoded(self._encoded(data, part), labels, record)
+
+    def _encoded(self, data: DataSet, part: slice) -> Array:
+        from sne_deploy.data.encode import encode
+
+        encoder, steps = self.ensemble.encoder, self.ensemble.timesteps
+        return encode(encoder, data.x[part], steps, self._seed, first_index=part.start)
+
+    def _verify(self, data: DataSet, samples: int) -> VerifiedModel | None:
+        """Compare the first samples with another implementation, bit for bit."""
+        from sne_deploy.report.schema import VerifiedModel
+        from sne_deploy.runtime.verify import Names, verify_students
+
+        if samples == 0:
+            return None
+        if not 0 < samples <= len(data):
+            raise InputError(
+                f"--verify {samples}: there are {len(data)} samples; choose between 1 and {len(data)}"
             )
-        agreement = _agreement(run, reference) if fits else None
-        return replace(run, warnings=tuple(warnings)), reference, agreement
+        if self.precision != "fixed":
+            raise InputError("--verify compares integers, bit for bit; it needs --precision fixed")
+        against = ORACLE if self.target != ORACLE else FAST
+        backend = load_backend(against)
+        with ExitStack() as resources:
+            theirs = [
+                resources.enter_context(backend.compile(program, RunOptions())) for program in self.programs
+            ]
+            names = Names(self.target, against)
+            inputs = self._encoded(data, slice(0, samples))
+            verify_students(self.programs, self._executables, theirs, inputs, names)
+        return VerifiedModel(against=against, samples=samples, differing_bits=0)
 
     def _check_labels(self, data: DataSet) -> None:
         head = self.ensemble.head
@@ -218,26 +252,9 @@ class Compiled:
         return run_ensemble(
             self.ensemble,
             self.programs,
-            self._executables,
+            self._runner,
             inputs,
             y,
             policy=self.ensemble.policy,
             record=record,
         )
-
-
-def _agreement(run: RunResult, reference: RunResult) -> LayerAgreement:
-    """Per student and layer, over the samples that the student ran on in both."""
-    from sne_deploy.report.agreement import spike_agreement
-
-    found: dict[str, dict[str, float]] = {}
-    for fixed, real in zip(run.students, reference.students, strict=True):
-        both = fixed.active & real.active
-        if not bool(np.any(both)):
-            continue
-        found[fixed.name] = {
-            layer: spike_agreement(spikes[both], real.spikes[layer][both])
-            for layer, spikes in fixed.spikes.items()
-            if layer in real.spikes
-        }
-    return found

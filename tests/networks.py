@@ -71,9 +71,15 @@ def _convolutional() -> torch.nn.Module:
 
 def _dense() -> torch.nn.Module:
     return snn.SequentialState(
-        torch.nn.Flatten(), torch.nn.Linear(36, 20), lif_box(0.5, v_leak=0.1, v_reset=-0.2),
-        torch.nn.Dropout(0.3), torch.nn.Linear(20, 8), snn.LIFCell(lif_parameters()), torch.nn.Linear(8, 5), li(),
-    )  # fmt: skip
+        torch.nn.Flatten(),
+        torch.nn.Linear(36, 20),
+        lif_box(0.5, v_leak=0.1, v_reset=-0.2),
+        torch.nn.Dropout(0.3),
+        torch.nn.Linear(20, 8),
+        snn.LIFCell(lif_parameters()),
+        torch.nn.Linear(8, 5),
+        li(),
+    )
 
 
 def _recurrent() -> torch.nn.Module:

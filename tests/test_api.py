@@ -243,21 +243,62 @@ def test_live_modules_are_not_changed(x: np.ndarray) -> None:
         assert compiled.run(x).students[0].synops.any(), "the ensemble shares memory with the module"
 
 
-def test_more_spikes_than_memory_should_hold_are_not_compared(
-    x: np.ndarray, lava: sne.Result, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("target", ["loihi", "norse"])
+@pytest.mark.parametrize("encoder", ["spikes", "bernoulli"])
+def test_a_test_set_larger_than_memory_gives_the_same(
+    x: np.ndarray, target: str, encoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    per_sample = 2 * STEPS * (4 * 36 + 6 * 9)
-    for limit, compared in ((SAMPLES * per_sample, True), (SAMPLES * per_sample - 1, False)):
-        monkeypatch.setattr("sne_deploy.compiled.MAX_SPIKE_BYTES", limit)
-        with sne.compile(make("convolutional"), "lava") as compiled:
-            report = compiled.run(x).report
-        agreements = [layer.spike_agreement for layer in report.students[0].layers]
-        assert (agreements[0] is not None) is compared
-        assert (
-            any("no spike agreement: recording 5 samples" in text for text in report.warnings) is not compared
-        )
-        assert report.fidelity is not None
-        assert report.students[0].totals == lava.report.students[0].totals
+    data = x if encoder == "spikes" else np.random.default_rng(3).random((SAMPLES, *INPUT_SHAPE))
+    reports, results = [], []
+    for limit in (2**28, 1):
+        monkeypatch.setattr("sne_deploy.runtime.slices.SLICE_BYTES", limit)
+        with sne.compile(make("recurrent", encoder=sne.Encoder(encoder)), target) as compiled:
+            results.append(compiled.run(data, record="spikes"))
+        reports.append(results[-1].report.model_dump(exclude={"provenance"}))
+    assert reports[0] == reports[1]
+    np.testing.assert_array_equal(results[0].logits, results[1].logits)
+    for left, right in zip(results[0].students, results[1].students, strict=True):
+        np.testing.assert_array_equal(left.synops, right.synops)
+        for layer, spikes in left.spikes.items():
+            np.testing.assert_array_equal(spikes, right.spikes[layer])
+
+
+def test_workers_change_nothing(x: np.ndarray) -> None:
+    reports = []
+    for workers in (None, 2):
+        with sne.compile(make("convolutional"), "loihi", workers=workers) as compiled:
+            reports.append(compiled.run(x).report.model_dump(exclude={"provenance"}))
+    assert reports[0] == reports[1]
+
+
+def test_the_cascade_runs_on_workers_too(x: np.ndarray) -> None:
+    policy = sne.ActivationPolicy("confidence", threshold=0.3)
+    reports = []
+    for workers in (None, 2):
+        with sne.compile(make("dense", "counting"), "loihi", policy=policy, workers=workers) as compiled:
+            reports.append(compiled.run(x).report.model_dump(exclude={"provenance"}))
+    assert reports[0] == reports[1]
+
+
+@pytest.mark.parametrize(("target", "against"), [("loihi", "lava"), ("lava", "loihi")])
+def test_verification_is_recorded(x: np.ndarray, target: str, against: str) -> None:
+    with sne.compile(make("recurrent"), target, fidelity=False) as compiled:
+        verified = compiled.run(x, verify=3).report.verified
+    assert verified is not None
+    assert (verified.against, verified.samples, verified.differing_bits) == (against, 3, 0)
+
+
+def test_verification_needs_integers_and_samples(x: np.ndarray) -> None:
+    with (
+        sne.compile(make("dense"), "norse") as compiled,
+        pytest.raises(sne.SneError, match="--precision fixed"),
+    ):
+        compiled.run(x, verify=1)
+    with (
+        sne.compile(make("dense"), "loihi", fidelity=False) as compiled,
+        pytest.raises(sne.SneError, match="--verify 6: there are 5 samples"),
+    ):
+        compiled.run(x, verify=6)
 
 
 # refusals

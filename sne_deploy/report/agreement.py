@@ -10,17 +10,12 @@ import numpy.typing as npt
 from sne_deploy.errors import DataError
 
 
-def spike_agreement(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    """|A and B| / |A or B| of two spike recordings, aligned in time (the Jaccard index).
+def agreement_counts(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[int, int]:
+    """|A and B| and |A or B| of two spike recordings, aligned in time.
 
     Parameters
     ----------
     a, b : bool arrays of one shape, such as (N, T, *shape)
-
-    Returns
-    -------
-    float
-        In [0, 1]; 1.0 where neither has a spike.
 
     Raises
     ------
@@ -34,5 +29,14 @@ def spike_agreement(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
         raise DataError(
             f"spike agreement: shapes {a.shape} and {b.shape} differ; record the same samples and layer"
         )
-    union = int(np.count_nonzero(a | b))
-    return 1.0 if union == 0 else int(np.count_nonzero(a & b)) / union
+    return int(np.count_nonzero(a & b)), int(np.count_nonzero(a | b))
+
+
+def agreement_of(both: int, either: int) -> float:
+    """|A and B| / |A or B|, the Jaccard index; 1.0 where neither has a spike."""
+    return 1.0 if either == 0 else both / either
+
+
+def spike_agreement(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
+    """|A and B| / |A or B| of two spike recordings; see :func:`agreement_counts`."""
+    return agreement_of(*agreement_counts(a, b))

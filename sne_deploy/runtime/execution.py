@@ -10,7 +10,15 @@ import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import (
+    FIRST_EXCEPTION,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
@@ -53,6 +61,8 @@ class InProcess:
         pool = ThreadPoolExecutor(max(1, min(len(jobs), os.cpu_count() or 1)))
         try:
             futures = [pool.submit(self.executables[index].run, inputs, record) for index, inputs in jobs]
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()
             return [future.result() for future in futures]
         except BaseException:
             with ExitStack() as stack:

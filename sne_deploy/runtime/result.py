@@ -62,6 +62,8 @@ class StudentResult:
         0 where it did not run.
     spikes : mapping of layer name to bool array of shape (N, T, *shape)
         When recorded; False where it did not run.
+    saturated_inputs : int
+        Host constants clipped to their register, over all samples.
     """
 
     name: str
@@ -73,6 +75,7 @@ class StudentResult:
     input_spikes: Array
     host_macs: Array
     spikes: Mapping[str, Array] = field(default_factory=dict)
+    saturated_inputs: int = 0
 
     @property
     def synops(self) -> Array:

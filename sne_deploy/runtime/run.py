@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.backend import Executable, LayerTrace, Record, Trace
+from sne_deploy.backend import LayerTrace, Record, Trace
 from sne_deploy.ensembles import ActivationPolicy, Ensemble
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_deploy.runtime import head as heads
+from sne_deploy.runtime.execution import Runner
 from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
 
 Array = npt.NDArray[Any]
@@ -24,7 +23,7 @@ Array = npt.NDArray[Any]
 def run_ensemble(
     ensemble: Ensemble,
     programs: Sequence[Program],
-    executables: Sequence[Executable],
+    runner: Runner,
     inputs: Array,
     labels: Array | None,
     *,
@@ -36,7 +35,9 @@ def run_ensemble(
     Parameters
     ----------
     ensemble : Ensemble
-    programs, executables : one per student
+    programs : one per student
+    runner : Runner
+        Where the students run.
     inputs : array of shape (N, T, *input_shape) or (N, *input_shape)
         Encoded samples.
     labels : int64 array of shape (N,), or None
@@ -48,9 +49,10 @@ def run_ensemble(
     heads.check_head(ensemble.head, sizes)
     if policy.kind == "static":
         active = np.ones((len(inputs), len(programs)), dtype=bool)
-        traces: list[Trace | None] = list(_run_all(executables, inputs, record))
+        jobs = [(index, inputs) for index in range(len(programs))]
+        traces: list[Trace | None] = list(runner.run(jobs, record))
     else:
-        active, traces = _cascade(ensemble, executables, inputs, sizes, policy, record)
+        active, traces = _cascade(ensemble, runner, inputs, sizes, policy, record)
     outputs = [
         _scatter(trace.outputs if trace else np.zeros((0, size)), active[:, k], np.nan)
         for k, (trace, size) in enumerate(zip(traces, sizes, strict=True))
@@ -67,35 +69,20 @@ def run_ensemble(
         labels=labels,
         head_macs=heads.head_macs(ensemble.head, sizes, active),
         wall_s=time.perf_counter() - started,
-        warnings=_warnings(programs, traces),
+        warnings=run_warnings(students),
     )
-
-
-def _run_all(executables: Sequence[Executable], inputs: Array, record: Record) -> list[Trace]:
-    """Students side by side, as many as there are cores."""
-    workers = max(1, min(len(executables), os.cpu_count() or 1))
-    pool = ThreadPoolExecutor(workers)
-    try:
-        futures = [pool.submit(executable.run, inputs, record) for executable in executables]
-        return [future.result() for future in futures]
-    except BaseException:
-        for executable in executables:
-            executable.__exit__(None, None, None)
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _cascade(
     ensemble: Ensemble,
-    executables: Sequence[Executable],
+    runner: Runner,
     inputs: Array,
     sizes: Sequence[int],
     policy: ActivationPolicy,
     record: Record,
 ) -> tuple[Array, list[Trace | None]]:
     """One student after another, each on the samples on which the head is not yet confident."""
-    count = len(executables)
+    count = len(sizes)
     active = np.zeros((len(inputs), count), dtype=bool)
     outputs = [np.full((len(inputs), size), np.nan) for size in sizes]
     traces: list[Trace | None] = [None] * count
@@ -103,7 +90,7 @@ def _cascade(
     for index in policy.order or tuple(range(count)):
         if not undecided.any():
             break
-        trace = executables[index].run(inputs[undecided], record)
+        trace = runner.run([(index, inputs[undecided])], record)[0]
         traces[index] = trace
         active[:, index] = undecided
         outputs[index][undecided] = trace.outputs
@@ -153,6 +140,7 @@ def _student_result(
         input_spikes=_scatter(trace.input_spikes, active, 0),
         host_macs=_scatter(trace.host_macs, active, 0),
         spikes=spikes,
+        saturated_inputs=trace.saturated_inputs,
     )
 
 
@@ -189,12 +177,14 @@ def layer_kind(program: Program, name: str) -> str:
     return "+".join([*dict.fromkeys(parts), program.group(name).kind])
 
 
-def _warnings(programs: Sequence[Program], traces: Sequence[Trace | None]) -> tuple[str, ...]:
-    found = [warning for program in programs for warning in program.warnings]
-    for program, trace in zip(programs, traces, strict=True):
-        if trace is not None and trace.saturated_inputs and program.host is not None:
+def run_warnings(students: Sequence[StudentResult]) -> tuple[str, ...]:
+    """What the compiler found, and constant inputs that did not fit their register."""
+    found = [warning for student in students for warning in student.program.warnings]
+    for student in students:
+        host = student.program.host
+        if student.saturated_inputs and host is not None:
             found.append(
-                f"student {program.student!r}, layer {program.host.target!r}: {trace.saturated_inputs} "
-                f"constant inputs were clipped to +-{program.host.register_limit}"
+                f"student {student.name!r}, layer {host.target!r}: {student.saturated_inputs} "
+                f"constant inputs were clipped to +-{host.register_limit}"
             )
     return tuple(found)

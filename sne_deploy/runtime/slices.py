@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from sne_deploy.ir.program import Program
 from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
+from sne_deploy.runtime.run import run_warnings
 
 Array = npt.NDArray[Any]
 
@@ -41,17 +42,16 @@ def merge_runs(parts: Sequence[RunResult]) -> RunResult:
     if len(parts) == 1:
         return parts[0]
     labels = [part.labels for part in parts if part.labels is not None]
+    students = tuple(_merge_students(same) for same in zip(*(part.students for part in parts), strict=True))
     return RunResult(
-        students=tuple(
-            _merge_students(same) for same in zip(*(part.students for part in parts), strict=True)
-        ),
+        students=students,
         logits=np.concatenate([part.logits for part in parts]),
         predictions=np.concatenate([part.predictions for part in parts]),
         active=np.concatenate([part.active for part in parts]),
         labels=np.concatenate(labels) if labels else None,
         head_macs=np.concatenate([part.head_macs for part in parts]),
         wall_s=sum(part.wall_s for part in parts),
-        warnings=tuple(dict.fromkeys(warning for part in parts for warning in part.warnings)),
+        warnings=run_warnings(students),
     )
 
 
@@ -68,6 +68,7 @@ def _merge_students(same: Sequence[StudentResult]) -> StudentResult:
         input_spikes=np.concatenate([student.input_spikes for student in same]),
         host_macs=np.concatenate([student.host_macs for student in same]),
         spikes=_merge_spikes(same),
+        saturated_inputs=sum(student.saturated_inputs for student in same),
     )
 
 

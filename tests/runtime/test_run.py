@@ -19,6 +19,7 @@ from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput
 from sne_deploy.report.build import build_report
 from sne_deploy.report.check import COUNTS, check_report
 from sne_deploy.report.schema import ProvenanceModel
+from sne_deploy.runtime.execution import InProcess
 from sne_deploy.runtime.result import RunResult
 from sne_deploy.runtime.run import run_ensemble
 
@@ -89,7 +90,9 @@ def run(
     programs = [
         program(student.name, fake.table.shape[1]) for student, fake in zip(made.students, fakes, strict=True)
     ]
-    return run_ensemble(made, programs, fakes, x, labels, policy=policy or ActivationPolicy(), record=record)
+    return run_ensemble(
+        made, programs, InProcess(fakes), x, labels, policy=policy or ActivationPolicy(), record=record
+    )
 
 
 def confidence(threshold: float, *order: int) -> ActivationPolicy:
