@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,7 @@ class Worker:
         self._buffer = bytearray()
         self._verdict = b""
         self._killed = False
+        self._lock = threading.Lock()
         lifeline_read, self._lifeline = os.pipe()
         self._result, result_write = os.pipe()
         try:
@@ -93,18 +95,22 @@ class Worker:
     def kill(self) -> None:
         """End the job from any thread: the supervisor kills the simulation and removes what is left."""
         self._killed = True
-        with contextlib.suppress(OSError):
-            self._process.kill()
-        if self._simulation is not None:
-            kill_group(self._simulation)
+        self._cut_lifeline()
+
+    def _cut_lifeline(self) -> None:
+        """Let go of the pipe that the supervisor watches."""
+        with self._lock:
+            lifeline, self._lifeline = self._lifeline, -1
+        if lifeline >= 0:
+            os.close(lifeline)
 
     def close(self) -> None:
         """Let the supervisor end and clean up; where it cannot, do so here. Idempotent."""
-        if self._lifeline < 0:
+        self._cut_lifeline()
+        if self._result < 0:
             return
-        os.close(self._lifeline)
         os.close(self._result)
-        self._lifeline = self._result = -1
+        self._result = -1
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):  # unsent input
