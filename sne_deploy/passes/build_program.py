@@ -199,9 +199,7 @@ def _topological_order(network: Network) -> tuple[str, ...]:
             cycle = ", ".join(repr(name) for name in waiting)
             raise UnsupportedError(
                 f"student {network.student!r}",
-                [
-                    f"a cycle through several neuron groups (among {cycle}); only self-connections work"
-                ],
+                [f"a cycle through several neuron groups (among {cycle}); only self-connections work"],
             )
         order.extend(ready)
         for name in ready:
