@@ -11,6 +11,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# Tables are as wide as the command makes them, not as the terminal that the tests are started from.
+os.environ.pop("COLUMNS", None)
+
 # The same examples every time, and no time limit for one of them: the machine may be busy.
 settings.register_profile(
     "sne", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]

@@ -110,11 +110,15 @@ def _check_file(file: Path, limits: Limits) -> None:
         raise GraphError(f"{file}: has {info.st_size} bytes, the limit is {limits.file_bytes}")
 
 
+_INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")
+"""What the reader gets of the environment; anything more could make it do more than read."""
+
+
 def _run_child(file: Path, roots: tuple[str, ...], limits: Limits) -> tuple[bytes, str, int | None]:
     """Run the reader; status None means that it was stopped for taking too long or sending too much."""
     source = str(Path(__file__).parents[2])
     environment = {
-        **os.environ,
+        **{name: os.environ[name] for name in _INHERITED if name in os.environ},
         "PYTHONPATH": os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH")))),
         "PYTHONSAFEPATH": "1",
         "HDF5_PLUGIN_PRELOAD": "::",  # HDF5 then loads no filter plug-in
