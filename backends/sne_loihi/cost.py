@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import sparse
 
 from sne_deploy.ir.program import Synapse
@@ -21,11 +20,15 @@ from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
 from sne_loihi import kernels
 from sne_loihi.layout import Layout
 from sne_loihi.operators import Operator
+from sne_loihi.threads import all_threads
 
 Array = npt.NDArray[Any]
 METHODS = ("events", "matrix", "convolution")
-REPEATS = 3
-ROWS = 512
+REPEATS, LEAST_S = 5, 0.004
+"""Repeats of a measurement: so many, and for so long."""
+ROWS, INPUTS = 128, 512
+WIDTHS = (16, 128)
+"""Of the layers that are measured."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Costs:
     Attributes
     ----------
     scan_s : per input value looked at for a spike
-    add_s : mapping of event form to seconds per synaptic operation
+    row_s, add_s : mapping of event form to seconds
+        Per row of weights that is added (one for an input of a dense layer, one for each tap of a
+        convolution), and per sum in it, padding included.
     mac_s : per multiply-accumulate of a matrix product
     tap_s : per multiply-accumulate of a convolution
     sum_s : per 32-bit sum written to and read from memory
@@ -44,6 +49,7 @@ class Costs:
     """
 
     scan_s: float
+    row_s: dict[int, float]
     add_s: dict[int, float]
     mac_s: float
     tap_s: float
@@ -60,8 +66,7 @@ class Costs:
     def estimates(self, operator: Operator, rows: int, synops: float) -> dict[str, float]:
         """Estimated seconds of every method that is exact for this operator."""
         n_out, n_in = operator.matrix.shape
-        form = operator.events[0]
-        found = {"events": rows * n_in * self.scan_s + synops * self.add_s[form]}
+        found = {"events": rows * n_in * self.scan_s + self._adding(operator, synops)}
         written = rows * n_out * self.sum_s
         if operator.product is not None:
             found["matrix"] = rows * n_in * n_out * self.mac_s + written
@@ -70,39 +75,68 @@ class Costs:
             found["convolution"] = rows * taps * self.tap_s + written
         return found
 
+    def _adding(self, operator: Operator, synops: float) -> float:
+        form, padded = operator.events[0], operator.events[-1]
+        if form == kernels.COLUMNS:
+            return synops * self.add_s[form]
+        added = synops / operator.row_width
+        per_row: float = self.row_s[form] + padded * self.add_s[form]
+        return added * per_row
+
 
 @lru_cache(maxsize=1)
 def measured_costs() -> Costs:
     """Measure, on small fixed networks; takes some hundredths of a second after compilation."""
+    with all_threads():
+        return _measured()
+
+
+def _measured() -> Costs:
     rng = np.random.default_rng(0)
-    dense = _operator(DenseWeights(_even(rng, (256, 512))))
-    few = _even(rng, (256, 512)) * (rng.random((256, 512)) < 0.1)
+    quiet, busy = np.zeros((ROWS, INPUTS), np.uint8), (rng.random((ROWS, INPUTS)) < 0.1).astype(np.uint8)
+    dense = {width: _operator(DenseWeights(_even(rng, (width, INPUTS)))) for width in WIDTHS}
+    few = _even(rng, (256, INPUTS)) * (rng.random((256, INPUTS)) < 0.1)
     scattered = _operator(SparseWeights(sparse.csr_matrix(few)))
-    conv_weights = ConvWeights(_even(rng, (32, 16, 3, 3)), (16, 12, 12), (32, 10, 10))
-    conv = Operator.of(
-        Synapse("c", "i", "o", conv_weights),
-        Layout(conv_weights.shape[1], 16),
-        Layout(conv_weights.shape[0], 32),
-    )
-    quiet = np.zeros((ROWS, 512), np.uint8)
-    busy = (rng.random((ROWS, 512)) < 0.1).astype(np.uint8)
-    images = (rng.random((ROWS // 8, conv_weights.shape[1])) < 0.1).astype(np.uint8)
-    scan_s = _seconds(lambda: _events(dense, quiet)) / quiet.size
-    add_s = {}
-    for operator, sent in ((dense, busy), (scattered, busy), (conv, images)):
-        synops = float(sent.sum(axis=0, dtype=np.int64) @ operator.fan_out)
-        seconds = _seconds(lambda operator=operator, sent=sent: _events(operator, sent))  # type: ignore[misc]
-        add_s[operator.events[0]] = max(seconds - sent.size * scan_s, 0.1 * seconds) / synops
+    conv = {width: _convolution(rng, width) for width in WIDTHS}
+    images = (rng.random((ROWS // 2, conv[WIDTHS[0]].matrix.shape[1])) < 0.1).astype(np.uint8)
+    scan_s = _seconds(lambda: _events(dense[WIDTHS[0]], quiet)) / quiet.size
+    row_s, add_s = {}, {}
+    for form, operators, sent in ((kernels.DENSE, dense, busy), (kernels.CONV, conv, images)):
+        row_s[form], add_s[form] = _line([_row_seconds(operators[width], sent, scan_s) for width in WIDTHS])
+    synops = float(sent_synops(scattered, busy))
+    add_s[kernels.COLUMNS] = _seconds(lambda: _events(scattered, busy)) / synops
     mac_s = tap_s = float("inf")
-    if dense.product is not None:
-        product = dense.product
-        mac_s = _seconds(lambda: product.apply(busy)) / (ROWS * 256 * 512)
-    if conv.convolution is not None:
-        convolution = conv.convolution
-        tap_s = _seconds(lambda: convolution.apply(images)) / (len(images) * 16 * 9 * 3200)
+    product, convolution = dense[WIDTHS[-1]].product, conv[WIDTHS[-1]].convolution
+    if product is not None:
+        mac_s = _seconds(lambda: product.apply(busy)) / (ROWS * WIDTHS[-1] * INPUTS)
+    if convolution is not None:
+        macs = convolution.conv.kernel[0].size * conv[WIDTHS[-1]].matrix.shape[0]
+        tap_s = _seconds(lambda: convolution.apply(images)) / (len(images) * macs)
     sums = np.ones((ROWS, 2048), np.int32)
     sum_s = _seconds(lambda: sums + np.int32(1)) / sums.size
-    return Costs(scan_s, add_s, mac_s, tap_s, sum_s)
+    return Costs(scan_s, row_s, add_s, mac_s, tap_s, sum_s)
+
+
+def sent_synops(operator: Operator, sent: Array) -> int:
+    """Synaptic operations of spikes (R, n_in)."""
+    return int(sent.sum(axis=0, dtype=np.int64) @ operator.fan_out)
+
+
+def _row_seconds(operator: Operator, sent: Array, scan_s: float) -> float:
+    seconds = _seconds(lambda: _events(operator, sent)) - sent.size * scan_s
+    return max(seconds, 0.0) / (sent_synops(operator, sent) / operator.row_width)
+
+
+def _line(values: list[float]) -> tuple[float, float]:
+    """Value at width 0, and slope, of the line through the values at :data:`WIDTHS`; none is negative."""
+    slope = max((values[1] - values[0]) / (WIDTHS[1] - WIDTHS[0]), 0.0)
+    return max(values[0] - slope * WIDTHS[0], 0.0), slope
+
+
+def _convolution(rng: np.random.Generator, width: int) -> Operator:
+    weights = ConvWeights(_even(rng, (width, 16, 3, 3)), (16, 10, 10), (width, 8, 8))
+    source, target = Layout(weights.shape[1], 16), Layout(weights.shape[0], width)
+    return Operator.of(Synapse("c", "i", "o", weights), source, target)
 
 
 def _even(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -120,19 +154,11 @@ def _events(operator: Operator, sent: Array) -> None:
 
 
 def _seconds(work: Callable[[], Any]) -> float:
-    """The fastest of a few runs, after one that is not counted."""
+    """Own time of this thread in the fastest of several runs, after one that is not counted."""
     work()
-    found = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
+    found: list[float] = []
+    while len(found) < REPEATS or sum(found) < LEAST_S:
+        start = time.thread_time()
         work()
-        found.append(time.perf_counter() - start)
+        found.append(time.thread_time() - start)
     return min(found)
-
-
-def set_threads(count: int) -> None:
-    """Use so many threads for products and for events."""
-    import numba
-
-    torch.set_num_threads(count)
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))

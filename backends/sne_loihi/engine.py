@@ -191,6 +191,8 @@ class Engine:
             drives = {name: self._constant(name, constant) for name in block}
             if len(block) == 1 and block[0] not in self._cyclic and record != "all":
                 done[block[0]] = self._run_group(block[0], drives[block[0]], samples, done)
+            elif len(block) == 1 and self._is_loop(block[0]) and record != "all":
+                done[block[0]] = self._run_loop(block[0], drives[block[0]], samples, done)
             else:
                 done.update(self._run_block(block, drives, samples, done, record))
         return done
@@ -227,6 +229,40 @@ class Engine:
         else:
             a_in, shift = self._sums(operators, samples, n, done) if operators else (None, 0)
             kernels.run_groups(a_in, np.int32(shift), constant, *neurons.registers, neurons.v_init, *results)
+        return GroupRun(active, fired, counts, spikes)
+
+    def _is_loop(self, name: str) -> bool:
+        """Whether a spiking group drives itself through just one synapse, later than at once."""
+        loops = self._loops(name)
+        spiking = self._plan.neurons[name].group.spiking
+        return spiking and len(loops) == 1 and self._plan.lag(loops[0]) >= 1
+
+    def _loops(self, name: str) -> tuple[Operator, ...]:
+        return tuple(o for o in self._plan.operators[name] if o.synapse.source == name)
+
+    def _run_loop(self, name: str, constant: Array, samples: int, done: Mapping[str, GroupRun]) -> GroupRun:
+        """A group with a loop onto itself: its own spikes are added as events, whatever came in before."""
+        neurons, (loop,) = self._plan.neurons[name], self._loops(name)
+        steps, n = self._plan.program.timesteps, neurons.group.size
+        external = tuple(o for o in self._plan.operators[name] if o is not loop)
+        a_in = None
+        if external:
+            a_in, missing = self._sums(external, samples, n, done)
+            if missing:
+                np.left_shift(a_in, np.int32(missing), out=a_in)
+        spikes = np.empty((samples, steps, n), np.uint8)
+        counts = np.empty((samples, n), np.int32)
+        active, fired = np.empty(samples, np.int64), np.empty(samples, np.int64)
+        kernels.run_loops_on_events(
+            a_in,
+            *loop.events,
+            np.int32(loop.shift),
+            self._plan.lag(loop),
+            constant,
+            *neurons.registers,
+            neurons.v_init,
+            *(spikes, counts, active, fired),
+        )
         return GroupRun(active, fired, counts, spikes)
 
     def _run_readout(

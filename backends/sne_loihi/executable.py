@@ -8,23 +8,36 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
+from sne_deploy.backend import LayerTrace, Progress, Record, RunOptions, Trace
 from sne_deploy.errors import DataError
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
 from sne_deploy.runtime.traces import concatenate_traces
 from sne_loihi.cost import Costs, measured_costs
 from sne_loihi.engine import Engine, GroupRun, Plan
+from sne_loihi.threads import all_threads, in_threads
 
 Array = npt.NDArray[Any]
 
 MEMORY_BUDGET_BYTES = 2**26
-"""Working memory of a chunk; results come on top."""
-CHUNK_ROWS = 8192
-"""Samples x steps of a chunk: enough to use weights often, few enough for sums to stay in the cache."""
+"""Working memory of the chunks that run together; results come on top."""
+CHUNK_ROWS = 4096
+"""Samples x steps of a thread's chunk: enough to use weights often, few enough for the core's own cache."""
 
-_ONE_AT_A_TIME = threading.Lock()
-"""A run uses all cores itself; numba's default threading layer allows one caller at a time."""
+
+class _Done:
+    """Tells how many samples are done, from any thread."""
+
+    def __init__(self, progress: Progress | None, student: str, samples: int) -> None:
+        self._progress, self._student, self._samples = progress, student, samples
+        self._done, self._lock = 0, threading.Lock()
+
+    def add(self, samples: int) -> None:
+        with self._lock:
+            self._done += samples
+            if self._progress is not None:
+                self._progress(self._student, self._done, self._samples)
 
 
 class LoihiExecutable:
@@ -56,12 +69,15 @@ class LoihiExecutable:
     @property
     def chunk(self) -> int:
         """Samples that are run together, by the memory budget; at least 1."""
+        return self._chunk(torch.get_num_threads())
+
+    def _chunk(self, threads: int) -> int:
         program = self._program
         spikes = program.input.size * (program.host is None) + sum(group.size for group in program.groups)
         widest = max(group.size for group in program.groups)
         per_sample = program.timesteps * (spikes + 2 * 4 * widest) + 16 * widest
         rows = max(1, CHUNK_ROWS // program.timesteps)
-        return max(1, min(self._options.stream or rows, rows, self._budget // per_sample))
+        return max(1, min(self._options.stream or rows, rows, self._budget // (per_sample * threads)))
 
     def run(self, inputs: Array, record: Record = "counts") -> Trace:
         """Run N samples; see :class:`sne_deploy.backend.Executable`.
@@ -73,19 +89,21 @@ class LoihiExecutable:
         """
         self._check(inputs)
         plan = Plan.of(self._program, stepped=True) if record == "all" else self._plan
-        chunk, done = self.chunk, 0
-        parts: list[Trace] = []
-        with _ONE_AT_A_TIME:
+        with all_threads() as threads:
             engine = Engine(plan, self._costs())
-            while done < len(inputs) or not parts:
-                part = inputs[done : done + chunk]
-                parts.append(self._run_chunk(engine, plan, part, record))
-                done += len(part)
-                if self._options.progress is not None:
-                    self._options.progress(self._program.student, done, len(inputs))
-                if not len(part):
-                    break
-        return concatenate_traces(parts)
+            progress = _Done(self._options.progress, self._program.student, len(inputs))
+
+            def run_chunk(first: int, last: int) -> Trace:
+                trace = self._run_chunk(engine, plan, inputs[first:last], record)
+                progress.add(last - first)
+                return trace
+
+            return concatenate_traces(in_threads(run_chunk, self._bounds(len(inputs), threads), threads))
+
+    def _bounds(self, samples: int, threads: int) -> list[tuple[int, int]]:
+        """First and last sample of each chunk: as many for every thread where there are enough."""
+        size = max(1, min(self._chunk(threads), -(-samples // threads)))
+        return [(n, min(n + size, samples)) for n in range(0, samples, size)] or [(0, 0)]
 
     def _costs(self) -> Costs:
         measured = measured_costs()

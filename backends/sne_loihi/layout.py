@@ -1,4 +1,4 @@
-"""The order of neurons inside the simulator: channels last where a convolution touches a group.
+"""The order of neurons inside the simulator: channels last where a convolution touches a group of neurons.
 
 A convolution then adds contiguous rows. Outside, everything is in the Program's order (C order, channels
 first); the two are a permutation of each other.
@@ -50,12 +50,16 @@ class Layout:
 
 
 def layouts(program: Program) -> Mapping[str, Layout]:
-    """The layout of the input and of every group, by name; the first convolution that touches it decides."""
+    """The layout of the input (the Program's order: it need not be copied) and of every group, by name.
+
+    The first convolution that touches a group decides.
+    """
     sizes = {group.name: group.size for group in program.groups}
     sizes[program.input.name] = program.input.size
     channels: dict[str, int] = {}
     for synapse in program.synapses:
         if isinstance(synapse.weights, ConvWeights) and synapse.source != ALWAYS_ON:
-            channels.setdefault(synapse.source, synapse.weights.in_shape[0])
+            if synapse.source != program.input.name:
+                channels.setdefault(synapse.source, synapse.weights.in_shape[0])
             channels.setdefault(synapse.target, synapse.weights.out_shape[0])
     return {name: Layout(size, channels.get(name, 1)) for name, size in sizes.items()}

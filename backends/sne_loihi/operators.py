@@ -22,13 +22,13 @@ from sne_deploy.ir.program import Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_loihi import kernels
 from sne_loihi.layout import Layout
+from sne_loihi.vectors import LANES
 
 Array = npt.NDArray[Any]
 
-_NO_ROWS = np.zeros((0, 0), np.int16)
-_NO_COLUMNS = (np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int16))
-_NO_TAPS = np.zeros((0, 0, 0, 0), np.int16)
-_NO_GEOMETRY = (1,) * 12
+_NO_VALUES = np.zeros(0, np.int16)
+_NO_COLUMNS = (np.zeros(1, np.int64), np.zeros(0, np.int64), _NO_VALUES)
+_NO_ORIGINS = np.zeros(0, np.int32)
 
 FLOAT32_EXACT = 2**24
 INT32_EXACT = 2**31
@@ -84,7 +84,9 @@ class Operator:
         weights = self.synapse.weights
         if not isinstance(weights, ConvWeights):
             return None
-        fits = self.source.channels == weights.in_shape[0] and self.target.channels == weights.out_shape[0]
+        fits = (
+            self.source.channels in (1, weights.in_shape[0]) and self.target.channels == weights.out_shape[0]
+        )
         return weights if fits else None
 
     @property
@@ -100,13 +102,21 @@ class Operator:
         """What :func:`sne_loihi.kernels.gather` needs: the form, and its arrays (the others empty)."""
         conv = self.conv
         if conv is not None:
-            return (kernels.CONV, _NO_ROWS, *_NO_COLUMNS, _taps_by_input(conv), _geometry(conv))
+            rows = _rows_by_input(conv)
+            origins = _origins(conv, self.source)
+            return (kernels.CONV, rows.reshape(-1), *_places(conv), _NO_VALUES, origins, rows.shape[1])
         if self.is_dense:
-            rows = np.ascontiguousarray(self.matrix.toarray().T.astype(np.int16))
-            return (kernels.DENSE, rows, *_NO_COLUMNS, _NO_TAPS, _NO_GEOMETRY)
+            rows = _padded(self.matrix.toarray().T)
+            return (kernels.DENSE, rows.reshape(-1), *_NO_COLUMNS, _NO_ORIGINS, rows.shape[1])
         by_column = self.matrix.tocsc()
         columns = (by_column.indptr.astype(np.int64), by_column.indices.astype(np.int64))
-        return (kernels.COLUMNS, _NO_ROWS, *columns, by_column.data.astype(np.int16), _NO_TAPS, _NO_GEOMETRY)
+        return (kernels.COLUMNS, _NO_VALUES, *columns, by_column.data.astype(np.int16), _NO_ORIGINS, 0)
+
+    @property
+    def row_width(self) -> int:
+        """Sums a row of weights is added to: all of a dense layer, or a convolution group's channels."""
+        conv = self.conv
+        return self.matrix.shape[0] if conv is None else conv.out_shape[0] // conv.groups
 
     @cached_property
     def product(self) -> Product | None:
@@ -117,7 +127,7 @@ class Operator:
     def convolution(self) -> Convolution | None:
         """The float32 convolution, where it is exact."""
         exact = self.conv is not None and self.largest_sum < FLOAT32_EXACT
-        return Convolution.of(self.conv) if exact and self.conv is not None else None
+        return Convolution.of(self.conv, self.source) if exact and self.conv is not None else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,22 +166,26 @@ class Product:
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """Float32 convolution of maps (R, h, w, c) with exact integer results."""
+    """Float32 convolution with exact integer results; the source has its channels first or last."""
 
     conv: ConvWeights
     kernel: torch.Tensor
+    channels_last: bool
 
     @staticmethod
-    def of(conv: ConvWeights) -> Convolution:
+    def of(conv: ConvWeights, source: Layout) -> Convolution:
         """Lay the kernel out channels last."""
         kernel = torch.from_numpy(conv.kernel.astype(np.float32))
-        return Convolution(conv, kernel.to(memory_format=torch.channels_last))
+        last = source.channels == conv.in_shape[0]
+        return Convolution(conv, kernel.to(memory_format=torch.channels_last), last)
 
     def apply(self, spikes: Array) -> Array:
-        """Sums (R, n_out), int32, of spikes (R, n_in), uint8, both in the inner order."""
+        """Sums (R, n_out), int32, of spikes (R, n_in), uint8, both in their inner order."""
         conv = self.conv
         c, h, w = conv.in_shape
-        maps = torch.from_numpy(spikes).view(-1, h, w, c).permute(0, 3, 1, 2).float()
+        sent = torch.from_numpy(spikes)
+        maps = sent.view(-1, h, w, c).permute(0, 3, 1, 2) if self.channels_last else sent.view(-1, c, h, w)
+        maps = maps.to(torch.float32, memory_format=torch.channels_last)
         sums = torch.nn.functional.conv2d(
             maps,
             self.kernel,
@@ -184,17 +198,60 @@ class Convolution:
         return flat.to(torch.int32).numpy()
 
 
-def _taps_by_input(conv: ConvWeights) -> Array:
-    """The kernel as int16 (c_in, k_h, k_w, c_out / groups): one contiguous row per input channel and tap."""
+def _padded(values: Array) -> Array:
+    """int16, C order, the last axis filled up with zeros to a multiple of the kernels' lanes."""
+    lanes = LANES
+    width = -(-values.shape[-1] // lanes) * lanes
+    padded = np.zeros((*values.shape[:-1], width), np.int16)
+    padded[..., : values.shape[-1]] = values
+    return padded
+
+
+def _rows_by_input(conv: ConvWeights) -> Array:
+    """The kernel as int16 (c_in k_h k_w, padded c_out / groups): a row per input channel and tap."""
     per_group = conv.kernel.shape[0] // conv.groups
-    taps = conv.kernel.astype(np.int16).reshape(conv.groups, per_group, *conv.kernel.shape[1:])
-    return np.ascontiguousarray(taps.transpose(0, 2, 3, 4, 1)).reshape(-1, *conv.kernel.shape[2:], per_group)
+    taps = conv.kernel.reshape(conv.groups, per_group, *conv.kernel.shape[1:])
+    return _padded(taps.transpose(0, 2, 3, 4, 1).reshape(-1, per_group))
 
 
-def _geometry(conv: ConvWeights) -> tuple[int, ...]:
-    c_out, out_h, out_w = conv.out_shape
-    sizes = (conv.in_shape[2], conv.in_shape[0], out_h, out_w, c_out)
-    return (*sizes, *conv.stride, *conv.padding, *conv.dilation, conv.groups)
+def _origins(conv: ConvWeights, source: Layout) -> Array:
+    """int32 (3 n_in,): of each input, in the source's order, its place, first row and first channel."""
+    places = conv.in_shape[1] * conv.in_shape[2]
+    c, place = np.divmod(source.order, places)
+    group = c // (conv.in_shape[0] // conv.groups)
+    row = c * conv.kernel.shape[2] * conv.kernel.shape[3]
+    first = group * (conv.out_shape[0] // conv.groups)
+    return np.stack([place, row, first], axis=1).astype(np.int32).ravel()
+
+
+def _places(conv: ConvWeights) -> tuple[Array, Array]:
+    """For each input place, the taps that stay inside the map, and the first sum of the place they reach.
+
+    Returns
+    -------
+    indptr : int64 (h w + 1,)
+    pairs : int64 (2 entries,)
+        Tap and sum, one after the other.
+    """
+    y, y_tap, y_out = _reached(conv, 0)
+    x, x_tap, x_out = _reached(conv, 1)
+    place = (y[:, None] * conv.in_shape[2] + x).ravel()
+    tap = (y_tap[:, None] * conv.kernel.shape[3] + x_tap).ravel()
+    start = ((y_out[:, None] * conv.out_shape[2] + x_out) * conv.out_shape[0]).ravel()
+    order = np.argsort(place, kind="stable")
+    places = conv.in_shape[1] * conv.in_shape[2]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=places))]).astype(np.int64)
+    return indptr, np.stack([tap[order], start[order]], axis=1).astype(np.int64).ravel()
+
+
+def _reached(conv: ConvWeights, axis: int) -> tuple[Array, Array, Array]:
+    """Input position, tap and output position along one axis, wherever all three exist."""
+    out, tap = np.meshgrid(
+        np.arange(conv.out_shape[1 + axis]), np.arange(conv.kernel.shape[2 + axis]), indexing="ij"
+    )
+    position = out * conv.stride[axis] - conv.padding[axis] + tap * conv.dilation[axis]
+    inside = (position >= 0) & (position < conv.in_shape[1 + axis])
+    return position[inside], tap[inside], out[inside]
 
 
 def int8_is_exact() -> bool:

@@ -13,12 +13,10 @@ FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"
 
 
 def set_threads(count: int) -> None:
-    """Use so many threads for PyTorch and for compiled kernels in this process."""
-    import numba
+    """Use so many threads in this process: PyTorch's number, which target ``loihi`` takes over."""
     import torch
 
     torch.set_num_threads(count)
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
 
 
 def describe_machine() -> dict[str, Any]:

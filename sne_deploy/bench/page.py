@@ -145,12 +145,12 @@ def _profile(document: dict[str, Any]) -> Iterator[str]:
     yield "## What bounds `loihi`"
     yield ""
     yield (
-        "Shares of the running time by function of the simulator (a compiled kernel counts for its caller), "
+        "On one thread: shares of the running time by function of the simulator, "
         "and the arithmetic that was done per second: synaptic operations that happened, the multiply-adds "
         "that a dense computation would have needed for the same, neuron updates."
     )
     yield ""
-    head = ("case", "us", "where the time goes", "Gsynop/s", "dense Gmac/s", "Gupdate/s")
+    head = ("case", "us, one thread", "where the time goes", "Gsynop/s", "dense Gmac/s", "Gupdate/s")
     rows = []
     for entry in document["profile"]:
         shares = "; ".join(
@@ -164,11 +164,13 @@ def _profile(document: dict[str, Any]) -> Iterator[str]:
 
 
 BOUNDS = """\
-A neuron update is about 20 integer instructions on 16 neurons at a time, and reads and writes 13 bytes. A
-synaptic operation of an event adds one 16-bit weight onto a 32-bit sum: events run at the speed of the
-first- and second-level caches. A matrix product runs at the speed of the processor's 8-bit multiply-adds,
-whatever the activity. Which of them is used is chosen per layer and chunk from costs measured on this
-machine.
+A neuron update is about 48 vector instructions on 16 neurons at a time (two decays that round toward zero
+take most of them), and reads and writes 37 bytes, nearly all in the first-level cache: it is bound by
+instructions. An event adds rows of 16-bit weights onto 32-bit sums, 16 at a time: wide rows run at the speed
+of the cache that holds the weights, narrow ones (the first convolution's 16 channels) are bound by finding
+the row and by waiting for sums that were just written. A matrix product runs at the speed of the processor's
+8-bit multiply-adds, whatever the activity. Which of them is used is chosen per layer and chunk from costs
+that are measured once per process, in the thread's own time, so that other load does not change them.
 """
 
 
