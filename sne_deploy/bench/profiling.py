@@ -40,9 +40,9 @@ def profile_case(case: Case, batch: int, seed: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``name``, ``input_rate``, ``batch``, ``us`` per sample and step on one thread, ``shares`` (list of ``function``,
-        ``what``, ``share``) and ``arithmetic``: giga operations per second done (synaptic operations,
-        neuron updates) and those a dense computation would have done.
+        ``name``, ``input_rate``, ``batch``, ``us`` per sample and step on one thread, ``shares`` (list of
+        ``function``, ``what``, ``share``), ``per_step`` (operations) and ``rate_giga_per_s`` (the same per
+        second): synaptic operations, those of a dense computation, neuron updates.
     """
     executable = load_backend("loihi").compile(case.program, RunOptions())
     inputs = case.inputs(batch, seed)
