@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 DIGITS = examples/digits
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-wheel test-matrix bench clean
+.PHONY: help setup demo test lint test-wheel test-matrix test-long bench clean
 
 help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -38,8 +38,13 @@ test-wheel: setup  ## Build the wheel and run the main job from it, outside the 
 test-matrix:  ## Run the tests on each Python of 3.10 to 3.13 that is found, one environment at a time.
 	@scripts/test_matrix.sh "$(TORCH_INDEX)" $(PYTEST_ARGS)
 
-bench: setup  ## Measure the speed of the Lava lowering against the naive one.
-	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+test-long: setup  ## The tests with ten times as many random networks.
+	SNE_TEST_FACTOR=10 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: setup  ## Measure speed: every simulator on the same networks, then the Lava lowering factor by factor.
+	@mkdir -p out
+	$(BIN)/sne bench --out out/performance.json
+	$(BIN)/python -m benchmarks.lava_lowering
 
 clean:  ## Remove what these commands made, the virtual environments included.
 	rm -rf .venv .venv-3.1[0-3] out build dist .coverage .coverage.* .pytest_cache .ruff_cache .mypy_cache

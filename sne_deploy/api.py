@@ -69,6 +69,7 @@ def compile(  # noqa: A001  the design's name for it
     progress: Progress | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    device: str | None = None,
 ) -> Compiled:
     """Compile an ensemble for a target.
 
@@ -92,6 +93,9 @@ def compile(  # noqa: A001  the design's name for it
         Run on so many processes of this machine instead of in this one.
     scheduler : str or None
         Run on the Dask cluster of this scheduler, such as ``tcp://host:8786``.
+    device : str or None
+        A PyTorch device for target ``loihi``, such as ``cuda``; None: this machine's processor. The same
+        integers, which ``verify`` of :meth:`Compiled.run` checks on your device.
 
     Raises
     ------
@@ -108,13 +112,17 @@ def compile(  # noqa: A001  the design's name for it
         raise InputError(
             f"target {target!r} has no precision {chosen!r}; it has {', '.join(precisions)}: give --precision"
         )
+    if device is not None and target != "loihi":
+        raise InputError(f"--device {device} is for target 'loihi' alone, not {target!r}; leave it out")
+    extra = {} if device is None else {"device": device}
     if policy is not None:
         ensemble = replace(ensemble, policy=policy)
     programs = _programs(ensemble, chosen, progress)
     check_head(ensemble.head, [program.output_group.size for program in programs])
     with ExitStack() as resources:
         executor = resources.enter_context(open_executor(workers, scheduler))
-        executables, runner = _place(backend, programs, executor, resources, progress)
+        options = RunOptions(progress=progress, extra=extra)
+        executables, runner = _place(backend, programs, executor, resources, options)
         reference: Compiled | None = None
         warnings: tuple[str, ...] = ()
         if fidelity and chosen == "fixed":
@@ -138,17 +146,19 @@ def _place(
     programs: tuple[Program, ...],
     executor: tuple[Executor, int] | None,
     resources: ExitStack,
-    progress: Progress | None,
+    options: RunOptions,
 ) -> tuple[tuple[Executable, ...], Runner]:
     """Executables of this process, which the resources close, and the runner that is to be used."""
     executables: list[Executable] = []
     for program in programs:
-        executables.append(backend.compile(program, RunOptions(progress=progress)))
+        executables.append(backend.compile(program, options))
         resources.push(executables[-1])
     if executor is None:
         return tuple(executables), InProcess(tuple(executables))
     engine, workers = executor
-    return tuple(executables), OnExecutor(engine, backend.name, programs, workers, progress)
+    return tuple(executables), OnExecutor(
+        engine, backend.name, programs, workers, options.progress, options.extra
+    )
 
 
 def _programs(ensemble: Ensemble, precision: Precision, progress: Progress | None) -> tuple[Program, ...]:
@@ -187,7 +197,7 @@ def _reference(
         return None, (f"no floating-point comparison: target {REFERENCE!r} is not installed",)
     try:
         programs = _programs(ensemble, "float", None)
-        executables, runner = _place(load_backend(REFERENCE), programs, executor, resources, None)
+        executables, runner = _place(load_backend(REFERENCE), programs, executor, resources, RunOptions())
     except (UnsupportedError, GraphError) as error:  # it is compiled already: Norse alone cannot express it
         return None, (f"no floating-point comparison: {error}",)
     reference = Compiled(

@@ -159,5 +159,10 @@ def load_backend(name: str) -> Backend:
     if not found:
         known = ", ".join(backend_names()) or "none are installed"
         raise TargetError(f"unknown target {name!r}; known targets: {known}")
-    backend: Backend = found[0].load()()
+    try:
+        backend: Backend = found[0].load()()
+    except ImportError as error:
+        raise TargetError(
+            f"target {name!r} cannot be loaded from {found[0].value!r}: {error}; install what it needs"
+        ) from error
     return backend

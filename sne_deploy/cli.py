@@ -68,6 +68,7 @@ Verify = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes to run on, instead of in this one.")]
 Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to run on, such as tcp://host:8786.")]
+Device = Annotated[str | None, typer.Option(help="PyTorch device for target loihi, such as cuda.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
@@ -88,6 +89,7 @@ def compile_command(
     verify: Verify = 0,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    device: Device = None,
     seed: Seed = 0,
     timesteps: Timesteps = None,
     dt_s: DtS = None,
@@ -115,6 +117,7 @@ def compile_command(
             progress=progress,
             workers=workers,
             scheduler=scheduler,
+            device=device,
         ) as compiled,
     ):
         result = compiled.run(
@@ -145,6 +148,41 @@ def report_command(
     from sne_deploy.report.table import report_view
 
     _show(report_view(load_report(file)))
+
+
+@app.command("bench")
+def bench_command(
+    out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("performance.json"),
+    page: Annotated[Path | None, typer.Option(help="Markdown file to write the tables to as well.")] = None,
+    from_json: Annotated[
+        Path | None, typer.Option(help="Measure nothing: take the figures of an earlier run.")
+    ] = None,
+    networks: Annotated[
+        list[str] | None, typer.Option("--network", help="One of the networks; may be repeated.")
+    ] = None,
+    contestants: Annotated[
+        list[str] | None, typer.Option("--contestant", help="One of the contestants; may be repeated.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Tiny networks: shows that it works.")] = False,
+    scaling: Annotated[bool, typer.Option(help="Also measure how time and memory grow.")] = True,
+    threads: Annotated[int, typer.Option(help="Threads of every contestant.", min=1)] = 2,
+    seed: Seed = 0,
+    debug: Debug = False,  # noqa: ARG001  read by _run
+) -> None:
+    """Measure target loihi against Lava, others and plain PyTorch: ratios within one run."""
+    from sne_deploy.bench.command import bench
+    from sne_deploy.bench.run import NETWORKS, BenchOptions
+    from sne_deploy.bench.tables import bench_view
+
+    options = BenchOptions(
+        networks=tuple(networks or NETWORKS),
+        contestants=tuple(contestants) if contestants else None,
+        quick=quick,
+        threads=threads,
+        seed=seed,
+        scaling=scaling,
+    )
+    _show(bench_view(bench(options, out=out, page=page, from_json=from_json)))
 
 
 def main() -> int:

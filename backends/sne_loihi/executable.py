@@ -15,6 +15,7 @@ from sne_deploy.errors import DataError
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
 from sne_deploy.runtime.traces import concatenate_traces
 from sne_loihi.cost import Costs, measured_costs
+from sne_loihi.device import DeviceEngine, open_device
 from sne_loihi.engine import Engine, GroupRun, Plan
 from sne_loihi.threads import all_threads, in_threads
 
@@ -48,7 +49,8 @@ class LoihiExecutable:
     program : Program
     options : RunOptions
         ``extra``: ``memory_bytes`` (working memory), ``method`` (force "events", "matrix" or
-        "convolution" wherever it exists).
+        "convolution" wherever it exists), ``device`` (a PyTorch device such as "cuda" instead of this
+        machine's own kernels; the same integers).
     """
 
     def __init__(self, program: Program, options: RunOptions) -> None:
@@ -57,6 +59,8 @@ class LoihiExecutable:
         self._plan = Plan.of(program)
         self._budget = int(options.extra.get("memory_bytes", MEMORY_BUDGET_BYTES))
         self._forced = options.extra.get("method")
+        device = options.extra.get("device")
+        self._device = None if device is None else open_device(str(device))
 
     def __enter__(self) -> LoihiExecutable:
         return self
@@ -89,8 +93,9 @@ class LoihiExecutable:
         """
         self._check(inputs)
         plan = Plan.of(self._program, stepped=True) if record == "all" else self._plan
-        with all_threads() as threads:
-            engine = Engine(plan, self._costs())
+        with all_threads() as cores:
+            threads = cores if self._device is None else 1
+            engine = self._engine(plan)
             progress = _Done(self._options.progress, self._program.student, len(inputs))
 
             def run_chunk(first: int, last: int) -> Trace:
@@ -99,6 +104,11 @@ class LoihiExecutable:
                 return trace
 
             return concatenate_traces(in_threads(run_chunk, self._bounds(len(inputs), threads), threads))
+
+    def _engine(self, plan: Plan) -> Engine | DeviceEngine:
+        if self._device is not None:
+            return DeviceEngine(plan, self._device)
+        return Engine(plan, self._costs())
 
     def _bounds(self, samples: int, threads: int) -> list[tuple[int, int]]:
         """First and last sample of each chunk: as many for every thread where there are enough."""
@@ -122,7 +132,7 @@ class LoihiExecutable:
                 f"the model takes {wanted}"
             )
 
-    def _run_chunk(self, engine: Engine, plan: Plan, inputs: Array, record: Record) -> Trace:
+    def _run_chunk(self, engine: Engine | DeviceEngine, plan: Plan, inputs: Array, record: Record) -> Trace:
         program, samples = self._program, len(inputs)
         sent = constant = None
         saturated = 0

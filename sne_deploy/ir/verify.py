@@ -133,8 +133,11 @@ def _synapse_problems(
         if source_depth + 1 + synapse.delay != target.depth:
             depths = f"{source_depth} -> {target.depth}"
             yield f"synapse {synapse.name!r}: depths {depths} do not fit delay {synapse.delay}"
-    if synapse.source == ALWAYS_ON and target.depth < 1:
-        yield f"synapse {synapse.name!r}: the always-on axon cannot reach depth 0"
+    if synapse.source == ALWAYS_ON and target.depth < 1 + synapse.delay:
+        yield (
+            f"synapse {synapse.name!r}: the always-on axon reaches depth {1 + synapse.delay} "
+            f"at the earliest, not {target.depth}"
+        )
     if program.precision == "fixed":
         yield from _integer_weight_problems(synapse)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import (
     FIRST_EXCEPTION,
     BrokenExecutor,
@@ -20,7 +20,7 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Protocol, cast
 
@@ -86,6 +86,8 @@ class OnExecutor:
     workers : int
         How many chunks per student to aim for.
     progress : callable or None
+    extra : mapping
+        The backend's own options; see :class:`sne_deploy.backend.RunOptions`.
     """
 
     executor: Executor
@@ -93,6 +95,7 @@ class OnExecutor:
     programs: Sequence[Program]
     workers: int
     progress: Progress | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, jobs: Sequence[Job], record: Record) -> list[Trace]:
         """Submit everything, then join in order.
@@ -120,7 +123,7 @@ class OnExecutor:
         program = pickle.dumps(self.programs[index], protocol=5)
         digest = sha256(program).hexdigest()
         return [
-            self.executor.submit(run_unit, self.target, program, digest, part, record)
+            self.executor.submit(run_unit, self.target, program, digest, part, record, dict(self.extra))
             for part in self._chunks(inputs)
         ]
 
@@ -145,7 +148,9 @@ class OnExecutor:
 _KEPT: OrderedDict[tuple[str, str], Executable] = OrderedDict()
 
 
-def run_unit(target: str, program: bytes, digest: str, inputs: Array, record: Record) -> Trace:
+def run_unit(
+    target: str, program: bytes, digest: str, inputs: Array, record: Record, extra: Mapping[str, Any]
+) -> Trace:
     """One unit of work, on a worker: one student on one chunk of samples.
 
     Parameters
@@ -158,12 +163,14 @@ def run_unit(target: str, program: bytes, digest: str, inputs: Array, record: Re
     inputs : array
         Encoded samples.
     record : Record
+    extra : mapping
+        The backend's own options.
     """
-    key = (target, digest)
+    key = (target, digest + repr(sorted(extra.items())))
     executable = _KEPT.pop(key, None)
     if executable is None:
         loaded = cast(Program, pickle.loads(program))  # noqa: S301  from our own caller, see above
-        executable = load_backend(target).compile(loaded, RunOptions())
+        executable = load_backend(target).compile(loaded, RunOptions(extra=extra))
     _KEPT[key] = executable
     while len(_KEPT) > KEPT_EXECUTABLES:
         _, oldest = _KEPT.popitem(last=False)

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.backend import RunOptions
-from sne_deploy.errors import DataError, UnsupportedError
+from sne_deploy.errors import DataError, TargetError, UnsupportedError
 from sne_deploy.ir.program import Program
 from sne_loihi import LoihiBackend
 from sne_loihi.cost import METHODS
@@ -54,6 +55,30 @@ def test_every_method_counts_and_spikes_alike(method: str, data: st.DataObject) 
         if group.spiking:
             raster = np.asarray(wanted.raster).reshape(layer.recorded_spikes.shape)
             np.testing.assert_array_equal(layer.recorded_spikes, raster)
+
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@settings(max_examples=examples(100), deadline=None)
+@given(data=st.data())
+def test_pytorch_devices_compute_the_same(device: str, data: st.DataObject) -> None:
+    program = data.draw(programs("fixed"))
+    inputs = data.draw(inputs_for(program))
+    expected = simulate(program, inputs)
+    assert_equal(run(program, inputs, device=device), expected, program)
+    counted = run(program, inputs, "counts", device=device, memory_bytes=3000)
+    assert counted.raw_outputs.tolist() == expected.raw_outputs
+    assert counted.synops.tolist() == [
+        sum(counts) for counts in zip(*(layer.synops for layer in expected.layers.values()), strict=True)
+    ]
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    options = RunOptions(extra={"device": "cuda:99"})
+    with pytest.raises(TargetError, match=r"device 'cuda:99' cannot be used: .*; leave --device out"):
+        LoihiBackend().compile(tiny(), options)
 
 
 @settings(max_examples=examples(40), deadline=None)
