@@ -60,7 +60,7 @@ class Contestant(Protocol):
     ----------
     key, label : str
     integers : bool
-        Computes Loihi's integers: its counts must be those of ``loihi``.
+        Computes integers: its counts are compared with those of ``loihi``.
     batched : bool
         Takes all batch sizes; else the number of samples follows from a time budget.
     """

@@ -44,8 +44,8 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     yield "# Performance"
     yield ""
     yield (
-        "Made from `docs/performance.json`, what `sne bench` measured, by `python -m sne_deploy.bench "
-        "--from-json docs/performance.json --page docs/performance.md`; not edited by hand."
+        "Made from `docs/performance.json`, what `sne bench` measured, by `sne bench --from-json "
+        "docs/performance.json --page docs/performance.md`; not edited by hand."
     )
     yield ""
     yield from _setting(document)
@@ -94,7 +94,9 @@ batches run at the best of their batch sizes.
 sample. The PyTorch layers get their inputs already in their number format, with the steps folded into the
 batch, and have no neurons, no state and no counts. Norse has its own neurons and no counts. Lava streamed,
 and with a run per sample, does not pay for starting its processes; *built per sample* does, for every
-sample. *Same counts*: the output's spike counts are those of `loihi`.
+sample. *Same counts*: the output's spike counts are those of `loihi`, which everybody who computes Loihi's
+integers must reach. nengo-loihi's emulator is another model of the chip: it wraps a step's synaptic input at
+21 bits, where Lava does not, so it differs where that happens.
 """
 
 

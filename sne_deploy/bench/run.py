@@ -1,4 +1,4 @@
-"""One benchmark run, from networks to a document; ``python -m sne_deploy.bench --help``."""
+"""One benchmark run, from networks to a document."""
 
 from __future__ import annotations
 

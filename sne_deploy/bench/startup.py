@@ -6,6 +6,7 @@ shows what the very first run on a machine costs.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pickle
@@ -41,6 +42,7 @@ def measure_here(seed: int) -> dict[str, Any]:
     program = conv_network((2, 8, 8), (4, 6), 5, seed)
     inputs = bernoulli(program, 8, 0.1, seed)
     backend = load_backend("loihi")
+    importlib.import_module("sne_loihi.executable")
     imported = time.perf_counter()
     executable = backend.compile(program, RunOptions())
     compiled = time.perf_counter()

@@ -6,6 +6,7 @@ import io
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from sne_deploy.bench.measure import QUICK_EFFORT, measure_case
 from sne_deploy.bench.networks import FULL, RATE_HIGH, RATE_LOW, make_case
 from sne_deploy.bench.tables import number
 from sne_deploy.errors import InputError
+
+PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +171,13 @@ def test_wrong_options(change, text):
 )
 def test_numbers(value, text):
     assert number(value) == text
+
+
+def test_the_committed_page_is_the_committed_measurement():
+    document = json.loads(PAGE.with_suffix(".json").read_text())
+    assert PAGE.read_text() == performance_page(document)
+    assert not document["quick"]
+    ours_and_lavas = [
+        r for _, r in results(document) if r["contestant"] != "nengo"
+    ]  # another model: see the page
+    assert all(result["exact"] is not False for result in ours_and_lavas)
