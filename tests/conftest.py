@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 
 from hypothesis import HealthCheck, settings
 
@@ -13,6 +15,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # Tables are as wide as the command makes them, not as the terminal that the tests are started from.
 os.environ.pop("COLUMNS", None)
+
+# A shell that starts the tests in the background makes them ignore Ctrl-C; their children must not.
+if (
+    threading.current_thread() is threading.main_thread()
+    and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples every time, and no time limit for one of them: the machine may be busy.
 settings.register_profile(

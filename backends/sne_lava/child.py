@@ -121,6 +121,7 @@ class Worker:
             self._process.kill()
             self._process.wait()
         if self._simulation is not None:
+            remove_files(self._token, self._folder)  # before and after: see _listen
             kill_group(self._simulation)
             wait_group(self._simulation, SETTLE_S)
         remove_files(self._token, self._folder)
@@ -178,7 +179,10 @@ class Worker:
         else:
             self._verdict += data
             if not data and not self._verdict and self._simulation is not None:
-                kill_group(self._simulation)  # the supervisor was killed: end what it watched over
+                # The supervisor was killed: end what it watched over. Files first: this process may be
+                # killed at any moment too, and the simulation can clean up only while it lives.
+                remove_files(self._token, self._folder)
+                kill_group(self._simulation)
         return bool(data)
 
     def _frames(self) -> list[tuple[str, Any]]:

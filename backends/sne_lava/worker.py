@@ -39,6 +39,7 @@ def main() -> int:
     os.close(spec["result"])
     os.close(0)
     verdict = _watch(spec, simulation)
+    remove_files(spec["token"], spec["folder"])  # and again below: a kill in between leaves nothing
     kill_group(simulation)
     _reap()
     remove_files(spec["token"], spec["folder"])

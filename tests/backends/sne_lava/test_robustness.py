@@ -87,8 +87,8 @@ def wait_until(condition, seconds=20.0):
 def assert_nothing_left(caller, specs):
     wait_until(lambda: not workers(caller), 10.0)
     for spec in specs:
-        assert not Path(spec["folder"]).exists()
-        assert not list(SHARED_MEMORY.glob(f"*{spec['token']}*"))
+        wait_until(lambda spec=spec: not Path(spec["folder"]).exists(), 10.0)
+        wait_until(lambda spec=spec: not list(SHARED_MEMORY.glob(f"*{spec['token']}*")), 10.0)
 
 
 def run_until_progress(action, **options):
