@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, Synapse
+from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
 
 Number = Any
@@ -101,7 +101,8 @@ def _simulate_sample(program: Program, sample: Any, outgoing: dict[str, Any], re
     for name, layer in result.layers.items():
         run.states[name].store(layer, run.synops[name])
     result.input_spikes.append(run.entered)
-    result.raw_outputs.append(_read_out(program, run.states[program.output]))
+    groups = [program.group(name) for name in program.outputs]
+    result.raw_outputs.append([value for g in groups for value in _read_out(program, g, run.states[g.name])])
 
 
 class _SampleRun:
@@ -113,12 +114,13 @@ class _SampleRun:
         self.synops = {g.name: 0 for g in program.groups}
         self.depths = {g.name: g.depth for g in program.groups}
         self.states = {g.name: _State(g, fixed=program.precision == "fixed") for g in program.groups}
-        self.constant = _host_current(program, sample) if program.host is not None else None
-        flat = np.asarray(sample).reshape(program.timesteps, -1) if program.host is None else np.zeros((0, 0))
+        self.constant = {host.target: _host_current(host, sample) for host in program.hosts}
+        flat = np.asarray(sample).reshape(program.timesteps, -1) if not program.hosts else np.zeros((0, 0))
         self.spikes = flat.tolist()
         self.entered = 0
-        if program.host is not None and program.host.per_step_messages:
-            self.entered = program.timesteps * program.group(program.host.target).size
+        for host in program.hosts:
+            if host.per_step_messages:
+                self.entered += program.timesteps * program.group(host.target).size
 
     def machine_step(self, machine_step: int) -> None:
         """Everything that is sent at one step; what arrives later is stored at its step of the sample."""
@@ -138,10 +140,10 @@ class _SampleRun:
 
     def a_in(self, name: str, step: int) -> list[Number]:
         """What a group receives at a step of the sample."""
-        arrived, host = self.arrivals[name][step], self.program.host
-        if host is None or self.constant is None or host.target != name:
+        arrived = self.arrivals[name][step]
+        if name not in self.constant:
             return arrived
-        return [c + a for c, a in zip(self.constant, arrived, strict=True)]
+        return [c + a for c, a in zip(self.constant[name], arrived, strict=True)]
 
     def send(self, source: str, neuron: int, machine_step: int) -> None:
         """Walk one spike through every synapse that it meets."""
@@ -154,9 +156,7 @@ class _SampleRun:
                 self.synops[synapse.target] += 1
 
 
-def _host_current(program: Program, sample: Any) -> list[Number]:
-    host = program.host
-    assert host is not None
+def _host_current(host: HostAffine, sample: Any) -> list[Number]:
     x = np.asarray(sample, dtype=float).reshape(-1).tolist()
     values = []
     for row, bias in zip(host.matrix.toarray().tolist(), host.bias.tolist(), strict=True):
@@ -178,6 +178,8 @@ class _State:
         self.du, self.dv, self.v = each(group.du), each(group.dv), each(group.v_init)
         self.bias = [b * 2**group.bias_exp for b in each(group.bias_mant)]
         self.threshold = [th * (64 if fixed else 1) for th in each(group.vth_mant)]
+        soft = None if group.vsub_mant is None else each(group.vsub_mant)
+        self.subtracted = None if soft is None else [sub * (64 if fixed else 1) for sub in soft]
         self.u: list[Number] = [0] * group.size
         self.active = self.updates = 0
         self.raster: list[list[bool]] = []
@@ -193,7 +195,7 @@ class _State:
             self.u[k], self.v[k] = (self._integers if self.fixed else self._reals)(k, a)
             if self.spiking and self.v[k] > self.threshold[k]:
                 fired.append(k)
-                self.v[k] = 0
+                self.v[k] = 0 if self.subtracted is None else self.v[k] - self.subtracted[k]
         self.raster.append([k in fired for k in range(self.size)])
         self.us.append(list(self.u))
         self.vs.append(list(self.v))
@@ -227,8 +229,8 @@ def _decayed(x: int, factor: int) -> int:
     return (1 if x >= 0 else -1) * (abs(x) * factor // 4096)
 
 
-def _read_out(program: Program, state: _State) -> list[Number]:
-    if program.readout == "count":
+def _read_out(program: Program, group: NeuronGroup, state: _State) -> list[Number]:
+    if group.spiking:
         return [sum(column) for column in zip(*state.raster, strict=True)]
     columns = list(zip(*state.vs, strict=True))
     if program.readout == "v_last":

@@ -64,15 +64,18 @@ class _Builder:
         shape = self.pick((5,), (2, 4, 3), (1, 5, 5), (4, 1, 6))
         entry = ProgramInput("input", shape, kind)
         readout = self.pick("count", "v_last", "v_mean", "v_max")
-        count, host = self.draw(st.integers(1, 3)), None
+        count, hosts = self.draw(st.integers(1, 3)), ()
         for index in range(count):
             last = index == count - 1
             if kind == "current" and index == 0:
-                host = self.host(entry, last=last, readout=readout)
+                self.group("g0", self.pick((4,), (2, 3, 3)), depth=0, last=last, readout=readout)
             else:
                 self.feedforward(entry, index, last=last, readout=readout)
-        self.cycles()
-        output = self.groups[-1]
+        self.gated(entry)
+        if kind == "current":
+            extra = [group for group in self.groups[1:] if self.pick(False, False, True)]
+            hosts = tuple(self.host(entry, group) for group in (self.groups[0], *extra))
+        outputs = [group.name for group in self.groups[:-1] if self.pick(False, False, True)]
         return Program(
             student="random",
             precision=self.precision,
@@ -80,21 +83,19 @@ class _Builder:
             input=entry,
             groups=tuple(self.groups),
             synapses=tuple(self.synapses),
-            output=output.name,
+            outputs=(*outputs, self.groups[-1].name),
             readout=readout,
-            host=host,
+            hosts=hosts,
             graph=None,  # type: ignore[arg-type]
             dt_s=1e-3,
         )
 
-    def host(self, entry: ProgramInput, *, last: bool, readout: str) -> HostAffine:
-        shape = self.pick((4,), (2, 3, 3))
-        group = self.group("g0", shape, depth=0, last=last, readout=readout)
+    def host(self, entry: ProgramInput, group: NeuronGroup) -> HostAffine:
         matrix = sparse.random(group.size, entry.size, density=0.5, random_state=self.rng, format="csr")
         matrix.data = np.rint(matrix.data * 128 - 64) / 64
         scale = self.pick(16.0, 300.0, 4000.0) if self.fixed else None
         bias = self.rng.integers(-64, 65, group.size) / 64
-        return HostAffine("g0", matrix, bias, scale, per_step_messages=group.has_current)
+        return HostAffine(group.name, matrix, bias, scale, per_step_messages=group.has_current)
 
     def feedforward(self, entry: ProgramInput, index: int, *, last: bool, readout: str) -> None:
         previous = self.groups[-1] if self.groups else None
@@ -115,13 +116,18 @@ class _Builder:
             values, mode = self.values((group.size, 1))
             self.connect(ALWAYS_ON, group, DenseWeights(values), mode, 0)
 
-    def cycles(self) -> None:
-        spiking = [group for group in self.groups if group.spiking]
-        for _ in range(self.pick(0, 0, 1, 2) if spiking else 0):
-            source = self.draw(st.sampled_from(spiking))
-            target = self.draw(st.sampled_from([g for g in spiking if g.depth <= source.depth]))
-            values, mode = self.values((target.size, source.size))
-            self.connect(source.name, target, DenseWeights(values), mode, self.pick(0, 1, 3), recurrent=True)
+    def gated(self, entry: ProgramInput) -> None:
+        """Synapses on cycles, and forward ones that are delayed within the sample."""
+        sources = [(g.name, g.size, g.depth, index) for index, g in enumerate(self.groups) if g.spiking]
+        if entry.kind == "spikes":
+            sources.append((entry.name, entry.size, 0, -1))
+        for _ in range(self.pick(0, 0, 1, 2) if sources else 0):
+            name, size, depth, index = self.draw(st.sampled_from(sources))
+            target = self.draw(st.sampled_from(self.groups))
+            least = max(0, target.depth - depth) if self.groups.index(target) > index else 0
+            values, mode = self.values((target.size, size))
+            delay = max(least, target.depth - depth - 1) + self.pick(0, 1, 3)
+            self.connect(name, target, DenseWeights(values), mode, delay, gated=True)
 
     def connect(
         self,
@@ -131,12 +137,12 @@ class _Builder:
         mode: SignMode,
         delay: int,
         *,
-        recurrent: bool = False,
+        gated: bool = False,
     ) -> None:
         exponent = self.pick(0, 0, 1, 4, 7) if self.fixed else 0
         name = f"s{len(self.synapses)}"
         self.synapses.append(
-            Synapse(name, source, target.name, weights, exponent, mode, delay=delay, recurrent=recurrent)
+            Synapse(name, source, target.name, weights, exponent, mode, delay=delay, gated=gated)
         )
 
     def group(self, name: str, shape: Shape, *, depth: int, last: bool, readout: str) -> NeuronGroup:
@@ -150,6 +156,7 @@ class _Builder:
             depth=depth,
             scale=self.pick(1.0, 64.0, 12.5) if self.fixed else 1.0,
             v_reset=np.asarray(self.pick(0.0, -0.25)),
+            vsub_mant=self.soft_reset(size) if kind in SPIKING_KINDS and self.pick(False, True) else None,
             **make(size),
         )
         self.groups.append(group)
@@ -165,6 +172,11 @@ class _Builder:
             "bias_exp": exponent,
             "v_init": self.integers(size, *self.pick((0, 0), (-8388607, 8388607), (-500, 500))),
         }
+
+    def soft_reset(self, size: int) -> np.ndarray:
+        if self.fixed:
+            return self.integers(size, *self.pick((0, 131071), (10, 3000), (0, 0)))
+        return self.per_neuron(self.rng.random(size) * self.pick(0.2, 2.0))
 
     def reals(self, size: int) -> dict[str, Any]:
         return {

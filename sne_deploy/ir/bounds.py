@@ -72,6 +72,7 @@ def fixed_bounds(group: NeuronGroup, low: Array, high: Array, timesteps: int) ->
     keep_v = reg.DECAY_UNITY - group.dv.astype(np.int64)
     bias = group.bias_mant.astype(np.int64) << group.bias_exp
     ceiling = (group.vth_mant.astype(np.int64) << reg.STATE_SHIFT) if group.spiking else np.int64(2**62)
+    subtracted = None if group.vsub_mant is None else group.vsub_mant.astype(np.int64) << reg.STATE_SHIFT
     u_low = u_high = np.zeros(group.size, dtype=np.int64)
     v_low = v_high = np.broadcast_to(group.v_init.astype(np.int64), (group.size,))
     low, high = low.astype(np.int64) << reg.STATE_SHIFT, high.astype(np.int64) << reg.STATE_SHIFT
@@ -84,7 +85,7 @@ def fixed_bounds(group: NeuronGroup, low: Array, high: Array, timesteps: int) ->
         u_min, u_max = min(u_min, int(u_low.min())), max(u_max, int(u_high.max()))
         v_min, v_max = min(v_min, int(v_low.min())), max(v_max, int(v_high.max()))
         if group.spiking:
-            v_low, v_high = np.minimum(v_low, 0), np.clip(v_high, 0, ceiling)
+            v_low, v_high = _after_reset(v_low, v_high, ceiling, subtracted)
         u_low, u_high = np.maximum(u_low, -_BEYOND), np.minimum(u_high, _BEYOND)
         v_low, v_high = np.maximum(v_low, -_BEYOND), np.minimum(v_high, _BEYOND)
     return StateBounds(u_min, u_max, v_min, v_max)
@@ -104,5 +105,15 @@ def float_bounds(group: NeuronGroup, low: Array, high: Array, timesteps: int) ->
         u_min, u_max = min(u_min, float(u_low.min())), max(u_max, float(u_high.max()))
         v_min, v_max = min(v_min, float(v_low.min())), max(v_max, float(v_high.max()))
         if group.spiking:
-            v_low, v_high = np.minimum(v_low, 0), np.clip(v_high, 0, np.maximum(ceiling, 0))
+            v_low, v_high = _after_reset(v_low, v_high, ceiling, group.vsub_mant)
     return StateBounds(u_min, u_max, v_min, v_max)
+
+
+def _after_reset(
+    low: Array, high: Array, threshold: Array | float, subtracted: Array | None
+) -> tuple[Array, Array]:
+    """Bounds of v after the resets by spikes, of a v in [low, high] before them."""
+    if subtracted is None:
+        return np.minimum(low, 0), np.clip(high, 0, np.maximum(threshold, 0))
+    lowest = np.where(high > threshold, np.minimum(low, threshold - subtracted), low)
+    return lowest, np.maximum(np.minimum(high, threshold), high - subtracted)

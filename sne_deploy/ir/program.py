@@ -13,11 +13,15 @@ Fixed-point update of a group, per step (Loihi; bit for bit Lava's ``PyLifModelB
 
     u <- sign(u) (|u| (4096 - du - 1) >> 12) + (a_in << 6)      one correction by 2^24 outside (-2^23, 2^23]
     v <- clip(sign(v) (|v| (4096 - dv) >> 12) + u + (bias_mant << bias_exp), +-(2^23 - 1))
-    spike if v > (vth_mant << 6), then v <- 0
+    spike if v > (vth_mant << 6), then v <- 0, or with a soft reset v <- v - (vsub_mant << 6)
 
-Float update: ``u <- (1 - du) u + a_in``, ``v <- (1 - dv) v + u + bias_mant``, spike if ``v > vth_mant``.
+Float update: ``u <- (1 - du) u + a_in``, ``v <- (1 - dv) v + u + bias_mant``, spike if ``v > vth_mant``, then
+``v <- 0`` or ``v <- v - vsub_mant``.
 
 The state is stored less ``v_reset``: the student's membrane is ``v / scale + v_reset``.
+
+Several inputs of a graph are one here: their values flattened (C order) and joined in the order of their
+names. Several outputs are read in the order of their names and joined.
 """
 
 from __future__ import annotations
@@ -46,7 +50,7 @@ ALWAYS_ON = "always_on"
 
 @dataclass(frozen=True, eq=False)
 class HostAffine:
-    """The constant current of a sample, computed once on the host: c = matrix @ x + bias.
+    """The constant current of a sample into one group, computed once on the host: c = matrix @ x + bias.
 
     Attributes
     ----------
@@ -125,6 +129,9 @@ class NeuronGroup:
         Register units of v per unit of the student's membrane; 1.0 in float.
     v_reset : float64 array of shape () or (n,)
         What the stored state is relative to, in the student's units.
+    vsub_mant : int or float array of shape () or (n,), or None
+        Soft reset: what a spike subtracts from v, in the threshold's units (17-bit mantissa, shifted left by
+        6; or a number). None: a spike sets v to 0.
     """
 
     name: str
@@ -139,6 +146,7 @@ class NeuronGroup:
     depth: int
     scale: float
     v_reset: Array
+    vsub_mant: Array | None = None
 
     @property
     def size(self) -> int:
@@ -174,8 +182,13 @@ class Synapse:
     sign_mode : SignMode
     delay : int
         Steps beyond the one that every synapse takes.
-    recurrent : bool
-        On a cycle: what was sent in another sample is dropped before it is delivered or counted.
+    gated : bool
+        On a cycle, or delayed within the sample: what was sent in another sample is dropped before it is
+        delivered or counted. A synapse that is not gated delivers at its target's step t of the sample what
+        its source sent at its own step t.
+    late : int
+        Steps by which it delivers later than the source graph does, where a cycle leaves no room for the
+        step that every synapse takes.
     saturated_weights : int
         Weights that quantisation clipped.
     quantisation_snr_db : float or None
@@ -189,7 +202,8 @@ class Synapse:
     weight_exp: int = 0
     sign_mode: SignMode = "mixed"
     delay: int = 0
-    recurrent: bool = False
+    gated: bool = False
+    late: int = 0
     saturated_weights: int = 0
     quantisation_snr_db: float | None = None
 
@@ -220,13 +234,14 @@ class Program:
     timesteps : int
     input : ProgramInput
     groups : tuple of NeuronGroup
-        In an order in which every non-recurrent source comes before its targets.
+        In an order in which every source of a synapse that is not gated comes before its targets.
     synapses : tuple of Synapse
-    output : str
-        The group that is read out.
+    outputs : tuple of str
+        The groups that are read out, in order: at least one.
     readout : Readout
-    host : HostAffine or None
-        Present when the input is a constant current.
+        Of the groups that integrate; spiking ones are counted, see :meth:`readout_of`.
+    hosts : tuple of HostAffine
+        One per group that gets the constant current; empty where the input is spikes.
     graph : nir.NIRGraph
         What it was compiled from.
     dt_s : float
@@ -240,9 +255,9 @@ class Program:
     input: ProgramInput
     groups: tuple[NeuronGroup, ...]
     synapses: tuple[Synapse, ...]
-    output: str
+    outputs: tuple[str, ...]
     readout: Readout
-    host: HostAffine | None
+    hosts: tuple[HostAffine, ...]
     graph: nir.NIRGraph
     dt_s: float
     warnings: tuple[str, ...] = ()
@@ -256,10 +271,46 @@ class Program:
         """The synapses that end on a group, in the Program's order."""
         return tuple(synapse for synapse in self.synapses if synapse.target == name)
 
+    def host_of(self, name: str) -> HostAffine | None:
+        """What the host sends to a group, if anything."""
+        return next((host for host in self.hosts if host.target == name), None)
+
     @property
-    def output_group(self) -> NeuronGroup:
-        """The group that is read out."""
-        return self.group(self.output)
+    def constant_input(self) -> bool:
+        """Whether samples are currents, without a time axis."""
+        return self.input.kind == "current"
+
+    @property
+    def host_macs(self) -> int:
+        """Multiply-accumulates per sample on the host."""
+        return sum(host.macs for host in self.hosts)
+
+    @property
+    def steady_messages(self) -> int:
+        """Messages that enter at every step whatever the sample: graded host currents, the always-on axon."""
+        graded = sum(self.group(host.target).size for host in self.hosts if host.per_step_messages)
+        return graded + any(synapse.source == ALWAYS_ON for synapse in self.synapses)
+
+    @property
+    def output_groups(self) -> tuple[NeuronGroup, ...]:
+        """The groups that are read out."""
+        return tuple(self.group(name) for name in self.outputs)
+
+    @property
+    def output_size(self) -> int:
+        """Values that are read out per sample."""
+        return sum(group.size for group in self.output_groups)
+
+    def readout_of(self, group: NeuronGroup) -> Readout:
+        """How an output group is read: spiking ones are counted."""
+        return "count" if group.spiking else self.readout
+
+    def lag(self, synapse: Synapse) -> int:
+        """Steps within the sample from sending to delivery: 0 where the synapse is not gated."""
+        if synapse.source == ALWAYS_ON:
+            return 0
+        sent = 0 if synapse.source == self.input.name else self.group(synapse.source).depth
+        return sent + 1 + synapse.delay - self.group(synapse.target).depth
 
     @property
     def max_depth(self) -> int:
@@ -271,14 +322,20 @@ class Program:
 
         Parameters
         ----------
-        raw : array of shape (N, n_out)
-            Spike counts; or ``v`` (last or maximum), or the mean of v over the sample, in registers.
+        raw : array of shape (N, output_size)
+            As :attr:`sne_deploy.backend.Trace.raw_outputs`: spike counts; v at the last step or its maximum;
+            or the sum of v over the sample for ``v_mean``.
 
         Returns
         -------
-        float64 array of shape (N, n_out)
+        float64 array of shape (N, output_size)
         """
-        if self.readout == "count":
-            return np.asarray(raw, dtype=np.float64)
-        group = self.output_group
-        return np.asarray(raw, dtype=np.float64) / group.scale + group.v_reset
+        parts, start = [], 0
+        for group in self.output_groups:
+            part = np.asarray(raw[:, start : start + group.size], dtype=np.float64)
+            start += group.size
+            readout = self.readout_of(group)
+            if readout == "v_mean":
+                part = part / self.timesteps
+            parts.append(part if readout == "count" else part / group.scale + group.v_reset)
+        return np.concatenate(parts, axis=1)

@@ -72,12 +72,12 @@ def _program_problems(program: Program) -> Iterator[str]:
     groups = {group.name: group for group in program.groups}
     if len(groups) != len(program.groups) or program.input.name in groups or ALWAYS_ON in groups:
         yield "names of groups repeat or are reserved"
-    if program.output not in groups:
-        yield f"output {program.output!r} is not a group"
+    unknown = [name for name in program.outputs if name not in groups]
+    if unknown or not program.outputs or len(set(program.outputs)) != len(program.outputs):
+        yield f"outputs {program.outputs} repeat, are none, or are no groups"
         return
-    if program.output_group.spiking != (program.readout == "count"):
-        kind = program.output_group.kind
-        yield f"readout {program.readout!r} does not fit output group {program.output!r} of kind {kind}"
+    if program.readout == "count" and not all(group.spiking for group in program.output_groups):
+        yield f"readout 'count' does not fit outputs {program.outputs}, of which some do not spike"
     seen: set[str] = {program.input.name, ALWAYS_ON}
     for group in program.groups:
         yield from _group_problems(group, fixed=program.precision == "fixed")
@@ -86,8 +86,12 @@ def _program_problems(program: Program) -> Iterator[str]:
         seen.add(group.name)
     if len(program.synapses) != sum(len(program.synapses_into(name)) for name in groups):
         yield "a synapse ends on no group"
-    if program.host is not None:
-        yield from _host_problems(program, program.host, groups)
+    if program.constant_input != bool(program.hosts):
+        yield f"{len(program.hosts)} host parts with an input of kind {program.input.kind!r}"
+    if len({host.target for host in program.hosts}) != len(program.hosts):
+        yield "two host parts have one target"
+    for host in program.hosts:
+        yield from _host_problems(program, host, groups)
 
 
 def _group_problems(group: NeuronGroup, *, fixed: bool) -> Iterator[str]:
@@ -96,9 +100,12 @@ def _group_problems(group: NeuronGroup, *, fixed: bool) -> Iterator[str]:
         "dv": (0, reg.DECAY_MAX if fixed else 1),
         "vth_mant": (0, reg.VTH_MANT_MAX) if fixed else (-np.inf, np.inf),
         "bias_mant": (reg.BIAS_MANT_MIN, reg.BIAS_MANT_MAX) if fixed else (-np.inf, np.inf),
+        "vsub_mant": (0, reg.VTH_MANT_MAX) if fixed else (-np.inf, np.inf),
         "v_init": (1 - reg.STATE_LIMIT, reg.STATE_LIMIT - 1) if fixed else (-np.inf, np.inf),
     }
     for what, (low, high) in ranges.items():
+        if what == "vsub_mant" and group.vsub_mant is None:
+            continue
         value = np.asarray(getattr(group, what))
         if value.shape not in ((), (group.size,)):
             yield f"{group.name!r}: {what} has shape {value.shape}, not () or ({group.size},)"
@@ -122,17 +129,18 @@ def _synapse_problems(
             yield f"synapse {synapse.name!r} has unknown source {synapse.source!r}"
             return
         n_in = groups[synapse.source].size
-        if synapse.source not in seen and not synapse.recurrent:
+        if synapse.source not in seen and not synapse.gated:
             yield f"synapse {synapse.name!r}: source {synapse.source!r} comes after its target"
     if synapse.weights.shape != (target.size, n_in):
         yield f"synapse {synapse.name!r} has shape {synapse.weights.shape}, its ends ({target.size}, {n_in})"
     if synapse.delay < 0 or synapse.delay > reg.DELAY_MAX:
         yield f"synapse {synapse.name!r}: delay {synapse.delay} is outside 0..{reg.DELAY_MAX}"
-    if not synapse.recurrent and synapse.source != ALWAYS_ON:
-        source_depth = groups[synapse.source].depth if synapse.source in groups else 0
-        if source_depth + 1 + synapse.delay != target.depth:
-            depths = f"{source_depth} -> {target.depth}"
-            yield f"synapse {synapse.name!r}: depths {depths} do not fit delay {synapse.delay}"
+    if synapse.source != ALWAYS_ON:
+        lag = program.lag(synapse)
+        if lag < 0 or (lag != 0 and not synapse.gated) or (lag == 0 and synapse.source not in seen):
+            yield f"synapse {synapse.name!r}: delay {synapse.delay} delivers {lag} steps after it was sent"
+    elif synapse.gated:
+        yield f"synapse {synapse.name!r}: the always-on axon is gated"
     if synapse.source == ALWAYS_ON and target.depth < 1 + synapse.delay:
         yield (
             f"synapse {synapse.name!r}: the always-on axon reaches depth {1 + synapse.delay} "
@@ -155,15 +163,11 @@ def _integer_weight_problems(synapse: Synapse) -> Iterator[str]:
 
 
 def _host_problems(program: Program, host: HostAffine, groups: dict[str, NeuronGroup]) -> Iterator[str]:
-    if program.input.kind != "current":
-        yield "a host part without a constant input"
     if host.target not in groups:
         yield f"the host's target {host.target!r} is not a group"
         return
     wanted = (groups[host.target].size, program.input.size)
     if host.matrix.shape != wanted or host.bias.shape != wanted[:1]:
         yield f"the host's matrix has shape {host.matrix.shape}, its ends {wanted}"
-    if groups[host.target].depth != 0:
-        yield f"the host's target {host.target!r} is at depth {groups[host.target].depth}, not 0"
     if (host.register_scale is None) != (program.precision == "float"):
         yield "the host's register scale does not fit the precision"
