@@ -1,0 +1,76 @@
+"""What a spike does to the membrane: NIR has a reset value and no field for the manner.
+
+A neuron node's metadata may hold ``reset``: ``"value"`` (NIR's own: v <- v_reset) or ``"subtract"``
+(v <- v - v_threshold; ``v_reset`` then means nothing), and ``reset_delayed``: with ``"subtract"``, the
+threshold is subtracted at the next step, after the decay: v <- (1 - a) v + input - s v_threshold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import nir
+import numpy as np
+
+from sne_deploy.errors import GraphError, InputError
+
+ResetMode = Literal["value", "subtract"]
+RESETS: tuple[ResetMode, ...] = get_args(ResetMode)
+SPIKING_TYPES = (nir.LIF, nir.CubaLIF, nir.IF)
+
+
+@dataclass(frozen=True)
+class Reset:
+    """The manner of one node's reset."""
+
+    mode: ResetMode = "value"
+    delayed: bool = False
+
+
+def reset_of(name: str, node: Any) -> Reset:
+    """The reset that a neuron node's metadata asks for; NIR's own where it says nothing.
+
+    Raises
+    ------
+    GraphError
+        An unknown mode, or a delay of a reset to a value.
+    """
+    metadata = getattr(node, "metadata", {})
+    mode, delayed = _plain(metadata.get("reset", "value")), _plain(metadata.get("reset_delayed", False))
+    if mode not in RESETS:
+        raise GraphError(f"node {name!r}: metadata reset {mode!r:.100} is not one of {', '.join(RESETS)}")
+    if not isinstance(delayed, bool):
+        raise GraphError(f"node {name!r}: metadata reset_delayed {delayed!r:.100} is not true or false")
+    if delayed and mode != "subtract":
+        raise GraphError(
+            f"node {name!r}: metadata reset_delayed goes with reset 'subtract' alone, not {mode!r}"
+        )
+    return Reset(mode, delayed)  # type: ignore[arg-type]  # checked above
+
+
+def with_reset(graph: nir.NIRGraph, mode: str) -> nir.NIRGraph:
+    """The same graph with this reset at every spiking node whose metadata does not say.
+
+    Raises
+    ------
+    InputError
+        An unknown mode.
+    """
+    if mode not in RESETS:
+        raise InputError(f"unknown reset {mode!r}; known: {', '.join(RESETS)}")
+    nodes = {name: _with_mode(node, mode) for name, node in graph.nodes.items()}
+    return nir.NIRGraph(nodes, list(graph.edges), metadata=dict(graph.metadata), type_check=False)
+
+
+def _with_mode(node: Any, mode: str) -> Any:
+    if isinstance(node, nir.NIRGraph):
+        return with_reset(node, mode)
+    if not isinstance(node, SPIKING_TYPES) or "reset" in node.metadata:
+        return node
+    fields = {name: value for name, value in vars(node).items() if name not in ("input_type", "output_type")}
+    return type(node)(**{**fields, "metadata": {**node.metadata, "reset": mode}})
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, (np.generic, np.ndarray)) and np.ndim(value) == 0 else value
