@@ -118,7 +118,7 @@ def compile(  # noqa: A001  the design's name for it
     if policy is not None:
         ensemble = replace(ensemble, policy=policy)
     programs = _programs(ensemble, chosen, progress)
-    check_head(ensemble.head, [program.output_group.size for program in programs])
+    check_head(ensemble.head, [program.output_size for program in programs])
     with ExitStack() as resources:
         executor = resources.enter_context(open_executor(workers, scheduler))
         options = RunOptions(progress=progress, extra=extra)

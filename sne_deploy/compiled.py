@@ -238,7 +238,7 @@ class Compiled:
 
     def _check_labels(self, data: DataSet) -> None:
         head = self.ensemble.head
-        classes = self.programs[0].output_group.size if head.weight is None else head.weight.shape[0]
+        classes = self.programs[0].output_size if head.weight is None else head.weight.shape[0]
         if data.y is not None and int(data.y.max()) >= classes:
             raise DataError(
                 f"data set {data.name}: label {data.y.max()}, but the model has {classes} classes, 0 to "

@@ -46,7 +46,7 @@ def reset_of(name: str, node: Any) -> Reset:
         raise GraphError(
             f"node {name!r}: metadata reset_delayed goes with reset 'subtract' alone, not {mode!r}"
         )
-    return Reset(mode, delayed)  # type: ignore[arg-type]  # checked above
+    return Reset(mode, delayed)
 
 
 def with_reset(graph: nir.NIRGraph, mode: str) -> nir.NIRGraph:

@@ -1,4 +1,4 @@
-"""In which order the nodes of a graph are computed within a step, and which edges carry the last step's value.
+"""In which order a graph's nodes are computed within a step, and which edges carry the last step's value.
 
 NIR is continuous in time and says neither. A cycle needs one edge whose value is that of the step before;
 here that is the edge that closes the cycle in a depth-first walk from the inputs. The walk takes nodes in the
@@ -25,7 +25,8 @@ class Topology:
     order : tuple of str
         Every node; the source of an edge that is no back edge comes before its target.
     back_edges : frozenset of (str, str)
-        Edges whose value is that of the step before; zero at a sample's first step.
+        Edges whose value is that of the step before. At a sample's first step it is what their source gives
+        where no neuron has spiked: zero, or the biases of linear maps.
     """
 
     order: tuple[str, ...]

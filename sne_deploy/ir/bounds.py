@@ -110,7 +110,7 @@ def float_bounds(group: NeuronGroup, low: Array, high: Array, timesteps: int) ->
 
 
 def _after_reset(
-    low: Array, high: Array, threshold: Array | float, subtracted: Array | None
+    low: Array, high: Array, threshold: Any, subtracted: Array | None
 ) -> tuple[Array, Array]:
     """Bounds of v after the resets by spikes, of a v in [low, high] before them."""
     if subtracted is None:

@@ -3,6 +3,8 @@
 Neurons carry fractions per step instead of time constants::
 
     u <- (1 - b) u + gain x        v <- v + a (v_leak - v) + u        spike if v > v_th, then v <- v_reset
+
+or, with a soft reset, v <- v - v_sub.
 """
 
 from __future__ import annotations
@@ -46,6 +48,12 @@ class NeuronNode:
     v_leak: Array
     v_th: Array
     v_reset: Array
+    v_sub: Array | None = None
+
+    @property
+    def spiking(self) -> bool:
+        """False for leaky integrators, whose potential is read."""
+        return self.kind not in ("li", "cuba_li")
 
     @property
     def size(self) -> int:
@@ -54,35 +62,53 @@ class NeuronNode:
 
 
 @dataclass(frozen=True, eq=False)
+class DelayNode:
+    """y[t] = x[t - steps], elementwise; ``steps`` is an int64 array of shape (n,)."""
+
+    name: str
+    steps: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Connection:
-    """What one source contributes to one neuron node: x += weights @ spikes."""
+    """What one source contributes to one neuron node: x[t] += weights @ spikes[t - lag].
+
+    ``closes_cycle``: the path has a back edge; without such connections the groups form no cycle.
+    """
 
     name: str
     source: str
     target: str
     weights: Weights
+    lag: int = 0
+    closes_cycle: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
     """Nodes and edges of one student.
 
-    ``linears`` and ``edges`` describe the graph until linear maps are composed; afterwards both are empty
-    and ``connections`` with ``biases`` (by neuron name, before the gain) take their place.
+    ``linears``, ``delays`` and ``edges`` describe the graph until linear maps are composed; afterwards they
+    are empty, and ``connections`` with ``biases`` (by neuron name, before the gain) take their place.
+    ``outputs`` name the output nodes, then the neurons behind them. ``back_edges`` are those of
+    :class:`sne_deploy.frontend.topology.Topology`.
     """
 
     student: str
     input: ProgramInput
-    output: str
+    outputs: tuple[str, ...]
     readout: Readout
     timesteps: int
     dt_s: float
     graph: nir.NIRGraph
     neurons: tuple[NeuronNode, ...]
     linears: tuple[LinearNode, ...] = ()
+    delays: tuple[DelayNode, ...] = ()
     edges: tuple[tuple[str, str], ...] = ()
+    back_edges: frozenset[tuple[str, str]] = frozenset()
     connections: tuple[Connection, ...] = ()
     biases: tuple[tuple[str, Array], ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def neuron(self, name: str) -> NeuronNode:
         """The neuron node of that name."""

@@ -49,21 +49,27 @@ def _network_problems(network: Network) -> Iterator[str]:
     sizes = {neuron.name: neuron.size for neuron in network.neurons} | {
         network.input.name: network.input.size
     }
-    names = [neuron.name for neuron in network.neurons] + [linear.name for linear in network.linears]
+    names = [neuron.name for neuron in network.neurons]
+    names += [linear.name for linear in network.linears]
+    names += [delay.name for delay in network.delays]
     if len(set(names)) != len(names):
         yield "node names repeat"
-    known = {*names, network.input.name, network.output}
+    known = {*names, network.input.name, *network.outputs}
     yield from (f"edge {edge} names an unknown node" for edge in network.edges if not set(edge) <= known)
     for connection in network.connections:
         wanted = (sizes.get(connection.target), sizes.get(connection.source))
         if connection.weights.shape != wanted:
             yield f"connection {connection.name!r} has shape {connection.weights.shape}, its ends {wanted}"
+        if connection.lag < 0:
+            yield f"connection {connection.name!r} has lag {connection.lag}"
     for name, bias in network.biases:
         if bias.shape != (sizes.get(name),):
             yield f"bias of {name!r} has shape {bias.shape}"
     for neuron in network.neurons:
-        for what in ("a", "b", "gain", "v_leak", "v_th", "v_reset"):
+        for what in ("a", "b", "gain", "v_leak", "v_th", "v_reset", "v_sub"):
             value = getattr(neuron, what)
+            if value is None:
+                continue
             if value.shape not in ((), (neuron.size,)) or not bool(np.all(np.isfinite(value))):
                 yield f"{neuron.name!r}: {what} has shape {value.shape} or is not finite"
 

@@ -1,16 +1,17 @@
 """Pass: composed Network -> floating-point Program. Gains, biases, the constant input and time get a place.
 
 * The gain goes onto the weights, so that u is what v receives.
-* A constant input is folded: its first map is computed once per sample on the host, bias included.
+* A constant input is folded: the first maps are computed once per sample on the host, biases included.
 * A bias goes to ``bias_mant`` of a group without synaptic current, and onto an always-on axon otherwise.
 * The leak adds a (v_leak - v_reset) to ``bias_mant``; the state is kept relative to v_reset.
 * A group runs one step behind the latest of its sources; earlier ones get a delay, so that what met in the
-  source graph meets on the chip.
+  source graph meets on the chip. Lags of the graph (cycles, delays) are kept by the same delays; a cycle
+  whose lag is shorter than the steps that its synapses take is late by the difference, with a warning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +20,11 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sne_deploy.errors import UnsupportedError
+from sne_deploy.ir import registers as reg
 from sne_deploy.ir.network import Connection, Network, NeuronNode
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights, Weights, map_values
+from sne_deploy.passes.timing import Timing, on_host, time_groups
 
 Array = npt.NDArray[Any]
 
@@ -36,75 +39,110 @@ class BuildProgram:
         Raises
         ------
         UnsupportedError
-            A cycle through several groups, a constant input into several groups, or a readout that does
-            not fit the last group.
+            Lists what has no place on the chip: a readout that does not fit, an integrator's potential that
+            feeds other neurons, a delay beyond the chip's range.
         """
-        _check_readout(network)
-        order = _topological_order(network)
         biases = dict(network.biases)
-        host = _host(network, biases)
-        depths = _depths(network, order)
-        if host is not None and depths[host.target] != 0:
-            raise UnsupportedError(
-                f"student {network.student!r}",
-                [f"neuron group {host.target!r} gets both the constant input and spikes of other groups"],
-            )
-        groups = tuple(
-            _group(network.neuron(name), depths[name], _membrane_bias(network, name, biases, host))
-            for name in order
-        )
-        synapses = [_synapse(network, c, depths) for c in network.connections if not _on_host(network, c)]
+        hosts = _hosts(network, biases)
+        targets = frozenset(host.target for host in hosts)
+        timing = time_groups(network, targets)
+        synapses = [_synapse(network, c, timing) for c in network.connections if not on_host(network, c)]
+        problems = [
+            *_output_problems(network),
+            *_source_problems(network),
+            *(problem for synapse in synapses if (problem := _delay_problem(synapse))),
+        ]
+        if problems:
+            raise UnsupportedError(f"student {network.student!r}", problems)
         synapses += [
             axon
-            for name in order
-            if (axon := _always_on(network.neuron(name), biases.get(name), host)) is not None
+            for name in timing.order
+            if (axon := _always_on(network.neuron(name), biases.get(name), targets)) is not None
         ]
-        position = {name: index for index, name in enumerate(order)}
+        position = {name: index for index, name in enumerate(timing.order)}
         return Program(
             student=network.student,
             precision="float",
             timesteps=network.timesteps,
             input=network.input,
-            groups=groups,
+            groups=tuple(
+                _group(
+                    network.neuron(name), timing.depths[name], _membrane_bias(network, name, biases, targets)
+                )
+                for name in timing.order
+            ),
             synapses=tuple(sorted(synapses, key=lambda synapse: position[synapse.target])),
-            output=network.output,
+            outputs=network.outputs,
             readout=network.readout,
-            host=host,
+            hosts=tuple(sorted(hosts, key=lambda host: position[host.target])),
             graph=network.graph,
             dt_s=network.dt_s,
+            warnings=(*network.warnings, *_late_warnings(network.student, synapses)),
         )
 
 
-def _check_readout(network: Network) -> None:
+def _output_problems(network: Network) -> list[str]:
     """Spiking groups are counted, leaky integrators are read."""
-    output = network.neuron(network.output)
-    integrates = output.kind in ("li", "cuba_li")
-    if integrates != (network.readout != "count"):
-        remedy = "v_last, v_mean or v_max" if integrates else "count"
-        raise UnsupportedError(
-            f"student {network.student!r}",
-            [f"readout {network.readout!r} of group {output.name!r} of kind {output.kind}; use {remedy}"],
-        )
+    outputs = [network.neuron(name) for name in network.outputs]
+    integrators = [neuron for neuron in outputs if not neuron.spiking]
+    if integrators and network.readout == "count":
+        wrong, remedy = integrators, "v_last, v_mean or v_max"
+    elif not integrators and network.readout != "count":
+        wrong, remedy = outputs, "count"
+    else:
+        return []
+    return [f"readout {network.readout!r} of group {n.name!r} of kind {n.kind}; use {remedy}" for n in wrong]
 
 
-def _on_host(network: Network, connection: Connection) -> bool:
-    return network.input.kind == "current" and connection.source == network.input.name
+def _source_problems(network: Network) -> list[str]:
+    """Synapses carry spikes; a potential goes nowhere but to the output."""
+    silent = {neuron.name for neuron in network.neurons if not neuron.spiking}
+    problems = [
+        f"group {c.source!r} does not spike, but its potential feeds group {c.target!r}; make it a spiking "
+        "neuron, put a Threshold right behind it, or let it be an output only"
+        for c in network.connections
+        if c.source in silent
+    ]
+    read = set(network.outputs)
+    heard = {connection.source for connection in network.connections}
+    unread = sorted(silent - read - heard)
+    return [
+        *dict.fromkeys(problems),
+        *(f"group {n!r} does not spike and is no output; remove it" for n in unread),
+    ]
 
 
-def _host(network: Network, biases: Mapping[str, Array]) -> HostAffine | None:
-    folded = [connection for connection in network.connections if _on_host(network, connection)]
-    if not folded:
+def _delay_problem(synapse: Synapse) -> str | None:
+    if synapse.delay <= reg.DELAY_MAX:
         return None
-    if len(folded) > 1:
-        targets = ", ".join(repr(connection.target) for connection in folded)
-        raise UnsupportedError(
-            f"student {network.student!r}",
-            [f"a constant input feeds several neuron groups ({targets}); one is supported"],
-        )
-    neuron = network.neuron(folded[0].target)
+    return (
+        f"connection {synapse.name!r} from {synapse.source!r} to {synapse.target!r} needs a delay of "
+        f"{synapse.delay} steps; the chip has at most {reg.DELAY_MAX}; use shorter delays or a longer dt"
+    )
+
+
+def _late_warnings(student: str, synapses: list[Synapse]) -> list[str]:
+    return [
+        f"student {student!r}: connection {synapse.name!r} closes a cycle of several neuron groups and "
+        f"arrives {synapse.late} step{'s' if synapse.late > 1 else ''} later than in the graph, since every "
+        "synapse takes a step; target norse keeps the graph's timing"
+        for synapse in synapses
+        if synapse.late
+    ]
+
+
+def _hosts(network: Network, biases: Mapping[str, Array]) -> list[HostAffine]:
+    return [
+        _host(network.neuron(connection.target), connection, biases)
+        for connection in network.connections
+        if on_host(network, connection)
+    ]
+
+
+def _host(neuron: NeuronNode, connection: Connection, biases: Mapping[str, Array]) -> HostAffine:
     gain = sparse.diags(np.broadcast_to(neuron.gain, (neuron.size,)))
     bias = np.broadcast_to(biases.get(neuron.name, np.asarray(0.0)), (neuron.size,)) * neuron.gain
-    matrix = sparse.csr_matrix(gain @ folded[0].weights.matrix())
+    matrix = sparse.csr_matrix(gain @ connection.weights.matrix())
     matrix.sort_indices()
     return HostAffine(
         target=neuron.name,
@@ -115,23 +153,19 @@ def _host(network: Network, biases: Mapping[str, Array]) -> HostAffine | None:
 
 
 def _membrane_bias(
-    network: Network, name: str, biases: Mapping[str, Array], host: HostAffine | None
+    network: Network, name: str, biases: Mapping[str, Array], on_hosts: Collection[str]
 ) -> Array:
     """bias_mant of a group: the leak's pull, and the affine bias where nothing else carries it."""
     neuron = network.neuron(name)
     bias = neuron.a * (neuron.v_leak - neuron.v_reset)
-    carried = neuron.kind in ("cuba_lif", "cuba_li") or (host is not None and host.target == name)
+    carried = neuron.kind in ("cuba_lif", "cuba_li") or name in on_hosts
     if name in biases and not carried:
         bias = bias + neuron.gain * biases[name]
     return _scalar_if_uniform(np.asarray(bias, dtype=np.float64))
 
 
-def _always_on(neuron: NeuronNode, bias: Array | None, host: HostAffine | None) -> Synapse | None:
-    if (
-        bias is None
-        or neuron.kind not in ("cuba_lif", "cuba_li")
-        or (host is not None and host.target == neuron.name)
-    ):
+def _always_on(neuron: NeuronNode, bias: Array | None, on_hosts: Collection[str]) -> Synapse | None:
+    if bias is None or neuron.kind not in ("cuba_lif", "cuba_li") or neuron.name in on_hosts:
         return None
     weights = DenseWeights((neuron.gain * bias).reshape(-1, 1))
     return Synapse(name=f"{neuron.name}-bias", source=ALWAYS_ON, target=neuron.name, weights=weights)
@@ -151,20 +185,21 @@ def _group(neuron: NeuronNode, depth: int, bias: Array) -> NeuronGroup:
         depth=depth,
         scale=1.0,
         v_reset=neuron.v_reset,
+        vsub_mant=neuron.v_sub,
     )
 
 
-def _synapse(network: Network, connection: Connection, depths: Mapping[str, int]) -> Synapse:
+def _synapse(network: Network, connection: Connection, timing: Timing) -> Synapse:
     neuron = network.neuron(connection.target)
-    recurrent = connection.source == connection.target
-    source_depth = depths.get(connection.source, 0)
+    room = timing.room(connection)
     return Synapse(
         name=connection.name,
         source=connection.source,
         target=connection.target,
         weights=scale_rows(connection.weights, neuron.gain),
-        delay=0 if recurrent else depths[connection.target] - 1 - source_depth,
-        recurrent=recurrent,
+        delay=max(room, 0),
+        gated=connection.lag > 0,
+        late=max(-room, 0),
     )
 
 
@@ -184,36 +219,3 @@ def scale_rows(weights: Weights, gain: Array) -> Weights:
 def _scalar_if_uniform(value: Array) -> Array:
     flat = value.reshape(-1)
     return np.asarray(flat[0]) if flat.size and bool(np.all(flat == flat[0])) else flat
-
-
-def _topological_order(network: Network) -> tuple[str, ...]:
-    """Neuron groups, sources first; a group's connection to itself is no obstacle."""
-    waiting = {neuron.name: set[str]() for neuron in network.neurons}
-    for connection in network.connections:
-        if connection.source in waiting and connection.source != connection.target:
-            waiting[connection.target].add(connection.source)
-    order: list[str] = []
-    while waiting:
-        ready = [name for name, sources in waiting.items() if sources <= set(order)]
-        if not ready:
-            cycle = ", ".join(repr(name) for name in waiting)
-            raise UnsupportedError(
-                f"student {network.student!r}",
-                [f"a cycle through several neuron groups (among {cycle}); only self-connections work"],
-            )
-        order.extend(ready)
-        for name in ready:
-            del waiting[name]
-    return tuple(order)
-
-
-def _depths(network: Network, order: tuple[str, ...]) -> dict[str, int]:
-    depths: dict[str, int] = {}
-    for name in order:
-        sources = [
-            depths.get(connection.source, 0) + 1
-            for connection in network.connections
-            if connection.target == name and connection.source != name and not _on_host(network, connection)
-        ]
-        depths[name] = max(sources, default=0)
-    return depths

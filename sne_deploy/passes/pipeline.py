@@ -7,6 +7,7 @@ from sne_deploy.ir.program import Precision, Program, ProgramInput
 from sne_deploy.ir.verify import verify_network, verify_program
 from sne_deploy.passes.build_program import BuildProgram
 from sne_deploy.passes.compose_linear import ComposeLinear
+from sne_deploy.passes.fuse_thresholds import FuseThresholds
 from sne_deploy.passes.lower_nir import LowerNir
 from sne_deploy.passes.quantise import Quantise
 
@@ -45,6 +46,8 @@ def compile_student(
 
     network = LowerNir(student.name, program_input, student.readout, timesteps).apply(graph)
     verify_network(network, after="lower-nir")
+    network = FuseThresholds().apply(network)
+    verify_network(network, after="fuse-thresholds")
     network = ComposeLinear().apply(network)
     verify_network(network, after="compose-linear")
     program = BuildProgram().apply(network)

@@ -18,7 +18,7 @@ import numpy as np
 
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir import registers as reg
-from sne_deploy.ir.program import NeuronGroup, Program, Synapse
+from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.passes.scale_search import GroupJob, QuantisedGroup, choose_scale, register_context
 
 
@@ -40,7 +40,7 @@ class Quantise:
         groups: list[NeuronGroup] = []
         synapses: list[Synapse] = []
         warnings: list[str] = list(program.warnings)
-        host = program.host
+        hosts: list[HostAffine] = []
         for group in program.groups:
             job = GroupJob.of(program, group)
             scale = choose_scale(job)
@@ -48,14 +48,14 @@ class Quantise:
             groups.append(quantised.group)
             synapses.extend(quantised.synapses)
             if job.host is not None:
-                host = replace(job.host, register_scale=scale / 2**reg.STATE_SHIFT)
+                hosts.append(replace(job.host, register_scale=scale / 2**reg.STATE_SHIFT))
             warnings.extend(_warnings(quantised, job))
         return replace(
             program,
             precision="fixed",
             groups=tuple(groups),
             synapses=tuple(synapses),
-            host=host,
+            hosts=tuple(hosts),
             warnings=tuple(warnings),
         )
 
@@ -78,6 +78,10 @@ def _warnings(quantised: QuantisedGroup, job: GroupJob) -> list[str]:
         extent = max(bounds.u_max, -bounds.u_min)
         found.append(
             f"{name}: u may wrap; in the worst case |u| reaches {extent:.0f}, past {reg.STATE_LIMIT}"
+        )
+    if quantised.group.vsub_mant is not None and bounds.v_max >= reg.STATE_LIMIT:
+        found.append(
+            f"{name}: with its soft reset, v may saturate; in the worst case it reaches {bounds.v_max:.0f}"
         )
     for synapse in quantised.synapses:
         if synapse.saturated_weights:

@@ -56,7 +56,7 @@ class GroupJob:
     @staticmethod
     def of(program: Program, group: NeuronGroup) -> GroupJob:
         """Collect what enters a group of a floating-point Program."""
-        host = program.host if program.host is not None and program.host.target == group.name else None
+        host = program.host_of(group.name)
         zeros = np.zeros(group.size)
         low, high = (zeros, zeros) if host is None else host_range(host, program.input)
         synapses = program.synapses_into(group.name)
@@ -73,6 +73,7 @@ class GroupJob:
                 spiking_limit if group.spiking else reg.VTH_MAX,
                 extent(group.vth_mant) if group.spiking else 0.0,
             ),
+            (reg.VTH_MAX, 0.0 if group.vsub_mant is None else extent(group.vsub_mant)),
             (reg.BIAS_MANT_MAX * 2**reg.BIAS_EXP_MAX, extent(group.bias_mant)),
             (reg.STATE_LIMIT - 1, extent(group.v_init)),
             (reg.BIAS_MANT_MAX * 2**reg.STATE_SHIFT, max(extent(self.host_low), extent(self.host_high))),

@@ -39,6 +39,7 @@ def quantise_group(group: NeuronGroup, scale: float) -> NeuronGroup:
     bias_exp = 0
     while extent(np.rint(bias / 2**bias_exp)) > reg.BIAS_MANT_MAX and bias_exp < reg.BIAS_EXP_MAX:
         bias_exp += 1
+    soft = group.vsub_mant
     vth = (
         np.maximum(np.rint(group.vth_mant * scale / 2**reg.STATE_SHIFT), 1)
         if group.spiking
@@ -57,7 +58,12 @@ def quantise_group(group: NeuronGroup, scale: float) -> NeuronGroup:
             np.clip(np.rint(group.v_init * scale), 1 - reg.STATE_LIMIT, reg.STATE_LIMIT - 1), dtype=np.int32
         ),
         scale=scale,
+        vsub_mant=None if soft is None else np.asarray(_threshold_register(soft, scale), dtype=np.int32),
     )
+
+
+def _threshold_register(value: Array, scale: float) -> Array:
+    return np.asarray(np.clip(np.rint(value * scale / 2**reg.STATE_SHIFT), 0, reg.VTH_MANT_MAX))
 
 
 def _exponent_choices(synapse: Synapse, scale: float) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from sne_deploy.backend import LayerTrace, Record, Trace
 from sne_deploy.ensembles import ActivationPolicy, Ensemble
-from sne_deploy.ir.program import Program
+from sne_deploy.ir.program import Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_deploy.runtime import head as heads
 from sne_deploy.runtime.execution import Runner
@@ -45,7 +45,7 @@ def run_ensemble(
     record : {"counts", "spikes", "all"}
     """
     started = time.perf_counter()
-    sizes = [program.output_group.size for program in programs]
+    sizes = [program.output_size for program in programs]
     heads.check_head(ensemble.head, sizes)
     if policy.kind == "static":
         active = np.ones((len(inputs), len(programs)), dtype=bool)
@@ -168,23 +168,32 @@ def _layer_counts(program: Program, name: str, trace: LayerTrace | None, active:
 
 def layer_kind(program: Program, name: str) -> str:
     """What ends on a group and what it is, such as ``"conv+lif"`` or ``"host+dense+cuba_lif"``."""
-    parts = ["host"] if program.host is not None and program.host.target == name else []
+    parts = [] if program.host_of(name) is None else ["host"]
     for synapse in program.synapses_into(name):
         weights = synapse.weights
         form = "conv" if isinstance(weights, ConvWeights) else "sparse"
         form = "dense" if isinstance(weights, DenseWeights) else form
-        parts.append(f"recurrent-{form}" if synapse.recurrent else form)
+        parts.append(f"{_manner(program, synapse)}{form}")
     return "+".join([*dict.fromkeys(parts), program.group(name).kind])
+
+
+def _manner(program: Program, synapse: Synapse) -> str:
+    """What is said before the form of a gated synapse: it closes a cycle, or delays within the sample."""
+    if not synapse.gated:
+        return ""
+    names = [program.input.name, *(group.name for group in program.groups)]
+    return "recurrent-" if names.index(synapse.source) >= names.index(synapse.target) else "delayed-"
 
 
 def run_warnings(students: Sequence[StudentResult]) -> tuple[str, ...]:
     """What the compiler found, and constant inputs that did not fit their register."""
     found = [warning for student in students for warning in student.program.warnings]
     for student in students:
-        host = student.program.host
-        if student.saturated_inputs and host is not None:
+        hosts = student.program.hosts
+        if student.saturated_inputs and hosts:
+            layers = ", ".join(repr(host.target) for host in hosts)
             found.append(
-                f"student {student.name!r}, layer {host.target!r}: {student.saturated_inputs} "
-                f"constant inputs were clipped to +-{host.register_limit}"
+                f"student {student.name!r}, layer {layers}: {student.saturated_inputs} "
+                f"constant inputs were clipped to +-{hosts[0].register_limit}"
             )
     return tuple(found)

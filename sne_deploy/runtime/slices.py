@@ -22,7 +22,7 @@ SLICE_BYTES = 2**28
 def sample_slices(programs: Sequence[Program], samples: int, *, recorded: bool) -> Iterator[slice]:
     """Consecutive slices that keep encoded input and recorded spikes within SLICE_BYTES."""
     first = programs[0]
-    per_sample = first.input.size * (8 if first.host is not None else first.timesteps)
+    per_sample = first.input.size * (8 if first.constant_input else first.timesteps)
     if recorded:
         spikes = sum(group.size for program in programs for group in program.groups if group.spiking)
         per_sample += 2 * first.timesteps * spikes

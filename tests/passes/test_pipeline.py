@@ -69,8 +69,8 @@ def test_float_program_is_norse(name: str, encoder: str, seed: int) -> None:
 def test_what_becomes_of_each_layer() -> None:
     program = compiled("convolutional", "constant")
     assert [group.kind for group in program.groups] == ["lif", "cuba_lif", "li"]
-    assert program.host is not None
-    assert program.host.target == program.groups[0].name
+    (host,) = program.hosts
+    assert host.target == program.groups[0].name
     into_second = program.synapses_into(program.groups[1].name)
     assert {synapse.source for synapse in into_second} == {program.groups[0].name, ALWAYS_ON}
     pooled = next(synapse for synapse in into_second if synapse.source != ALWAYS_ON)
@@ -81,7 +81,7 @@ def test_what_becomes_of_each_layer() -> None:
 
 def test_recurrent_synapses_are_marked() -> None:
     program = compiled("recurrent", "spikes")
-    marked = [(synapse.source, synapse.target) for synapse in program.synapses if synapse.recurrent]
+    marked = [(synapse.source, synapse.target) for synapse in program.synapses if synapse.gated]
     assert marked == [(program.groups[0].name, program.groups[0].name)]
 
 

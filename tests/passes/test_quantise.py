@@ -45,9 +45,9 @@ def program(weights: np.ndarray, kind: str = "lif", timesteps: int = 16, **chang
         input=ProgramInput("input", (weights.shape[1],), "spikes"),
         groups=(target,),
         synapses=(Synapse("fc", "input", "g", DenseWeights(weights)),),
-        output="g",
+        outputs=("g",),
         readout="count" if target.spiking else "v_last",
-        host=None,
+        hosts=(),
         graph=cast(nir.NIRGraph, None),
         dt_s=0.001,
     )
@@ -154,21 +154,21 @@ def test_a_constant_input_uses_its_register_without_clipping() -> None:
         input=ProgramInput("input", (7,), "current", (-1.0, 2.0)),
         groups=(replace(base.groups[0], depth=0),),
         synapses=(),
-        host=host,
+        hosts=(host,),
     )
     fixed = Quantise().apply(real)
     verify_program(fixed, after="quantise")
-    assert fixed.host is not None
-    assert fixed.host.register_scale is not None
+    (host,) = fixed.hosts
+    assert host.register_scale is not None
     x = rng.uniform(-1.0, 2.0, (50, 7))
     extremes = np.where(matrix.toarray() > 0, 2.0, -1.0)
-    c, saturated = fixed.host.drive(np.concatenate([x, extremes, 1.0 - extremes]))
+    c, saturated = host.drive(np.concatenate([x, extremes, 1.0 - extremes]))
     assert saturated == 0
     assert np.issubdtype(c.dtype, np.integer)
     expected = np.concatenate([x, extremes, 1.0 - extremes]) @ matrix.toarray().T + host.bias
-    np.testing.assert_allclose(c / fixed.host.register_scale, expected, atol=0.51 / fixed.host.register_scale)
+    np.testing.assert_allclose(c / host.register_scale, expected, atol=0.51 / host.register_scale)
     low, high = host_range(host, real.input)
-    assert max(np.abs(low).max(), np.abs(high).max()) * fixed.host.register_scale > 1000
+    assert max(np.abs(low).max(), np.abs(high).max()) * host.register_scale > 1000
 
 
 def test_a_constant_input_outside_its_range_is_clipped_and_counted() -> None:
@@ -201,7 +201,7 @@ def test_a_synapse_that_rounds_to_nothing_is_a_warning() -> None:
     big, tiny = np.full((2, 3), 1.0), np.full((2, 3), 1e-9)
     base = program(big)
     both = replace(
-        base, synapses=(*base.synapses, Synapse("faint", "g", "g", DenseWeights(tiny[:, :2]), recurrent=True))
+        base, synapses=(*base.synapses, Synapse("faint", "g", "g", DenseWeights(tiny[:, :2]), gated=True))
     )
     fixed = Quantise().apply(both)
     assert any("every weight of 'faint' rounds to zero" in warning for warning in fixed.warnings)

@@ -30,9 +30,9 @@ def made_up_program(name: str) -> Program:
         input=ProgramInput("input", (3,), "current"),
         groups=(group,),
         synapses=(),
-        output="lif",
+        outputs=("lif",),
         readout="count",
-        host=HostAffine("lif", sparse.csr_matrix(np.ones((5, 3))), np.zeros(5)),
+        hosts=(HostAffine("lif", sparse.csr_matrix(np.ones((5, 3))), np.zeros(5)),),
         graph=None,
         dt_s=0.001,
     )
