@@ -1,7 +1,8 @@
-"""The floating-point reference: the student's own Norse modules, in float64, on the CPU.
+"""The floating-point reference: the student's own graph, in float64, on the CPU.
 
-Spikes come from Norse; synaptic operations are those spikes times the fan-out in the floating-point
-Program. Registers are not modelled: there are no update counts.
+Students that came from Norse run as Norse's cells; every other graph runs node by node, as NIR defines its
+nodes. Synaptic operations are those spikes times the fan-out in the floating-point Program. Registers are
+not modelled: there are no update counts.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ class NorseBackend:
         return Capabilities(precisions=("float",), neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"))
 
     def compile(self, program: Program, options: RunOptions) -> Executable:
-        """Rebuild the Norse modules from the Program's graph.
+        """Rebuild the student from the Program's graph.
 
         Raises
         ------
         UnsupportedError
-            A fixed-point Program, or a graph that Norse cannot express.
+            A fixed-point Program.
         """
         from sne_norse.executable import NorseExecutable
 
