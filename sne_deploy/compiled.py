@@ -167,7 +167,7 @@ class Compiled:
         self._check_labels(data)
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
         verified = self._verify(data, verify)
-        run, reference, agreement = self._run_slices(data, record)
+        run, reference, comparisons = self._run_slices(data, record)
         report = build_report(
             self.ensemble,
             run,
@@ -178,7 +178,7 @@ class Compiled:
             data_name=data_name,
             provenance=provenance(seed=self._seed, command=command, wall_s=time.perf_counter() - started),
             float_result=reference,
-            layer_agreement=agreement,
+            comparisons=comparisons,
             teacher=evaluated,
             verified=verified,
         )
@@ -194,13 +194,13 @@ class Compiled:
         if reference is None:
             run = run_slices(slices, lambda part: self._run_slice(data, part, record), keep_spikes=keep)
             return replace(run, warnings=(*self._warnings, *run.warnings)), None, None
-        run, real, agreement = run_and_compare(
+        run, real, comparisons = run_and_compare(
             slices,
             lambda part: self._run_slice(data, part, record if keep else "spikes"),
             lambda part: reference._run_slice(data, part, "spikes"),  # noqa: SLF001  the same class
             keep_spikes=keep,
         )
-        return replace(run, warnings=(*self._warnings, *run.warnings)), real, agreement
+        return replace(run, warnings=(*self._warnings, *run.warnings)), real, comparisons
 
     def _run_slice(self, data: DataSet, part: slice, record: Record) -> RunResult:
         labels = None if data.y is None else data.y[part]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +15,7 @@ from sne_deploy.energy.hardware import Hardware
 from sne_deploy.ensembles import Ensemble
 from sne_deploy.errors import VerificationError
 from sne_deploy.ir.program import Precision
+from sne_deploy.report.agreement import LayerComparisons, SpikeComparison
 from sne_deploy.report.check import check_report, require
 from sne_deploy.report.schema import (
     SCHEMA_VERSION,
@@ -38,8 +38,6 @@ from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
 from sne_deploy.teacher import TeacherResult
 
 Array = npt.NDArray[Any]
-LayerAgreement = Mapping[str, Mapping[str, float]]
-"""Student name to layer name to the agreement of its floating-point and fixed-point spikes."""
 
 USED_CONSTANTS = (
     "energy.synop",
@@ -64,7 +62,7 @@ def build_report(
     data_name: str,
     provenance: ProvenanceModel,
     float_result: RunResult | None = None,
-    layer_agreement: LayerAgreement | None = None,
+    comparisons: LayerComparisons | None = None,
     teacher: TeacherResult | None = None,
     verified: VerifiedModel | None = None,
 ) -> Report:
@@ -84,7 +82,8 @@ def build_report(
     provenance : ProvenanceModel
     float_result : RunResult or None
         The same samples in floating point; gives ``fidelity``.
-    layer_agreement : LayerAgreement or None
+    comparisons : LayerComparisons or None
+        Of the same samples in floating point, layer by layer.
     teacher : TeacherResult or None
     verified : VerifiedModel or None
 
@@ -111,7 +110,7 @@ def build_report(
             hardware=_hardware(hardware),
             data=DataModel(name=data_name, samples=samples, timesteps=ensemble.timesteps),
             students=tuple(
-                _student(student, count, result.labels, samples, hardware, layer_agreement or {})
+                _student(student, count, result.labels, samples, hardware, comparisons or {})
                 for student, count in zip(result.students, counts, strict=True)
             ),
             shared=SharedModel(**_cost(shared, hardware)),
@@ -123,7 +122,7 @@ def build_report(
             teacher=None if teacher is None else _teacher(teacher, [shared, *ran], samples, hardware),
             fidelity=None if float_result is None else _fidelity(result, float_result),
             verified=verified,
-            warnings=result.warnings,
+            warnings=(*result.warnings, *_late_spikes(result, comparisons or {})),
             provenance=provenance,
         )
     except ValidationError as error:
@@ -158,9 +157,9 @@ def _student(
     labels: Array | None,
     samples: int,
     hardware: Hardware,
-    agreement: LayerAgreement,
+    comparisons: LayerComparisons,
 ) -> StudentModel:
-    per_layer = agreement.get(student.name, {})
+    per_layer = comparisons.get(student.name, {})
     steps = student.program.timesteps
     return StudentModel(
         name=student.name,
@@ -175,7 +174,23 @@ def _student(
     )
 
 
-def _layer(layer: LayerCounts, ran: int, steps: int, agreement: float | None) -> LayerModel:
+def _late_spikes(result: RunResult, comparisons: LayerComparisons) -> list[str]:
+    """By how many spikes a layer that hears a late connection differs from the graph's own timing."""
+    found = []
+    for student in result.students:
+        late = {synapse.target for synapse in student.program.synapses if synapse.late}
+        for layer, comparison in comparisons.get(student.name, {}).items():
+            if layer in late:
+                differing = comparison.differing / comparison.samples
+                reference = comparison.reference / comparison.samples
+                found.append(
+                    f"student {student.name!r}, layer {layer!r}: late spikes and rounding together change "
+                    f"{differing:.4g} spikes per sample; the graph's own timing has {reference:.4g}"
+                )
+    return found
+
+
+def _layer(layer: LayerCounts, ran: int, steps: int, found: SpikeComparison | None) -> LayerModel:
     neurons = math.prod(layer.shape)
     spikes = _total([layer.spikes])
     return LayerModel(
@@ -187,7 +202,9 @@ def _layer(layer: LayerCounts, ran: int, steps: int, agreement: float | None) ->
         rate=_mean(spikes, ran * neurons * steps),
         saturated_weights=layer.saturated_weights,
         quantisation_snr_db=_finite_or_none(layer.quantisation_snr_db, layer.name),
-        spike_agreement=None if agreement is None else float(agreement),
+        rate_float=None if found is None else _mean(found.reference, found.samples * neurons * steps),
+        spike_agreement=None if found is None else found.agreement,
+        spikes_differing_per_sample=None if found is None else _mean(found.differing, found.samples),
     )
 
 

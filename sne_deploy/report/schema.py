@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-SCHEMA_VERSION: Literal["1.0"] = "1.0"
+SCHEMA_VERSION: Literal["1.1"] = "1.1"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 
@@ -106,7 +106,8 @@ class LayerModel(_Model):
 
     ``rate`` is spikes per neuron and step. ``quantisation_snr_db`` is null in floating point, and where
     quantisation was exact or there was nothing to quantise (the ratio is then infinite or undefined).
-    ``spike_agreement`` is |A and B| / |A or B| of floating-point and fixed-point spikes, or null.
+    With a floating-point reference: ``rate_float`` is its rate, ``spike_agreement`` is |A and B| / |A or B|
+    of its spikes and those of the run, ``spikes_differing_per_sample`` those that only one of them has.
     """
 
     name: Text
@@ -117,7 +118,9 @@ class LayerModel(_Model):
     rate: Mean | None
     saturated_weights: Count
     quantisation_snr_db: float | None
+    rate_float: Mean | None
     spike_agreement: Fraction | None
+    spikes_differing_per_sample: Mean | None
 
 
 class StudentModel(CostModel):
@@ -187,7 +190,7 @@ class ProvenanceModel(_Model):
 class Report(_Model):
     """``report.json``."""
 
-    schema_version: Literal["1.0"]
+    schema_version: Literal["1.1"]
     model: Text
     target: Text
     precision: Literal["fixed", "float"]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.report.agreement import agreement_counts, agreement_of
+from sne_deploy.report.agreement import LayerComparisons, SpikeComparison, compare_spikes
 from sne_deploy.runtime.result import RunResult
 from sne_deploy.runtime.slices import merge_runs
 
 Array = npt.NDArray[Any]
 Run = Callable[[slice], RunResult]
-LayerAgreement = Mapping[str, Mapping[str, float]]
-"""Student name to layer name to the agreement of its floating-point and fixed-point spikes."""
 
 
 def run_slices(slices: Iterable[slice], run: Run, *, keep_spikes: bool) -> RunResult:
@@ -26,7 +24,7 @@ def run_slices(slices: Iterable[slice], run: Run, *, keep_spikes: bool) -> RunRe
 
 def run_and_compare(
     slices: Iterable[slice], run: Run, reference: Run, *, keep_spikes: bool
-) -> tuple[RunResult, RunResult, LayerAgreement]:
+) -> tuple[RunResult, RunResult, LayerComparisons]:
     """Run both on slice after slice; only one slice's recorded spikes are in memory at a time.
 
     Parameters
@@ -41,25 +39,21 @@ def run_and_compare(
     Returns
     -------
     run, reference : RunResult
-    agreement : LayerAgreement
+    comparisons : LayerComparisons
         Over the samples that a student ran on in both.
     """
     runs: list[RunResult] = []
     references: list[RunResult] = []
-    tally: dict[str, dict[str, tuple[int, int]]] = {}
+    tally: dict[str, dict[str, SpikeComparison]] = {}
     for part in slices:
         ours, theirs = run(part), reference(part)
         _count(tally, ours, theirs)
         runs.append(_kept(ours, keep_spikes))
         references.append(_kept(theirs, keep_spikes=False))
-    agreement = {
-        student: {layer: agreement_of(*counts) for layer, counts in layers.items()}
-        for student, layers in tally.items()
-    }
-    return merge_runs(runs), merge_runs(references), agreement
+    return merge_runs(runs), merge_runs(references), tally
 
 
-def _count(tally: dict[str, dict[str, tuple[int, int]]], ours: RunResult, theirs: RunResult) -> None:
+def _count(tally: dict[str, dict[str, SpikeComparison]], ours: RunResult, theirs: RunResult) -> None:
     """Add a slice's spikes in both and in either, per student and layer."""
     for fixed, real in zip(ours.students, theirs.students, strict=True):
         ran = fixed.active & real.active
@@ -68,9 +62,8 @@ def _count(tally: dict[str, dict[str, tuple[int, int]]], ours: RunResult, theirs
         layers = tally.setdefault(fixed.name, {})
         for layer, spikes in fixed.spikes.items():
             if layer in real.spikes:
-                both, either = agreement_counts(spikes[ran], real.spikes[layer][ran])
-                before = layers.get(layer, (0, 0))
-                layers[layer] = (before[0] + both, before[1] + either)
+                found = compare_spikes(spikes[ran], real.spikes[layer][ran])
+                layers[layer] = layers[layer] + found if layer in layers else found
 
 
 def _kept(run: RunResult, keep_spikes: bool) -> RunResult:

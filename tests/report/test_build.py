@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.errors import VerificationError
+from sne_deploy.report.agreement import SpikeComparison
 from sne_deploy.report.check import check_report
 from sne_deploy.report.schema import Report, VerifiedModel, json_schema
 from sne_deploy.runtime.result import LayerCounts
@@ -61,7 +62,7 @@ def by_hand(make_student: Any, make_result: Any) -> Any:
 
 
 def test_a_student_by_hand(by_hand: Any, make_report: Any) -> None:
-    first = make_report(by_hand, layer_agreement={"first": {"a": 0.75}}).students[0]
+    first = make_report(by_hand, comparisons={"first": {"a": SpikeComparison(3, 4, 32, 4)}}).students[0]
     assert first.accuracy == 0.5
     assert first.active_fraction == 1.0
     assert first.synops_per_sample == (100 + 4) / 4
@@ -82,6 +83,8 @@ def test_a_student_by_hand(by_hand: Any, make_report: Any) -> None:
     assert (a.synops_per_sample, a.spikes_per_sample) == (25, 2.5)
     assert a.rate == 10 / (4 * 10 * 4)
     assert (a.saturated_weights, a.quantisation_snr_db, a.spike_agreement) == (2, 31.5, 0.75)
+    assert (a.rate_float, a.spikes_differing_per_sample) == (32 / (4 * 10 * 4), 0.25)
+    assert (b.rate_float, b.spikes_differing_per_sample) == (None, None)
     assert (b.quantisation_snr_db, b.spike_agreement) == (None, None)
 
 

@@ -62,7 +62,7 @@ def test_the_keys_are_those_of_the_design_in_its_order(report: Report) -> None:
     ]  # fmt: skip
     assert list(student["layers"][0]) == [
         "name", "kind", "shape", "synops_per_sample", "spikes_per_sample", "rate", "saturated_weights",
-        "quantisation_snr_db", "spike_agreement",
+        "quantisation_snr_db", "rate_float", "spike_agreement", "spikes_differing_per_sample",
     ]  # fmt: skip
 
 
