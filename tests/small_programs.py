@@ -17,4 +17,4 @@ def one_layer(weights: list[list[int]], mode: str) -> Program:
     )
     synapse = Synapse("s", "input", "g", DenseWeights(np.asarray(weights, np.int32)), 0, mode)
     entry = ProgramInput("input", (len(weights[0]),), "spikes")
-    return Program("tiny", "fixed", 4, entry, (group,), (synapse,), "g", "count", None, None, 1e-3)
+    return Program("tiny", "fixed", 4, entry, (group,), (synapse,), ("g",), "count", (), None, 1e-3)

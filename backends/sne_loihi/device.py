@@ -18,8 +18,8 @@ from torch import Tensor
 
 from sne_deploy.backend import Record
 from sne_deploy.errors import TargetError
-from sne_loihi.engine import GroupRun, Neurons, Plan
 from sne_loihi.operators import FLOAT32_EXACT, Operator
+from sne_loihi.plan import GroupRun, Neurons, Plan
 
 Array = npt.NDArray[Any]
 _HALF, _FULL = 2**23, 2**24
@@ -54,6 +54,7 @@ class _State:
 
     neurons: Neurons
     registers: tuple[Tensor, Tensor, Tensor, Tensor]
+    vsub: Tensor | None
     u: Tensor
     v: Tensor
     spikes: Tensor
@@ -69,7 +70,8 @@ class _State:
         u = torch.where(u > _HALF, u - _FULL, torch.where(u <= -_HALF, u + _FULL, u))
         v = (decayed(self.v, keep_v) + u + bias).clamp(1 - _HALF, _HALF - 1)
         fired = v > vth
-        self.u, self.v = u, torch.where(fired, torch.zeros_like(v), v)
+        reset = torch.zeros_like(v) if self.vsub is None else v - self.vsub
+        self.u, self.v = u, torch.where(fired, reset, v)
         self.spikes[:, t] = fired
         if not self.neurons.group.spiking:
             self.total += self.v
@@ -87,7 +89,7 @@ class DeviceEngine:
         self._weights: dict[str, Tensor] = {}
 
     def run(
-        self, sent: Array | None, constant: Array | None, samples: int, record: Record
+        self, sent: Array | None, constants: Mapping[str, Array], samples: int, record: Record
     ) -> dict[str, GroupRun]:
         """Run B samples; arguments and result as those of :meth:`sne_loihi.engine.Engine.run`."""
         plan, done = self._plan, dict[str, GroupRun]()
@@ -99,14 +101,14 @@ class DeviceEngine:
             done[plan.program.input.name] = GroupRun(np.zeros(samples, np.int64), fired, counts, sent)
         with torch.no_grad():
             for block in plan.blocks:
-                states = self._run_block(block, constant, samples, spikes, record)
+                states = self._run_block(block, constants, samples, spikes, record)
                 done |= {name: _finished(state, plan) for name, state in states.items()}
         return done
 
     def _run_block(
         self,
         block: tuple[str, ...],
-        constant: Array | None,
+        constants: Mapping[str, Array],
         samples: int,
         spikes: dict[str, Tensor],
         record: Record,
@@ -114,7 +116,7 @@ class DeviceEngine:
         """Sum what comes from outside for all steps at once; then step by step."""
         plan, steps = self._plan, self._plan.program.timesteps
         states = {name: self._start(name, samples) for name in block}
-        outside = {name: self._outside(name, constant, samples, states, spikes) for name in block}
+        outside = {name: self._outside(name, constants, samples, states, spikes) for name in block}
         for t in range(steps):
             for name in block:
                 drive = outside[name][:, t]
@@ -129,10 +131,12 @@ class DeviceEngine:
     def _start(self, name: str, samples: int) -> _State:
         neurons, steps = self._plan.neurons[name], self._plan.program.timesteps
         n = neurons.group.size
-        keep_u, keep_v, bias, vth = (torch.from_numpy(r).to(self._device) for r in neurons.registers)
+        *common, vsub = neurons.registers
+        keep_u, keep_v, bias, vth = (torch.from_numpy(register).to(self._device) for register in common)
         return _State(
             neurons=neurons,
             registers=(keep_u, keep_v, bias, vth),
+            vsub=None if vsub is None else torch.from_numpy(vsub).to(self._device),
             u=torch.zeros((samples, n), dtype=torch.int32, device=self._device),
             v=torch.from_numpy(neurons.v_init).to(self._device).expand(samples, n),
             spikes=torch.zeros((samples, steps, n), dtype=torch.uint8, device=self._device),
@@ -143,23 +147,20 @@ class DeviceEngine:
     def _outside(
         self,
         name: str,
-        constant: Array | None,
+        constants: Mapping[str, Array],
         samples: int,
         states: Mapping[str, _State],
         spikes: Mapping[str, Tensor],
     ) -> Tensor:
         """int32 (B, T, n): what reaches a group from the host, the always-on axon and earlier blocks."""
         plan, steps = self._plan, self._plan.program.timesteps
-        always = plan.always_on[name][None]
-        host = plan.program.host
-        if host is not None and constant is not None and host.target == name:
-            always = plan.layouts[name].inside(constant) + always
-        first = torch.from_numpy(np.ascontiguousarray(always)).to(self._device)
+        first = torch.from_numpy(plan.constant(name, constants)).to(self._device)
         total = first[:, None].expand(samples, steps, plan.neurons[name].group.size)
         for operator in plan.operators[name]:
             source = operator.synapse.source
             if source not in states:
-                sums = self._sums(operator, spikes[source].reshape(samples * steps, -1))
+                sent = _later(spikes[source], plan.lag(operator))
+                sums = self._sums(operator, sent.reshape(samples * steps, -1))
                 total = total + sums.reshape(samples, steps, sums.shape[-1])
         return total
 
@@ -201,6 +202,15 @@ class DeviceEngine:
                 ).coalesce()
             self._weights[key] = weights.to(self._device, dtype)
         return self._weights[key]
+
+
+def _later(spikes: Tensor, lag: int) -> Tensor:
+    """Spikes (B, T, n) moved back by ``lag`` steps; those that leave the sample are dropped."""
+    if lag == 0:
+        return spikes
+    moved = torch.zeros_like(spikes)
+    moved[:, lag:] = spikes[:, :-lag]
+    return moved
 
 
 def _finished(state: _State, plan: Plan) -> GroupRun:

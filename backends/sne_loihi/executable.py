@@ -14,9 +14,11 @@ from sne_deploy.backend import LayerTrace, Progress, Record, RunOptions, Trace
 from sne_deploy.errors import DataError
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
 from sne_deploy.runtime.traces import concatenate_traces
+from sne_loihi import kernels
 from sne_loihi.cost import Costs, measured_costs
 from sne_loihi.device import DeviceEngine, open_device
-from sne_loihi.engine import Engine, GroupRun, Plan
+from sne_loihi.engine import Engine
+from sne_loihi.plan import GroupRun, Plan
 from sne_loihi.threads import all_threads, in_threads
 
 Array = npt.NDArray[Any]
@@ -77,7 +79,9 @@ class LoihiExecutable:
 
     def _chunk(self, threads: int) -> int:
         program = self._program
-        spikes = program.input.size * (program.host is None) + sum(group.size for group in program.groups)
+        spikes = program.input.size * (not program.constant_input) + sum(
+            group.size for group in program.groups
+        )
         widest = max(group.size for group in program.groups)
         per_sample = program.timesteps * (spikes + 2 * 4 * widest) + 16 * widest
         rows = max(1, CHUNK_ROWS // program.timesteps)
@@ -123,9 +127,7 @@ class LoihiExecutable:
 
     def _check(self, inputs: Array) -> None:
         program = self._program
-        wanted = (
-            program.input.shape if program.host is not None else (program.timesteps, *program.input.shape)
-        )
+        wanted = program.input.shape if program.constant_input else (program.timesteps, *program.input.shape)
         if inputs.shape[1:] != wanted:
             raise DataError(
                 f"student {program.student!r}: samples have shape {inputs.shape[1:]}, "
@@ -134,31 +136,32 @@ class LoihiExecutable:
 
     def _run_chunk(self, engine: Engine | DeviceEngine, plan: Plan, inputs: Array, record: Record) -> Trace:
         program, samples = self._program, len(inputs)
-        sent = constant = None
-        saturated = 0
-        if program.host is not None:
-            constant, saturated = program.host.drive(inputs)
-        else:
+        sent = None
+        driven = {host.target: host.drive(inputs) for host in program.hosts}
+        if not program.constant_input:
             flat = np.asarray(inputs, np.uint8).reshape(samples, program.timesteps, program.input.size)
             sent = plan.layouts[program.input.name].inside(flat)
-        runs = engine.run(sent, constant, samples, record)
-        raw = self._raw(plan, runs)
-        mean = raw / program.timesteps if program.readout == "v_mean" else raw
+        constants = {name: constant for name, (constant, _) in driven.items()}
+        runs = engine.run(sent, constants, samples, record)
+        raw = _raw(plan, runs)
         return Trace(
             raw_outputs=raw,
-            outputs=program.readout_in_student_units(mean),
+            outputs=program.readout_in_student_units(raw),
             layers=tuple(_layer_trace(plan, group, runs, samples, record) for group in program.groups),
             input_spikes=_input_spikes(program, runs, samples),
-            host_macs=np.full(samples, 0 if program.host is None else program.host.macs, np.int64),
-            saturated_inputs=saturated,
+            host_macs=np.full(samples, program.host_macs, np.int64),
+            saturated_inputs=sum(saturated for _, saturated in driven.values()),
         )
 
-    def _raw(self, plan: Plan, runs: dict[str, GroupRun]) -> Array:
-        output = runs[self._program.output]
-        values = output.counts if self._program.readout == "count" else output.readout
-        assert values is not None  # noqa: S101  the verifier matches readout and group
-        outside = plan.layouts[self._program.output].outside(values)
-        return outside.astype(np.int64) if self._program.readout == "count" else outside
+
+def _raw(plan: Plan, runs: dict[str, GroupRun]) -> Array:
+    """(B, output_size): counts, or what was read of v."""
+    parts = []
+    for group in plan.program.output_groups:
+        values = runs[group.name].counts if group.spiking else runs[group.name].readout
+        assert values is not None  # noqa: S101  spiking groups are counted, the others read
+        parts.append(plan.layouts[group.name].outside(values).astype(np.int64, copy=False))
+    return np.concatenate(parts, axis=1)
 
 
 def _layer_trace(
@@ -190,19 +193,16 @@ def _layer_trace(
 def _arrived(plan: Plan, operator: Any, runs: dict[str, GroupRun]) -> Array:
     """Synaptic operations of one synapse per sample: int64 (B,). Sums in float64 are exact below 2^53."""
     source, lag = runs[operator.synapse.source], plan.lag(operator)
+    assert source.counts is not None and source.spikes is not None  # noqa: S101, PT018  sources spike
     counts = source.counts
-    if lag > 0 and source.spikes is not None:
-        counts = source.spikes[:, : max(plan.program.timesteps - lag, 0)].sum(axis=1, dtype=np.int32)
-    assert counts is not None  # noqa: S101  sources spike
+    if lag > 0:
+        counts = np.empty(source.counts.shape, np.int32)
+        kernels.count_spikes(source.spikes, max(plan.program.timesteps - lag, 0), counts)
     return np.asarray(np.rint(counts.astype(np.float64) @ operator.fan_out.astype(np.float64)), np.int64)
 
 
 def _input_spikes(program: Program, runs: dict[str, GroupRun], samples: int) -> Array:
-    total = np.zeros(samples, np.int64)
+    total = np.full(samples, program.steady_messages * program.timesteps, np.int64)
     if program.input.name in runs:
         total += runs[program.input.name].fired
-    if program.host is not None and program.host.per_step_messages:
-        total += program.group(program.host.target).size * program.timesteps
-    if any(synapse.source == ALWAYS_ON for synapse in program.synapses):
-        total += program.timesteps
     return total

@@ -48,11 +48,12 @@ def updated_voltage(v: Any, u: Any, bias: Any, keep_v: Any) -> Any:
 
 
 @nb.njit(inline="always")
-def step_neurons(a_in, u, v, keep_u, keep_v, bias, vth, spikes):  # type: ignore[no-untyped-def]
+def step_neurons(a_in, u, v, keep_u, keep_v, bias, vth, vsub, spikes):  # type: ignore[no-untyped-def]
     """Update n neurons in place; returns (active neurons, spikes).
 
     ``a_in``, ``u``, ``v``, ``keep_u``, ``keep_v``, ``bias``, ``vth``: int32 (n,); ``spikes``: uint8 (n,),
-    written. A readout has a threshold that v cannot pass.
+    written. ``vsub``: int32 (n,), what a spike subtracts from v, or None: then it sets v to 0. A readout has
+    a threshold that v cannot pass.
     """
     active = _i32(0)
     fired = _i32(0)
@@ -65,12 +66,15 @@ def step_neurons(a_in, u, v, keep_u, keep_v, bias, vth, spikes):  # type: ignore
         spikes[j] = spike
         fired += _i32(spike)
         u[j] = new_u
-        v[j] = _i32(0) if spike else new_v
+        if vsub is None:
+            v[j] = _i32(0) if spike else new_v
+        else:
+            v[j] = _i32(new_v - vsub[j]) if spike else new_v
     return active, fired
 
 
 @nb.njit(nogil=True, cache=True)
-def run_groups(a_in, shift, constant, keep_u, keep_v, bias, vth, v_init, spikes, counts, active, fired):  # type: ignore[no-untyped-def]
+def run_groups(a_in, shift, constant, keep_u, keep_v, bias, vth, vsub, v_init, spikes, counts, active, fired):  # type: ignore[no-untyped-def]
     """Run one spiking group over whole samples whose synaptic input is already there.
 
     Parameters
@@ -81,6 +85,8 @@ def run_groups(a_in, shift, constant, keep_u, keep_v, bias, vth, v_init, spikes,
     constant : int32 (1 or B, n)
         Added at every step, after the shift.
     keep_u, keep_v, bias, vth, v_init : int32 (n,)
+    vsub : int32 (n,), or None
+        As in :func:`step_neurons`.
     spikes : uint8 (B, T, n), written
     counts : int32 (B, n), written
         Spikes per neuron.
@@ -102,7 +108,7 @@ def run_groups(a_in, shift, constant, keep_u, keep_v, bias, vth, v_init, spikes,
             else:
                 for j in range(n):
                     drive[j] = _i32(_i32(a_in[b, t, j] << shift) + same[j])
-            now_active, now_fired = step_neurons(drive, u, v, keep_u, keep_v, bias, vth, spikes[b, t])
+            now_active, now_fired = step_neurons(drive, u, v, keep_u, keep_v, bias, vth, vsub, spikes[b, t])
             for j in range(n):
                 counts[b, j] += _i32(spikes[b, t, j])
             total_active += now_active
@@ -139,14 +145,14 @@ def run_readouts(a_in, shift, constant, keep_u, keep_v, bias, v_init, last, tota
 
 
 @nb.njit(nogil=True, cache=True)
-def step_groups(drive, u, v, keep_u, keep_v, bias, vth, spikes, active, fired):  # type: ignore[no-untyped-def]
+def step_groups(drive, u, v, keep_u, keep_v, bias, vth, vsub, spikes, active, fired):  # type: ignore[no-untyped-def]
     """One step of one group for all samples; state kept by the caller.
 
     ``drive``, ``u``, ``v``: int32 (B, n); ``spikes``: uint8 (B, n), written; ``active``, ``fired``:
     int64 (B,), added to.
     """
     for b in range(drive.shape[0]):
-        now_active, now_fired = step_neurons(drive[b], u[b], v[b], keep_u, keep_v, bias, vth, spikes[b])
+        now_active, now_fired = step_neurons(drive[b], u[b], v[b], keep_u, keep_v, bias, vth, vsub, spikes[b])
         active[b] += now_active
         fired[b] += now_fired
 
@@ -235,7 +241,7 @@ def gather(sent, form, rows, indptr, indices, values, origins, width, listed, ac
 @nb.njit(nogil=True, cache=True)
 def run_groups_on_events(  # type: ignore[no-untyped-def]
     sent, form, rows, indptr, indices, values, origins, width,
-    shift, constant, keep_u, keep_v, bias, vth, v_init, spikes, counts, active, fired,
+    shift, constant, keep_u, keep_v, bias, vth, vsub, v_init, spikes, counts, active, fired,
 ):  # fmt: skip
     """As :func:`run_groups`, with the synaptic input of each step gathered just before it is used.
 
@@ -256,7 +262,7 @@ def run_groups_on_events(  # type: ignore[no-untyped-def]
             gather(sent[b, t], form, rows, indptr, indices, values, origins, width, listed, drive)
             for j in range(n):
                 drive[j] = _i32(_i32(drive[j] << shift) + same[j])
-            now_active, now_fired = step_neurons(drive, u, v, keep_u, keep_v, bias, vth, spikes[b, t])
+            now_active, now_fired = step_neurons(drive, u, v, keep_u, keep_v, bias, vth, vsub, spikes[b, t])
             for j in range(n):
                 counts[b, j] += _i32(spikes[b, t, j])
             total_active += now_active
@@ -268,7 +274,7 @@ def run_groups_on_events(  # type: ignore[no-untyped-def]
 @nb.njit(nogil=True, cache=True)
 def run_loops_on_events(  # type: ignore[no-untyped-def]
     a_in, form, rows, indptr, indices, values, origins, width, shift, lag,
-    constant, keep_u, keep_v, bias, vth, v_init, spikes, counts, active, fired,
+    constant, keep_u, keep_v, bias, vth, vsub, v_init, spikes, counts, active, fired,
 ):  # fmt: skip
     """As :func:`run_groups` for a group that also drives itself through one synapse, ``lag`` steps later.
 
@@ -294,7 +300,7 @@ def run_loops_on_events(  # type: ignore[no-untyped-def]
             if a_in is not None:
                 for j in range(n):
                     drive[j] += a_in[b, t, j]
-            now_active, now_fired = step_neurons(drive, u, v, keep_u, keep_v, bias, vth, spikes[b, t])
+            now_active, now_fired = step_neurons(drive, u, v, keep_u, keep_v, bias, vth, vsub, spikes[b, t])
             for j in range(n):
                 counts[b, j] += _i32(spikes[b, t, j])
             total_active += now_active

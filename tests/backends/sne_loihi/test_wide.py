@@ -92,7 +92,7 @@ def test_a_loop_is_what_its_steps_are(delay):
     """The kernel of a group with a loop, against the groups that run step by step to record their states."""
     program = recurrent_network(70, 100, 10, 12, 0)
     forward, last, loop = program.synapses
-    loop = Synapse("loop", loop.source, loop.target, loop.weights, 1, delay=delay, recurrent=True)
+    loop = Synapse("loop", loop.source, loop.target, loop.weights, 1, delay=delay, gated=True)
     program = tuned(type(program)(**{**vars(program), "synapses": (forward, last, loop)}), 0.3, 0)
     inputs = (np.random.default_rng(1).random((9, 12, 70)) < 0.3).astype(np.uint8)
     executable = LoihiBackend().compile(program, RunOptions())

@@ -1,0 +1,156 @@
+"""A Program laid out for this machine: registers, operators, and what runs after what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
+from sne_loihi.layout import Layout, layouts
+from sne_loihi.operators import Operator
+
+Array = npt.NDArray[Any]
+_NEVER = np.int32(2**31 - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """A group's registers, expanded to int32 (n,) in the inner order; ``vsub`` is None where v becomes 0."""
+
+    group: NeuronGroup
+    layout: Layout
+    keep_u: Array
+    keep_v: Array
+    bias: Array
+    vth: Array
+    vsub: Array | None
+    v_init: Array
+
+    @staticmethod
+    def of(group: NeuronGroup, layout: Layout) -> Neurons:
+        """Expand and reorder."""
+
+        def expand(value: Array) -> Array:
+            full = np.broadcast_to(np.asarray(value, dtype=np.int32), (group.size,))
+            return layout.inside(full).copy()
+
+        vth = expand(group.vth_mant) << 6 if group.spiking else np.full(group.size, _NEVER)
+        return Neurons(
+            group=group,
+            layout=layout,
+            keep_u=np.int32(4095) - expand(group.du),
+            keep_v=np.int32(4096) - expand(group.dv),
+            bias=expand(group.bias_mant) << np.int32(group.bias_exp),
+            vth=vth.astype(np.int32),
+            vsub=None if group.vsub_mant is None else expand(group.vsub_mant) << np.int32(6),
+            v_init=expand(group.v_init),
+        )
+
+    @property
+    def registers(self) -> tuple[Array, Array, Array, Array, Array | None]:
+        """keep_u, keep_v, bias, vth, vsub: in the kernels' order."""
+        return self.keep_u, self.keep_v, self.bias, self.vth, self.vsub
+
+
+@dataclass(frozen=True, eq=False)
+class GroupRun:
+    """What one group did in a chunk of B samples; arrays over neurons are in the inner order."""
+
+    active: Array
+    fired: Array
+    counts: Array | None = None
+    spikes: Array | None = None
+    readout: Array | None = None
+    u: Array | None = None
+    v: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A Program laid out for this machine.
+
+    Attributes
+    ----------
+    program : Program
+    layouts : mapping
+    neurons : mapping
+    operators : mapping of group name to its incoming operators, the always-on axon's excluded
+    always_on : mapping of group name to int32 (n,)
+        What the always-on axon adds at every step.
+    blocks : tuple of tuple of str
+        Groups in the order in which they run; those in one block run step by step, together.
+    """
+
+    program: Program
+    layouts: Mapping[str, Layout]
+    neurons: Mapping[str, Neurons]
+    operators: Mapping[str, tuple[Operator, ...]]
+    always_on: Mapping[str, Array]
+    blocks: tuple[tuple[str, ...], ...]
+
+    @staticmethod
+    def of(program: Program, *, stepped: bool = False) -> Plan:
+        """Lay out; ``stepped`` puts all groups into one block, so that states can be recorded."""
+        places = layouts(program)
+        operators: dict[str, tuple[Operator, ...]] = {}
+        always_on: dict[str, Array] = {}
+        for group in program.groups:
+            layout = places[group.name]
+            incoming = program.synapses_into(group.name)
+            operators[group.name] = tuple(
+                Operator.of(s, places[s.source], layout) for s in incoming if s.source != ALWAYS_ON
+            )
+            constant = np.zeros(group.size, np.int32)
+            for synapse in (s for s in incoming if s.source == ALWAYS_ON):
+                column = synapse.weights.matrix().toarray()[:, 0].astype(np.int32)
+                constant += column << np.int32(synapse.weight_exp)
+            always_on[group.name] = layout.inside(constant)
+        names = tuple(group.name for group in program.groups)
+        return Plan(
+            program=program,
+            layouts=places,
+            neurons={group.name: Neurons.of(group, places[group.name]) for group in program.groups},
+            operators=operators,
+            always_on=always_on,
+            blocks=(names,) if stepped else blocks_of(program),
+        )
+
+    def lag(self, operator: Operator) -> int:
+        """Steps within the sample from sending to delivery."""
+        return self.program.lag(operator.synapse)
+
+    def constant(self, name: str, constants: Mapping[str, Array]) -> Array:
+        """int32 (1 or B, n): what reaches a group at every step, from the always-on axon and the host."""
+        always = self.always_on[name][None]
+        if name not in constants:
+            return always
+        return np.ascontiguousarray(self.layouts[name].inside(constants[name]) + always)
+
+
+def blocks_of(program: Program) -> tuple[tuple[str, ...], ...]:
+    """Groups that a cycle joins, and every other group alone; each block after all that send to it.
+
+    Within a block, groups stay in the Program's order: what arrives at the step at which it was sent comes
+    from a group that is earlier there.
+    """
+    names = [group.name for group in program.groups]
+    place = {name: index for index, name in enumerate(names)}
+    ends = [(place[s.source], place[s.target]) for s in program.synapses if s.source in place]
+    sources, targets = np.array(ends, dtype=np.int64).reshape(-1, 2).T
+    joined = sparse.coo_matrix((np.ones(len(ends)), (sources, targets)), shape=(len(names), len(names)))
+    _, labels = connected_components(joined, connection="strong")
+    members: dict[int, list[str]] = {}
+    for name, label in zip(names, labels.tolist(), strict=True):
+        members.setdefault(label, []).append(name)
+    order = TopologicalSorter({label: set[int]() for label in members})
+    for source, target in ends:
+        if labels[source] != labels[target]:
+            order.add(int(labels[target]), int(labels[source]))
+    return tuple(tuple(members[label]) for label in order.static_order())
