@@ -18,6 +18,8 @@ from sne_deploy.errors import InputError
 if TYPE_CHECKING:
     import nir
 
+    from sne_deploy.ir.program import Program
+
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 OptionValue = bool | int | float | str | tuple[int, ...] | None
@@ -64,18 +66,22 @@ class Student:
     ----------
     name : str
         Unique in the ensemble; names its files and its row in the report.
-    network : tuple of Layer, or nir.NIRGraph
-        Layers where it came from Norse (a checkpoint or live modules); a graph where it came from NIR.
+    network : tuple of Layer, nir.NIRGraph, or Program
+        Layers where it came from Norse (a checkpoint or live modules); a graph where it came from NIR; a
+        Program where it came from a file of registers.
     readout : Readout
         How its last group becomes its output vector.
     features : int array of shape (n_out,), or None
         The teacher features that it was distilled to predict.
+    notes : tuple of str
+        What reading it found and changed or could not be sure of; they become the Program's warnings.
     """
 
     name: str
-    network: tuple[Layer, ...] | nir.NIRGraph
+    network: tuple[Layer, ...] | nir.NIRGraph | Program
     readout: Readout
     features: IntArray | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.readout not in READOUTS:
