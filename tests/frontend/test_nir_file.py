@@ -10,8 +10,6 @@ import h5py
 import nir
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sne_deploy.ensembles import Layer, Student
 from sne_deploy.errors import GraphError, OutputError, UnsupportedError
@@ -105,15 +103,15 @@ def test_damaged_anywhere_is_one_line_or_a_graph(path, tmp_path):
 LINKS = {
     "soft": (
         lambda f: f["node/nodes"].__setitem__("x", h5py.SoftLink("/node/nodes/fc")),
-        "soft or external link",
+        "a soft link; only hard links",
     ),
     "external": (
         lambda f: f["node"].__setitem__("x", h5py.ExternalLink("/etc/x.h5", "/")),
-        "soft or external link",
+        "an external link; only hard links",
     ),
     "node itself": (
         lambda f: f.move("node", "n") or f.__setitem__("node", h5py.SoftLink("/n")),
-        "soft or external",
+        "a soft link",
     ),
     "cycle": (lambda f: f["node/nodes/fc"].__setitem__("x", f["node"]), "linked more than once"),
     "shared": (lambda f: f["node/nodes"].__setitem__("x", f["node/nodes/fc"]), "linked more than once"),
@@ -150,7 +148,7 @@ DATA = {
     "huge, contiguous": (put("x", shape=(10**12,), dtype="f8"), "more than the limit of"),
     "huge chunk": (
         put("x", shape=(4,), maxshape=(None,), dtype="f8", chunks=(10**8,)),
-        "chunk of it needs more",
+        "a chunk of it needs more",
     ),
     "external storage": (
         put("x", shape=(4,), dtype="u1", external=[("/etc/passwd", 0, 4)]),
@@ -212,8 +210,8 @@ def test_strings_that_share_one_long_text(path):
     with h5py.File(path, "r+") as file:
         del file["node/nodes/fc/x"]
         file["node/nodes/fc"].create_dataset("y", data="b" * 5000)
-    with pytest.raises(GraphError, match="y: its data need more than the limit of 4900 bytes"):
-        hdf5_file.read_hdf5(path, ("node",), Limits(total_bytes=4900, file_bytes=1 << 30))
+    with pytest.raises(GraphError, match="y: names and strings need more than the limit of 4900 bytes"):
+        hdf5_file.read_hdf5(path, ("node",), Limits(text_bytes=4900))
 
 
 def test_deep_and_numerous_groups(path):
@@ -226,48 +224,21 @@ def test_a_reader_that_runs_out_of_time_or_memory_or_crashes(path, monkeypatch):
     refused(path, "cannot be read", Limits(memory_bytes=1 << 20))
     program = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
     fake(monkeypatch, program)
-    refused(path, "killed by SIGSEGV; its limits are 3072 MiB of memory and 30 s")
+    refused(path, "killed by SIGSEGV; its limits are 1536 MiB of memory and 30 s")
     fake(monkeypatch, "import time; time.sleep(60)")
     refused(path, "stopped for taking too long", Limits(seconds=1))
     fake(monkeypatch, "import sys\nwhile True: sys.stdout.write('x' * 100000)")
-    refused(path, "sending too much", Limits(total_bytes=1 << 20))
+    refused(path, "damaged data", Limits(total_bytes=1 << 20))
+    fake(monkeypatch, "import sys; sys.stderr.write('x' * 9 + chr(10) + 'ImportError: no h5py'); sys.exit(3)")
+    refused(path, "its reader failed with status 3: ImportError: no h5py")
+    fake(monkeypatch, "")
+    refused(path, "its reader failed with status 0: no message")
 
 
 def fake(monkeypatch, program):
     monkeypatch.setattr(
         hdf5_file.subprocess, "Popen", lambda command, **kw: POPEN([sys.executable, "-c", program], **kw)
     )
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.one_of(
-        st.binary(max_size=200),
-        st.recursive(
-            st.fixed_dictionaries(
-                {"dtype": st.sampled_from(["<f8", "|b1", "|O", "<c8"]), "shape": st.lists(st.integers(-2, 9))}
-            )
-            | st.fixed_dictionaries({"strings": st.lists(st.text()), "shape": st.lists(st.integers(0, 3))})
-            | st.none()
-            | st.integers()
-            | st.text(),
-            lambda inner: st.fixed_dictionaries({"group": st.dictionaries(st.text(), inner)}),
-        ).map(lambda header: hdf5_file.json.dumps(header).encode()),
-    ),
-    st.binary(max_size=100),
-)
-def test_whatever_a_hostile_reader_sends_is_data_or_one_line(tmp_path_factory, header, rest):
-    reply = hdf5_file.MAGIC + len(header).to_bytes(8, "little") + header + rest
-    file = tmp_path_factory.getbasetemp() / "any.nir"
-    file.write_bytes(b"x")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hdf5_file, "_run_child", lambda *_: (reply, "", 0))
-        try:
-            tree = hdf5_file.read_hdf5(file, ("node",))
-        except GraphError as error:
-            assert "reader sent damaged data" in str(error)  # noqa: PT017  # either outcome is right
-        else:
-            assert isinstance(tree, dict)
 
 
 def delete(name):
