@@ -97,10 +97,14 @@ def read_hdf5(path: str | os.PathLike[str], roots: tuple[str, ...], limits: Limi
 
 def one_line(text: str) -> str:
     """Text from an untrusted source as one line of bounded length that no terminal obeys."""
-    line = " ".join(text[: 4 * _MESSAGE_LENGTH].split())
+    line = " ".join(_middle_out(text, 4 * _MESSAGE_LENGTH).split())
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-    half = _MESSAGE_LENGTH // 2
-    return shown if len(shown) <= _MESSAGE_LENGTH else f"{shown[: half - 3]} ... {shown[3 - half :]}"
+    return _middle_out(shown, _MESSAGE_LENGTH)
+
+
+def _middle_out(text: str, length: int) -> str:
+    half = (length - 5) // 2
+    return text if len(text) <= length else f"{text[:half]} ... {text[-half:]}"
 
 
 class _UnreadableError(Exception):

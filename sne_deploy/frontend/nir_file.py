@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import h5py
 import nir
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.errors import GraphError
+from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.files import atomic_path
-from sne_deploy.frontend.hdf5_file import LIMITS, Limits, Tree, read_hdf5
+from sne_deploy.frontend.hdf5_file import LIMITS, Limits, Tree, one_line, read_hdf5
 from sne_deploy.frontend.nir_nodes import build_node, node_fields, plain_metadata
 from sne_deploy.frontend.shapes import graph_shapes, input_shape_of, set_types
 
@@ -74,8 +74,13 @@ def read_nir(path: str | os.PathLike[str], limits: Limits = LIMITS) -> nir.NIRGr
     try:
         graph = _graph(tree)
         set_types(graph, graph_shapes(graph, input_shape_of(graph)))
+    except UnsupportedError as error:
+        problems = [one_line(problem) for problem in error.problems[:50]]
+        if len(error.problems) > 50:
+            problems.append(f"and {len(error.problems) - 50} more")
+        raise UnsupportedError(one_line(os.fspath(path)), problems) from None
     except GraphError as error:
-        raise GraphError(f"{os.fspath(path)}: {error}") from None
+        raise GraphError(one_line(f"{os.fspath(path)}: {error}")) from None
     return graph
 
 
@@ -83,8 +88,11 @@ def _graph(tree: Tree) -> nir.NIRGraph:
     root = tree.get("node")
     if not isinstance(root, dict):
         raise GraphError("is HDF5 but no NIR graph: group 'node' is missing")
-    if root.get("type") != "NIRGraph":
-        raise GraphError(f"node/type is {root.get('type')!r}, must be 'NIRGraph'")
+    kind = root.get("type")
+    if not isinstance(kind, str):
+        raise GraphError("node/type is missing or no string, must be 'NIRGraph'")
+    if kind != "NIRGraph":
+        raise GraphError(f"node/type is {kind[:100]!r}, must be 'NIRGraph'")
     nodes = root.get("nodes")
     if not isinstance(nodes, dict) or not nodes:
         raise GraphError("group node/nodes is missing or empty")
@@ -104,20 +112,29 @@ def _edges(stored: object) -> list[tuple[str, str]]:
         return []
     if not isinstance(stored, list) or len(stored) % 2:
         raise GraphError("node/edges is missing or is not a list of pairs of names")
+    longest = max(map(len, stored), default=0)
+    if longest > LIMITS.name_length:
+        raise GraphError(f"node/edges has a name of {longest} characters, the limit is {LIMITS.name_length}")
     return list(zip(stored[::2], stored[1::2], strict=True))
 
 
+_NAMES = f"use 1 to {LIMITS.name_length} printable characters without '/'"
+
+
+def _storable(name: object) -> TypeGuard[str]:
+    """Whether the reader takes a name."""
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= LIMITS.name_length
+        and name.isprintable()
+        and "/" not in name
+        and name != "."
+    )
+
+
 def _write_node(nodes: h5py.Group, name: object, node: Any) -> None:
-    if (
-        not isinstance(name, str)
-        or not name
-        or len(name) > LIMITS.name_length
-        or set(name) & set("/\0")
-        or name == "."
-    ):
-        raise GraphError(
-            f"node name {name!r} cannot be stored; use 1 to {LIMITS.name_length} characters without '/'"
-        )
+    if not _storable(name):
+        raise GraphError(f"node name {name!r} cannot be stored; {_NAMES}")
     group = nodes.create_group(name)
     for field, value in node_fields(name, node).items():
         _write_value(group, field, value, f"node {name!r}: {field}")
@@ -126,8 +143,8 @@ def _write_node(nodes: h5py.Group, name: object, node: Any) -> None:
 
 
 def _write_value(group: h5py.Group, key: object, value: Any, where: str) -> None:
-    if not isinstance(key, str) or not key or "/" in key or "\0" in key or key == ".":
-        raise GraphError(f"{where}: key {key!r} cannot be stored; use a non-empty string without '/'")
+    if not _storable(key):
+        raise GraphError(f"{where}: key {key!r} cannot be stored; {_NAMES}")
     if isinstance(value, Mapping):
         inner = group.create_group(key)
         for name in sorted(value, key=str):

@@ -102,11 +102,13 @@ def build_node(name: str, stored: object) -> Any:
     if not isinstance(stored, dict):
         raise GraphError(f"node {name!r} is no group")
     kind = stored.get("type")
-    if not isinstance(kind, str) or kind not in NODE_TYPES:
+    if not isinstance(kind, str):
+        raise GraphError(f"node {name!r}: field 'type' is missing or no string")
+    if kind not in NODE_TYPES:
         hint = (
             "; inline the nested graph" if kind == "NIRGraph" else f"; known types: {', '.join(NODE_TYPES)}"
         )
-        raise GraphError(f"node {name!r}: type {str(kind)[:100]!r} is unknown{hint}")
+        raise GraphError(f"node {name!r}: type {kind[:100]!r} is unknown{hint}")
     where = f"node {name!r} ({kind})"
     table = NODE_TYPES[kind].fields
     unknown = sorted(set(stored) - {*table, "type", "metadata"})
@@ -186,9 +188,9 @@ def _floats(where: str, field: str, rule: Field, value: Array) -> Array:
 def _ints(where: str, field: str, rule: Field, value: Array) -> Any:
     if value.dtype.kind not in "iu":
         raise GraphError(f"{where}: field {field!r} has dtype {value.dtype}, must be integers")
-    if (value.size and (value.astype(np.float64) > MAX_INT).any()) or (
-        value.astype(np.float64) < -MAX_INT
-    ).any():
+    if value.size > 8:
+        raise GraphError(f"{where}: field {field!r} holds {value.size} numbers, must be at most 8")
+    if any(abs(int(n)) > MAX_INT for n in value.reshape(-1)):
         raise GraphError(f"{where}: field {field!r} holds values beyond {MAX_INT}")
     if not rule.sizes:
         shape = value.astype(np.int64).reshape(-1)
