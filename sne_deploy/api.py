@@ -16,6 +16,7 @@ from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Read
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.models import ModelPath, ensemble_of_modules, load_model, raise_unsupported
+from sne_deploy.passes.weight_registers import check_weight_bits
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
 from sne_deploy.runtime.executors import open_executor
 from sne_deploy.runtime.head import check_head
@@ -23,16 +24,23 @@ from sne_deploy.runtime.head import check_head
 if TYPE_CHECKING:
     import torch
 
+    from sne_deploy.frontend.resets import ResetMode
+
 __all__ = ["Compiled", "Result", "compile", "ensemble", "load"]
 REFERENCE = "norse"
 """The target that a fixed-point run is compared with."""
 
 
 def load(
-    model: ModelPath | Sequence[ModelPath], *, timesteps: int | None = None, dt_s: float | None = None
+    model: ModelPath | Sequence[ModelPath],
+    *,
+    timesteps: int | None = None,
+    dt_s: float | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    reset: ResetMode | None = None,
 ) -> Ensemble:
     """Read a model; see :func:`sne_deploy.models.load_model`."""
-    return load_model(model, timesteps=timesteps, dt_s=dt_s)
+    return load_model(model, timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset)
 
 
 def ensemble(
@@ -65,6 +73,7 @@ def compile(  # noqa: A001  the design's name for it
     hardware: str | os.PathLike[str] | Hardware = "loihi1",
     policy: ActivationPolicy | None = None,
     seed: int = 0,
+    weight_bits: int = 8,
     fidelity: bool = True,
     progress: Progress | None = None,
     workers: int | None = None,
@@ -86,6 +95,8 @@ def compile(  # noqa: A001  the design's name for it
         Overrides the ensemble's own.
     seed : int
         Of random encoders.
+    weight_bits : int
+        Of a fixed-point weight: 2 to 8, or 16 for two synapses per weight.
     fidelity : bool
         Compare a fixed-point run with the floating-point reference.
     progress : callable or None
@@ -117,7 +128,8 @@ def compile(  # noqa: A001  the design's name for it
     extra = {} if device is None else {"device": device}
     if policy is not None:
         ensemble = replace(ensemble, policy=policy)
-    programs = _programs(ensemble, chosen, progress)
+    check_weight_bits(weight_bits)
+    programs = _programs(ensemble, chosen, progress, weight_bits)
     check_head(ensemble.head, [program.output_size for program in programs])
     with ExitStack() as resources:
         executor = resources.enter_context(open_executor(workers, scheduler))
@@ -161,7 +173,9 @@ def _place(
     )
 
 
-def _programs(ensemble: Ensemble, precision: Precision, progress: Progress | None) -> tuple[Program, ...]:
+def _programs(
+    ensemble: Ensemble, precision: Precision, progress: Progress | None, weight_bits: int = 8
+) -> tuple[Program, ...]:
     """Compile every student; what is unsupported in any of them is one error."""
     from sne_deploy.passes.pipeline import compile_student
 
@@ -175,6 +189,7 @@ def _programs(ensemble: Ensemble, precision: Precision, progress: Progress | Non
                 timesteps=ensemble.timesteps,
                 encoder=ensemble.encoder,
                 precision=precision,
+                weight_bits=weight_bits,
             )
             programs.append(program)
         except UnsupportedError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -139,6 +140,15 @@ class Backend(Protocol):
 
     def compile(self, program: Program, options: RunOptions) -> Executable:
         """Check that the Program can run here, listing everything that cannot at once."""
+        ...
+
+
+@runtime_checkable
+class FileWriter(Protocol):
+    """A backend whose compiled students are files for other tools."""
+
+    def write(self, program: Program, folder: Path) -> tuple[Path, ...]:
+        """Write a student's files, each atomically; their paths."""
         ...
 
 

@@ -35,7 +35,7 @@ _single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich
 
 Model = Annotated[
     list[Path],
-    typer.Argument(help="model.pt, one or several .nir files, or a folder of .nir files.", metavar="MODEL"),
+    typer.Argument(help="model.pt, one or several .nir or .net files, or a folder of them.", metavar="MODEL"),
 ]
 Target = Annotated[str, typer.Option(help="Where to run: lava, loihi, norse, or an installed plug-in.")]
 Data = Annotated[
@@ -48,6 +48,9 @@ Samples = Annotated[
 PrecisionOption = Annotated[
     str | None,
     typer.Option(help="fixed (Loihi's integers) or float. Default: fixed where the target has it."),
+]
+WeightBits = Annotated[
+    int, typer.Option(help="Bits of a fixed-point weight: 2 to 8, or 16 for two synapses per weight.")
 ]
 HardwareOption = Annotated[str, typer.Option(help="loihi1, or a TOML file with energy constants.")]
 PolicyOption = Annotated[
@@ -62,6 +65,13 @@ Seed = Annotated[int, typer.Option(help="Seed of random encoders.", min=0)]
 Timesteps = Annotated[int | None, typer.Option(help="Steps per sample, for .nir models, which do not say.")]
 DtS = Annotated[
     float | None, typer.Option("--dt-s", help="Seconds per step, for .nir models that do not say.")
+]
+ResetOption = Annotated[
+    str | None,
+    typer.Option(help="What a spike does to v in .nir models that do not say: value (NIR's) or subtract."),
+]
+InputShape = Annotated[
+    str | None, typer.Option(help="Shape of one step's input, such as 2,34,34, for .nir models without one.")
 ]
 Verify = Annotated[
     int, typer.Option(help="Samples to compare bit for bit with lava (on target lava: with loihi).", min=0)
@@ -81,6 +91,7 @@ def compile_command(
     data: Data = "digits",
     samples: Samples = None,
     precision: PrecisionOption = None,
+    weight_bits: WeightBits = 8,
     hardware: HardwareOption = "loihi1",
     policy: PolicyOption = None,
     threshold: Threshold = None,
@@ -93,6 +104,8 @@ def compile_command(
     seed: Seed = 0,
     timesteps: Timesteps = None,
     dt_s: DtS = None,
+    reset: ResetOption = None,
+    input_shape: InputShape = None,
     debug: Debug = False,  # noqa: ARG001  read by _run, which also sees the errors of parsing
 ) -> None:
     """Compile a model for a target, run it on real data, and report accuracy, operations and energy."""
@@ -103,7 +116,7 @@ def compile_command(
     _check_choices(precision, policy)
     limit = _default_samples(target)
     _check_out(out)
-    ensemble = _load(model, data, timesteps, dt_s)
+    ensemble = _load(model, data, timesteps, dt_s, reset, input_shape)
     dataset = _samples(data, ensemble, samples, limit)
     with (
         ProgressBars() as progress,
@@ -111,6 +124,7 @@ def compile_command(
             ensemble,
             target,
             precision=precision,  # type: ignore[arg-type]  # checked above
+            weight_bits=weight_bits,
             hardware=hardware,
             policy=_policy(ensemble, policy, threshold),
             seed=seed,
@@ -273,15 +287,41 @@ def _check_out(out: Path | None) -> None:
         check_folder(out / "students")
 
 
-def _load(model: list[Path], data: str, timesteps: int | None, dt_s: float | None) -> Ensemble:
-    """The model; a NIR graph takes its time steps from the data's time axis if nothing says otherwise."""
+def _load(
+    model: list[Path],
+    data: str,
+    timesteps: int | None,
+    dt_s: float | None,
+    reset: str | None,
+    input_shape: str | None,
+) -> Ensemble:
+    """The model; one that does not say its time steps takes them from the data's time axis."""
     import sne_deploy as sne
     from sne_deploy.data import time_axis
 
-    graphs = all(path.suffix == ".nir" or path.is_dir() for path in model)
-    if graphs and timesteps is None:
+    silent = all(path.suffix in (".nir", ".net") or path.is_dir() for path in model)
+    if silent and timesteps is None:
         timesteps = time_axis(data)
-    return sne.load(model if len(model) > 1 else model[0], timesteps=timesteps, dt_s=dt_s)
+    return sne.load(
+        model if len(model) > 1 else model[0],
+        timesteps=timesteps,
+        dt_s=dt_s,
+        input_shape=None if input_shape is None else _shape(input_shape),
+        reset=reset,  # type: ignore[arg-type]  # checked where it is used
+    )
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """A shape such as ``2,34,34``."""
+    from sne_deploy.errors import InputError
+
+    try:
+        shape = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise InputError(f"--input-shape {text!r} is no shape; give sizes above 0, such as 2,34,34")
+    return shape
 
 
 def _samples(data: str, ensemble: Ensemble, samples: int | None, limit: int | None) -> DataSet:

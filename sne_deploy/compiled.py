@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.backend import Executable, Record, RunOptions, load_backend
+from sne_deploy.backend import Executable, FileWriter, Record, RunOptions, load_backend
 from sne_deploy.energy.hardware import Hardware
 from sne_deploy.ensembles import Ensemble
 from sne_deploy.errors import DataError, InputError
@@ -63,14 +63,17 @@ class Result:
         return self.run.accuracy
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``report.json`` and ``students/NAME.nir``, each atomically."""
+        """Write ``report.json``, ``students/NAME.nir`` and the target's own files, each atomically."""
         from sne_deploy.files import ensure_folder
         from sne_deploy.frontend.nir_file import write_nir
         from sne_deploy.report.write import save_report
 
+        backend = load_backend(self.report.target)
         students = ensure_folder(Path(folder) / "students")
         for student in self.students:
             write_nir(students / f"{student.name}.nir", student.program.graph)
+            if isinstance(backend, FileWriter):
+                backend.write(student.program, students)
         save_report(self.report, folder)
 
 

@@ -109,9 +109,7 @@ def float_bounds(group: NeuronGroup, low: Array, high: Array, timesteps: int) ->
     return StateBounds(u_min, u_max, v_min, v_max)
 
 
-def _after_reset(
-    low: Array, high: Array, threshold: Any, subtracted: Array | None
-) -> tuple[Array, Array]:
+def _after_reset(low: Array, high: Array, threshold: Any, subtracted: Array | None) -> tuple[Array, Array]:
     """Bounds of v after the resets by spikes, of a v in [low, high] before them."""
     if subtracted is None:
         return np.minimum(low, 0), np.clip(high, 0, np.maximum(threshold, 0))

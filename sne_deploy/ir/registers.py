@@ -49,7 +49,14 @@ def sign_mode_of(values: Array) -> SignMode:
     return "mixed"
 
 
-def quantise_weights(values: Array, lsb: float, mode: SignMode) -> tuple[Array, int]:
+def weight_range(mode: SignMode, bits: int) -> tuple[int, int, int]:
+    """Smallest and largest weight, and the step between weights, where ``bits`` of the 8 are used."""
+    low, high, step = WEIGHT_RANGES[mode]
+    coarse = step * 2 ** (8 - bits)
+    return -(-low // coarse) * coarse, high // coarse * coarse, coarse
+
+
+def quantise_weights(values: Array, lsb: float, mode: SignMode, bits: int = 8) -> tuple[Array, int]:
     """Round weights to the nearest stored integer: ``w_q = clip(step * rint(w / (step * lsb)))``.
 
     Parameters
@@ -58,6 +65,8 @@ def quantise_weights(values: Array, lsb: float, mode: SignMode) -> tuple[Array, 
     lsb : float
         What one integer unit stands for.
     mode : SignMode
+    bits : int
+        Of the weight's 8, from 2.
 
     Returns
     -------
@@ -65,7 +74,7 @@ def quantise_weights(values: Array, lsb: float, mode: SignMode) -> tuple[Array, 
     saturated : int
         How many were clipped by more than the rounding.
     """
-    low, high, step = WEIGHT_RANGES[mode]
+    low, high, step = weight_range(mode, bits)
     unclipped = step * np.rint(values / (step * lsb))
     clipped = np.clip(unclipped, low, high)
     return clipped.astype(np.int32), int(np.count_nonzero(clipped != unclipped))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sne_deploy.ensembles import Encoder, Student
 from sne_deploy.ir.program import Precision, Program, ProgramInput
 from sne_deploy.ir.verify import verify_network, verify_program
@@ -13,7 +15,13 @@ from sne_deploy.passes.quantise import Quantise
 
 
 def compile_student(
-    student: Student, *, input_shape: tuple[int, ...], timesteps: int, encoder: Encoder, precision: Precision
+    student: Student,
+    *,
+    input_shape: tuple[int, ...],
+    timesteps: int,
+    encoder: Encoder,
+    precision: Precision,
+    weight_bits: int = 8,
 ) -> Program:
     """Compile one student to a Program.
 
@@ -26,6 +34,11 @@ def compile_student(
     encoder : Encoder
         ``constant`` is folded into the first layer; the others become input spikes.
     precision : {"fixed", "float"}
+    weight_bits : int
+        Of a fixed-point weight: 2 to 8, or 16 for two synapses per weight.
+
+    A student that is a Program already, read from a file of registers, is verified and returned; in floating
+    point, the graph of its registers is compiled.
 
     Raises
     ------
@@ -36,6 +49,10 @@ def compile_student(
     """
     from sne_deploy.frontend.export import export_student
 
+    if isinstance(student.network, Program):
+        if precision == "fixed":
+            return _as_read(student, student.network, timesteps)
+        student = replace(student, network=student.network.graph)
     graph = export_student(student, input_shape)
     program_input = ProgramInput(
         name="input",
@@ -52,7 +69,14 @@ def compile_student(
     verify_network(network, after="compose-linear")
     program = BuildProgram().apply(network)
     verify_program(program, after="build-program")
+    program = replace(program, warnings=(*student.notes, *program.warnings))
     if precision == "fixed":
-        program = Quantise().apply(program)
+        program = Quantise(weight_bits).apply(program)
         verify_program(program, after="quantise")
+    return program
+
+
+def _as_read(student: Student, network: Program, timesteps: int) -> Program:
+    program = replace(network, student=student.name, readout=student.readout, timesteps=timesteps)
+    verify_program(program, after="reading")
     return program

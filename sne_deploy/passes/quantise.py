@@ -24,7 +24,15 @@ from sne_deploy.passes.scale_search import GroupJob, QuantisedGroup, choose_scal
 
 @dataclass(frozen=True)
 class Quantise:
-    """Requires a floating-point Program; produces a fixed-point one, with its warnings."""
+    """Requires a floating-point Program; produces a fixed-point one, with its warnings.
+
+    Attributes
+    ----------
+    weight_bits : int
+        2 to 8, or 16: two synapses for every weight; see :mod:`sne_deploy.passes.weight_registers`.
+    """
+
+    weight_bits: int = 8
 
     def apply(self, program: Program) -> Program:
         """Quantise every group with its synapses.
@@ -42,7 +50,7 @@ class Quantise:
         warnings: list[str] = list(program.warnings)
         hosts: list[HostAffine] = []
         for group in program.groups:
-            job = GroupJob.of(program, group)
+            job = GroupJob.of(program, group, self.weight_bits)
             scale = choose_scale(job)
             quantised = job.quantise(scale)
             groups.append(quantised.group)
@@ -89,9 +97,8 @@ def _warnings(quantised: QuantisedGroup, job: GroupJob) -> list[str]:
             found.append(
                 f"{name}: {synapse.saturated_weights} of {total} weights of {synapse.name!r} are clipped"
             )
-        if not np.any(synapse.weights.values) and np.any(
-            next(s for s in job.synapses if s.name == synapse.name).weights.values
-        ):
+        before = next((s for s in job.synapses if s.name == synapse.name), None)
+        if before is not None and not np.any(synapse.weights.values) and np.any(before.weights.values):
             found.append(f"{name}: every weight of {synapse.name!r} rounds to zero")
     lost = np.asarray(job.group.du) * reg.DECAY_UNITY < 0.5
     if job.group.has_current and bool(np.any(lost)):

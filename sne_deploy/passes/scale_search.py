@@ -12,7 +12,8 @@ from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir import registers as reg
 from sne_deploy.ir.bounds import StateBounds, fixed_bounds, float_bounds, host_range, synaptic_range
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
-from sne_deploy.passes.to_registers import extent, power, quantise_group, quantise_synapse, synapse_error
+from sne_deploy.passes.to_registers import quantise_group
+from sne_deploy.passes.weight_registers import extent, power, quantise_synapse, synapse_error
 
 Array = npt.NDArray[Any]
 
@@ -50,11 +51,12 @@ class GroupJob:
     host_low: Array
     host_high: Array
     timesteps: int
+    weight_bits: int
     float_state: StateBounds
     """Worst case in floating point, in the student's units."""
 
     @staticmethod
-    def of(program: Program, group: NeuronGroup) -> GroupJob:
+    def of(program: Program, group: NeuronGroup, weight_bits: int) -> GroupJob:
         """Collect what enters a group of a floating-point Program."""
         host = program.host_of(group.name)
         zeros = np.zeros(group.size)
@@ -62,7 +64,9 @@ class GroupJob:
         synapses = program.synapses_into(group.name)
         syn_low, syn_high = synaptic_range(synapses, group.size)
         state = float_bounds(group, low + syn_low, high + syn_high, program.timesteps)
-        return GroupJob(program.student, group, synapses, host, low, high, program.timesteps, state)
+        return GroupJob(
+            program.student, group, synapses, host, low, high, program.timesteps, weight_bits, state
+        )
 
     def largest_scale(self) -> float:
         """The scale at which the first register overflows."""
@@ -87,7 +91,9 @@ class GroupJob:
     def quantise(self, scale: float) -> QuantisedGroup:
         """Everything in registers at this scale, with the error it makes and the proven bounds."""
         group = quantise_group(self.group, scale)
-        synapses = tuple(quantise_synapse(synapse, scale) for synapse in self.synapses)
+        synapses = tuple(
+            part for synapse in self.synapses for part in quantise_synapse(synapse, scale, self.weight_bits)
+        )
         low, high = synaptic_range(synapses, group.size)
         unit = scale / 2**reg.STATE_SHIFT
         limit = reg.BIAS_MANT_MAX
@@ -101,7 +107,8 @@ class GroupJob:
         error = 0.0
         signal = sum(power(synapse) for synapse in self.synapses)
         if signal > 0:
-            error += sum(synapse_error(synapse, scale) for synapse in self.synapses) / signal
+            errors = (synapse_error(synapse, scale, self.weight_bits) for synapse in self.synapses)
+            error += sum(errors) / signal
         unit = 2**reg.STATE_SHIFT / scale
         reference = extent(self.group.vth_mant) if self.group.spiking else self.float_state.v_extent
         if self.group.spiking:
