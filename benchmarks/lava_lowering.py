@@ -125,9 +125,9 @@ def _layer_cases() -> list[Case]:
         input=ProgramInput("input", (16, 16, 16), "spikes"),
         groups=(group,),
         synapses=(Synapse("conv", "input", "lif", conv),),
-        output="lif",
+        outputs=("lif",),
         readout="count",
-        host=None,
+        hosts=(),
         graph=None,  # type: ignore[arg-type]  # lowering does not look at it
         dt_s=1e-3,
     )
@@ -226,12 +226,12 @@ def _run(job: Job, convs: dict[str, ConvWeights] | None = None) -> tuple[float, 
         if convs and synapse.name in convs:
             processes = {process.proc_params["label"]: process for process in built.processes}
             _connect_stock_conv(convs[synapse.name], synapse, processes)
-    built.source.create_runtime(run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
+    built.lead.create_runtime(run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
     stepping = time.perf_counter()
-    built.source.run(RunSteps(num_steps=job.steps))
+    built.lead.run(RunSteps(num_steps=job.steps))
     stepped = time.perf_counter() - stepping
     counts = built.counts(job)
-    built.source.stop()
+    built.lead.stop()
     return time.perf_counter() - start, stepped, counts
 
 

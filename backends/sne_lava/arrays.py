@@ -31,7 +31,7 @@ class Board:
     Attributes
     ----------
     step : int64 array of shape (1,)
-        Lava steps that the input has begun.
+        Lava steps that the process that leads has begun.
     """
 
     def __init__(self) -> None:

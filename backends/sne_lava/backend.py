@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from sne_deploy.backend import Capabilities, RunOptions
 from sne_deploy.errors import InputError, TargetError, UnsupportedError
-from sne_deploy.ir.program import ALWAYS_ON, Program
+from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify_program
 from sne_lava.executable import LavaExecutable
 from sne_lava.installed import require_lava
@@ -47,7 +47,7 @@ class LavaBackend:
             The Program is inconsistent.
         """
         _require_platform()
-        problems = [*self._kind_problems(program), *_axon_problems(program)]
+        problems = list(self._kind_problems(program))
         if problems:
             raise UnsupportedError(f"student {program.student!r} on target lava", problems)
         verify_program(program, after="compilation for lava")
@@ -58,18 +58,6 @@ class LavaBackend:
         for group in program.groups:
             if group.kind not in kinds:
                 yield f"group {group.name!r}: neuron kind {group.kind!r} is not one of {', '.join(kinds)}"
-
-
-def _axon_problems(program: Program) -> Iterator[str]:
-    """The always-on axon spikes from Lava's first step on: a delay must not outlast the pipeline."""
-    depths = {group.name: group.depth for group in program.groups}
-    for synapse in program.synapses:
-        depth = depths.get(synapse.target, 0)
-        if synapse.source == ALWAYS_ON and synapse.delay + 1 > depth:
-            yield (
-                f"synapse {synapse.name!r}: delay {synapse.delay} from the always-on axon to depth {depth} "
-                f"would leave the first sample without bias; use at most {depth - 1}"
-            )
 
 
 def _require_platform() -> None:

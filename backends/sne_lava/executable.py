@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
 from sne_deploy.errors import RunError
-from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
+from sne_deploy.ir.program import NeuronGroup, Program
 from sne_lava.child import Worker, WorkerError
 from sne_lava.job import GroupCounts, Job
 from sne_lava.lowering import Lowered, make_job
@@ -70,15 +70,13 @@ class LavaExecutable:
         program = self._program
         job, saturated = make_job(self._lowered, inputs, record, self._options.stream, self._stall_s)
         counts = self._simulate(job)
-        output = np.asarray(counts[program.output].output)
-        raw = output.astype(np.int64) if program.readout == "count" else output
-        mean = raw / program.timesteps if program.readout == "v_mean" else raw
+        raw = np.concatenate([_readout(group, counts[group.name]) for group in program.output_groups], axis=1)
         return Trace(
             raw_outputs=raw,
-            outputs=program.readout_in_student_units(mean),
+            outputs=program.readout_in_student_units(raw),
             layers=tuple(_layer_trace(group, counts[group.name], job) for group in program.groups),
             input_spikes=_input_spikes(program, job),
-            host_macs=np.full(job.samples, 0 if program.host is None else program.host.macs, np.int64),
+            host_macs=np.full(job.samples, program.host_macs, np.int64),
             saturated_inputs=saturated,
         )
 
@@ -108,6 +106,12 @@ class LavaExecutable:
             return worker
 
 
+def _readout(group: NeuronGroup, counts: GroupCounts) -> Array:
+    """Array of shape (N, n): spike counts as integers, or what was read of v."""
+    rows = np.asarray(counts.output)
+    return rows.astype(np.int64) if group.spiking else rows
+
+
 def _layer_trace(group: NeuronGroup, counts: GroupCounts, job: Job) -> LayerTrace:
     full = (job.samples, job.timesteps, *group.shape)
     spikes = None
@@ -127,12 +131,8 @@ def _layer_trace(group: NeuronGroup, counts: GroupCounts, job: Job) -> LayerTrac
 
 def _input_spikes(program: Program, job: Job) -> Array:
     """Per sample: spikes of the input, graded messages of the host, and the always-on axon's spikes."""
-    total = np.zeros(job.samples, np.int64)
+    total = np.full(job.samples, program.steady_messages * job.timesteps, np.int64)
     if job.spike_bits is not None:
         bits = np.unpackbits(job.spike_bits.reshape(job.samples, -1), axis=1)
         total += bits.sum(axis=1, dtype=np.int64)
-    if program.host is not None and program.host.per_step_messages:
-        total += program.group(program.host.target).size * job.timesteps
-    if any(synapse.source == ALWAYS_ON for synapse in program.synapses):
-        total += job.timesteps
     return total

@@ -30,6 +30,10 @@ class Clock:
         """The sample that a group at this depth works on; not :meth:`inside` before and after the stream."""
         return (time_step - 1 - depth) // self.timesteps
 
+    def step_at(self, time_step: int, depth: int) -> int:
+        """The step of its sample that a group at this depth works on."""
+        return (time_step - 1 - depth) % self.timesteps
+
     def inside(self, sample: int) -> bool:
         """True for a sample of the stream."""
         return 0 <= sample < self.samples
@@ -39,7 +43,8 @@ class Clock:
 class GroupJob:
     """A neuron group: registers as arrays of shape (n,), its place in the pipeline, what is read from it.
 
-    ``guarded``: u could leave 32 bits, and is watched.
+    ``vsub``: what a spike subtracts from v; None where it sets v to 0. ``guarded``: u could leave 32 bits,
+    and is watched.
     """
 
     name: str
@@ -51,6 +56,7 @@ class GroupJob:
     bias_mant: Array
     bias_exp: int
     v_init: Array
+    vsub: Array | None
     depth: int
     output: Output
     guarded: bool
@@ -64,6 +70,9 @@ class SynapseJob:
     ----------
     weights : array or CSR matrix of shape (n_out, n_in)
         Integers (int32) or float64.
+    lag : int
+        Steps within the sample from sending to delivery; where not 0, a gate drops what would arrive in
+        another sample.
     source_depth, target_depth : int
     safe_sum : int or None
         Fixed point: largest weighted sum that cannot overflow the target's 32-bit arithmetic, where some
@@ -77,10 +86,31 @@ class SynapseJob:
     weight_exp: int
     sign_mode: SignMode
     delay: int
-    recurrent: bool
+    lag: int
     source_depth: int
     target_depth: int
     safe_sum: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class HostJob:
+    """The constant currents of all samples into one group.
+
+    Attributes
+    ----------
+    target : str
+    depth : int
+        Of the target.
+    currents : int32 or float64 array of shape (N, n)
+    """
+
+    target: str
+    depth: int
+    currents: Array
+
+    def part(self, start: int, stop: int) -> HostJob:
+        """Those of some of the samples."""
+        return replace(self, currents=self.currents[start:stop])
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +121,8 @@ class Job:
     ----------
     spike_bits : uint8 array of shape (N, T, ceil(n / 8)), or None
         Spike input, packed along the last axis (``np.packbits``).
-    currents : int32 or float64 array of shape (N, n), or None
-        Constant input of the group ``input_name`` (then no synapse carries it).
-    input_name : str
-        The input's name, or the host's target.
+    hosts : tuple of HostJob
+        Constant input, one for each group that gets it; empty where the input is spikes.
     stream : int
         Samples streamed in one Lava run.
     """
@@ -109,7 +137,7 @@ class Job:
     input_name: str
     input_size: int
     spike_bits: Array | None
-    currents: Array | None
+    hosts: tuple[HostJob, ...]
     record: Record
     stream: int
     stall_s: float
@@ -130,7 +158,7 @@ class Job:
             self,
             samples=stop - start,
             spike_bits=None if self.spike_bits is None else self.spike_bits[start:stop],
-            currents=None if self.currents is None else self.currents[start:stop],
+            hosts=tuple(host.part(start, stop) for host in self.hosts),
         )
 
     def parts(self) -> list[Job]:

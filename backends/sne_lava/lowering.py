@@ -11,10 +11,10 @@ from scipy import sparse
 
 from sne_deploy.backend import Record
 from sne_deploy.errors import DataError
-from sne_deploy.ir.program import NeuronGroup, Program, Synapse
+from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.ir.registers import STATE_LIMIT, STATE_SHIFT
 from sne_deploy.ir.weights import DenseWeights
-from sne_lava.job import GroupJob, Job, SynapseJob
+from sne_lava.job import GroupJob, HostJob, Job, SynapseJob
 
 Array = npt.NDArray[Any]
 
@@ -59,12 +59,7 @@ def make_job(
     """
     program = lowered.program
     samples = _checked(program, np.asarray(inputs))
-    bits, currents, saturated = None, None, 0
-    if program.host is None:
-        flat = samples.reshape(len(samples), program.timesteps, -1)
-        bits = np.packbits(flat.astype(bool), axis=-1)
-    else:
-        currents, saturated = program.host.drive(samples)
+    driven = [_driven(host, program, samples) for host in program.hosts]
     job = Job(
         student=program.student,
         precision=program.precision,
@@ -73,15 +68,25 @@ def make_job(
         max_depth=program.max_depth,
         groups=lowered.groups,
         synapses=lowered.synapses,
-        input_name=program.input.name if program.host is None else program.host.target,
+        input_name=program.input.name,
         input_size=program.input.size,
-        spike_bits=bits,
-        currents=currents,
+        spike_bits=None if program.constant_input else _packed(program, samples),
+        hosts=tuple(host for host, _ in driven),
         record=record,
         stream=len(samples) if stream is None else stream,
         stall_s=stall_s,
     )
-    return job, saturated
+    return job, sum(saturated for _, saturated in driven)
+
+
+def _driven(host: HostAffine, program: Program, samples: Array) -> tuple[HostJob, int]:
+    currents, saturated = host.drive(samples)
+    return HostJob(host.target, program.group(host.target).depth, currents), saturated
+
+
+def _packed(program: Program, samples: Array) -> Array:
+    flat = samples.reshape(len(samples), program.timesteps, -1)
+    return np.packbits(flat.astype(bool), axis=-1)
 
 
 def _checked(program: Program, inputs: Array) -> Array:
@@ -116,8 +121,9 @@ def _group_job(group: NeuronGroup, program: Program, synapses: tuple[SynapseJob,
         bias_mant=per_neuron(group.bias_mant),
         bias_exp=group.bias_exp,
         v_init=per_neuron(group.v_init),
+        vsub=per_neuron(group.vsub_mant) if group.spiking and group.vsub_mant is not None else None,
         depth=group.depth,
-        output=program.readout if group.name == program.output else "none",
+        output=program.readout_of(group) if group.name in program.outputs else "none",
         guarded=fixed and _current_may_grow(group, program, synapses),
     )
 
@@ -127,8 +133,8 @@ def _current_may_grow(group: NeuronGroup, program: Program, synapses: tuple[Syna
 
     Only then can u leave (-2^23, 2^23] for good, and in the end 32 bits, where Lava wraps silently.
     """
-    host = program.host
-    largest = host.register_limit if host is not None and host.target == group.name else 0
+    host = program.host_of(group.name)
+    largest = 0 if host is None else host.register_limit
     largest += sum(_largest_sum(s.weights) << s.weight_exp for s in synapses if s.target == group.name)
     return largest << STATE_SHIFT >= 2 * STATE_LIMIT
 
@@ -145,7 +151,7 @@ def _synapse_job(synapse: Synapse, program: Program) -> SynapseJob:
         weight_exp=synapse.weight_exp,
         sign_mode=synapse.sign_mode,
         delay=synapse.delay,
-        recurrent=synapse.recurrent,
+        lag=program.lag(synapse),
         source_depth=depths.get(synapse.source, 0),
         target_depth=depths[synapse.target],
         safe_sum=_safe_sum(synapse, weights, program) if fixed else None,
@@ -171,6 +177,6 @@ def _safe_sum(synapse: Synapse, weights: Array | sparse.csr_matrix, program: Pro
 
     Lava adds the inputs of a group and shifts them in 32-bit integers, which would wrap silently.
     """
-    inputs = len(program.synapses_into(synapse.target)) + (program.host is not None)
+    inputs = len(program.synapses_into(synapse.target)) + (program.host_of(synapse.target) is not None)
     safe = ((_INT32_MAX - STATE_LIMIT) >> (STATE_SHIFT + synapse.weight_exp)) // inputs
     return None if _largest_sum(weights) <= safe else safe

@@ -10,10 +10,12 @@ class ReportingModel:
     """Mix-in for a ``PyLoihiProcessModel``; put it first among the bases.
 
     ``proc_params`` holds ``board`` (:class:`sne_lava.arrays.Board`), ``label`` (how a failure names the
-    process) and ``shared``: Var name to the shared array that becomes that Var's storage.
+    process) and ``shared``: Var name to the shared array that becomes that Var's storage. The one process
+    with ``leads`` also reports the steps.
     """
 
     proc_params: Any
+    time_step: int
 
     def start(self) -> None:
         """Put the Vars into shared memory, then start as stock."""
@@ -22,6 +24,8 @@ class ReportingModel:
         super().start()  # type: ignore[misc]  # the stock model follows in the class order
 
     def _spike(self) -> None:
+        if self.proc_params.get("leads", False):
+            self.proc_params["board"].step[0] = self.time_step
         try:
             super()._spike()  # type: ignore[misc]  # the stock model follows in the class order
         except Exception as error:

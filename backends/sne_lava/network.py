@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.core.process.process import AbstractProcess
 from lava.utils.weightutils import SignMode
 from scipy import sparse
@@ -14,8 +15,8 @@ from scipy import sparse
 from sne_deploy.ir.program import ALWAYS_ON
 from sne_lava.arrays import Board, shared_zeros
 from sne_lava.job import GroupCounts, GroupJob, Job, SynapseJob
-from sne_lava.processes.gates.process import SampleGate
-from sne_lava.processes.neurons.process import SampledLI, SampledLIF
+from sne_lava.processes.gates.process import PartLink, SampleGate
+from sne_lava.processes.neurons.process import SampledLI, SampledLIF, SoftResetLIF
 from sne_lava.processes.sources.process import AlwaysOn, CurrentSource, SpikeSource
 from sne_lava.processes.synapses.process import CountingDense, CountingSparse
 
@@ -28,8 +29,8 @@ class Network:
 
     Attributes
     ----------
-    source : AbstractProcess
-        The input; running it runs the whole network.
+    lead : AbstractProcess
+        A source. It is the process that is run, and so are those connected with it; it reports the steps.
     processes : tuple of AbstractProcess
     board : Board
     groups : dict
@@ -38,7 +39,7 @@ class Network:
         Group name to the int64 arrays of shape (N,) of the synapses that end on it.
     """
 
-    source: AbstractProcess
+    lead: AbstractProcess
     processes: tuple[AbstractProcess, ...]
     board: Board
     groups: dict[str, dict[str, Array]]
@@ -77,14 +78,37 @@ def build(job: Job) -> Network:
     state = np.int32 if job.precision == "fixed" else np.float64
     arrays = {group.name: _group_arrays(group, job, state) for group in job.groups}
     groups = {group.name: _group(group, job, arrays[group.name], board) for group in job.groups}
-    source = _source(job, board)
+    sources = _sources(job, board)
     outputs = {name: process.s_out for name, process in groups.items()}
-    if job.currents is None:
-        outputs[job.input_name] = source.s_out
+    if job.hosts:
+        for host, source in zip(job.hosts, sources, strict=True):
+            source.s_out.connect(groups[host.target].a_in)
     else:
-        source.s_out.connect(groups[job.input_name].a_in)
+        outputs[job.input_name] = sources[0].s_out
+    sources[0].proc_params["leads"] = True
     synapses, synops = _connect(job, board, groups, outputs)
-    return Network(source, (source, *groups.values(), *synapses), board, arrays, synops)
+    return Network(sources[0], (*sources, *groups.values(), *synapses), board, arrays, synops)
+
+
+def linked(network: Network) -> Network:
+    """Connect with the process that leads whatever is not: two groups may share no input.
+
+    Every process but a source is connected with a group, so that linking groups is enough.
+    """
+    lead, links = network.lead, []
+    for group in network.processes:
+        if isinstance(group, SampledLIF) and not any(group is one for one in find_processes(lead)):
+            link = PartLink(
+                size_in=lead.s_out.shape[0],
+                size_out=group.a_in.shape[0],
+                shared={},
+                board=network.board,
+                label=f"link to {group.proc_params['label']}",
+            )
+            lead.s_out.connect(link.s_in)
+            link.a_out.connect(group.a_in)
+            links.append(link)
+    return replace(network, processes=(*network.processes, *links))
 
 
 def _connect(
@@ -100,7 +124,7 @@ def _connect(
         counter = shared_zeros((job.samples,), np.int64)
         process = _synapse(synapse, job, counter, board)
         output = outputs[synapse.source]
-        if synapse.recurrent:
+        if synapse.lag:
             gate = _gate(synapse, job, board)
             output.connect(gate.s_in)
             output = gate.s_out
@@ -128,8 +152,7 @@ def _group_arrays(group: GroupJob, job: Job, state: type) -> dict[str, Array]:
 
 
 def _group(group: GroupJob, job: Job, arrays: dict[str, Array], board: Board) -> AbstractProcess:
-    kind = SampledLIF if group.spiking else SampledLI
-    return kind(
+    return _neuron_kind(group)(
         shape=(group.size,),
         du=group.du,
         dv=group.dv,
@@ -144,7 +167,14 @@ def _group(group: GroupJob, job: Job, arrays: dict[str, Array], board: Board) ->
         shared=arrays,
         board=board,
         label=f"group {group.name!r}",
+        **({} if group.vsub is None else {"vsub": group.vsub}),
     )
+
+
+def _neuron_kind(group: GroupJob) -> type[SampledLIF]:
+    if not group.spiking:
+        return SampledLI
+    return SampledLIF if group.vsub is None else SoftResetLIF
 
 
 def _synapse(synapse: SynapseJob, job: Job, counter: Array, board: Board) -> AbstractProcess:
@@ -167,17 +197,27 @@ def _gate(synapse: SynapseJob, job: Job, board: Board) -> AbstractProcess:
     return SampleGate(
         size=int(synapse.weights.shape[1]),
         clock=job.clock,
-        delay=synapse.delay,
-        source_depth=synapse.source_depth,
-        target_depth=synapse.target_depth,
+        depth=synapse.source_depth,
+        lag=synapse.lag,
         shared={},
         board=board,
         label=f"gate of {synapse.name!r}",
     )
 
 
-def _source(job: Job, board: Board) -> AbstractProcess:
-    label = f"input {job.input_name!r}"
-    if job.currents is None:
-        return SpikeSource(bits=job.spike_bits, size=job.input_size, shared={}, board=board, label=label)
-    return CurrentSource(currents=job.currents, timesteps=job.timesteps, shared={}, board=board, label=label)
+def _sources(job: Job, board: Board) -> list[AbstractProcess]:
+    """The input, or the currents of every host in the job's order."""
+    if not job.hosts:
+        label = f"input {job.input_name!r}"
+        return [SpikeSource(bits=job.spike_bits, size=job.input_size, shared={}, board=board, label=label)]
+    return [
+        CurrentSource(
+            currents=host.currents,
+            clock=job.clock,
+            depth=host.depth,
+            shared={},
+            board=board,
+            label=f"current into {host.target!r}",
+        )
+        for host in job.hosts
+    ]

@@ -132,21 +132,18 @@ def _run_part(
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from sne_lava.network import build
+    from sne_lava.network import build, linked
 
-    network = build(job)
+    network = linked(build(job))
     tag = "fixed_pt" if job.precision == "fixed" else "floating_pt"
     with _no_child_may_end(network):
-        network.source.create_runtime(run_cfg=Loihi2SimCfg(select_tag=tag))
-        unconnected = [process.name for process in network.processes if process.runtime is None]
-        if unconnected:
-            raise SimulationError(f"{', '.join(unconnected)}: not connected with the input")
-        network.source.run(RunSteps(num_steps=job.steps, blocking=False))
+        network.lead.create_runtime(run_cfg=Loihi2SimCfg(select_tag=tag))
+        network.lead.run(RunSteps(num_steps=job.steps, blocking=False))
         _wait(job, network, lambda steps: progress(before + steps), parent)
-    network.source.wait()
+    network.lead.wait()
     counts = network.counts(job)
     with _deadline("Lava did not stop", STOP_S):
-        network.source.stop()
+        network.lead.stop()
     return counts
 
 
@@ -203,7 +200,7 @@ def _ended_child() -> str | None:
 
 def _wait(job: Job, network: Network, progress: Callable[[int], None], parent: _Parent) -> None:
     """Wait for the last step, watching for failures and for steps that do not come."""
-    answer = network.source.runtime.service_to_runtime[0]
+    answer = network.lead.runtime.service_to_runtime[0]
     seen, moved, told = 0, time.monotonic(), 0.0
     while not answer.probe():
         time.sleep(POLL_S)
@@ -225,7 +222,7 @@ def _raise_late_failure(network: Network) -> None:
     """Lava has answered: where that was an error, wait for its text and raise it."""
     from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
 
-    answer = network.source.runtime.service_to_runtime[0].peek()
+    answer = network.lead.runtime.service_to_runtime[0].peek()
     if enum_equal(answer, MGMT_RESPONSE.DONE):
         return
     end = time.monotonic() + FAILURE_TEXT_S

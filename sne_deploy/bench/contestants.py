@@ -144,7 +144,7 @@ class Lava:
     def ready(self, case: Case, seed: int) -> Measure:
         """Check that Lava is there, and that stock Lava can run the case to the same integers."""
         self._require()
-        loops = any(synapse.recurrent for synapse in case.program.synapses)
+        loops = any(synapse.gated for synapse in case.program.synapses)
         if loops and self.variant in ("paused", "streamed", "netx"):
             raise UnavailableError(
                 "stock Lava carries the spikes of a recurrent layer into the next sample: other results"
@@ -251,7 +251,7 @@ def _arrays(case: Case, inputs: Array) -> bytes:
                 for s in program.synapses
             ],
             "input": program.input.name,
-            "output": program.output,
+            "output": program.outputs[0],
         },
         protocol=4,
     )

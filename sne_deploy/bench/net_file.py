@@ -27,7 +27,7 @@ def write_net(program: Program, path: Path) -> None:
         spatial = spatial_names(program)
         for group in program.groups:
             incoming = program.synapses_into(group.name)
-            forward = next(synapse for synapse in incoming if not synapse.recurrent)
+            forward = next(synapse for synapse in incoming if not synapse.gated)
             weights = forward.weights
             if isinstance(weights, ConvWeights):
                 layer = _net_layer(layers, "conv", group.shape)
@@ -37,7 +37,7 @@ def write_net(program: Program, path: Path) -> None:
             else:
                 if forward.source in spatial:
                     _net_layer(layers, "flatten", (group.size,))
-                loops = [synapse for synapse in incoming if synapse.recurrent]
+                loops = [synapse for synapse in incoming if synapse.gated]
                 layer = _net_layer(layers, "dense_rec" if loops else "dense", group.shape)
                 layer["weight"] = weights.matrix().toarray()
                 for loop in loops:

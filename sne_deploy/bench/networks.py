@@ -100,7 +100,7 @@ def recurrent_network(n_in: int, hidden: int, n_out: int, timesteps: int, seed: 
     program = dense_network((n_in, hidden, n_out), timesteps, seed)
     loop = DenseWeights(_even(np.random.default_rng((seed, 1)), (hidden, hidden)))
     name = program.groups[0].name
-    return replace(program, synapses=(*program.synapses, Synapse("loop", name, name, loop, recurrent=True)))
+    return replace(program, synapses=(*program.synapses, Synapse("loop", name, name, loop, gated=True)))
 
 
 def _even(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -123,9 +123,9 @@ def _chain(
         input=ProgramInput("input", shape, "spikes"),
         groups=tuple(groups),
         synapses=tuple(synapses),
-        output=source,
+        outputs=(source,),
         readout="count",
-        host=None,
+        hosts=(),
         graph=None,  # made here, not compiled from a graph
         dt_s=1e-3,
     )
@@ -200,14 +200,14 @@ def tuned(program: Program, input_rate: float, seed: int) -> Program:
 
 def _alone(program: Program, group: NeuronGroup) -> Program:
     incoming = program.synapses_into(group.name)
-    source = next(synapse.source for synapse in incoming if not synapse.recurrent)
+    source = next(synapse.source for synapse in incoming if not synapse.gated)
     shape = program.input.shape if source == program.input.name else program.group(source).shape
     return replace(
         program,
         input=ProgramInput(source, shape, "spikes"),
         groups=(replace(group, depth=1),),
         synapses=incoming,
-        output=group.name,
+        outputs=(group.name,),
     )
 
 
@@ -226,7 +226,7 @@ def _tuned_group(program: Program, sent: Array) -> tuple[Array, Array]:
     rate = float(best[2].mean())
     if not RATE_LOW <= rate <= RATE_HIGH:
         raise SneError(
-            f"group {program.output!r}: no threshold gives a rate in {RATE_LOW} to {RATE_HIGH}; "
+            f"group {program.outputs[0]!r}: no threshold gives a rate in {RATE_LOW} to {RATE_HIGH}; "
             f"the nearest is {rate:.3f} at {best[1]}"
         )
     return np.asarray(best[1], np.int32), best[2]

@@ -38,6 +38,7 @@ class Stock:
     Parameters
     ----------
     program : Program
+        With one output.
     inputs : uint8 (N, T, *shape)
     interval : int
         Steps from sample to sample; at least T.
@@ -62,8 +63,9 @@ class Stock:
             output = outputs[synapse.source]
             (output.transpose((2, 0, 1)).flatten() if flat else output).connect(process.s_in)
             process.a_out.connect(groups[synapse.target].a_in)
-        self.sink = Sink(shape=groups[program.output].s_out.shape, buffer=self.steps)
-        groups[program.output].s_out.connect(self.sink.a_in)
+        (output,) = program.outputs
+        self.sink = Sink(shape=groups[output].s_out.shape, buffer=self.steps)
+        groups[output].s_out.connect(self.sink.a_in)
 
     def counts(self) -> Array:
         """int64 (N, n_out)."""
@@ -71,7 +73,8 @@ class Stock:
 
 
 def _counts(data: Array, program: Program, samples: int, interval: int) -> Array:
-    first = program.output_group.depth
+    (output,) = program.output_groups
+    first = output.depth
     starts = [first + n * interval for n in range(samples)]
     return np.stack([data[..., s : s + program.timesteps].sum(axis=-1).reshape(-1) for s in starts]).astype(
         int
@@ -171,12 +174,12 @@ def ours(program: Program, inputs: Array) -> Measured:
 
     job = make_job(lower(program), inputs, "counts", None, 600.0)[0]
     made = network.build(job)
-    _start(made.source)
+    _start(made.lead)
     start = time.perf_counter()
-    _run(made.source, job.steps)
+    _run(made.lead, job.steps)
     seconds = time.perf_counter() - start
-    counts = np.asarray(made.counts(job)[program.output].output)
-    made.source.stop()
+    counts = np.asarray(made.counts(job)[program.outputs[0]].output)
+    made.lead.stop()
     return seconds, counts
 
 

@@ -20,7 +20,7 @@ from sne_lava.network import build  # noqa: E402
 if __name__ == "__main__":
     job = pickle.loads(Path(sys.argv[1]).read_bytes())
     network = build(job)
-    network.source.run(RunSteps(num_steps=job.steps), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
+    network.lead.run(RunSteps(num_steps=job.steps), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
     labels = {process.proc_params["label"]: process for process in network.processes}
     read = {
         group.name: {
@@ -32,5 +32,5 @@ if __name__ == "__main__":
     }
     synops = {s.target: labels[f"synapse {s.name!r}"].synops.get() for s in job.synapses}
     counts = network.counts(job)
-    network.source.stop()
+    network.lead.stop()
     Path(sys.argv[2]).write_bytes(pickle.dumps((counts, read, synops)))

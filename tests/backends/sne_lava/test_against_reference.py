@@ -52,11 +52,11 @@ def dense(rows):
     return DenseWeights(np.asarray(rows, dtype=np.int32))
 
 
-def program_of(groups, synapses, *, timesteps=4, size=2, readout="count", host=None):
-    entry = ProgramInput("input", (size,), "spikes" if host is None else "current")
-    output = groups[-1].name
+def program_of(groups, synapses, *, timesteps=4, size=2, readout="count", hosts=(), outputs=None):
+    entry = ProgramInput("input", (size,), "current" if hosts else "spikes")
+    outputs = (groups[-1].name,) if outputs is None else outputs
     return Program(
-        "hand", "fixed", timesteps, entry, tuple(groups), tuple(synapses), output, readout, host, None, 1e-3
+        "hand", "fixed", timesteps, entry, tuple(groups), tuple(synapses), outputs, readout, hosts, None, 1e-3
     )
 
 
@@ -85,13 +85,58 @@ def test_counts_by_hand():
 
 def test_gate_drops_what_would_arrive_in_the_next_sample():
     """A neuron that excites itself: its last spike of a sample is neither delivered nor counted."""
-    loop = Synapse("loop", "a", "a", dense([[20]]), recurrent=True)
+    loop = Synapse("loop", "a", "a", dense([[20]]), gated=True)
     program = program_of([neurons("a", 1, 1)], [Synapse("s", "input", "a", dense([[20]])), loop], size=1)
     spikes = np.zeros((3, 4, 1), np.uint8)
     spikes[0, 2] = 1  # then it spikes at steps 2 and 3 of sample 0; the loop of step 3 would enter sample 1
     trace = run(program, spikes)
     np.testing.assert_array_equal(trace.raw_outputs, [[2], [0], [0]])
     np.testing.assert_array_equal(trace.layers[0].synops, [2, 0, 0])
+
+
+def test_gate_drops_what_is_delayed_beyond_the_sample():
+    """From the input and from a group, delayed by two steps within the sample, into a readout."""
+    groups = [neurons("a", 1, 1), neurons("r", 1, 2, kind="li")]
+    synapses = [
+        Synapse("s", "input", "a", dense([[20]])),
+        Synapse("late", "input", "r", dense([[2]]), delay=3, gated=True),  # sent at step t, there at t + 2
+        Synapse("later", "a", "r", dense([[20]]), delay=2, gated=True),
+    ]
+    program = program_of(groups, synapses, size=1, readout="v_last")
+    spikes = np.zeros((3, 4, 1), np.uint8)
+    spikes[0, 1] = 1  # arrives at step 3, the last; what is sent at steps 2 and 3 would be the next sample's
+    spikes[0, 3] = 1
+    spikes[1, 2] = 1
+    trace = run(program, spikes)
+    np.testing.assert_array_equal(trace.raw_outputs, [[22 << 6], [0], [0]])
+    np.testing.assert_array_equal(trace.layers[1].synops, [2, 0, 0])
+    np.testing.assert_array_equal(trace.layers[0].spikes, [2, 1, 0])
+
+
+def test_soft_reset_keeps_what_is_above():
+    """Threshold 10, subtracts 7 from one neuron and more than v from the other: what is left stays."""
+    group = replace(neurons("a", 2, 1), vsub_mant=np.array([7, 30], np.int32))
+    program = program_of([group], [Synapse("s", "input", "a", dense([[24], [24]]))], size=1, timesteps=5)
+    spikes = np.array([[[1], [0], [0], [1], [0]], [[0], [1], [0], [0], [0]]], np.uint8)
+    trace = run(program, spikes)
+    v = trace.layers[0].recorded_v >> 6
+    np.testing.assert_array_equal(v[..., 0], [[17, 10, 10, 27, 20], [0, 17, 10, 10, 10]])
+    np.testing.assert_array_equal(v[..., 1], [[-6, -6, -6, -12, -12], [0, -6, -6, -6, -6]])
+    np.testing.assert_array_equal(trace.raw_outputs, [[4, 2], [2, 1]])
+
+
+def test_outputs_are_read_in_their_order_each_in_its_way():
+    """A spiking output that feeds another, listed last; v_mean is divided in the student's units alone."""
+    groups = [neurons("a", 2, 1), neurons("r", 1, 2, kind="li")]
+    synapses = [
+        Synapse("s", "input", "a", dense([[20, 0], [0, 20]])),
+        Synapse("ar", "a", "r", dense([[2, 4]])),
+    ]
+    program = program_of(groups, synapses, readout="v_mean", outputs=("r", "a"))
+    trace = run(program, np.array([[[1, 0], [1, 1], [0, 0], [0, 1]]]))
+    # v of r: 2, 8, 8, 12; the spikes of a: 2 and 2.
+    np.testing.assert_array_equal(trace.raw_outputs, [[30 << 6, 2, 2]])
+    np.testing.assert_array_equal(trace.outputs, [[30 / 4, 2.0, 2.0]])
 
 
 @pytest.mark.parametrize("readout", ["v_last", "v_mean", "v_max"])
@@ -115,13 +160,50 @@ def test_readouts_of_a_membrane(readout):
 def test_host_currents_are_clipped_and_counted():
     matrix = sparse.csr_matrix(np.array([[1.0, 0.0], [100.0, 2.0]]))
     host = HostAffine("a", matrix, np.array([0.5, 0.0]), register_scale=100.0, per_step_messages=True)
-    program = program_of([neurons("a", 2, 0, kind="cuba_lif", vth_mant=131071)], [], host=host)
+    program = program_of([neurons("a", 2, 0, kind="cuba_lif", vth_mant=131071)], [], hosts=(host,))
     trace = run(program, np.array([[1.0, 0.5], [0.0, 0.0]]))
     assert trace.saturated_inputs == 1
     np.testing.assert_array_equal(trace.layers[0].recorded_v[:, 0], [[150 << 6, 4095 << 6], [50 << 6, 0]])
     np.testing.assert_array_equal(trace.host_macs, [3, 3])
     np.testing.assert_array_equal(trace.input_spikes, [8, 8])
     np.testing.assert_array_equal(trace.synops, [0, 0])
+
+
+def host_of(target, matrix, **options):
+    rows = np.asarray(matrix, float)
+    return HostAffine(target, sparse.csr_matrix(rows), np.zeros(len(rows)), register_scale=1.0, **options)
+
+
+def test_host_currents_arrive_at_each_groups_own_steps():
+    """The same current into depths 0 and 3; streamed samples differ, so a shift would show."""
+    groups = [neurons("a", 1, 0), neurons("b", 1, 3, kind="li")]
+    hosts = (host_of("b", [[3.0]], per_step_messages=True), host_of("a", [[1.0]]))
+    program = program_of(
+        groups, [Synapse("ab", "a", "b", dense([[100]]), delay=2)], size=1, hosts=hosts, readout="v_last"
+    )
+    trace = run(program, np.array([[2.0], [5.0], [0.0], [3.0]]))
+    np.testing.assert_array_equal(trace.layers[0].recorded_v[1, :, 0], [5 << 6, 10 << 6, 0, 5 << 6])
+    np.testing.assert_array_equal(
+        trace.layers[1].recorded_v[:, :, 0] >> 6,
+        [[6, 12, 18, 24], [15, 30, 145, 160], [0, 0, 0, 0], [9, 18, 27, 136]],
+    )
+    np.testing.assert_array_equal(trace.input_spikes, [4, 4, 4, 4])
+    np.testing.assert_array_equal(trace.host_macs, [2, 2, 2, 2])
+
+
+@pytest.mark.parametrize("stream", [None, 1])
+def test_parts_that_share_nothing_run_together(stream):
+    """Two outputs on the same currents, and a third on nothing but its bias."""
+    groups = [neurons("a", 2, 0), neurons("b", 3, 2, kind="li"), neurons("c", 1, 1, bias_mant=7, vth_mant=0)]
+    hosts = (host_of("a", [[6.0, 0.0], [0.0, 8.0]]), host_of("b", [[1.0, 1.0], [2.0, 0.0], [0.0, 3.0]]))
+    program = program_of(groups, [], hosts=hosts, readout="v_max", outputs=("b", "c", "a"))
+    inputs = np.array([[1.0, 2.0], [0.0, 1.0], [3.0, 0.0]])
+    seen = []
+    trace = run(program, inputs, stream=stream, progress=lambda _, done, total: seen.append((done, total)))
+    assert_equal(trace, simulate(program, inputs), program)
+    assert trace.layers[0].spikes.tolist() == [2 + 4, 2, 4]
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1]
 
 
 def test_always_on_axon_is_counted_once_a_step():

@@ -56,10 +56,10 @@ def make(seed, regime, exponent, mode, recurrent):
     ]
     if recurrent:
         loop = DenseWeights(weights(rng, (12, 12), mode))
-        synapses.append(Synapse("loop", "b", "b", loop, exponent, mode, recurrent=True))
+        synapses.append(Synapse("loop", "b", "b", loop, exponent, mode, gated=True))
     program = Program(
         f"{regime}-{mode}", "fixed", 7, ProgramInput("input", (2, 5, 6), "spikes"), groups,
-        tuple(synapses), "b", "count", None, None, 1e-3,
+        tuple(synapses), ("b",), "count", (), None, 1e-3,
     )  # fmt: skip
     samples = 1 if recurrent else 2  # stock Lava has no gate: it would carry spikes into the next sample
     return program, (rng.random((samples, 7, 2, 5, 6)) < 0.5).astype(np.uint8)

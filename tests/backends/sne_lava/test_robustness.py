@@ -40,9 +40,9 @@ def program(n_in=4, weight=2, exponent=0, **changes):
         "input": ProgramInput("input", (n_in,), "spikes"),
         "groups": (group,),
         "synapses": (synapse,),
-        "output": "a",
+        "outputs": ("a",),
         "readout": "count",
-        "host": None,
+        "hosts": (),
         "graph": None,
         "dt_s": 1e-3,
     }
@@ -290,10 +290,10 @@ def test_everything_unsupported_is_listed():
 def test_late_bias_is_refused():
     base = program()
     bias = Synapse("bias", ALWAYS_ON, "a", DenseWeights(np.full((3, 1), 2, np.int32)), delay=1)
-    with pytest.raises((UnsupportedError, VerificationError), match=r"synapse 'bias'.*always-on axon"):
+    with pytest.raises(VerificationError, match=r"synapse 'bias': the always-on axon reaches depth 2"):
         LavaBackend().compile(program(synapses=(*base.synapses, bias)), RunOptions())
 
 
 def test_inconsistent_program_is_refused():
     with pytest.raises(VerificationError, match="after compilation for lava"):
-        LavaBackend().compile(program(output="nobody"), RunOptions())
+        LavaBackend().compile(program(outputs=("nobody",)), RunOptions())

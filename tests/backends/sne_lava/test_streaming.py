@@ -15,11 +15,11 @@ from sne_lava import LavaBackend
 
 
 def recurrent_program(precision="fixed"):
-    """Three groups, a loop, a cycle over two groups, delays, and an initial state."""
+    """Three groups, a loop, a cycle over two groups, delays, an initial state, hard and soft resets."""
     rng = np.random.default_rng(5)
     fixed = precision == "fixed"
 
-    def group(name, size, depth):
+    def group(name, size, depth, vsub=None):
         registers = {"du": 700, "dv": 300, "vth_mant": 400, "bias_mant": 3, "v_init": 9000}
         reals = {"du": 0.2, "dv": 0.1, "vth_mant": 1.5, "bias_mant": 0.01, "v_init": 0.5}
         values = {
@@ -27,8 +27,9 @@ def recurrent_program(precision="fixed"):
             for key, value in (registers if fixed else reals).items()
         }
         return NeuronGroup(
-            name, "cuba_lif", (size,), bias_exp=0, depth=depth, scale=1.0, v_reset=np.zeros(()), **values
-        )
+            name, "cuba_lif", (size,), bias_exp=0, depth=depth, scale=1.0, v_reset=np.zeros(()),
+            vsub_mant=None if vsub is None else np.asarray(vsub), **values,
+        )  # fmt: skip
 
     def synapse(name, source, target, shape, **options):
         values = rng.integers(-40, 60, shape)
@@ -40,18 +41,19 @@ def recurrent_program(precision="fixed"):
         precision=precision,
         timesteps=5,
         input=ProgramInput("input", (6,), "spikes"),
-        groups=(group("a", 8, 1), group("b", 7, 4), group("c", 3, 5)),
+        groups=(group("a", 8, 1), group("b", 7, 4, vsub=250 if fixed else 0.7), group("c", 3, 5)),
         synapses=(
             synapse("in", "input", "a", (8, 6)),
-            synapse("ab", "a", "b", (7, 8), delay=2),
+            synapse("ab", "a", "b", (7, 8), delay=2, gated=True),
             synapse("bc", "b", "c", (3, 7)),
-            synapse("aa", "a", "a", (8, 8), recurrent=True),
-            synapse("ba", "b", "a", (8, 7), recurrent=True),
-            synapse("bb", "b", "b", (7, 7), recurrent=True, delay=1),
+            synapse("aa", "a", "a", (8, 8), gated=True),
+            synapse("ba", "b", "a", (8, 7), gated=True),
+            synapse("bb", "b", "b", (7, 7), gated=True, delay=1),
+            synapse("ic", "input", "c", (3, 6), gated=True, delay=6),
         ),
-        output="c",
+        outputs=("c",),
         readout="count",
-        host=None,
+        hosts=(),
         graph=None,
         dt_s=1e-3,
     )

@@ -1,4 +1,4 @@
-"""The gate in front of a recurrent synapse: no spike passes from one sample into the next."""
+"""What stands between others: the gate that keeps samples apart, and the link that keeps parts together."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from sne_lava.models import ReportingModel
 class SampleGate(AbstractProcess):  # type: ignore[misc]  # lava is untyped
     """Passes spikes on in the same step, and drops those that would arrive in another sample.
 
-    A spike sent at Lava step s arrives at s + 1 + delay: dropped where the source's sample at s is not the
-    target's sample at s + 1 + delay. Resetting neurons does not empty a synapse; this does.
+    A spike that is sent at step t of a sample arrives at step t + lag: dropped where that is beyond the
+    sample's last. Resetting neurons does not empty a synapse; this does.
 
     Parameters
     ----------
     size : int
         Number of axons.
     clock : sne_lava.job.Clock
-    delay : int
-        Of the synapse behind the gate, beyond the one step of every synapse.
-    source_depth, target_depth : int
+    depth : int
+        Of the source; 0 for the input.
+    lag : int
     """
 
     def __init__(self, *, size: int, **params: Any) -> None:
@@ -39,13 +39,34 @@ class SampleGate(AbstractProcess):  # type: ignore[misc]  # lava is untyped
         self.s_out = OutPort(shape=(size,))
 
 
+class PartLink(AbstractProcess):  # type: ignore[misc]  # lava is untyped
+    """Takes in whatever comes and sends zeros: Lava runs together only what is connected.
+
+    Parameters
+    ----------
+    size_in, size_out : int
+    """
+
+    def __init__(self, *, size_in: int, size_out: int, **params: Any) -> None:
+        super().__init__(size_in=size_in, size_out=size_out, **params)
+        self.s_in = InPort(shape=(size_in,))
+        self.a_out = OutPort(shape=(size_out,))
+
+
 class _SampleGateModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
     def run_spk(self) -> None:
         params, spikes = self.proc_params, self.s_in.recv()
-        sent = params["clock"].sample_at(self.time_step, params["source_depth"])
-        arrival = self.time_step + 1 + params["delay"]
-        received = params["clock"].sample_at(arrival, params["target_depth"])
-        self.s_out.send(spikes if sent == received else np.zeros_like(spikes))
+        clock = params["clock"]
+        arrival = clock.step_at(self.time_step, params["depth"]) + params["lag"]
+        self.s_out.send(spikes if arrival < clock.timesteps else np.zeros_like(spikes))
+
+
+class _PartLinkModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
+    dtype: type[np.generic]
+
+    def run_spk(self) -> None:
+        self.a_out.send(np.zeros(self.proc_params["size_out"], self.dtype))
+        self.s_in.recv()
 
 
 @implements(proc=SampleGate, protocol=LoihiProtocol)
@@ -66,3 +87,25 @@ class SampleGateFloat(_SampleGateModel):
 
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+
+
+@implements(proc=PartLink, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PartLinkFixed(_PartLinkModel):
+    """Zeros as integers."""
+
+    dtype = np.int32
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+
+@implements(proc=PartLink, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PartLinkFloat(_PartLinkModel):
+    """Zeros as real numbers."""
+
+    dtype = np.float64
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)

@@ -71,6 +71,20 @@ class SampledLIF(LIFReset):  # type: ignore[misc]  # lava is untyped
         self.v_rows = Var(shape=shared["v_rows"].shape)
 
 
+class SoftResetLIF(SampledLIF):
+    """:class:`SampledLIF` whose spike subtracts from v instead of setting it to 0.
+
+    Parameters
+    ----------
+    vsub : array of shape (n,)
+        What is subtracted, in the threshold's units.
+    """
+
+    def __init__(self, *, vsub: Array, **sampled: Any) -> None:
+        super().__init__(**sampled)
+        self.vsub = Var(shape=sampled["shape"], init=vsub)
+
+
 class SampledLI(SampledLIF):
     """The same neurons without a threshold: they never spike, and their v is read."""
 
@@ -106,8 +120,8 @@ class _SampledModel(ReportingModel):
         super().subthr_dynamics(activation_in=activation_in)  # type: ignore[misc]  # the stock model
 
     def reset_voltage(self, spike_vector: Array) -> None:
-        """The stock reset by a spike, then counts and recordings."""
-        super().reset_voltage(spike_vector=spike_vector)  # type: ignore[misc]  # the stock model
+        """The reset by a spike, the stock one or the soft one, then counts and recordings."""
+        super().reset_voltage(spike_vector=spike_vector)  # type: ignore[misc]  # the model that follows
         if not self.inside:
             return
         self.spikes[self.sample] += np.count_nonzero(spike_vector)
@@ -148,6 +162,25 @@ class _SilentModel(_SampledModel):
         return np.zeros(self.v.shape, dtype=bool)
 
 
+class _SoftResetFixed:
+    """Takes the place of the stock reset to 0."""
+
+    vsub: Array = LavaPyType(np.ndarray, np.int32, precision=17)
+    v: Array
+    vth_shift: int
+
+    def reset_voltage(self, spike_vector: Array) -> None:
+        self.v[spike_vector] -= self.vsub[spike_vector] << self.vth_shift
+
+
+class _SoftResetFloat:
+    vsub: Array = LavaPyType(np.ndarray, float)
+    v: Array
+
+    def reset_voltage(self, spike_vector: Array) -> None:
+        self.v[spike_vector] -= self.vsub[spike_vector]
+
+
 class _FixedVars:
     v_init: Array = LavaPyType(np.ndarray, np.int32, precision=24)
     spikes: Array = LavaPyType(np.ndarray, np.int64)
@@ -178,6 +211,20 @@ class SampledLIFFixed(_SampledModel, _FixedVars, PyLifResetModelBitAcc):  # type
 @tag("floating_pt")
 class SampledLIFFloat(_SampledModel, _FloatVars, PyLifResetModelFloat):  # type: ignore[misc]  # lava is untyped
     """Real numbers: all arithmetic is Lava's ``PyLifResetModelFloat``."""
+
+
+@implements(proc=SoftResetLIF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("bit_accurate_loihi", "fixed_pt")
+class SoftResetLIFFixed(_SampledModel, _SoftResetFixed, _FixedVars, PyLifResetModelBitAcc):  # type: ignore[misc]  # lava is untyped
+    """Loihi's integers: all but the reset by a spike is Lava's ``PyLifResetModelBitAcc``."""
+
+
+@implements(proc=SoftResetLIF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class SoftResetLIFFloat(_SampledModel, _SoftResetFloat, _FloatVars, PyLifResetModelFloat):  # type: ignore[misc]  # lava is untyped
+    """Real numbers: all but the reset by a spike is Lava's ``PyLifResetModelFloat``."""
 
 
 @implements(proc=SampledLI, protocol=LoihiProtocol)

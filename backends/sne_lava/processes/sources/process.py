@@ -37,18 +37,19 @@ class SpikeSource(AbstractProcess):  # type: ignore[misc]  # lava is untyped
 
 
 class CurrentSource(AbstractProcess):  # type: ignore[misc]  # lava is untyped
-    """Sends the constant current of sample n at each of its T steps; zeros after the last sample.
+    """Sends the constant current of sample n at each of its target's T steps of it; otherwise zeros.
 
     Parameters
     ----------
     currents : int32 or float64 array of shape (N, n)
         Shared with the model, not copied.
-    timesteps : int
-        T.
+    clock : sne_lava.job.Clock
+    depth : int
+        Of the target: it takes in what is sent at the same Lava step.
     """
 
-    def __init__(self, *, currents: Array, timesteps: int, **params: Any) -> None:
-        super().__init__(currents=currents, timesteps=timesteps, **params)
+    def __init__(self, *, currents: Array, **params: Any) -> None:
+        super().__init__(currents=currents, **params)
         self.s_out = OutPort(shape=currents.shape[1:])
 
 
@@ -63,7 +64,6 @@ class AlwaysOn(AbstractProcess):  # type: ignore[misc]  # lava is untyped
 class _SpikeSourceModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
     def run_spk(self) -> None:
         bits, size = self.proc_params["bits"], self.proc_params["size"]
-        self.proc_params["board"].step[0] = self.time_step
         samples, timesteps, _ = bits.shape
         sample, step = divmod(self.time_step - 1, timesteps)
         if sample < samples:
@@ -94,10 +94,10 @@ class SpikeSourceFloat(_SpikeSourceModel):
 
 class _CurrentSourceModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
     def run_spk(self) -> None:
-        currents = self.proc_params["currents"]
-        self.proc_params["board"].step[0] = self.time_step
-        sample = (self.time_step - 1) // self.proc_params["timesteps"]
-        self.s_out.send(currents[sample] if sample < len(currents) else np.zeros_like(currents[0]))
+        params = self.proc_params
+        clock, currents = params["clock"], params["currents"]
+        sample = clock.sample_at(self.time_step, params["depth"])
+        self.s_out.send(currents[sample] if clock.inside(sample) else np.zeros_like(currents[0]))
 
 
 @implements(proc=CurrentSource, protocol=LoihiProtocol)
