@@ -44,12 +44,7 @@ class NorseExecutable:
         self._program = program
         self._options = options
         self._student: Simulated = norse_modules(program) or GraphExecutor(program)
-        self._fan_out = {
-            synapse.name: np.bincount(
-                synapse.weights.matrix().indices, minlength=synapse.weights.shape[1]
-            ).astype(np.int64)
-            for synapse in program.synapses
-        }
+        self._fan_out = {(synapse.target, synapse.name): _fan_out(synapse) for synapse in program.synapses}
 
     def __enter__(self) -> NorseExecutable:
         return self
@@ -130,7 +125,7 @@ class NorseExecutable:
 
     def _synops(self, synapse: Synapse, spikes: Mapping[str, Array], inputs: Array) -> Array:
         """Spikes that a synapse delivers within the sample, at the time that the graph gives it."""
-        program, fan_out = self._program, self._fan_out[synapse.name]
+        program, fan_out = self._program, self._fan_out[synapse.target, synapse.name]
         if synapse.source == ALWAYS_ON:
             return np.full(len(inputs), fan_out.sum() * program.timesteps, dtype=np.int64)
         sent = inputs if synapse.source == program.input.name else spikes[synapse.source]
@@ -145,3 +140,9 @@ class NorseExecutable:
             return steady
         flat = inputs.reshape(len(inputs), program.timesteps * program.input.size)
         return np.asarray(steady + flat.sum(axis=1, dtype=np.int64))
+
+
+def _fan_out(synapse: Synapse) -> Array:
+    """Synapses of every neuron that sends, int64 [n_in]."""
+    senders = synapse.weights.matrix().indices
+    return np.bincount(senders, minlength=synapse.weights.shape[1]).astype(np.int64)

@@ -1,0 +1,82 @@
+"""The graph executor against a plain walk through the graph: every node, every step, bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sne_deploy.frontend.topology import execution_order
+from sne_norse.graph_executor import GraphExecutor
+from tests.backends.sne_norse.float_programs import around, input_shape_of, samples
+from tests.backends.sne_norse.made_graphs import GRAPHS, ends, made, two_groups_in_a_cycle
+from tests.effort import examples
+from tests.graph_oracle import GraphOracle
+from tests.graphs import DT_S, random_graphs
+
+SAMPLES = 2
+
+
+def check(graph: Any, timesteps: int, *, constant: bool, seed: int) -> dict[str, np.ndarray]:
+    """Compare everything; what every node sent, [N, T, n]."""
+    shape = input_shape_of(graph)
+    program = around(graph, shape, timesteps, constant=constant)
+    inputs = samples(program, SAMPLES, np.random.default_rng(seed))
+    steps = list(GraphExecutor(program).steps(inputs))
+    assert len(steps) == timesteps
+    for index, sample in enumerate(inputs):
+        flat = sample.reshape(-1) if constant else sample.reshape(timesteps, -1)
+        oracle = GraphOracle(graph, DT_S, shape, flat, constant=constant)
+        for t, sent in enumerate(steps):
+            assert set(sent) == set(graph.nodes)
+            for name, values in sent.items():
+                expected = np.asarray(oracle.sends(name, t)).reshape(oracle.shapes[name])
+                np.testing.assert_array_equal(values[index], expected, f"{name}, step {t}", strict=True)
+    return {
+        name: np.stack([sent[name].reshape(SAMPLES, -1) for sent in steps], axis=1) for name in graph.nodes
+    }
+
+
+@given(
+    random_graphs(nested=0, bare=True, inputs=1, outputs=1, nodes=9),
+    st.integers(1, 7),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=examples(200))
+def test_random_graphs(graph: Any, timesteps: int, constant: bool, seed: int) -> None:
+    check(graph, timesteps, constant=constant, seed=seed)
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_made_graphs(name: str, constant: bool) -> None:
+    graph = GRAPHS[name]()
+    sent = check(graph, 12, constant=constant, seed=1)
+    for node in graph.nodes:
+        if isinstance(graph.nodes[node], (nir.LIF, nir.CubaLIF)):
+            assert 0 < sent[node].mean() < 1, f"{node} never changes"
+
+
+def test_a_back_edge_starts_with_the_bias() -> None:
+    """Where no neuron has spiked, a map still adds its bias."""
+    graph = two_groups_in_a_cycle()
+    assert execution_order(graph).back_edges == {("ba", "a")}
+    without = two_groups_in_a_cycle()
+    without.nodes["ba"] = nir.Linear(graph.nodes["ba"].weight)
+    program, plain = (around(g, (4,), 1, constant=False) for g in (graph, without))
+    silent = np.zeros((1, 1, 4), np.uint8)
+    (first,), (other,) = (list(GraphExecutor(p).steps(silent)) for p in (program, plain))
+    assert not np.array_equal(first["a"], other["a"])
+
+
+def test_a_delay_of_one_sample_changes_nothing_at_once() -> None:
+    nodes = {**ends(2, 2), "d": nir.Delay(np.array([2.0, 3.0]) * DT_S)}
+    program = around(made(nodes, "input > d > output"), (2,), 5, constant=False)
+    inputs = np.arange(1, 11).reshape(1, 5, 2)
+    got = [sent["d"][0].tolist() for sent in GraphExecutor(program).steps(inputs)]
+    assert got == [[0, 0], [0, 0], [1, 0], [3, 2], [5, 4]]
