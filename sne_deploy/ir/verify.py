@@ -137,6 +137,8 @@ def _synapse_problems(
         n_in = groups[synapse.source].size
         if synapse.source not in seen and not synapse.gated:
             yield f"synapse {synapse.name!r}: source {synapse.source!r} comes after its target"
+    if synapse.source == program.input.name and program.constant_input:
+        yield f"synapse {synapse.name!r} carries a constant input, which the host computes"
     if synapse.weights.shape != (target.size, n_in):
         yield f"synapse {synapse.name!r} has shape {synapse.weights.shape}, its ends ({target.size}, {n_in})"
     if synapse.delay < 0 or synapse.delay > reg.DELAY_MAX:
