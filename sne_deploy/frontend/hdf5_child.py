@@ -229,17 +229,24 @@ def limit_resources(memory_bytes: int, seconds: int) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     free = os.dup(0)  # the number of the next file
     os.close(free)
-    for kind, limit in (
-        (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NPROC, 0),
-        (resource.RLIMIT_NOFILE, free + 1),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        bound = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(kind, (bound, bound))
+    bounds = {
+        resource.RLIMIT_AS: memory_bytes,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_NOFILE: free + 1,
+    }
+    for kind, bound in bounds.items():
+        set_limit(kind, bound, bound)
+    set_limit(resource.RLIMIT_CPU, seconds, seconds + 1)  # SIGXCPU, which says why, before SIGKILL
+
+
+def set_limit(kind: int, soft: int, hard: int) -> None:
+    """Set a limit, no higher than it may be."""
+    highest = resource.getrlimit(kind)[1]
+    if highest != resource.RLIM_INFINITY:
+        soft, hard = min(soft, highest), min(hard, highest)
+    resource.setrlimit(kind, (soft, hard))
 
 
 def read_file(path: str, roots: list[str], budget: Budget) -> dict[str, Any]:

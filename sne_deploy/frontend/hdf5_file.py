@@ -208,6 +208,8 @@ def _cause(child: _Child, status: int | None, deadline: float, limits: Limits) -
     limit = f"its limits are {limits.memory_bytes >> 20} MiB of memory and {limits.seconds} s"
     if status is None:
         return f"its reader was stopped for taking too long; {limit}"
+    if status == -signal.SIGXCPU:
+        return f"its reader was stopped after {limits.seconds} s of processor time, the limit"
     if status < 0:
         name = signal.Signals(-status).name if -status in list(signal.Signals) else f"signal {-status}"
         return f"its reader was killed by {name}; {limit}"
