@@ -41,6 +41,7 @@ class UnsupportedError(InputError):
     """
 
     def __init__(self, context: str, problems: list[str] | tuple[str, ...]) -> None:
+        self.context = context
         self.problems = tuple(problems)
         super().__init__(f"{context}: {'; '.join(self.problems)}")
 

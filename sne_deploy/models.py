@@ -1,39 +1,58 @@
-"""Whatever counts as a model becomes an Ensemble: ``model.pt``, ``.nir`` files, folders, live modules."""
+"""Whatever counts as a model becomes an Ensemble: ``model.pt``, ``.nir`` and ``.net`` files, live modules."""
 
 from __future__ import annotations
 
-import math
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sne_deploy.ensembles import Encoder, Ensemble, Head, Readout, Student
-from sne_deploy.errors import GraphError, InputError, UnsupportedError
+from sne_deploy.errors import InputError, UnsupportedError
+from sne_deploy.graph_models import check_name, ensemble_of_graphs, ensemble_of_programs
 
 if TYPE_CHECKING:
-    import nir
     import torch
 
+    from sne_deploy.frontend.resets import ResetMode
+
+__all__ = [
+    "ModelPath",
+    "check_name",
+    "ensemble_of_graphs",
+    "ensemble_of_modules",
+    "ensemble_of_programs",
+    "load_model",
+    "raise_unsupported",
+]
 ModelPath = str | os.PathLike[str]
 _INTEGRATORS = ("LIBoxCell", "LICell")
-_NAME = re.compile(r"\w[\w.+ \-]{0,99}")
+_SUFFIXES = (".nir", ".net")
 
 
 def load_model(
-    model: ModelPath | Sequence[ModelPath], *, timesteps: int | None = None, dt_s: float | None = None
+    model: ModelPath | Sequence[ModelPath],
+    *,
+    timesteps: int | None = None,
+    dt_s: float | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    reset: ResetMode | None = None,
 ) -> Ensemble:
     """Read a model from disk.
 
     Parameters
     ----------
     model : path, or sequence of paths
-        A ``model.pt``; a ``.nir`` file; several; or a folder that holds ``.nir`` files.
+        A ``model.pt``; one ``.nir`` or ``.net`` file; several of one kind; or a folder that holds such files.
     timesteps : int or None
-        Steps per sample, for NIR graphs, which do not say; a ``model.pt`` says itself.
+        Steps per sample, for ``.nir`` and ``.net`` files, which do not say; a ``model.pt`` says itself.
     dt_s : float or None
         Seconds per step, for NIR graphs whose metadata does not say.
+    input_shape : tuple of int or None
+        One sample at one step, for NIR graphs that do not say, or whose Input is in doubt.
+    reset : {"value", "subtract"} or None
+        What a spike does to the membrane, for NIR graphs whose metadata does not say; None: NIR's own,
+        ``"value"``.
 
     Raises
     ------
@@ -42,15 +61,31 @@ def load_model(
         for what is wrong inside.
     """
     paths = _paths(model)
-    if len(paths) == 1 and paths[0].suffix != ".nir":
-        return _load_checkpoint(paths[0], timesteps, dt_s)
-    wrong = [str(path) for path in paths if path.suffix != ".nir"]
+    kinds = {path.suffix for path in paths}
+    options: dict[str, object] = {
+        "timesteps": timesteps,
+        "dt_s": dt_s,
+        "input_shape": input_shape,
+        "reset": reset,
+    }
+    if len(paths) == 1 and not kinds & set(_SUFFIXES):
+        return _load_checkpoint(paths[0], options)
+    wrong = [str(path) for path in paths if path.suffix not in _SUFFIXES]
     if wrong:
-        raise InputError(f"{', '.join(wrong)}: an ensemble of several files is made of .nir files only")
+        raise InputError(
+            f"{', '.join(wrong)}: an ensemble of several files is made of .nir or .net files only"
+        )
+    if len(kinds) > 1:
+        raise InputError("an ensemble is made of .nir files or of .net files, not of both; give one kind")
+    names = [path.stem for path in paths]
+    if kinds == {".net"}:
+        return _load_registers(paths, names, options)
     from sne_deploy.frontend.nir_file import read_nir
 
-    graphs = [read_nir(path) for path in paths]
-    return ensemble_of_graphs(graphs, [path.stem for path in paths], timesteps=timesteps, dt_s=dt_s)
+    graphs = [read_nir(path, input_shape=input_shape) for path in paths]
+    return ensemble_of_graphs(
+        graphs, names, timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset
+    )
 
 
 def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
@@ -58,10 +93,11 @@ def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
         path = Path(model)
         if not path.is_dir():
             return [path]
-        found = sorted(path.glob("*.nir"))
+        found = sorted(entry for suffix in _SUFFIXES for entry in path.glob(f"*{suffix}"))
         if not found:
             raise InputError(
-                f"{path}: the folder holds no .nir files; give a model.pt, a .nir file or such a folder"
+                f"{path}: the folder holds no .nir or .net files; give a model.pt, a .nir or .net file, or a "
+                "folder of those"
             )
         return found
     paths = [Path(item) for item in model]
@@ -70,10 +106,8 @@ def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
     return paths
 
 
-def _load_checkpoint(path: Path, timesteps: int | None, dt_s: float | None) -> Ensemble:
-    if path.suffix == ".net":
-        raise InputError(f"{path}: lava-dl .net files cannot be read yet; give a model.pt or .nir files")
-    for option, value in (("timesteps", timesteps), ("dt_s", dt_s)):
+def _load_checkpoint(path: Path, options: Mapping[str, object]) -> Ensemble:
+    for option, value in options.items():
         if value is not None:
             raise InputError(f"{option} {value} was given, but {path} says it itself; leave it out")
     from sne_deploy.checkpoint import load_checkpoint
@@ -81,86 +115,18 @@ def _load_checkpoint(path: Path, timesteps: int | None, dt_s: float | None) -> E
     return load_checkpoint(path)
 
 
-def ensemble_of_graphs(
-    graphs: Sequence[nir.NIRGraph], names: Sequence[str], *, timesteps: int | None, dt_s: float | None
-) -> Ensemble:
-    """An ensemble of NIR graphs that take spikes, joined by the mean of their outputs."""
-    import nir
-
-    shapes = []
-    students = []
-    for graph, name in zip(graphs, names, strict=True):
-        inputs = [node for node in graph.nodes.values() if isinstance(node, nir.Input)]
-        if len(inputs) != 1:
-            raise GraphError(f"{name}: the graph has {len(inputs)} inputs; exactly one is supported")
-        shapes.append(tuple(int(size) for size in inputs[0].input_type["input"]))
-        check_name(name)
-        students.append(Student(name, _with_dt(graph, name, dt_s), _graph_readout(graph, name)))
-    if len(set(shapes)) != 1:
-        raise GraphError(f"the graphs of one ensemble must take the same input, got shapes {shapes}")
-    if timesteps is None:
-        raise InputError(
-            "a NIR graph does not say how many steps a sample lasts; give --timesteps (or timesteps=), "
-            "or data with a time axis"
-        )
-    return Ensemble(tuple(students), shapes[0], timesteps, Encoder("spikes"), Head("mean"))
-
-
-def check_name(name: str) -> None:
-    """Check that a student's name can name its files.
-
-    Raises
-    ------
-    InputError
-        Empty, longer than 100 characters, or with others than letters, digits, ``_ . + -`` and spaces.
-    """
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"student name {name[:100]!r} cannot name a file; use at most 100 letters, digits, _ . + - and "
-            "spaces, the first a letter or a digit"
-        )
-
-
-def _with_dt(graph: nir.NIRGraph, name: str, dt_s: float | None) -> nir.NIRGraph:
-    import nir
-
-    known = graph.metadata.get("dt_s")
-    if known is not None:
-        if dt_s is not None and float(known) != dt_s:
+def _load_registers(paths: Sequence[Path], names: Sequence[str], options: Mapping[str, object]) -> Ensemble:
+    for option in ("dt_s", "input_shape", "reset"):
+        if options[option] is not None:
             raise InputError(
-                f"{name}: dt_s {dt_s} was given, but the graph says {float(known)}; leave it out"
+                f"{option} {options[option]} was given, but a .net file holds registers, which leave nothing "
+                "to choose; leave it out"
             )
-        return graph
-    if dt_s is None:
-        raise InputError(
-            f"{name}: a NIR graph does not say how long a step is; give --dt-s (or dt_s=) in seconds"
-        )
-    if not 0.0 < dt_s < math.inf:
-        raise InputError(f"dt_s {dt_s} must be a positive number of seconds")
-    return nir.NIRGraph(
-        nodes=dict(graph.nodes),
-        edges=list(graph.edges),
-        metadata={**graph.metadata, "dt_s": dt_s},
-        type_check=False,
-    )
+    from sne_deploy.frontend.net_file import read_net  # type: ignore[import-not-found,unused-ignore]
 
-
-def _graph_readout(graph: nir.NIRGraph, name: str) -> Readout:
-    """Membranes of leaky integrators at the last step; spike counts of everything else."""
-    import nir
-
-    outputs = [key for key, node in graph.nodes.items() if isinstance(node, nir.Output)]
-    if len(outputs) != 1:
-        raise GraphError(f"{name}: the graph has {len(outputs)} outputs; exactly one is supported")
-    current = outputs[0]
-    for _ in graph.nodes:
-        sources = [source for source, target in graph.edges if target == current]
-        if not sources:
-            break
-        current = sources[0]
-        if not isinstance(graph.nodes[current], nir.Flatten):
-            break
-    return "v_last" if isinstance(graph.nodes[current], (nir.LI, nir.CubaLI)) else "count"
+    timesteps = options["timesteps"]
+    assert timesteps is None or isinstance(timesteps, int)  # noqa: S101  # load_model's own type
+    return ensemble_of_programs([read_net(path) for path in paths], names, timesteps=timesteps)
 
 
 def ensemble_of_modules(

@@ -105,22 +105,12 @@ def test_dt_means_what_it_says(tmp_path: Path) -> None:
     assert counts == [2, 5]  # 0.7, 1.4 -> spike, 0.7, 1.4 -> spike, 0.7; and 1.4 -> spike at each step
 
 
-def test_without_a_reference_a_run_says_so(tmp_path: Path) -> None:
-    """Norse's IAF has no gain; Lava runs it nevertheless."""
-    loaded = sne.load(bare_graph(tmp_path / "bare.nir"), timesteps=STEPS, dt_s=0.002)
-    with sne.compile(loaded, "lava") as compiled:
-        report = compiled.run(spikes(shape=(3,))).report
-    assert report.fidelity is None
-    (warning,) = [text for text in report.warnings if "floating-point" in text]
-    assert "no floating-point comparison: node 'if' (IF): r * dt is 2 to 2, a Norse cell has 1" in warning
-
-
 def test_files_that_are_no_ensemble(tmp_path: Path) -> None:
     graph = graph_file(tmp_path / "net.nir")
-    with pytest.raises(InputError, match=r"net\.net: lava-dl \.net files cannot be read yet"):
-        sne.load(tmp_path / "net.net")
-    with pytest.raises(InputError, match=r"x\.pt, y\.net: an ensemble of several files is made of \.nir"):
+    with pytest.raises(InputError, match=r"x\.pt: an ensemble of several files is made of \.nir or \.net"):
         sne.load([graph, "x.pt", "y.net"], timesteps=STEPS)
+    with pytest.raises(InputError, match=r"of \.nir files or of \.net files, not of both; give one kind"):
+        sne.load([graph, "y.net"], timesteps=STEPS)
     with pytest.raises(InputError, match="got an empty list"):
         sne.load([])
     with pytest.raises(GraphError, match=r"gone\.nir"):

@@ -22,6 +22,7 @@ from sne_deploy.frontend.cell_nodes import cell_to_node
 from sne_deploy.frontend.geometry import Shape
 from sne_deploy.frontend.graph_layers import layers_from_graph
 from sne_deploy.frontend.layer_rules import conv_geometry, flatten_axes, pool_geometry
+from sne_deploy.frontend.normalise import normalise
 from sne_deploy.frontend.registry import LAYER_KINDS, check_stack, layer_label, option, output_shape
 from sne_deploy.frontend.shapes import graph_shapes, set_types
 
@@ -32,7 +33,7 @@ FORMAT_VERSION = 1
 
 
 def export_student(student: Student, input_shape: tuple[int, ...]) -> nir.NIRGraph:
-    """Export a student's layers to NIR; a student that is a graph already is checked and returned.
+    """Export a student's layers to NIR; a student that is a graph already is normalised.
 
     Dropout is dropped and batch normalisation folded. Every node has its types set.
 
@@ -51,9 +52,10 @@ def export_student(student: Student, input_shape: tuple[int, ...]) -> nir.NIRGra
     """
     try:
         if isinstance(student.network, nir.NIRGraph):
-            graph_shapes(student.network, input_shape)
-            return student.network
-        return _export_layers(student.network, tuple(int(size) for size in input_shape))
+            return normalise(student.network, input_shape)
+        if isinstance(student.network, tuple):
+            return _export_layers(student.network, tuple(int(size) for size in input_shape))
+        raise GraphError("it is a Program already, which has no layers to export; compile it")
     except GraphError as error:
         raise GraphError(f"student {student.name!r}: {error}") from None
 

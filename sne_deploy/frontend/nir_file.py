@@ -1,7 +1,7 @@
 """``.nir`` files: written whole or not at all, and read as the untrusted HDF5 that they are.
 
 The layout is that of the ``nir`` package, 1.0: ``version``, and ``node`` with ``nodes``, ``edges``, ``type``
-and ``metadata``. Nested graphs are not read.
+and ``metadata``. A node that is a graph is such a group itself.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import numpy.typing as npt
 
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.files import atomic_path
+from sne_deploy.frontend.flatten import MAX_NESTING
+from sne_deploy.frontend.geometry import Shape
 from sne_deploy.frontend.hdf5_file import LIMITS, Limits, Tree, one_line, read_hdf5
 from sne_deploy.frontend.nir_nodes import build_node, node_fields, plain_metadata
-from sne_deploy.frontend.shapes import graph_shapes, input_shape_of, set_types
+from sne_deploy.frontend.shapes import Resolution, resolve
 
 Array = npt.NDArray[Any]
 
@@ -39,28 +41,45 @@ def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
     """
     with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
         _write_value(file, "version", str(nir.version), "version")
-        root = file.create_group("node")
-        _write_value(root, "type", "NIRGraph", "type")
-        nodes = root.create_group("nodes")
-        for name in sorted(graph.nodes):
-            _write_node(nodes, name, graph.nodes[name])
-        edges = sorted((str(a), str(b)) for a, b in graph.edges)
-        strings = np.array(edges, dtype=object).reshape(len(edges), 2)
-        root.create_dataset("edges", data=strings, dtype=h5py.string_dtype())
-        if graph.metadata:
-            _write_value(root, "metadata", graph.metadata, "metadata")
+        _write_graph(file.create_group("node"), graph, "", 0)
 
 
-def read_nir(path: str | os.PathLike[str], limits: Limits = LIMITS) -> nir.NIRGraph:
+def _write_graph(group: h5py.Group, graph: nir.NIRGraph, where: str, level: int) -> None:
+    if level > MAX_NESTING:
+        raise GraphError(f"{where}graphs are nested deeper than {MAX_NESTING} levels; inline some")
+    _write_value(group, "type", "NIRGraph", "type")
+    nodes = group.create_group("nodes")
+    for name in sorted(graph.nodes, key=str):
+        node = graph.nodes[name]
+        if not _storable(name):
+            raise GraphError(f"{where}node name {name!r} cannot be stored; {_NAMES}")
+        if isinstance(node, nir.NIRGraph):
+            _write_graph(nodes.create_group(name), node, f"{where}graph {name!r}: ", level + 1)
+        else:
+            _write_node(nodes.create_group(name), name, node)
+    edges = sorted((str(a), str(b)) for a, b in graph.edges)
+    strings = np.array(edges, dtype=object).reshape(len(edges), 2)
+    group.create_dataset("edges", data=strings, dtype=h5py.string_dtype())
+    if graph.metadata:
+        _write_value(group, "metadata", graph.metadata, f"{where}metadata")
+
+
+def read_nir(
+    path: str | os.PathLike[str], limits: Limits = LIMITS, *, input_shape: Shape | None = None
+) -> nir.NIRGraph:
     """Read and check a graph, in a child process with limits; it runs no code of the file's.
 
-    Every node has its input and output types set.
+    The graph is as it was stored: inner graphs stay, and Inputs and Outputs keep what they declare. Every
+    other node has its input and output types set.
 
     Parameters
     ----------
     path : path
     limits : Limits
         What the file may ask for.
+    input_shape : tuple of int or None
+        What enters, where the file does not say or is in doubt; see
+        :func:`sne_deploy.frontend.shapes.graph_shapes`.
 
     Raises
     ------
@@ -72,8 +91,8 @@ def read_nir(path: str | os.PathLike[str], limits: Limits = LIMITS) -> nir.NIRGr
     """
     tree = read_hdf5(path, ("node", "version"), limits)
     try:
-        graph = _graph(tree)
-        set_types(graph, graph_shapes(graph, input_shape_of(graph)))
+        graph = _root(tree)
+        _set_types(resolve(graph, input_shape))
     except UnsupportedError as error:
         problems = [one_line(problem) for problem in error.problems[:50]]
         if len(error.problems) > 50:
@@ -84,7 +103,17 @@ def read_nir(path: str | os.PathLike[str], limits: Limits = LIMITS) -> nir.NIRGr
     return graph
 
 
-def _graph(tree: Tree) -> nir.NIRGraph:
+def _set_types(resolved: Resolution) -> None:
+    """Write the types into nodes that were just made."""
+    for name, node in resolved.flat.nodes.items():
+        if isinstance(node, (nir.Input, nir.Output)):
+            continue
+        if not isinstance(node, nir.Flatten):  # which keeps what it declares
+            node.input_type = {"input": np.array(resolved.entering[name])}
+        node.output_type = {"output": np.array(resolved.shapes[name])}
+
+
+def _root(tree: Tree) -> nir.NIRGraph:
     root = tree.get("node")
     if not isinstance(root, dict):
         raise GraphError("is HDF5 but no NIR graph: group 'node' is missing")
@@ -93,28 +122,44 @@ def _graph(tree: Tree) -> nir.NIRGraph:
         raise GraphError("node/type is missing or no string, must be 'NIRGraph'")
     if kind != "NIRGraph":
         raise GraphError(f"node/type is {kind[:100]!r}, must be 'NIRGraph'")
-    nodes = root.get("nodes")
-    if not isinstance(nodes, dict) or not nodes:
-        raise GraphError("group node/nodes is missing or empty")
-    metadata = root.get("metadata", {})
+    return _graph(root, "node", 0)
+
+
+def _graph(group: Tree, where: str, level: int) -> nir.NIRGraph:
+    """A graph and the graphs in it; the reader's limit of depth bounds them too, but names no graph."""
+    if level > MAX_NESTING:
+        raise GraphError(f"{where}: graphs are nested deeper than {MAX_NESTING} levels")
+    stored = group.get("nodes")
+    if not isinstance(stored, dict) or not stored:
+        raise GraphError(f"group {where}/nodes is missing or empty")
+    metadata = group.get("metadata", {})
     if not isinstance(metadata, dict):
-        raise GraphError("node/metadata must be a group")
-    return nir.NIRGraph(
-        nodes={name: build_node(name, fields) for name, fields in nodes.items()},
-        edges=_edges(root.get("edges")),
-        metadata=plain_metadata(metadata),
-        type_check=False,
-    )
+        raise GraphError(f"{where}/metadata must be a group")
+    nodes = {
+        name: _graph(fields, f"{where}/nodes/{name}", level + 1)
+        if isinstance(fields, dict) and _is_graph(fields)
+        else build_node(name, fields)
+        for name, fields in stored.items()
+    }
+    edges = _edges(group.get("edges"), where)
+    return nir.NIRGraph(nodes, edges, metadata=plain_metadata(metadata), type_check=False)
 
 
-def _edges(stored: object) -> list[tuple[str, str]]:
+def _is_graph(fields: Tree) -> bool:
+    kind = fields.get("type")
+    return isinstance(kind, str) and kind == "NIRGraph"
+
+
+def _edges(stored: object, where: str) -> list[tuple[str, str]]:
     if isinstance(stored, np.ndarray) and stored.size == 0:
         return []
     if not isinstance(stored, list) or len(stored) % 2:
-        raise GraphError("node/edges is missing or is not a list of pairs of names")
+        raise GraphError(f"{where}/edges is missing or is not a list of pairs of names")
     longest = max(map(len, stored), default=0)
     if longest > LIMITS.name_length:
-        raise GraphError(f"node/edges has a name of {longest} characters, the limit is {LIMITS.name_length}")
+        raise GraphError(
+            f"{where}/edges has a name of {longest} characters, the limit is {LIMITS.name_length}"
+        )
     return list(zip(stored[::2], stored[1::2], strict=True))
 
 
@@ -132,10 +177,7 @@ def _storable(name: object) -> TypeGuard[str]:
     )
 
 
-def _write_node(nodes: h5py.Group, name: object, node: Any) -> None:
-    if not _storable(name):
-        raise GraphError(f"node name {name!r} cannot be stored; {_NAMES}")
-    group = nodes.create_group(name)
+def _write_node(group: h5py.Group, name: str, node: Any) -> None:
     for field, value in node_fields(name, node).items():
         _write_value(group, field, value, f"node {name!r}: {field}")
     if node.metadata:

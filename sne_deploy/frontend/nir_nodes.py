@@ -10,23 +10,30 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import GraphError
+from sne_deploy.frontend.broadcast import PARAMETERS, as_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Array = npt.NDArray[Any]
 MAX_INT = 2**31 - 1
+_EXACT = 2**53
+"""Integers up to here are float64 numbers."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """What a field holds: "floats" of so many axes, "ints" of one of the ``sizes``, or "padding"."""
+    """What a field holds: "floats" of so many axes, "ints" of one of the ``sizes``, a "shape", or "padding".
+
+    Integers and bools are taken for floats where they are exact: tools write ``np.ones(3, int)`` for r.
+    """
 
     kind: str = "floats"
     ndim: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
     optional: bool = False
     positive: bool = False
+    zeros: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ _ANY = Field()
 _TIME = Field(positive=True)
 _INT = Field("ints", sizes=(0,))
 _PAIR = Field("ints", sizes=(0, 2))
-_SHAPE = Field("ints")
+_SHAPE = Field("shape", optional=True)
 _LEAKY = {"r": _ANY, "v_leak": _ANY}
 _FIRES = {"v_threshold": _ANY, "v_reset": Field(optional=True)}
 _CUBA = {"tau_syn": _TIME, "tau_mem": _TIME, **_LEAKY, "w_in": Field(optional=True)}
@@ -72,7 +79,10 @@ NODE_TYPES: dict[str, NodeType] = {
     "Conv2d": NodeType(nir.Conv2d, _conv(2)),
     "SumPool2d": NodeType(nir.SumPool2d, _POOL),
     "AvgPool2d": NodeType(nir.AvgPool2d, _POOL),
-    "Flatten": NodeType(nir.Flatten, {"input_type": _SHAPE, "start_dim": _INT, "end_dim": _INT}),
+    "Flatten": NodeType(
+        nir.Flatten,
+        {"input_type": Field("shape", optional=True, zeros=True), "start_dim": _INT, "end_dim": _INT},
+    ),
     "Threshold": NodeType(nir.Threshold, {"threshold": _ANY}),
     "Delay": NodeType(nir.Delay, {"delay": _ANY}),
     "I": NodeType(nir.I, {"r": _ANY}),
@@ -105,10 +115,9 @@ def build_node(name: str, stored: object) -> Any:
     if not isinstance(kind, str):
         raise GraphError(f"node {name!r}: field 'type' is missing or no string")
     if kind not in NODE_TYPES:
-        hint = (
-            "; inline the nested graph" if kind == "NIRGraph" else f"; known types: {', '.join(NODE_TYPES)}"
+        raise GraphError(
+            f"node {name!r}: type {kind[:100]!r} is unknown; known types: {', '.join(NODE_TYPES)}, NIRGraph"
         )
-        raise GraphError(f"node {name!r}: type {kind[:100]!r} is unknown{hint}")
     where = f"node {name!r} ({kind})"
     table = NODE_TYPES[kind].fields
     unknown = sorted(set(stored) - {*table, "type", "metadata"})
@@ -119,19 +128,33 @@ def build_node(name: str, stored: object) -> Any:
         if field in stored:
             values[field] = _value(where, field, rule, stored[field])
         elif not rule.optional:
-            raise GraphError(f"{where}: field {field!r} is missing")
+            remedy = "; write zeros, or a Linear node" if field == "bias" else ""
+            raise GraphError(f"{where}: field {field!r} is missing{remedy}")
     if kind.startswith("Conv"):
         values.setdefault("input_shape", None)
+    values = _of_one_shape(NODE_TYPES[kind].make, values)
     metadata = stored.get("metadata", {})
     if not isinstance(metadata, dict):
         raise GraphError(f"{where}: field 'metadata' must be a group")
     return _make(where, kind, values, plain_metadata(metadata))
 
 
+def _of_one_shape(make: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of neurons, broadcast to one shape where they can be: the ``nir`` package wants that."""
+    names = [name for name in PARAMETERS.get(make, ()) if name in values]
+    try:
+        shape = np.broadcast_shapes(*(np.shape(values[name]) for name in names))
+    except ValueError:
+        return values  # which the package refuses
+    return {**values, **{name: np.array(np.broadcast_to(values[name], shape)) for name in names}}
+
+
 def _make(where: str, kind: str, values: dict[str, Any], metadata: dict[str, Any]) -> Any:
     if kind in _RENAMED:
         stored, argument = _RENAMED[kind]
-        values = {argument: values[stored]}
+        values = {argument: values.get(stored)}
+    elif kind == "Flatten":
+        values.setdefault("input_type", None)
     try:
         return NODE_TYPES[kind].make(**values, metadata=metadata)
     except (AssertionError, ValueError, TypeError, IndexError) as error:
@@ -156,7 +179,7 @@ def node_fields(name: str, node: Any) -> dict[str, Any]:
         else:
             value = getattr(node, field)
         if value is not None:
-            stored[field] = value if isinstance(value, str) else np.asarray(value)
+            stored[field] = value if isinstance(value, str) else as_array(value)
             _value(f"node {name!r} ({kind})", field, rule, stored[field])
         elif not rule.optional:
             raise GraphError(f"node {name!r} ({kind}): field {field!r} is missing")
@@ -170,12 +193,22 @@ def _value(where: str, field: str, rule: Field, value: object) -> Any:
         return value
     if not isinstance(value, np.ndarray):
         raise GraphError(f"{where}: field {field!r} must hold numbers")
-    return _floats(where, field, rule, value) if rule.kind == "floats" else _ints(where, field, rule, value)
+    if rule.kind == "floats":
+        return _floats(where, field, rule, value)
+    if value.dtype.kind not in "iu":
+        raise GraphError(f"{where}: field {field!r} has dtype {value.dtype}, must be integers")
+    if value.size > 8:
+        raise GraphError(f"{where}: field {field!r} holds {value.size} numbers, must be at most 8")
+    if any(abs(int(n)) > MAX_INT for n in value.reshape(-1)):
+        raise GraphError(f"{where}: field {field!r} holds values beyond {MAX_INT}")
+    return _shape(where, field, rule, value) if rule.kind == "shape" else _ints(where, field, rule, value)
 
 
 def _floats(where: str, field: str, rule: Field, value: Array) -> Array:
-    if value.dtype.kind != "f":
-        raise GraphError(f"{where}: field {field!r} has dtype {value.dtype}, must be floating point")
+    if value.dtype.kind not in "fiub":
+        raise GraphError(f"{where}: field {field!r} has dtype {value.dtype}, must be numbers")
+    if value.dtype.kind in "iu" and value.size and max(abs(int(value.min())), abs(int(value.max()))) > _EXACT:
+        raise GraphError(f"{where}: field {field!r} holds integers beyond 2^53, which float64 rounds")
     if rule.ndim and value.ndim not in rule.ndim:
         raise GraphError(f"{where}: field {field!r} has shape {value.shape}, must have {rule.ndim[0]} axes")
     if value.size == 0 or not np.isfinite(value).all():
@@ -185,18 +218,14 @@ def _floats(where: str, field: str, rule: Field, value: Array) -> Array:
     return value
 
 
+def _shape(where: str, field: str, rule: Field, value: Array) -> Array:
+    shape = value.astype(np.int64).reshape(-1)
+    if shape.size == 0 or (shape.min() < 1 and (not rule.zeros or shape.any())):
+        raise GraphError(f"{where}: field {field!r} is {shape.tolist()}, must be 1 to 8 sizes above 0")
+    return shape
+
+
 def _ints(where: str, field: str, rule: Field, value: Array) -> Any:
-    if value.dtype.kind not in "iu":
-        raise GraphError(f"{where}: field {field!r} has dtype {value.dtype}, must be integers")
-    if value.size > 8:
-        raise GraphError(f"{where}: field {field!r} holds {value.size} numbers, must be at most 8")
-    if any(abs(int(n)) > MAX_INT for n in value.reshape(-1)):
-        raise GraphError(f"{where}: field {field!r} holds values beyond {MAX_INT}")
-    if not rule.sizes:
-        shape = value.astype(np.int64).reshape(-1)
-        if not 1 <= shape.size <= 8 or shape.min() < 1:
-            raise GraphError(f"{where}: field {field!r} is {shape.tolist()}, must be 1 to 8 sizes above 0")
-        return shape
     if value.ndim > 1 or value.shape not in [(n,) if n else () for n in rule.sizes]:
         wanted = " or ".join("one int" if n == 0 else f"{n} ints" for n in rule.sizes)
         raise GraphError(f"{where}: field {field!r} has shape {value.shape}, must be {wanted}")

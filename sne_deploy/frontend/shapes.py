@@ -1,38 +1,69 @@
 """Output shape of every node of a NIR graph: our own inference.
 
-NIR 1.0.8's own changes the graph that it checks, takes every kernel as square, and takes the input
-channels of a grouped convolution for those of one group. This one reads and never writes.
+NIR 1.0.8's own changes the graph that it checks, takes every kernel as square, and takes the input channels
+of a grouped convolution for those of one group. This one reads and never writes. Parameters may be broadcast
+to the shape that reaches their neurons. What an Input or Output declares may have axes too many at its front:
+exporters that trace a sample write its batch and time axes.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import nir
 import numpy as np
 
 from sne_deploy.errors import GraphError, UnsupportedError
-from sne_deploy.frontend.geometry import Shape, flattened, same_padding, window_sizes
+from sne_deploy.frontend.broadcast import PARAMETERS
+from sne_deploy.frontend.flatten import Expanded, expand
+from sne_deploy.frontend.geometry import Shape
+from sne_deploy.frontend.shape_rules import RULES, conv_node_geometry, declared_shape, output_shape_of
 
+__all__ = [
+    "NEURON_TYPES",
+    "Resolution",
+    "conv_node_geometry",
+    "graph_shapes",
+    "input_shape_of",
+    "input_shapes_of",
+    "joined_input_shape",
+    "resolve",
+    "set_types",
+]
 NEURON_TYPES = (nir.CubaLIF, nir.CubaLI, nir.LIF, nir.LI, nir.IF, nir.I)
 """Nodes with a state per neuron."""
-_PARAMETERS = (
-    "tau",
-    "tau_mem",
-    "tau_syn",
-    "r",
-    "v_leak",
-    "v_threshold",
-    "v_reset",
-    "w_in",
-    "threshold",
-    "delay",
-)
+_REMEDY = "give it one: --input-shape, or input_shape="
 
 
-def graph_shapes(graph: nir.NIRGraph, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+@dataclass(frozen=True)
+class Resolution:
+    """The shapes of a graph and of the graphs in it.
+
+    Attributes
+    ----------
+    flat : Expanded
+        The graph's nodes, inner ones lifted, ports included.
+    shapes : dict of node name to tuple of int
+        What leaves each node of ``flat``.
+    entering : dict of node name to tuple of int
+        What enters each.
+    """
+
+    flat: Expanded
+    shapes: dict[str, Shape]
+    entering: dict[str, Shape]
+
+    @property
+    def inputs(self) -> dict[str, Shape]:
+        """The shape of each of the graph's inputs, in the order of their names."""
+        return {name: self.shapes[name] for name in sorted(self.flat.entries[""])}
+
+
+def graph_shapes(graph: nir.NIRGraph, input_shape: Shape | None = None) -> dict[str, Shape]:
     """Infer the output shape of every node, for one sample at one step.
 
     Edges may come in any order and may form cycles; where several edges meet, their shapes must agree.
@@ -40,14 +71,15 @@ def graph_shapes(graph: nir.NIRGraph, input_shape: tuple[int, ...]) -> dict[str,
     Parameters
     ----------
     graph : nir.NIRGraph
-        With exactly one Input and one Output; it is not changed.
-    input_shape : tuple of int
-        What enters, without batch and time.
+        It is not changed.
+    input_shape : tuple of int or None
+        What enters, without batch and time; for several inputs, the number of all their values. None: as the
+        graph's inputs declare, or as what follows them needs.
 
     Returns
     -------
     dict of node name to tuple of int
-        In the order of ``graph.nodes``.
+        In the order of ``graph.nodes``; for an inner graph, the shape that leaves it.
 
     Raises
     ------
@@ -56,38 +88,53 @@ def graph_shapes(graph: nir.NIRGraph, input_shape: tuple[int, ...]) -> dict[str,
     GraphError
         An edge without its node, a node that nothing reaches, or shapes that do not fit; names the node.
     """
-    source = _check_structure(graph)
-    successors: dict[str, list[str]] = {name: [] for name in graph.nodes}
-    for a, b in graph.edges:
-        successors[a].append(b)
-    shapes = {source: _apply(source, graph.nodes[source], tuple(int(n) for n in input_shape))}
-    incoming: dict[str, tuple[str, Shape]] = {}
-    queue = deque([source])
-    while queue:
-        name = queue.popleft()
-        for target in successors[name]:
-            if target not in shapes:
-                incoming[target] = (name, shapes[name])
-                shapes[target] = _apply(target, graph.nodes[target], shapes[name])
-                queue.append(target)
-            elif target not in incoming:
-                raise GraphError(f"edge {name!r} -> {target!r} ends on the graph's input; remove it")
-            elif incoming[target][1] != shapes[name]:
-                first, shape = incoming[target]
-                raise GraphError(
-                    f"node {target!r} gets shape {shape} from {first!r} and {shapes[name]} from {name!r}; "
-                    "all its inputs must have one shape"
-                )
-    lost = [name for name in graph.nodes if name not in shapes]
-    if lost:
-        raise GraphError(
-            f"no path from the input reaches {', '.join(map(repr, lost[:10]))}; connect or remove the nodes"
-        )
-    return {name: shapes[name] for name in graph.nodes}
+    resolved = resolve(graph, input_shape)
+    shapes = {}
+    for name, node in graph.nodes.items():
+        exits = resolved.flat.exits[str(name)] if isinstance(node, nir.NIRGraph) else (str(name),)
+        if len(exits) == 1:
+            shapes[name] = resolved.shapes[exits[0]]
+    return shapes
 
 
-def set_types(graph: nir.NIRGraph, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Write the inferred types into the nodes of a graph that the caller has just made."""
+def input_shapes_of(graph: nir.NIRGraph) -> dict[str, Shape]:
+    """The shape of every input, without batch and time, in the order of their names.
+
+    Raises
+    ------
+    UnsupportedError, GraphError
+        As :func:`graph_shapes`; or an Input declares no shape and none follows from the nodes after it.
+    """
+    return resolve(graph).inputs
+
+
+def joined_input_shape(graph: nir.NIRGraph) -> Shape:
+    """The shape of what enters: that of the one input, or the number of all inputs' values.
+
+    Raises
+    ------
+    UnsupportedError, GraphError
+        As :func:`input_shapes_of`.
+    """
+    return _joined(input_shapes_of(graph))
+
+
+def input_shape_of(graph: nir.NIRGraph) -> Shape:
+    """The shape of a graph's only input.
+
+    Raises
+    ------
+    UnsupportedError, GraphError
+        As :func:`input_shapes_of`; or there are several.
+    """
+    shapes = input_shapes_of(graph)
+    if len(shapes) != 1:
+        raise GraphError(f"the graph has {len(shapes)} inputs: {', '.join(shapes)}; one is needed here")
+    return next(iter(shapes.values()))
+
+
+def set_types(graph: nir.NIRGraph, shapes: dict[str, Shape]) -> None:
+    """Write the inferred types into the nodes of a flat graph that the caller has just made."""
     source = {b: a for a, b in graph.edges}
     for name, node in graph.nodes.items():
         node.input_type = {"input": np.array(shapes[source.get(name, name)])}
@@ -95,188 +142,179 @@ def set_types(graph: nir.NIRGraph, shapes: dict[str, tuple[int, ...]]) -> None:
     graph.__post_init__()
 
 
-def input_shape_of(graph: nir.NIRGraph) -> tuple[int, ...]:
-    """The shape that the graph's Input node declares.
+def resolve(graph: nir.NIRGraph, input_shape: Shape | None = None) -> Resolution:
+    """Find the shapes of a graph's inputs, and with them all others; see :func:`graph_shapes`.
+
+    Tried in this order: what the inputs declare, with every parameter of the neurons' exact shape; the same,
+    with parameters broadcast; what they declare without its first axes.
 
     Raises
     ------
-    GraphError
-        There is not exactly one Input, or it declares none.
+    UnsupportedError, GraphError
+        As :func:`graph_shapes`; or two readings of the shapes are possible.
     """
-    shape = graph.nodes[_only(graph, nir.Input)].input_type["input"]
-    if shape is None:
-        raise GraphError("the graph's Input declares no shape; give it one")
-    return tuple(int(n) for n in np.atleast_1d(shape))
+    flat = expand(graph)
+    _check_nodes(flat)
+    wanted = None if input_shape is None else tuple(int(size) for size in input_shape)
+    follows = _Successors(flat)
+    fixed, declared = _input_shapes(flat, follows, wanted)
+    candidates = [{**fixed, **shapes} for shapes in _without_first_axes(declared)]
+    found = [
+        _attempt(flat, follows, candidates[0], exact=True),
+        _attempt(flat, follows, candidates[0], exact=False),
+    ]
+    if isinstance(found[0], Resolution):
+        return found[0]
+    fewer = _first(lambda shapes: _attempt(flat, follows, shapes, exact=True), candidates[1:])
+    if isinstance(found[1], Resolution):
+        if fewer is not None:
+            name = next(name for name in fewer.inputs if fewer.inputs[name] != candidates[0][name])
+            raise GraphError(
+                f"input {name!r} declares shape {candidates[0][name]}: parameters of the nodes after it can "
+                f"be broadcast to that, and also have the shapes for {fewer.inputs[name]}; {_REMEDY}"
+            )
+        return found[1]
+    fewer = fewer or _first(lambda shapes: _attempt(flat, follows, shapes, exact=False), candidates[1:])
+    if fewer is None:
+        raise found[1]
+    return fewer
 
 
-def _check_structure(graph: nir.NIRGraph) -> str:
+def _first(attempt: Callable[[Any], Resolution | GraphError], candidates: list[Any]) -> Resolution | None:
+    results = (attempt(candidate) for candidate in candidates)
+    return next((result for result in results if isinstance(result, Resolution)), None)
+
+
+def _attempt(
+    flat: Expanded, follows: _Successors, inputs: dict[str, Shape], *, exact: bool
+) -> Resolution | GraphError:
+    try:
+        return _propagate(flat, follows, inputs, exact=exact)
+    except GraphError as error:
+        return error
+
+
+class _Successors(dict[str, list[str]]):
+    """The targets of each node's edges."""
+
+    def __init__(self, flat: Expanded) -> None:
+        super().__init__({name: [] for name in flat.nodes})
+        for source, target in flat.edges:
+            self[source].append(target)
+
+
+def _check_nodes(flat: Expanded) -> None:
     unknown = [
-        f"node {name!r} of type {type(node).__name__}{_HINTS.get(type(node), '')}"
-        for name, node in graph.nodes.items()
-        if type(node) not in _RULES
+        f"node {name!r} of type {type(node).__name__}"
+        for name, node in flat.nodes.items()
+        if type(node) not in RULES
     ]
     if unknown:
         raise UnsupportedError("NIR graph", unknown)
-    seen = set()
-    for edge in graph.edges:
-        for name in edge:
-            if name not in graph.nodes:
-                raise GraphError(f"edge {edge[0]!r} -> {edge[1]!r} names {name!r}, which is not a node")
-        if tuple(edge) in seen:
-            raise GraphError(f"edge {edge[0]!r} -> {edge[1]!r} is there twice; remove one")
-        seen.add(tuple(edge))
-    output = _only(graph, nir.Output)
-    if any(a == output for a, _ in graph.edges):
-        raise GraphError(f"an edge leaves the graph's output {output!r}; remove it")
-    return _only(graph, nir.Input)
+    for kind, names in (("Input", flat.entries[""]), ("Output", flat.exits[""])):
+        if not names:
+            raise GraphError(f"the graph has no {kind}, and no node where one could be; add one")
 
 
-def _only(graph: nir.NIRGraph, kind: type) -> str:
-    names = [str(name) for name, node in graph.nodes.items() if isinstance(node, kind)]
-    if len(names) != 1:
-        raise GraphError(f"the graph has {len(names)} {kind.__name__} nodes, exactly one is supported")
-    return names[0]
-
-
-def _apply(name: str, node: Any, shape: Shape) -> Shape:
-    try:
-        return _RULES[type(node)](node, shape)
-    except (ValueError, TypeError, IndexError, AttributeError) as error:
-        raise GraphError(f"node {name!r} ({type(node).__name__}): {error}") from None
-
-
-def _declared(node: Any, shape: Shape) -> Shape:
-    declared = next(iter(node.input_type.values()))
-    if declared is not None and tuple(int(n) for n in np.atleast_1d(declared)) != shape:
-        raise ValueError(f"gets shape {shape}, declares {tuple(int(n) for n in np.atleast_1d(declared))}")
-    return shape
-
-
-def _elementwise(node: Any, shape: Shape) -> Shape:
-    for field in _PARAMETERS:
-        if hasattr(node, field) and np.shape(getattr(node, field)) != shape:
-            raise ValueError(
-                f"gets shape {shape}, its {field} has {np.shape(getattr(node, field))}; "
-                "parameters must have the shape of the neurons"
-            )
-    return shape
-
-
-def _scale(node: Any, shape: Shape) -> Shape:
-    if np.shape(node.scale) != shape:
-        raise ValueError(f"gets shape {shape}, its scale has {np.shape(node.scale)}")
-    return shape
-
-
-def _matrix(node: Any, shape: Shape) -> Shape:
-    weight = np.shape(node.weight)
-    if len(weight) != 2:
-        raise ValueError(f"weight has shape {weight}, must be a matrix")
-    if shape != (weight[1],):
-        raise ValueError(f"gets shape {shape}, weight {weight} needs ({weight[1]},)")
-    if hasattr(node, "bias") and np.shape(node.bias) != (weight[0],):
-        raise ValueError(f"bias has shape {np.shape(node.bias)}, weight {weight} needs ({weight[0]},)")
-    return (int(weight[0]),)
-
-
-def conv_node_geometry(node: nir.Conv1d | nir.Conv2d) -> tuple[Shape, Shape, Shape, int]:
-    """Stride, padding and dilation (one entry per axis) and groups; ``'same'`` and ``'valid'`` are resolved.
-
-    Raises
-    ------
-    ValueError
-        An entry is missing, too small, or ``'same'`` would pad the two sides differently.
-    """
-    kernel = tuple(int(k) for k in np.shape(node.weight)[2:])
-    stride, dilation = _ints(node.stride, len(kernel), 1), _ints(node.dilation, len(kernel), 1)
-    if isinstance(node.padding, str):
-        padding = _named_padding(node.padding, kernel, dilation, stride)
-    else:
-        padding = _ints(node.padding, len(kernel), 0)
-    return stride, padding, dilation, _ints(node.groups, 1, 1)[0]
-
-
-def _named_padding(name: str, kernel: Shape, dilation: Shape, stride: Shape) -> Shape:
-    if name not in ("same", "valid"):
-        raise ValueError(f"padding {name!r} is not one of same, valid")
-    if name == "valid":
-        return (0,) * len(kernel)
-    padding = same_padding(kernel, dilation)
-    if padding is None or any(s != 1 for s in stride):
-        raise ValueError(
-            f"padding 'same' with kernel {kernel}, dilation {dilation}, stride {stride} is not symmetric; "
-            "give the padding in numbers"
+def _input_shapes(
+    flat: Expanded, follows: _Successors, wanted: Shape | None
+) -> tuple[dict[str, Shape], dict[str, Shape]]:
+    """Shapes of inputs that are certain, and those that are declared."""
+    names = sorted(flat.entries[""])
+    declared = {name: declared_shape(flat.nodes[name]) for name in names}
+    if wanted is not None and len(names) == 1:
+        return {names[0]: wanted}, {}
+    fixed: dict[str, Shape] = {}
+    for name in names:
+        if declared[name] is None:
+            needed = _needed(name, flat, follows)
+            if needed is None:
+                raise GraphError(
+                    f"input {name!r} declares no shape, and none follows from the nodes after it; {_REMEDY}"
+                )
+            fixed[name] = needed
+    known = {name: shape for name, shape in declared.items() if shape is not None}
+    joined = _joined({**fixed, **known})
+    if wanted not in (None, joined):
+        raise GraphError(
+            f"the graph's {len(names)} inputs have {joined[0]} values together, not shape {wanted}; "
+            f"give ({joined[0]},)"
         )
-    return padding
+    return fixed, known
 
 
-def _conv(node: Any, shape: Shape) -> Shape:
-    weight = np.shape(node.weight)
-    axes = 1 if isinstance(node, nir.Conv1d) else 2
-    if len(weight) != axes + 2:
-        raise ValueError(f"weight has shape {weight}, must have {axes + 2} axes")
-    stride, padding, dilation, groups = conv_node_geometry(node)
-    if len(shape) != axes + 1 or shape[0] != weight[1] * groups:
-        raise ValueError(
-            f"gets shape {shape}, weight {weight} with {groups} groups needs {weight[1] * groups} channels "
-            f"and {axes} more axes"
+def _joined(shapes: dict[str, Shape]) -> Shape:
+    if len(shapes) == 1:
+        return next(iter(shapes.values()))
+    return (sum(math.prod(shape) for shape in shapes.values()),)
+
+
+def _without_first_axes(declared: dict[str, Shape]) -> Iterator[dict[str, Shape]]:
+    """What is declared, then without the first axis, the first two, ... as long as one is left."""
+    yield declared
+    for count in range(1, max((len(shape) for shape in declared.values()), default=1)):
+        yield {name: shape[count:] or shape[-1:] for name, shape in declared.items()}
+
+
+def _needed(name: str, flat: Expanded, follows: _Successors) -> Shape | None:
+    """The shape that the nodes after an input need, if one of them says; one value alone says least."""
+    queue, seen, weak = deque(follows[name]), {name}, None
+    while queue:
+        target = queue.popleft()
+        if target in seen:
+            continue
+        seen.add(target)
+        node = flat.nodes[target]
+        shape, passes = _own_input_shape(node)
+        if shape is not None and math.prod(shape) > 1:
+            return shape
+        weak = weak or shape or None
+        if passes:
+            queue.extend(follows[target])
+    return weak
+
+
+def _own_input_shape(node: Any) -> tuple[Shape | None, bool]:
+    """What a node's fields say of the shape that enters it, and whether that shape leaves it unchanged."""
+    if isinstance(node, (nir.Linear, nir.Affine)):
+        return tuple(int(n) for n in np.shape(node.weight)[1:]), False
+    if isinstance(node, (nir.Conv1d, nir.Conv2d)):
+        if node.input_shape is None:
+            return None, False
+        sizes = (int(n) for n in np.atleast_1d(node.input_shape))
+        return (int(np.shape(node.weight)[1] * np.asarray(node.groups).item()), *sizes), False
+    if isinstance(node, (nir.Input, nir.Output)):
+        return declared_shape(node), True
+    if isinstance(node, nir.Flatten):
+        declared = declared_shape(node)
+        return (declared if declared and all(declared) else None), False
+    if type(node) in PARAMETERS:
+        fields = (np.shape(getattr(node, field)) for field in PARAMETERS[type(node)])
+        return max(fields, key=lambda shape: (math.prod(shape), len(shape))), True
+    return None, False
+
+
+def _propagate(flat: Expanded, follows: _Successors, inputs: dict[str, Shape], *, exact: bool) -> Resolution:
+    shapes = {name: output_shape_of(name, flat.nodes[name], shape) for name, shape in inputs.items()}
+    incoming: dict[str, tuple[str, Shape]] = {}
+    queue = deque(sorted(inputs))
+    while queue:
+        name = queue.popleft()
+        for target in follows[name]:
+            if target not in shapes:
+                incoming[target] = (name, shapes[name])
+                shapes[target] = output_shape_of(target, flat.nodes[target], shapes[name], exact=exact)
+                queue.append(target)
+            elif incoming[target][1] != shapes[name]:
+                first, shape = incoming[target]
+                raise GraphError(
+                    f"node {target!r} gets shape {shape} from {first!r} and {shapes[name]} from {name!r}; "
+                    "all its inputs must have one shape"
+                )
+    lost = [name for name in flat.nodes if name not in shapes]
+    if lost:
+        raise GraphError(
+            f"no path from the input reaches {', '.join(map(repr, lost[:10]))}; connect or remove the nodes"
         )
-    if weight[0] % groups:
-        raise ValueError(f"{groups} groups do not divide the {weight[0]} output channels")
-    if np.shape(node.bias) != (weight[0],):
-        raise ValueError(f"bias has shape {np.shape(node.bias)}, weight {weight} needs ({weight[0]},)")
-    sizes = window_sizes(shape[1:], weight[2:], stride, padding, dilation)
-    return _fits((int(weight[0]), *sizes), shape, weight[2:])
-
-
-def _pool(node: Any, shape: Shape) -> Shape:
-    if len(shape) != 3:
-        raise ValueError(f"gets shape {shape}, needs (channels, height, width)")
-    kernel, stride = _ints(node.kernel_size, 2, 1), _ints(node.stride, 2, 1)
-    padding = _ints(node.padding, 2, 0)
-    return _fits((shape[0], *window_sizes(shape[1:], kernel, stride, padding, (1, 1))), shape, kernel)
-
-
-def _flatten(node: Any, shape: Shape) -> Shape:
-    _declared(node, shape)
-    start, end = (int(dim) + (len(shape) if dim < 0 else 0) for dim in (node.start_dim, node.end_dim))
-    try:
-        return flattened(shape, start, end)
-    except ValueError:
-        raise ValueError(
-            f"start_dim={int(node.start_dim)} to end_dim={int(node.end_dim)} are not axes of shape {shape}"
-        ) from None
-
-
-def _ints(value: Any, length: int, minimum: int) -> Shape:
-    array = np.asarray(value)
-    if array.dtype.kind not in "iu" or array.size not in (1, length):
-        raise ValueError(f"{value!r} must be 1 or {length} ints")
-    entries = tuple(int(n) for n in np.broadcast_to(array.reshape(-1), (length,)))
-    if min(entries) < minimum:
-        raise ValueError(f"{entries} must be at least {minimum}")
-    return entries
-
-
-def _fits(result: Shape, shape: Shape, kernel: Shape) -> Shape:
-    if min(result) < 1:
-        raise ValueError(f"a kernel of {tuple(kernel)} does not fit an input of shape {shape}")
-    return result
-
-
-_RULES: dict[type, Callable[[Any, Shape], Shape]] = {
-    nir.Input: _declared,
-    nir.Output: _declared,
-    nir.Affine: _matrix,
-    nir.Linear: _matrix,
-    nir.Scale: _scale,
-    nir.Conv1d: _conv,
-    nir.Conv2d: _conv,
-    nir.SumPool2d: _pool,
-    nir.AvgPool2d: _pool,
-    nir.Flatten: _flatten,
-    nir.Threshold: _elementwise,
-    nir.Delay: _elementwise,
-    **dict.fromkeys(NEURON_TYPES, _elementwise),
-}
-_HINTS = {nir.NIRGraph: " (inline the nested graph)"}
+    entering = {name: incoming[name][1] if name in incoming else shapes[name] for name in flat.nodes}
+    return Resolution(flat, {name: shapes[name] for name in flat.nodes}, entering)
