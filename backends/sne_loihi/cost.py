@@ -150,7 +150,7 @@ def _operator(weights: DenseWeights | SparseWeights) -> Operator:
 
 def _events(operator: Operator, sent: Array) -> None:
     buffer = np.zeros((len(sent), operator.matrix.shape[0]), np.int32)
-    kernels.add_events(sent, *operator.events, np.int32(0), buffer)
+    kernels.add_events(sent, operator.events, buffer)
 
 
 def _seconds(work: Callable[[], Any]) -> float:

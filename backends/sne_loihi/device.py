@@ -86,7 +86,7 @@ class DeviceEngine:
     def __init__(self, plan: Plan, device: torch.device) -> None:
         self._plan = plan
         self._device = device
-        self._weights: dict[str, Tensor] = {}
+        self._weights: dict[Operator, Tensor] = {}
 
     def run(
         self, sent: Array | None, constants: Mapping[str, Array], samples: int, record: Record
@@ -131,14 +131,14 @@ class DeviceEngine:
     def _start(self, name: str, samples: int) -> _State:
         neurons, steps = self._plan.neurons[name], self._plan.program.timesteps
         n = neurons.group.size
-        *common, vsub = neurons.registers
-        keep_u, keep_v, bias, vth = (torch.from_numpy(register).to(self._device) for register in common)
+        keep_u, keep_v, bias, vth, v_init = (torch.from_numpy(r).to(self._device) for r in neurons.registers)
+        vsub = neurons.vsub
         return _State(
             neurons=neurons,
             registers=(keep_u, keep_v, bias, vth),
             vsub=None if vsub is None else torch.from_numpy(vsub).to(self._device),
             u=torch.zeros((samples, n), dtype=torch.int32, device=self._device),
-            v=torch.from_numpy(neurons.v_init).to(self._device).expand(samples, n),
+            v=v_init.expand(samples, n),
             spikes=torch.zeros((samples, steps, n), dtype=torch.uint8, device=self._device),
             active=torch.zeros(samples, dtype=torch.int64, device=self._device),
             total=torch.zeros((samples, n), dtype=torch.int64, device=self._device),
@@ -189,8 +189,7 @@ class DeviceEngine:
 
     def _matrix(self, operator: Operator, dtype: torch.dtype) -> Tensor:
         """Weights (n_out, n_in) on the device: dense where that wastes little, else sparse."""
-        key = operator.synapse.name
-        if key not in self._weights:
+        if operator not in self._weights:
             csr = operator.matrix
             if operator.is_dense:
                 weights = torch.from_numpy(csr.toarray())
@@ -200,8 +199,8 @@ class DeviceEngine:
                 weights = torch.sparse_coo_tensor(
                     places, torch.from_numpy(csr.data.copy()), csr.shape, check_invariants=True
                 ).coalesce()
-            self._weights[key] = weights.to(self._device, dtype)
-        return self._weights[key]
+            self._weights[operator] = weights.to(self._device, dtype)
+        return self._weights[operator]
 
 
 def _later(spikes: Tensor, lag: int) -> Tensor:

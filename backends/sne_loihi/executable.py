@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cached_property
 from types import TracebackType
 from typing import Any
 
@@ -70,7 +71,7 @@ class LoihiExecutable:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        self.__dict__.pop("_engine", None)  # what it holds may be on a device
 
     @property
     def chunk(self) -> int:
@@ -79,10 +80,9 @@ class LoihiExecutable:
 
     def _chunk(self, threads: int) -> int:
         program = self._program
-        spikes = program.input.size * (not program.constant_input) + sum(
-            group.size for group in program.groups
-        )
-        widest = max(group.size for group in program.groups)
+        sizes = {group.name: group.size for group in program.groups}
+        spikes = sum(sizes.values()) + (0 if program.constant_input else program.input.size)
+        widest = max(sum(sizes[name] for name in block) for block in self._plan.blocks)
         per_sample = program.timesteps * (spikes + 2 * 4 * widest) + 16 * widest
         rows = max(1, CHUNK_ROWS // program.timesteps)
         return max(1, min(self._options.stream or rows, rows, self._budget // (per_sample * threads)))
@@ -96,23 +96,23 @@ class LoihiExecutable:
             The samples do not fit the Program.
         """
         self._check(inputs)
-        plan = Plan.of(self._program, stepped=True) if record == "all" else self._plan
         with all_threads() as cores:
             threads = cores if self._device is None else 1
-            engine = self._engine(plan)
+            engine = self._engine
             progress = _Done(self._options.progress, self._program.student, len(inputs))
 
             def run_chunk(first: int, last: int) -> Trace:
-                trace = self._run_chunk(engine, plan, inputs[first:last], record)
+                trace = self._run_chunk(engine, inputs[first:last], record)
                 progress.add(last - first)
                 return trace
 
             return concatenate_traces(in_threads(run_chunk, self._bounds(len(inputs), threads), threads))
 
-    def _engine(self, plan: Plan) -> Engine | DeviceEngine:
+    @cached_property
+    def _engine(self) -> Engine | DeviceEngine:
         if self._device is not None:
-            return DeviceEngine(plan, self._device)
-        return Engine(plan, self._costs())
+            return DeviceEngine(self._plan, self._device)
+        return Engine(self._plan, self._costs())
 
     def _bounds(self, samples: int, threads: int) -> list[tuple[int, int]]:
         """First and last sample of each chunk: as many for every thread where there are enough."""
@@ -134,8 +134,8 @@ class LoihiExecutable:
                 f"the model takes {wanted}"
             )
 
-    def _run_chunk(self, engine: Engine | DeviceEngine, plan: Plan, inputs: Array, record: Record) -> Trace:
-        program, samples = self._program, len(inputs)
+    def _run_chunk(self, engine: Engine | DeviceEngine, inputs: Array, record: Record) -> Trace:
+        program, plan, samples = self._program, self._plan, len(inputs)
         sent = None
         driven = {host.target: host.drive(inputs) for host in program.hosts}
         if not program.constant_input:
@@ -175,7 +175,7 @@ def _layer_trace(
     for synapse in program.synapses_into(group.name):
         if synapse.source == ALWAYS_ON:
             synops += synapse.weights.matrix().nnz * program.timesteps
-    keep_spikes = record != "counts" and (group.spiking or record == "all")
+    keep_spikes = record != "counts" and group.spiking
     return LayerTrace(
         name=group.name,
         synops=synops,

@@ -4,7 +4,11 @@ All arithmetic is 32-bit two's complement, as in Lava's bit-accurate models. ``x
 and 0 <= f <= 4096 is computed exactly in 32 bits as ``(x >> 12) f + ((x & 4095) f >> 12)``.
 Samples are independent: each thread runs its own (kernels release the interpreter's lock), and results do
 not depend on how they are spread.
+
+Everything compiled is in this file, but for ``vectors``: numba's cache notices a change of this file only.
 """
+# Numba removes the branches on arguments that are None:
+# mypy: disable-error-code="possibly-undefined"
 
 from __future__ import annotations
 
@@ -19,6 +23,18 @@ _i32 = np.int32
 _HALF = np.int32(2**23)
 _FULL = np.int32(2**24)
 _V_MAX = np.int32(2**23 - 1)
+
+HARD = np.int32(-1)
+"""In ``vsub``: a spike sets v to 0."""
+
+DENSE, COLUMNS, CONV = 0, 1, 2
+"""Forms of a synapse that :func:`gather` knows."""
+
+LINK = np.dtype([(name, np.int64) for name in (
+    "start", "n_in", "lag", "shift", "form", "base", "width",
+)])  # fmt: skip
+"""A synapse between groups of :func:`run_cycles`: its source's first neuron and number of neurons, its lag
+and shift, and what :func:`gather` needs."""
 
 
 @nb.njit(inline="always")
@@ -48,279 +64,96 @@ def updated_voltage(v: Any, u: Any, bias: Any, keep_v: Any) -> Any:
 
 
 @nb.njit(inline="always")
-def step_neurons(a_in, u, v, keep_u, keep_v, bias, vth, vsub, spikes):  # type: ignore[no-untyped-def]
-    """Update n neurons in place; returns (active neurons, spikes).
-
-    ``a_in``, ``u``, ``v``, ``keep_u``, ``keep_v``, ``bias``, ``vth``: int32 (n,); ``spikes``: uint8 (n,),
-    written. ``vsub``: int32 (n,), what a spike subtracts from v, or None: then it sets v to 0. A readout has
-    a threshold that v cannot pass.
-    """
-    active = _i32(0)
-    fired = _i32(0)
-    for j in range(u.shape[0]):
-        old_u, old_v, a = u[j], v[j], a_in[j]
-        active += _i32((a | old_u | old_v) != 0)
-        new_u = updated_current(old_u, a, keep_u[j])
-        new_v = updated_voltage(old_v, new_u, bias[j], keep_v[j])
-        spike = new_v > vth[j]
-        spikes[j] = spike
-        fired += _i32(spike)
-        u[j] = new_u
-        if vsub is None:
-            v[j] = _i32(0) if spike else new_v
-        else:
-            v[j] = _i32(new_v - vsub[j]) if spike else new_v
-    return active, fired
-
-
-@nb.njit(nogil=True, cache=True)
-def run_groups(a_in, shift, constant, keep_u, keep_v, bias, vth, vsub, v_init, spikes, counts, active, fired):  # type: ignore[no-untyped-def]
-    """Run one spiking group over whole samples whose synaptic input is already there.
-
-    Parameters
-    ----------
-    a_in : int32 (B, T, n), or None
-        Synaptic sums before ``<< shift``; None where only the constant drives the group.
-    shift : int32
-    constant : int32 (1 or B, n)
-        Added at every step, after the shift.
-    keep_u, keep_v, bias, vth, v_init : int32 (n,)
-    vsub : int32 (n,), or None
-        As in :func:`step_neurons`.
-    spikes : uint8 (B, T, n), written
-    counts : int32 (B, n), written
-        Spikes per neuron.
-    active, fired : int64 (B,), written
-        Neuron updates with input or state; spikes.
-    """
-    batch, steps, n = spikes.shape
-    for b in range(batch):
-        u = np.zeros(n, np.int32)
-        v = v_init.copy()
-        drive = np.empty(n, np.int32)
-        same = constant[b] if constant.shape[0] > 1 else constant[0]
-        total_active = 0
-        total_fired = 0
-        counts[b] = 0
-        for t in range(steps):
-            if a_in is None:
-                drive[:] = same
-            else:
-                for j in range(n):
-                    drive[j] = _i32(_i32(a_in[b, t, j] << shift) + same[j])
-            now_active, now_fired = step_neurons(drive, u, v, keep_u, keep_v, bias, vth, vsub, spikes[b, t])
-            for j in range(n):
-                counts[b, j] += _i32(spikes[b, t, j])
-            total_active += now_active
-            total_fired += now_fired
-        active[b] = total_active
-        fired[b] = total_fired
-
-
-@nb.njit(nogil=True, cache=True)
-def run_readouts(a_in, shift, constant, keep_u, keep_v, bias, v_init, last, total, highest, active):  # type: ignore[no-untyped-def]
-    """Run one readout group: as :func:`run_groups` without threshold.
-
-    ``last``, ``highest``: int32 (B, n); ``total``: int64 (B, n); ``active``: int64 (B,); all written.
-    """
-    batch, n = last.shape
-    steps = a_in.shape[1]
-    for b in range(batch):
-        u = np.zeros(n, np.int32)
-        v = v_init.copy()
-        same = constant[b] if constant.shape[0] > 1 else constant[0]
-        total_active = 0
-        for t in range(steps):
-            now_active = 0
-            for j in range(n):
-                a = _i32(_i32(a_in[b, t, j] << shift) + same[j])
-                now_active += (a | u[j] | v[j]) != 0
-                u[j] = updated_current(u[j], a, keep_u[j])
-                v[j] = updated_voltage(v[j], u[j], bias[j], keep_v[j])
-                total[b, j] = v[j] if t == 0 else total[b, j] + v[j]
-                highest[b, j] = v[j] if t == 0 else max(highest[b, j], v[j])
-            total_active += now_active
-        last[b] = v
-        active[b] = total_active
-
-
-@nb.njit(nogil=True, cache=True)
-def step_groups(drive, u, v, keep_u, keep_v, bias, vth, vsub, spikes, active, fired):  # type: ignore[no-untyped-def]
-    """One step of one group for all samples; state kept by the caller.
-
-    ``drive``, ``u``, ``v``: int32 (B, n); ``spikes``: uint8 (B, n), written; ``active``, ``fired``:
-    int64 (B,), added to.
-    """
-    for b in range(drive.shape[0]):
-        now_active, now_fired = step_neurons(drive[b], u[b], v[b], keep_u, keep_v, bias, vth, vsub, spikes[b])
-        active[b] += now_active
-        fired[b] += now_fired
-
-
-DENSE, COLUMNS, CONV = 0, 1, 2
-"""Forms of a synapse that :func:`gather` knows."""
-
-
-@nb.njit(inline="always")
-def gather_dense(listed, total, rows, width, acc):  # type: ignore[no-untyped-def]
-    """Add row i onto acc for each of ``total`` listed inputs; ``rows``: int16 (n_in width,)."""
+def gather_dense(listed, total, rows, base, width, acc):  # type: ignore[no-untyped-def]
+    """Add row i onto acc for each of ``total`` listed inputs; ``rows``: int16, row 0 at ``base``."""
     k = 0
     while k + 4 <= total:
-        a, b, c, d = listed[k] * width, listed[k + 1] * width, listed[k + 2] * width, listed[k + 3] * width
+        a, b = base + listed[k] * width, base + listed[k + 1] * width
+        c, d = base + listed[k + 2] * width, base + listed[k + 3] * width
         for j in range(0, width, LANES):
             add_four_rows(acc, j, rows, a + j, b + j, c + j, d + j)
         k += 4
     while k < total:
-        a = listed[k] * width
+        a = base + listed[k] * width
         for j in range(0, width, LANES):
             add_row(acc, j, rows, a + j)
         k += 1
 
 
 @nb.njit(inline="always")
-def gather_columns(listed, total, indptr, indices, values, acc):  # type: ignore[no-untyped-def]
-    """Add weights onto acc along the columns of the listed inputs."""
+def gather_columns(listed, total, indptr, base, indices, values, acc):  # type: ignore[no-untyped-def]
+    """Add weights onto acc along the columns of the listed inputs; ``indptr``: column 0 at ``base``."""
     for k in range(total):
-        i = listed[k]
+        i = base + listed[k]
         for entry in range(indptr[i], indptr[i + 1]):
             acc[indices[entry]] += _i32(values[entry])
 
 
 @nb.njit(inline="always")
-def gather_conv(listed, total, rows, indptr, indices, origins, width, acc):  # type: ignore[no-untyped-def]
+def gather_conv(listed, total, rows, indptr, indices, origins, base, width, acc):  # type: ignore[no-untyped-def]
     """Scatter a convolution onto maps of (places, channels).
 
-    ``rows``: int16, a row of ``width`` per input channel and tap. ``origins``: int32, for each input its
-    place, its channel's first row, and the first output channel of its group. From place p, the taps that
-    stay inside the map are ``indices[2 e]`` for e in ``indptr[p]`` to ``indptr[p + 1]``; they end at
-    ``indices[2 e + 1]`` of acc, channel 0.
+    ``rows``: int16, a row of ``width`` per input channel and tap. ``origins``: int32, from index ``base``,
+    for each input its place, where its channel's rows begin, and the first output channel of its group. From
+    place p, the taps that stay inside the map are ``indices[2 e]`` for e in ``indptr[p]`` to
+    ``indptr[p + 1]``; they end at ``indices[2 e + 1]`` of acc, channel 0.
     """
     for k in range(total):
-        origin = 3 * listed[k]
+        origin = base + 3 * listed[k]
         place, row, first = nb.int64(origins[origin]), nb.int64(origins[origin + 1]), origins[origin + 2]
         for entry in range(indptr[place], indptr[place + 1]):
-            start = (row + indices[2 * entry]) * width
+            start = row + indices[2 * entry] * width
             at = indices[2 * entry + 1] + first
             for j in range(0, width, LANES):
                 add_row(acc, at + j, rows, start + j)
 
 
 @nb.njit(inline="always")
-def list_spikes(sent, listed):  # type: ignore[no-untyped-def]
-    """Write the indices of the spikes in uint8 (n_in,) to int64 (n_in,), and return how many there are."""
+def list_spikes(sent, at, n_in, listed):  # type: ignore[no-untyped-def]
+    """Write which of ``n_in`` bytes from index ``at`` are spikes to int64 (n_in,); returns how many."""
     total = 0
-    whole = sent.shape[0] // MASK_BITS * MASK_BITS
+    whole = n_in // MASK_BITS * MASK_BITS
     for block in range(0, whole, MASK_BITS):
-        mask = spike_mask(sent, block)
+        mask = spike_mask(sent, at + block)
         while mask != 0:
             listed[total] = block + lowest_bit(mask)
             mask &= mask - np.uint64(1)
             total += 1
-    for i in range(whole, sent.shape[0]):
-        if sent[i]:
+    for i in range(whole, n_in):
+        if sent[at + i]:
             listed[total] = i
             total += 1
     return total
 
 
 @nb.njit
-def gather(sent, form, rows, indptr, indices, values, origins, width, listed, acc):  # type: ignore[no-untyped-def]
-    """Add one step's spikes (uint8 (n_in,)) through one synapse onto ``acc`` (int32, n_out and LANES more).
+def gather(sent, at, n_in, form, base, rows, indptr, indices, values, origins, width, listed, acc):  # type: ignore[no-untyped-def]
+    """Add one step's spikes (uint8, from index ``at``) through one synapse onto int32 (n_out + LANES,).
 
     ``listed``: int64 (n_in,), overwritten.
     """
-    total = list_spikes(sent, listed)
+    total = list_spikes(sent, at, n_in, listed)
     if form == DENSE:
-        gather_dense(listed, total, rows, width, acc)
+        gather_dense(listed, total, rows, base, width, acc)
     elif form == COLUMNS:
-        gather_columns(listed, total, indptr, indices, values, acc)
+        gather_columns(listed, total, indptr, base, indices, values, acc)
     else:
-        gather_conv(listed, total, rows, indptr, indices, origins, width, acc)
+        gather_conv(listed, total, rows, indptr, indices, origins, base, width, acc)
 
 
 @nb.njit(nogil=True, cache=True)
-def run_groups_on_events(  # type: ignore[no-untyped-def]
-    sent, form, rows, indptr, indices, values, origins, width,
-    shift, constant, keep_u, keep_v, bias, vth, vsub, v_init, spikes, counts, active, fired,
-):  # fmt: skip
-    """As :func:`run_groups`, with the synaptic input of each step gathered just before it is used.
-
-    ``sent``: uint8 (B, T, n_in). Nothing of size (B, T, n) but the spikes is ever in memory.
-    """
-    batch, steps, n = spikes.shape
-    for b in range(batch):
-        u = np.zeros(n, np.int32)
-        v = v_init.copy()
-        drive = np.empty(n + LANES, np.int32)
-        listed = np.empty(sent.shape[2], np.int64)
-        same = constant[b] if constant.shape[0] > 1 else constant[0]
-        total_active = 0
-        total_fired = 0
-        counts[b] = 0
-        for t in range(steps):
-            drive[:] = 0
-            gather(sent[b, t], form, rows, indptr, indices, values, origins, width, listed, drive)
-            for j in range(n):
-                drive[j] = _i32(_i32(drive[j] << shift) + same[j])
-            now_active, now_fired = step_neurons(drive, u, v, keep_u, keep_v, bias, vth, vsub, spikes[b, t])
-            for j in range(n):
-                counts[b, j] += _i32(spikes[b, t, j])
-            total_active += now_active
-            total_fired += now_fired
-        active[b] = total_active
-        fired[b] = total_fired
-
-
-@nb.njit(nogil=True, cache=True)
-def run_loops_on_events(  # type: ignore[no-untyped-def]
-    a_in, form, rows, indptr, indices, values, origins, width, shift, lag,
-    constant, keep_u, keep_v, bias, vth, vsub, v_init, spikes, counts, active, fired,
-):  # fmt: skip
-    """As :func:`run_groups` for a group that also drives itself through one synapse, ``lag`` steps later.
-
-    ``a_in``: int32 (B, T, n), complete, or None; the other arrays are those of the loop.
-    """
-    batch, steps, n = spikes.shape
-    for b in range(batch):
-        u = np.zeros(n, np.int32)
-        v = v_init.copy()
-        drive = np.empty(n + LANES, np.int32)
-        listed = np.empty(n, np.int64)
-        same = constant[b] if constant.shape[0] > 1 else constant[0]
-        total_active = 0
-        total_fired = 0
-        counts[b] = 0
-        for t in range(steps):
-            drive[:] = 0
-            if t >= lag:
-                before = spikes[b, t - lag]
-                gather(before, form, rows, indptr, indices, values, origins, width, listed, drive)
-            for j in range(n):
-                drive[j] = _i32(_i32(drive[j] << shift) + same[j])
-            if a_in is not None:
-                for j in range(n):
-                    drive[j] += a_in[b, t, j]
-            now_active, now_fired = step_neurons(drive, u, v, keep_u, keep_v, bias, vth, vsub, spikes[b, t])
-            for j in range(n):
-                counts[b, j] += _i32(spikes[b, t, j])
-            total_active += now_active
-            total_fired += now_fired
-        active[b] = total_active
-        fired[b] = total_fired
-
-
-@nb.njit(nogil=True, cache=True)
-def add_events(  # type: ignore[no-untyped-def]
-    sent, form, rows, indptr, indices, values, origins, width, shift, buffer
-):
+def add_events(sent, events, buffer):  # type: ignore[no-untyped-def]
     """Add one synapse's input onto a buffer of rows: uint8 (R, n_in) onto int32 (R, n_out)."""
+    form, base, rows, indptr, indices, values, origins, width = events
     acc = np.empty(buffer.shape[1] + LANES, np.int32)
-    listed = np.empty(sent.shape[1], np.int64)
+    n_in = sent.shape[1]
+    listed = np.empty(n_in, np.int64)
+    flat = sent.reshape(-1)
     for r in range(buffer.shape[0]):
         acc[:] = 0
-        gather(sent[r], form, rows, indptr, indices, values, origins, width, listed, acc)
+        gather(flat, r * n_in, n_in, form, base, rows, indptr, indices, values, origins, width, listed, acc)
         for j in range(buffer.shape[1]):
-            buffer[r, j] += _i32(acc[j] << shift)
+            buffer[r, j] += acc[j]
 
 
 @nb.njit(nogil=True, cache=True)
@@ -331,3 +164,232 @@ def count_spikes(spikes, steps, counts):  # type: ignore[no-untyped-def]
         for t in range(steps):
             for j in range(spikes.shape[2]):
                 counts[b, j] += _i32(spikes[b, t, j])
+
+
+@nb.njit(inline="always")
+def step_neurons(size, drive, at, u, v, keep_u, keep_v, bias, vth, vsub, sent, spikes):  # type: ignore[no-untyped-def]
+    """Update neurons ``at`` to ``at + size`` in place; returns (active neurons, spikes).
+
+    ``drive``: int32 (size,). ``u``, ``v``, ``keep_u``, ``keep_v``, ``bias``, ``vth``: int32. ``vsub``: int32,
+    what a spike subtracts from v, or :data:`HARD`; None: HARD for all. ``spikes``: uint8, written from index
+    ``sent``. Indices are unsigned, since signed ones might count from the end: no vector would be loaded.
+    Nothing is sliced: a slice counts references, which threads share.
+    """
+    active = _i32(0)
+    fired = _i32(0)
+    for j in range(size):
+        k = np.uint64(at + j)
+        old_u, old_v, a = u[k], v[k], drive[j]
+        active += _i32((a | old_u | old_v) != 0)
+        new_u = updated_current(old_u, a, keep_u[k])
+        new_v = updated_voltage(old_v, new_u, bias[k], keep_v[k])
+        spike = new_v > vth[k]
+        spikes[np.uint64(sent + j)] = spike
+        fired += _i32(spike)
+        u[k] = new_u
+        if vsub is None:
+            v[k] = _i32(0) if spike else new_v
+        else:
+            reset = _i32(0) if vsub[k] == HARD else _i32(new_v - vsub[k])
+            v[k] = reset if spike else new_v
+    return active, fired
+
+
+@nb.njit(inline="always")
+def count(size, spikes, sent, counts, at):  # type: ignore[no-untyped-def]
+    """Add uint8 spikes from index ``sent`` to int32 counts from index ``at``."""
+    for j in range(size):
+        counts[np.uint64(at + j)] += _i32(spikes[np.uint64(sent + j)])
+
+
+@nb.njit(inline="always")
+def keep_states(size, u, v, at, us, vs, to):  # type: ignore[no-untyped-def]
+    """Copy u and v from index ``at`` to index ``to``."""
+    for j in range(size):
+        us[np.uint64(to + j)] = u[np.uint64(at + j)]
+        vs[np.uint64(to + j)] = v[np.uint64(at + j)]
+
+
+@nb.njit
+def run_samples(a_in, sent, events, shift, constant, registers, vsub, results, states):  # type: ignore[no-untyped-def]
+    """What :func:`run_groups` (without ``sent``) and :func:`run_groups_on_events` do."""
+    keep_u, keep_v, bias, vth, v_init = registers
+    spikes, counts, active, fired = results[0].reshape(-1), results[1].reshape(-1), results[2], results[3]
+    if sent is not None:
+        form, base, rows, indptr, indices, values, origins, width = events
+        arrived, n_in = sent.reshape(-1), sent.shape[2]
+        listed = np.empty(n_in, np.int64)
+    if states is not None:
+        us, vs = states[0].reshape(-1), states[1].reshape(-1)
+    batch, steps, n = results[0].shape
+    drive = np.empty(n + LANES, np.int32)
+    counts[:] = 0
+    for b in range(batch):
+        u = np.zeros(n, np.int32)
+        v = v_init.copy()
+        same = constant[b] if constant.shape[0] > 1 else constant[0]
+        total_active = 0
+        total_fired = 0
+        for t in range(steps):
+            row = b * steps + t
+            if sent is not None:
+                drive[:] = 0
+                gather(
+                    arrived, row * n_in, n_in,
+                    form, base, rows, indptr, indices, values, origins, width, listed, drive,
+                )  # fmt: skip
+                for j in range(n):
+                    drive[j] = _i32(_i32(drive[j] << shift) + same[j])
+            elif a_in is not None:
+                for j in range(n):
+                    drive[j] = _i32(_i32(a_in[b, t, j] << shift) + same[j])
+            else:
+                for j in range(n):
+                    drive[j] = same[j]
+            now_active, now_fired = step_neurons(
+                n, drive, 0, u, v, keep_u, keep_v, bias, vth, vsub, row * n, spikes
+            )
+            count(n, spikes, row * n, counts, b * n)
+            total_active += now_active
+            total_fired += now_fired
+            if states is not None:
+                keep_states(n, u, v, 0, us, vs, row * n)
+        active[b] = total_active
+        fired[b] = total_fired
+
+
+@nb.njit(nogil=True, cache=True)
+def run_groups(a_in, shift, constant, registers, vsub, results, states):  # type: ignore[no-untyped-def]
+    """Run one spiking group over whole samples whose synaptic input is already there.
+
+    Parameters
+    ----------
+    a_in : int32 (B, T, n), or None
+        Synaptic sums before ``<< shift``; None where only the constant drives the group.
+    shift : int32
+    constant : int32 (1 or B, n)
+        Added at every step, after the shift.
+    registers : tuple
+        keep_u, keep_v, bias, vth, v_init: int32 (n,).
+    vsub : int32 (n,), or None
+        As in :func:`step_neurons`.
+    results : tuple, written
+        Spikes, uint8 (B, T, n); spikes per neuron, int32 (B, n); neuron updates with input or state, and
+        spikes, both int64 (B,).
+    states : tuple, written, or None
+        u and v after each step, int32 (B, T, n).
+    """
+    run_samples(a_in, None, None, shift, constant, registers, vsub, results, states)
+
+
+@nb.njit(nogil=True, cache=True)
+def run_groups_on_events(sent, events, shift, constant, registers, vsub, results, states):  # type: ignore[no-untyped-def]
+    """As :func:`run_groups`, with the synaptic input of each step gathered just before it is used.
+
+    ``sent``: uint8 (B, T, n_in); ``events``: the form, base, rows, indptr, indices, values, origins and width
+    of the synapse. Nothing of size (B, T, n) but the spikes is ever in memory.
+    """
+    run_samples(None, sent, events, shift, constant, registers, vsub, results, states)
+
+
+@nb.njit(nogil=True, cache=True)
+def run_readouts(a_in, shift, constant, registers, results, states):  # type: ignore[no-untyped-def]
+    """Run one readout group: as :func:`run_groups` without threshold.
+
+    ``results``: v at the last step, int32, its sum, int64, and its maximum, int32, all (B, n); neuron updates
+    with input or state, int64 (B,).
+    """
+    keep_u, keep_v, bias, _, v_init = registers
+    last, total, highest, active = results
+    batch, n = last.shape
+    for b in range(batch):
+        u = np.zeros(n, np.int32)
+        v = v_init.copy()
+        same = constant[b] if constant.shape[0] > 1 else constant[0]
+        total_active = 0
+        for t in range(a_in.shape[1]):
+            now_active = 0
+            for j in range(n):
+                a = _i32(_i32(a_in[b, t, j] << shift) + same[j])
+                now_active += (a | u[j] | v[j]) != 0
+                u[j] = updated_current(u[j], a, keep_u[j])
+                v[j] = updated_voltage(v[j], u[j], bias[j], keep_v[j])
+                total[b, j] = v[j] if t == 0 else total[b, j] + v[j]
+                highest[b, j] = v[j] if t == 0 else max(highest[b, j], v[j])
+            total_active += now_active
+            if states is not None:
+                states[0][b, t] = u
+                states[1][b, t] = v
+        last[b] = v
+        active[b] = total_active
+
+
+@nb.njit(nogil=True, cache=True)
+def run_cycles(a_in, constant, starts, first, links, joined, registers, vsub, results, states):  # type: ignore[no-untyped-def]
+    """Run groups that drive themselves and each other: at every step, one after the other.
+
+    Arrays over neurons hold those of all groups. A flat array holds each group's (B, T, n) after that of the
+    one before.
+
+    Parameters
+    ----------
+    a_in : int32, flat, or None
+        What comes from outside, shifted.
+    constant, registers, vsub
+        As for :func:`run_groups`.
+    starts, first : int64 (groups + 1,)
+        The first neuron of each group, and the first link onto it.
+    links : LINK (synapses,)
+    joined : tuple
+        rows, indptr, indices, values, origins of all links.
+    results : tuple, written
+        Spikes, uint8, flat; spikes per neuron, int32 (B, n); neuron updates with input or state, and spikes,
+        both int64 (groups, B).
+    states : tuple, written, or None
+        u and v after each step, int32, flat.
+    """
+    keep_u, keep_v, bias, vth, v_init = registers
+    rows, indptr, indices, values, origins = joined
+    spikes, counts, active, fired = results[0], results[1].reshape(-1), results[2], results[3]
+    batch, n = results[1].shape
+    steps = spikes.shape[0] // max(batch * n, 1)
+    drive, acc = np.empty(n, np.int32), np.empty(n + LANES, np.int32)
+    listed = np.empty(n, np.int64)
+    counts[:] = 0
+    active[:] = 0
+    fired[:] = 0
+    for b in range(batch):
+        u = np.zeros(n, np.int32)
+        v = v_init.copy()
+        same = constant[b] if constant.shape[0] > 1 else constant[0]
+        for t in range(steps):
+            for k in range(starts.shape[0] - 1):
+                low, size = starts[k], starts[k + 1] - starts[k]
+                here = (low * batch + b * size) * steps + t * size
+                for j in range(size):
+                    drive[j] = same[np.uint64(low + j)]
+                if a_in is not None:
+                    for j in range(size):
+                        drive[j] += a_in[np.uint64(here + j)]
+                for e in range(first[k], first[k + 1]):
+                    n_in, before = links[e].n_in, t - links[e].lag
+                    if before < 0:
+                        continue
+                    for j in range(size + LANES):
+                        acc[j] = 0
+                    gather(
+                        spikes, (links[e].start * batch + b * n_in) * steps + before * n_in, n_in,
+                        links[e].form, links[e].base, rows, indptr, indices, values, origins, links[e].width,
+                        listed, acc,
+                    )  # fmt: skip
+                    shift = _i32(links[e].shift)
+                    for j in range(size):
+                        drive[j] += _i32(acc[j] << shift)
+                now_active, now_fired = step_neurons(
+                    size, drive, low, u, v, keep_u, keep_v, bias, vth, vsub, here, spikes
+                )
+                count(size, spikes, here, counts, b * n + low)
+                active[k, b] += now_active
+                fired[k, b] += now_fired
+                if states is not None:
+                    keep_states(size, u, v, low, states[0], states[1], here)

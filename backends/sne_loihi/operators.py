@@ -99,18 +99,18 @@ class Operator:
 
     @cached_property
     def events(self) -> tuple[Any, ...]:
-        """What :func:`sne_loihi.kernels.gather` needs: the form, and its arrays (the others empty)."""
+        """What :func:`sne_loihi.kernels.gather` needs: form, base, its arrays (the others empty), width."""
         conv = self.conv
         if conv is not None:
             rows = _rows_by_input(conv)
-            origins = _origins(conv, self.source)
-            return (kernels.CONV, rows.reshape(-1), *_places(conv), _NO_VALUES, origins, rows.shape[1])
+            origins = _origins(conv, self.source, rows.shape[1])
+            return (kernels.CONV, 0, rows.reshape(-1), *_places(conv), _NO_VALUES, origins, rows.shape[1])
         if self.is_dense:
             rows = _padded(self.matrix.toarray().T)
-            return (kernels.DENSE, rows.reshape(-1), *_NO_COLUMNS, _NO_ORIGINS, rows.shape[1])
+            return (kernels.DENSE, 0, rows.reshape(-1), *_NO_COLUMNS, _NO_ORIGINS, rows.shape[1])
         by_column = self.matrix.tocsc()
         columns = (by_column.indptr.astype(np.int64), by_column.indices.astype(np.int64))
-        return (kernels.COLUMNS, _NO_VALUES, *columns, by_column.data.astype(np.int16), _NO_ORIGINS, 0)
+        return (kernels.COLUMNS, 0, _NO_VALUES, *columns, by_column.data.astype(np.int16), _NO_ORIGINS, 0)
 
     @property
     def row_width(self) -> int:
@@ -214,12 +214,12 @@ def _rows_by_input(conv: ConvWeights) -> Array:
     return _padded(taps.transpose(0, 2, 3, 4, 1).reshape(-1, per_group))
 
 
-def _origins(conv: ConvWeights, source: Layout) -> Array:
-    """int32 (3 n_in,): of each input, in the source's order, its place, first row and first channel."""
+def _origins(conv: ConvWeights, source: Layout, width: int) -> Array:
+    """int32 (3 n_in,): of each input, in the source's order, its place, first weight and first channel."""
     places = conv.in_shape[1] * conv.in_shape[2]
     c, place = np.divmod(source.order, places)
     group = c // (conv.in_shape[0] // conv.groups)
-    row = c * conv.kernel.shape[2] * conv.kernel.shape[3]
+    row = c * (conv.kernel.shape[2] * conv.kernel.shape[3] * width)
     first = group * (conv.out_shape[0] // conv.groups)
     return np.stack([place, row, first], axis=1).astype(np.int32).ravel()
 

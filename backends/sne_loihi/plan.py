@@ -54,9 +54,9 @@ class Neurons:
         )
 
     @property
-    def registers(self) -> tuple[Array, Array, Array, Array, Array | None]:
-        """keep_u, keep_v, bias, vth, vsub: in the kernels' order."""
-        return self.keep_u, self.keep_v, self.bias, self.vth, self.vsub
+    def registers(self) -> tuple[Array, Array, Array, Array, Array]:
+        """keep_u, keep_v, bias, vth, v_init: in the kernels' order."""
+        return self.keep_u, self.keep_v, self.bias, self.vth, self.v_init
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class Plan:
     always_on : mapping of group name to int32 (n,)
         What the always-on axon adds at every step.
     blocks : tuple of tuple of str
-        Groups in the order in which they run; those in one block run step by step, together.
+        Groups in the order in which they run; those of one block are on cycles with each other.
     """
 
     program: Program
@@ -96,8 +96,8 @@ class Plan:
     blocks: tuple[tuple[str, ...], ...]
 
     @staticmethod
-    def of(program: Program, *, stepped: bool = False) -> Plan:
-        """Lay out; ``stepped`` puts all groups into one block, so that states can be recorded."""
+    def of(program: Program) -> Plan:
+        """Lay out."""
         places = layouts(program)
         operators: dict[str, tuple[Operator, ...]] = {}
         always_on: dict[str, Array] = {}
@@ -112,19 +112,22 @@ class Plan:
                 column = synapse.weights.matrix().toarray()[:, 0].astype(np.int32)
                 constant += column << np.int32(synapse.weight_exp)
             always_on[group.name] = layout.inside(constant)
-        names = tuple(group.name for group in program.groups)
         return Plan(
             program=program,
             layouts=places,
             neurons={group.name: Neurons.of(group, places[group.name]) for group in program.groups},
             operators=operators,
             always_on=always_on,
-            blocks=(names,) if stepped else blocks_of(program),
+            blocks=blocks_of(program),
         )
 
     def lag(self, operator: Operator) -> int:
         """Steps within the sample from sending to delivery."""
         return self.program.lag(operator.synapse)
+
+    def is_cycle(self, block: tuple[str, ...]) -> bool:
+        """Whether the groups of a block drive themselves or each other."""
+        return any(o.synapse.source in block for name in block for o in self.operators[name])
 
     def constant(self, name: str, constants: Mapping[str, Array]) -> Array:
         """int32 (1 or B, n): what reaches a group at every step, from the always-on axon and the host."""

@@ -18,10 +18,9 @@ RUNS = 5
 LEAST_SHARE = 0.02
 WHAT = {
     "run_groups_on_events": "neurons of a layer with their events",
-    "run_loops_on_events": "neurons of a recurrent layer with their events",
+    "run_cycles": "neurons of recurrent layers with their events",
     "run_groups": "neurons of a layer, sums already there",
     "add_events": "events, added for a whole chunk",
-    "step_groups": "neurons on a longer cycle, one step",
     "count_spikes": "counting the input's spikes",
     "_int_mm": "8-bit matrix products",
     "matmul": "float32 matrix products",

@@ -1,6 +1,8 @@
-"""Layers wider than the blocks that the kernels work in, against integer products; loops against steps."""
+"""Layers wider than the blocks that the kernels work in, against integer products; cycles of such layers."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +12,12 @@ from scipy import sparse
 
 from sne_deploy.backend import RunOptions
 from sne_deploy.bench.networks import recurrent_network, tuned
-from sne_deploy.ir.program import Synapse
+from sne_deploy.ir.program import NeuronGroup, ProgramInput, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
 from sne_loihi import LoihiBackend, kernels
 from sne_loihi.layout import Layout
 from sne_loihi.operators import Operator
+from tests.reference import assert_equal, simulate
 
 
 def even(rng, shape):
@@ -49,7 +52,7 @@ def check(operator, rng, rate):
     expected = (operator.matrix.astype(np.int64) @ sent.T.astype(np.int64)).T
     before = rng.integers(-1000, 1000, (9, n_out)).astype(np.int32)
     buffer = before.copy()
-    kernels.add_events(sent, *operator.events, np.int32(0), buffer)
+    kernels.add_events(sent, operator.events, buffer)
     assert np.array_equal(buffer - before, expected)
     if operator.product is not None:
         sums, shift = operator.product.apply(sent)
@@ -88,20 +91,81 @@ def test_convolutions(seed, groups, per_group, channels_last, stride, padding, d
 
 
 @pytest.mark.parametrize("delay", [0, 1, 3])
-def test_a_loop_is_what_its_steps_are(delay):
-    """The kernel of a group with a loop, against the groups that run step by step to record their states."""
+def test_a_wide_loop(delay):
     program = recurrent_network(70, 100, 10, 12, 0)
     forward, last, loop = program.synapses
-    loop = Synapse("loop", loop.source, loop.target, loop.weights, 1, delay=delay, gated=True)
-    program = tuned(type(program)(**{**vars(program), "synapses": (forward, last, loop)}), 0.3, 0)
-    inputs = (np.random.default_rng(1).random((9, 12, 70)) < 0.3).astype(np.uint8)
-    executable = LoihiBackend().compile(program, RunOptions())
-    fast, stepped = executable.run(inputs, "spikes"), executable.run(inputs, "all")
-    assert fast.layers[0].spikes.sum() > 0
-    for quick, slow in zip(fast.layers, stepped.layers, strict=True):
-        assert np.array_equal(quick.recorded_spikes, slow.recorded_spikes)
-        for field in ("synops", "spikes", "updates_active", "updates_idle"):
-            assert np.array_equal(getattr(quick, field), getattr(slow, field)), field
+    loop = replace(loop, weight_exp=1, delay=delay)
+    program = tuned(replace(program, synapses=(forward, last, loop)), 0.3, 0)
+    inputs = (np.random.default_rng(1).random((4, 12, 70)) < 0.3).astype(np.uint8)
+    check_program(program, inputs)
+
+
+def check_program(program, inputs):
+    """Against the slow reference: every state, and everything that is counted without them."""
+    expected = simulate(program, inputs)
+    assert all(sum(layer.spikes) > 0 for layer in expected.layers.values())
+    for device in ({}, {"device": "cpu"}):
+        executable = LoihiBackend().compile(program, RunOptions(extra=device))
+        assert_equal(executable.run(inputs, "all"), expected, program)
+        fast = executable.run(inputs, "spikes")
+        assert fast.raw_outputs.tolist() == expected.raw_outputs
+        for group, layer in zip(program.groups, fast.layers, strict=True):
+            wanted = expected.layers[group.name]
+            assert layer.recorded_spikes.reshape(4, -1, group.size).tolist() == wanted.raster
+            found = layer.synops, layer.updates_active, layer.updates_idle
+            assert [each.tolist() for each in found] == [wanted.synops, wanted.active, wanted.idle]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_wide_cycles_of_all_forms(seed):
+    """Three groups, each on several cycles: synapses of all forms, hard and soft resets, several delays."""
+    rng = np.random.default_rng(seed)
+    shapes = {"a": (20, 4, 4), "b": (18, 4, 4), "c": (37,)}
+    vsub = {"a": None, "b": rng.integers(0, 900, 288).astype(np.int32), "c": np.asarray(0, np.int32)}
+    groups = [group(name, shape, 1 + depth, vsub[name]) for depth, (name, shape) in enumerate(shapes.items())]
+    first = ConvWeights(even(rng, (20, 3, 3, 3)), (3, 8, 8), shapes["a"], (2, 2), (1, 1))
+    across = ConvWeights(even(rng, (18, 20, 3, 3)), shapes["a"], shapes["b"], (1, 1), (1, 1))
+    around = ConvWeights(even(rng, (18, 9, 3, 1)), shapes["b"], shapes["b"], (1, 1), (1, 0), groups=2)
+    scattered_back = even(rng, (320, 37)) * (rng.random((320, 37)) < 0.1)
+    links = [
+        Synapse("first", "input", "a", first),
+        Synapse("late", "input", "b", scattered(rng, 192, 288)[0], delay=3, gated=True),
+        Synapse("across", "a", "b", across),
+        Synapse("dense", "b", "c", DenseWeights(even(rng, (37, 288)))),
+        Synapse("back", "c", "a", SparseWeights(sparse.csr_matrix(scattered_back)), 2, delay=1, gated=True),
+        Synapse("around", "b", "b", around, delay=2, gated=True),
+        Synapse("itself", "c", "c", DenseWeights(even(rng, (37, 37))), 1, gated=True),
+    ]
+    order = rng.permutation(len(links))
+    program = replace(
+        recurrent_network(70, 100, 10, 9, 0),
+        input=ProgramInput("input", (3, 8, 8), "spikes"),
+        groups=tuple(groups),
+        synapses=tuple(links[index] for index in order),
+        outputs=("c", "a"),
+    )
+    check_program(program, (rng.random((4, 9, 3, 8, 8)) < 0.2).astype(np.uint8))
+
+
+def group(name, shape, depth, vsub):
+    def register(value):
+        return np.asarray(value, np.int32)
+
+    return NeuronGroup(
+        name=name,
+        kind="cuba_lif",
+        shape=shape,
+        du=register(1500),
+        dv=register(400),
+        vth_mant=register(1500),
+        bias_mant=register(0),
+        bias_exp=0,
+        v_init=register(0),
+        depth=depth,
+        scale=1.0,
+        v_reset=np.zeros(()),
+        vsub_mant=vsub,
+    )
 
 
 def test_threads_and_chunks_change_nothing():
