@@ -132,17 +132,19 @@ def _late_warnings(student: str, synapses: list[Synapse]) -> list[str]:
 
 
 def _hosts(network: Network, biases: Mapping[str, Array]) -> list[HostAffine]:
-    return [
-        _host(network.neuron(connection.target), connection, biases)
-        for connection in network.connections
-        if on_host(network, connection)
-    ]
+    """One for each group: by whatever paths it comes, the current is the same at every step."""
+    matrices: dict[str, sparse.csr_matrix] = {}
+    for connection in network.connections:
+        if on_host(network, connection):
+            matrix, target = connection.weights.matrix(), connection.target
+            matrices[target] = sparse.csr_matrix(matrices[target] + matrix) if target in matrices else matrix
+    return [_host(network.neuron(name), matrix, biases) for name, matrix in matrices.items()]
 
 
-def _host(neuron: NeuronNode, connection: Connection, biases: Mapping[str, Array]) -> HostAffine:
+def _host(neuron: NeuronNode, weights: sparse.csr_matrix, biases: Mapping[str, Array]) -> HostAffine:
     gain = sparse.diags(np.broadcast_to(neuron.gain, (neuron.size,)))
     bias = np.broadcast_to(biases.get(neuron.name, np.asarray(0.0)), (neuron.size,)) * neuron.gain
-    matrix = sparse.csr_matrix(gain @ connection.weights.matrix())
+    matrix = sparse.csr_matrix(gain @ weights)
     matrix.sort_indices()
     return HostAffine(
         target=neuron.name,

@@ -98,6 +98,17 @@ def a_group_that_inhibits_itself() -> Any:
     return made(nodes, "input > a > output", "a > half > a")
 
 
+def a_cycle_through_the_first_matrix() -> Any:
+    nodes = {**ends(3, 3), "w": nir.Affine(matrix(3, 3, 6), np.array([0.5, 0.0, -0.25])), "a": lif(3)}
+    return made(nodes, "input > w > a > output", "a > w")
+
+
+def an_input_behind_a_back_edge() -> Any:
+    """The matrix gets the input and closes the cycle: what enters at one step arrives again at the next."""
+    nodes = {**ends(3, 3), "a": lif(3), "m": nir.Affine(matrix(3, 3, 7), np.array([0.5, 0.0, -0.25]))}
+    return made(nodes, "input > a > output", "a > m > a", "input > m")
+
+
 GRAPHS: dict[str, Callable[[], Any]] = {
     make.__name__: make
     for make in (
@@ -106,5 +117,7 @@ GRAPHS: dict[str, Callable[[], Any]] = {
         an_integrator_and_a_threshold,
         a_potential_through_a_matrix,
         a_group_that_inhibits_itself,
+        a_cycle_through_the_first_matrix,
+        an_input_behind_a_back_edge,
     )
 }

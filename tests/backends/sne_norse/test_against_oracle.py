@@ -80,3 +80,10 @@ def test_a_delay_of_one_sample_changes_nothing_at_once() -> None:
     inputs = np.arange(1, 11).reshape(1, 5, 2)
     got = [sent["d"][0].tolist() for sent in GraphExecutor(program).steps(inputs)]
     assert got == [[0, 0], [0, 0], [1, 0], [3, 2], [5, 4]]
+
+
+def test_a_time_constant_that_rounding_puts_below_the_step_is_the_step() -> None:
+    nodes = {**ends(1, 1), "li": nir.LI(np.array([DT_S * (1 - 1e-7)]), np.ones(1), np.zeros(1))}
+    program = around(made(nodes, "input > li > output"), (1,), 3, constant=False)
+    got = [float(sent["li"][0, 0]) for sent in GraphExecutor(program).steps(np.array([[[1], [0], [1]]]))]
+    assert got == [1, 0, 1]
