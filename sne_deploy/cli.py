@@ -164,6 +164,43 @@ def report_command(
     _show(report_view(load_report(file)))
 
 
+@app.command("inspect")
+def inspect_command(
+    model: Model,
+    svg: Annotated[
+        Path | None, typer.Option(help="Draw the graphs: FILE.svg for one student, or a folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    weight_bits: WeightBits = 8,
+    timesteps: Timesteps = None,
+    dt_s: DtS = None,
+    reset: ResetOption = None,
+    input_shape: InputShape = None,
+    debug: Debug = False,  # noqa: ARG001  read by _run
+) -> None:
+    """Show a model without running it: graph, neurons in both units, what each target supports."""
+    from sne_deploy.inspect.collect import inspect_model
+    from sne_deploy.inspect.pictures import write_pictures
+    from sne_deploy.inspect.table import inspect_view
+    from sne_deploy.inspect.views import to_json
+
+    found = inspect_model(
+        model if len(model) > 1 else model[0],
+        timesteps=timesteps,
+        dt_s=dt_s,
+        input_shape=None if input_shape is None else _shape(input_shape),
+        reset=reset,  # type: ignore[arg-type]  # checked where it is used
+        weight_bits=weight_bits,
+    )
+    written = () if svg is None else write_pictures(found, svg)
+    if as_json:
+        print(to_json(found))  # noqa: T201  the command line may print
+    else:
+        _show(inspect_view(found))
+    for path in written:
+        _say(f"Written: {path}")
+
+
 @app.command("bench")
 def bench_command(
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("performance.json"),

@@ -1,0 +1,211 @@
+"""From a model's files to what can be said of it, without data and without running it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sne_deploy.ensembles import Ensemble, Student
+from sne_deploy.errors import InputError, SneError
+from sne_deploy.inspect.numbers import in_range, number, shape_text
+from sne_deploy.inspect.registers_view import connection_views, group_views
+from sne_deploy.inspect.support import Outcome, target_support
+from sne_deploy.inspect.views import ConnectionView, EdgeView, ModelView, NodeView, StudentView
+from sne_deploy.ir.program import Precision, Program
+from sne_deploy.models import ModelPath, load_model
+
+if TYPE_CHECKING:
+    import nir
+
+    from sne_deploy.frontend.resets import ResetMode
+
+_PRECISIONS: tuple[Precision, ...] = ("fixed", "float")
+_GRAPH_FILES = (".nir", ".net")
+
+
+def inspect_model(
+    model: ModelPath | Sequence[ModelPath],
+    *,
+    timesteps: int | None = None,
+    dt_s: float | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    reset: ResetMode | None = None,
+    weight_bits: int = 8,
+) -> ModelView:
+    """Read a model and compile it for every target.
+
+    Parameters are those of :func:`sne_deploy.api.load` and :func:`sne_deploy.api.compile`. A graph that does
+    not say its time steps, and is not told them, is shown without what compiling it would give.
+
+    Raises
+    ------
+    InputError
+        The model cannot be read.
+    """
+    from sne_deploy.passes.weight_registers import check_weight_bits
+
+    check_weight_bits(weight_bits)
+    try:
+        ensemble = load_model(model, timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset)
+    except InputError as error:
+        return _without_time(model, input_shape, error, timesteps=timesteps)
+    return inspect_ensemble(ensemble, _title(model), weight_bits=weight_bits)
+
+
+def inspect_ensemble(ensemble: Ensemble, title: str, *, weight_bits: int = 8) -> ModelView:
+    """What can be said of an ensemble in memory; ``title`` is what it is called."""
+    return ModelView(
+        model=title,
+        facts=tuple(_facts(ensemble)),
+        provenance=tuple(_flattened(ensemble.provenance)),
+        students=tuple(_student_view(ensemble, student, weight_bits) for student in ensemble.students),
+    )
+
+
+def _title(model: ModelPath | Sequence[ModelPath]) -> str:
+    paths = [model] if isinstance(model, (str, os.PathLike)) else model
+    return " ".join(str(path) for path in paths)
+
+
+def _student_view(ensemble: Ensemble, student: Student, weight_bits: int) -> StudentView:
+    outcomes = {precision: _compiled(ensemble, student, precision, weight_bits) for precision in _PRECISIONS}
+    fixed, floating = (p if isinstance(p, Program) else None for p in outcomes.values())
+    program = fixed or floating
+    connections = connection_views(program)
+    graph = program.graph if program else _exported(student, ensemble.input_shape)
+    nodes, edges = _graph(graph, ensemble.input_shape, connections)
+    dt_s = program.dt_s if program else None if graph is None else graph.metadata.get("dt_s")
+    return StudentView(
+        name=student.name,
+        readout=student.readout,
+        dt_s=dt_s,
+        nodes=nodes,
+        edges=edges,
+        groups=group_views(fixed, floating),
+        connections=connections,
+        support=target_support(outcomes),
+        notes=tuple(dict.fromkeys(program.warnings if program else student.notes)),
+    )
+
+
+def _compiled(ensemble: Ensemble, student: Student, precision: Precision, weight_bits: int) -> Outcome:
+    from sne_deploy.passes.pipeline import compile_student
+
+    try:
+        return compile_student(
+            student,
+            input_shape=ensemble.input_shape,
+            timesteps=ensemble.timesteps,
+            encoder=ensemble.encoder,
+            precision=precision,
+            weight_bits=weight_bits,
+        )
+    except SneError as error:
+        return error
+
+
+def _exported(student: Student, input_shape: tuple[int, ...]) -> nir.NIRGraph | None:
+    """The graph of a student that cannot be compiled, as far as it can be made."""
+    from sne_deploy.frontend.export import export_student
+
+    try:
+        return export_student(student, input_shape)
+    except SneError:
+        network = student.network
+        return None if isinstance(network, (tuple, Program)) else _flat(network)
+
+
+def _flat(graph: nir.NIRGraph) -> nir.NIRGraph | None:
+    """A graph in the form that passes read; merely flat where its shapes do not fit; None where not that."""
+    from sne_deploy.frontend.flatten import inline
+    from sne_deploy.frontend.normalise import normalise
+
+    for change in (normalise, inline):
+        try:
+            return change(graph)
+        except SneError:
+            continue
+    return None
+
+
+def _graph(
+    graph: nir.NIRGraph | None, input_shape: tuple[int, ...] | None, connections: Sequence[ConnectionView]
+) -> tuple[tuple[NodeView, ...], tuple[EdgeView, ...]]:
+    from sne_deploy.inspect.graph_view import graph_views
+
+    return ((), ()) if graph is None else graph_views(graph, input_shape, connections)
+
+
+def _without_time(
+    model: ModelPath | Sequence[ModelPath],
+    input_shape: tuple[int, ...] | None,
+    error: InputError,
+    *,
+    timesteps: int | None,
+) -> ModelView:
+    """The graphs of files that were refused as a model: for want of a time step, say."""
+    paths = _graph_files(model)
+    if not paths or len({path.stem for path in paths}) < len(paths):
+        raise error
+    missing = [str(error)]
+    if timesteps is None and "--timesteps" not in missing[0]:
+        missing.append("nor do the files say how many steps a sample lasts: --timesteps")
+    students = tuple(_file_view(path, input_shape) for path in paths)
+    return ModelView(_title(model), (("students", str(len(students))),), (), students, "; ".join(missing))
+
+
+def _graph_files(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
+    """The files of a model that is graphs or networks of registers and nothing else; none otherwise."""
+    paths = [Path(model)] if isinstance(model, (str, os.PathLike)) else [Path(path) for path in model]
+    if len(paths) == 1 and paths[0].is_dir():
+        paths = sorted(path for suffix in _GRAPH_FILES for path in paths[0].glob(f"*{suffix}"))
+    return paths if all(path.suffix in _GRAPH_FILES for path in paths) else []
+
+
+def _file_view(path: Path, input_shape: tuple[int, ...] | None) -> StudentView:
+    """One file by itself: a graph, or a network of registers, which has neurons in one unit."""
+    program: Program | None = None
+    if path.suffix == ".net":
+        from sne_deploy.frontend.net_file import read_net  # type: ignore[import-not-found,unused-ignore]
+
+        program = read_net(path)
+        graph, dt_s = program.graph, program.dt_s
+    else:
+        from sne_deploy.frontend.nir_file import read_nir
+
+        graph = read_nir(path, input_shape=input_shape)
+        dt_s = graph.metadata.get("dt_s")
+    connections = connection_views(program)
+    nodes, edges = _graph(_flat(graph), input_shape, connections)
+    return StudentView(
+        path.stem, None, dt_s, nodes, edges, group_views(program, None), connections, support=(), notes=()
+    )
+
+
+def _facts(ensemble: Ensemble) -> Iterator[tuple[str, str]]:
+    encoder, head, policy = ensemble.encoder, ensemble.head, ensemble.policy
+    values = "" if encoder.kind == "spikes" else f", {in_range(encoder.input_range, number)}"
+    yield "input", f"{shape_text(ensemble.input_shape)}, {encoder.kind}{values}"
+    yield "time", f"{ensemble.timesteps:,} steps per sample"
+    if head.weight is None:
+        yield "head", f"{head.kind} of the students' outputs"
+    else:
+        classes, features = head.weight.shape
+        yield "head", f"{head.kind}, {features:,} outputs -> {classes:,} classes, on the host"
+    names = [student.name for student in ensemble.students]
+    order = " then ".join(names[at] for at in policy.order or range(len(names)))
+    confidence = (
+        f" until the confidence is {policy.threshold}: {order}" if policy.kind == "confidence" else ""
+    )
+    yield "policy", f"{policy.kind}{confidence}"
+
+
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested provenance as labels such as ``versions.torch``."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", str(value)

@@ -1,0 +1,49 @@
+"""What each target supports: the student is compiled for it, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sne_deploy.backend import Backend, RunOptions, backend_names, load_backend
+from sne_deploy.errors import SneError, TargetError, UnsupportedError
+from sne_deploy.inspect.views import SupportView
+from sne_deploy.ir.program import Precision, Program
+
+Outcome = Program | SneError
+"""A compiled student, or why it could not be compiled."""
+
+
+def target_support(outcomes: Mapping[Precision, Outcome]) -> tuple[SupportView, ...]:
+    """Try every installed target in every precision that it has.
+
+    Parameters
+    ----------
+    outcomes : mapping of precision to Program or SneError
+        The student as all targets get it.
+    """
+    found: list[SupportView] = []
+    for name in backend_names():
+        try:
+            backend = load_backend(name)
+        except TargetError as error:
+            found.append(SupportView(name, "-", supported=False, reasons=(str(error),)))
+            continue
+        found += [
+            _try(backend, precision, outcomes[precision]) for precision in backend.capabilities().precisions
+        ]
+    return tuple(found)
+
+
+def reasons_of(error: SneError) -> tuple[str, ...]:
+    """Every reason that an error lists."""
+    return error.problems if isinstance(error, UnsupportedError) else (str(error),)
+
+
+def _try(backend: Backend, precision: Precision, outcome: Outcome) -> SupportView:
+    if isinstance(outcome, SneError):
+        return SupportView(backend.name, precision, supported=False, reasons=reasons_of(outcome))
+    try:
+        with backend.compile(outcome, RunOptions()):
+            return SupportView(backend.name, precision, supported=True)
+    except SneError as error:
+        return SupportView(backend.name, precision, supported=False, reasons=reasons_of(error))
