@@ -317,3 +317,22 @@ _CHOICES: dict[str, tuple[float, ...]] = {
     "v_threshold": (0.25, 0.5, 1.0),
     "threshold": (0.0, 0.25, 0.5),
 }
+
+
+def assert_same_graph(a: nir.NIRGraph, b: nir.NIRGraph) -> None:
+    """The same nodes, with the same values of the same types, edges and metadata; inner graphs too."""
+    assert set(a.nodes) == set(b.nodes)
+    assert sorted(a.edges) == sorted(b.edges)
+    np.testing.assert_equal(a.metadata, b.metadata)
+    for name, node in a.nodes.items():
+        other = b.nodes[name]
+        assert type(node) is type(other), name
+        if isinstance(node, nir.NIRGraph):
+            assert_same_graph(node, other)
+            continue
+        for field, value in vars(node).items():
+            if field in ("input_type", "output_type") and not isinstance(node, (nir.Input, nir.Output)):
+                continue
+            np.testing.assert_equal(getattr(other, field), value, f"{name}.{field}")
+            if isinstance(value, np.ndarray):
+                assert getattr(other, field).dtype == value.dtype, f"{name}.{field}"

@@ -34,7 +34,12 @@ def as_array(value: Any) -> Array:
 
 
 def to_shape(value: Any, shape: Shape) -> Array:
-    """A parameter with one value per neuron, as a new array.
+    """A parameter with one value per neuron, as a new array; see :func:`view_in_shape`."""
+    return np.array(view_in_shape(value, shape), order="C")
+
+
+def view_in_shape(value: Any, shape: Shape) -> Array:
+    """A parameter with one value per neuron, of which no more are in memory than it has.
 
     One value goes to all neurons; leading axes that are missing, and axes of size 1, are filled up as NumPy
     and PyTorch do; leading axes that are too many (a batch) must hold the same values throughout.
@@ -46,14 +51,14 @@ def to_shape(value: Any, shape: Shape) -> Array:
     """
     array = as_array(value)
     if array.size == 1:
-        return np.full(shape, array.reshape(()))
+        return np.broadcast_to(array.reshape(()), shape)
     while array.ndim > len(shape) and len(array) and not np.any(array != array[0]):
         array = array[0]
     if array.ndim > len(shape) or any(
         n not in (1, m) for n, m in zip(array.shape[::-1], shape[::-1], strict=False)
     ):
         raise ValueError(f"{np.shape(value)} is neither {shape} nor broadcasts to it")
-    return np.array(np.broadcast_to(array, shape))
+    return np.broadcast_to(array, shape)
 
 
 def fits_exactly(value: Any, shape: Shape) -> bool:

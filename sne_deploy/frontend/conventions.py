@@ -61,7 +61,38 @@ def check_time_step(graph: nir.NIRGraph, dt_s: float) -> tuple[str, ...]:
             f"node {name!r}: {field} is {tau.flat[0]:g} s, {tau.flat[0] / dt_s:.3g} steps of {dt_s:g} s, "
             "next to no decay; tools that count time in steps (Sinabs, Spyx) need --dt-s 1"
         )
-    return tuple(notes)
+    return (*notes, *_norse_gains(graph, dt_s, hint))
+
+
+def _norse_gains(graph: nir.NIRGraph, dt_s: float, hint: float | None) -> Iterator[str]:
+    """Nodes as Norse's own export writes them: with gains of 1, whatever its step."""
+    nodes = expand(graph).nodes
+    bare = [name for name, node in nodes.items() if isinstance(node, nir.IF) and _ones(node, "r")]
+    if bare and hint is None and dt_s != 1:
+        yield (
+            f"{_listed(bare)} (IF): r is 1, so an input adds {dt_s:g} of itself per step; Norse's own export "
+            "writes r = 1 for any dt and means all of it: if it wrote this, export with sne-deploy"
+        )
+    synaptic = {
+        name: float(_values(node, "tau_syn").min())
+        for name, node in nodes.items()
+        if isinstance(node, (nir.CubaLIF, nir.CubaLI)) and _ones(node, "r") and _ones(node, "w_in")
+    }
+    if synaptic and min(synaptic.values()) > dt_s * (1 + _ROUNDING):
+        yield (
+            f"{_listed(list(synaptic))} (CubaLIF, CubaLI): w_in and r are 1, so an input adds dt / tau_syn, "
+            f"{dt_s / min(synaptic.values()):.3g} of itself or less, to the current; Norse's own export "
+            "writes w_in = 1 and means all of it: if it wrote this, export with sne-deploy"
+        )
+
+
+def _ones(node: Any, field: str) -> bool:
+    return bool(np.all(_values(node, field) == 1))
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"node{'s' * (len(names) > 1)} {', '.join(map(repr, names[:5]))}{more}"
 
 
 def _check_long_enough(constants: list[tuple[str, str, Array]], dt_s: float, hint: float | None) -> None:
@@ -74,8 +105,8 @@ def _check_long_enough(constants: list[tuple[str, str, Array]], dt_s: float, hin
         remedy = f"the graph's constants imply dt = {hint:g} s: give --dt-s {hint:g}"
     elif shortest >= dt_s * dt_s * (1 - _ROUNDING):
         remedy = (
-            "Norse 1.1.0's own export multiplies time constants by dt: export with sne-deploy, or multiply "
-            f"them by {1 / dt_s:g}; or give --dt-s of at most {shortest:g}"
+            f"give --dt-s of at most {shortest:g}, or, if Norse 1.1.0's own export wrote it, which multiplies"
+            f" time constants by dt, multiply them by {1 / dt_s:g} or export with sne-deploy"
         )
     else:
         remedy = f"give --dt-s of at most {shortest:g}"

@@ -49,10 +49,8 @@ def _shape_notes(resolved: Resolution) -> Iterator[str]:
 def _node_notes(where: str, node: Any, shape: Shape) -> Iterator[str]:
     declared = declared_shape(node) if isinstance(node, (nir.Input, nir.Output, nir.Flatten)) else None
     if declared is not None and is_leading(declared, shape):
-        yield (
-            f"{where} declares shape {declared}; read as {shape}, its first "
-            f"{'axis' if len(declared) == len(shape) + 1 else 'axes'} taken for batch and time"
-        )
+        axes = "axis" if len(declared) == len(shape) + 1 else "axes"
+        yield f"{where} declares shape {declared}; read as {shape}, its first {axes} taken for batch or time"
     elif isinstance(node, nir.Flatten) and declared is not None and declared != shape:
         yield f"{where} declares {declared}, a placeholder; it flattens {shape}, with a batch axis before"
     if isinstance(node, (nir.Conv1d, nir.Conv2d)) and node.input_shape is not None:

@@ -20,6 +20,10 @@ from sne_deploy.errors import GraphError
 Edge = tuple[str, str]
 MAX_NESTING = 5
 """Levels of graphs below the outermost; a file may hold no more."""
+INNER = "inner_graphs"
+"""The metadata that holds that of inner graphs, by their names."""
+MAX_JOINED = 10_000
+"""Edges that take the place of one port; where there would be more, it becomes a Scale by 1."""
 
 
 @dataclass
@@ -53,7 +57,7 @@ def inline(graph: nir.NIRGraph) -> nir.NIRGraph:
     """A flat graph that computes the same; the given one and its nodes are not changed.
 
     Where a value would reach a node twice on joined edges, a Scale by 1 takes the place of a port. Metadata
-    of inner graphs is kept as ``metadata["graphs"][NAME]``.
+    of inner graphs is kept as ``metadata["inner_graphs"][NAME]``.
 
     Raises
     ------
@@ -62,34 +66,49 @@ def inline(graph: nir.NIRGraph) -> nir.NIRGraph:
         Outputs, or an edge without its node; names it.
     """
     flat = expand(graph)
-    edges = dict.fromkeys(flat.edges)
     nodes = dict(flat.nodes)
+    edges = _Edges(flat)
     for port in [name for name in flat.nodes if name in flat.ports]:
-        if not _bridge(port, edges):
-            nodes[port] = nir.Scale(np.ones(()))
-        else:
+        if edges.bridge(port):
             del nodes[port]
+        else:
+            nodes[port] = nir.Scale(np.ones(()))
     metadata = dict(graph.metadata)
     if flat.metadata:
-        metadata["graphs"] = {**metadata.get("graphs", {}), **flat.metadata}
-    return nir.NIRGraph(nodes, list(edges), metadata=metadata, type_check=False)
+        known = metadata.get(INNER, {})
+        metadata[INNER] = {**(known if isinstance(known, Mapping) else {}), **flat.metadata}
+    return nir.NIRGraph(nodes, edges.listed(), metadata=metadata, type_check=False)
 
 
-def _bridge(port: str, edges: dict[Edge, None]) -> bool:
-    """Join the edges that meet at a port; False, and nothing changed, where that would double one."""
-    sources = [a for a, b in edges if b == port]
-    targets = [b for a, b in edges if a == port]
-    if port in sources:
-        raise GraphError(f"the graph's port {port!r} leads straight back to itself; put a node between")
-    joined = [(a, b) for a in sources for b in targets]
-    if any(edge in edges for edge in joined):
-        return False
-    for source in sources:
-        del edges[source, port]
-    for target in targets:
-        del edges[port, target]
-    edges.update(dict.fromkeys(joined))
-    return True
+class _Edges:
+    """A flat graph's edges, from both ends."""
+
+    def __init__(self, flat: Expanded) -> None:
+        self.after: dict[str, dict[str, None]] = {name: {} for name in flat.nodes}
+        self.before: dict[str, dict[str, None]] = {name: {} for name in flat.nodes}
+        for source, target in flat.edges:
+            self.after[source][target] = self.before[target][source] = None
+
+    def bridge(self, port: str) -> bool:
+        """Join the edges that meet at a port; False, and nothing changed, where one would be there twice."""
+        sources, targets = self.before[port], self.after[port]
+        if port in sources:
+            raise GraphError(f"the graph's port {port!r} leads straight back to itself; put a node between")
+        if len(sources) * len(targets) > MAX_JOINED or any(
+            target in self.after[source] for source in sources for target in targets
+        ):
+            return False
+        for source in sources:
+            del self.after[source][port]
+            self.after[source].update(targets)
+        for target in targets:
+            del self.before[target][port]
+            self.before[target].update(sources)
+        del self.after[port], self.before[port]
+        return True
+
+    def listed(self) -> list[Edge]:
+        return [(source, target) for source, targets in self.after.items() for target in targets]
 
 
 def expand(graph: nir.NIRGraph) -> Expanded:

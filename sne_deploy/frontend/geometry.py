@@ -6,6 +6,20 @@ import math
 from collections.abc import Sequence
 
 Shape = tuple[int, ...]
+MAX_VALUES = 2**24
+"""Of one signal and of one kernel: what a file only declares must not cost memory without limit."""
+
+
+def check_size(shape: Sequence[int], what: str = "shape") -> None:
+    """Refuse a shape of absurdly many values.
+
+    Raises
+    ------
+    ValueError
+        More than :data:`MAX_VALUES`.
+    """
+    if math.prod(shape) > MAX_VALUES:
+        raise ValueError(f"{what} {tuple(shape)} has more than {MAX_VALUES} values, the limit")
 
 
 def window_sizes(

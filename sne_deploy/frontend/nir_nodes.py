@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.broadcast import PARAMETERS, as_array
+from sne_deploy.frontend.geometry import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,6 +145,7 @@ def _of_one_shape(make: Any, values: dict[str, Any]) -> dict[str, Any]:
     names = [name for name in PARAMETERS.get(make, ()) if name in values]
     try:
         shape = np.broadcast_shapes(*(np.shape(values[name]) for name in names))
+        check_size(shape)
     except ValueError:
         return values  # which the package refuses
     return {**values, **{name: np.array(np.broadcast_to(values[name], shape)) for name in names}}
@@ -212,7 +214,8 @@ def _floats(where: str, field: str, rule: Field, value: Array) -> Array:
     if rule.ndim and value.ndim not in rule.ndim:
         raise GraphError(f"{where}: field {field!r} has shape {value.shape}, must have {rule.ndim[0]} axes")
     if value.size == 0 or not np.isfinite(value).all():
-        raise GraphError(f"{where}: field {field!r} is empty or holds NaN or infinite values")
+        remedy = "; neurons without a leak are an IF node with r = 1 / dt" if rule.positive else ""
+        raise GraphError(f"{where}: field {field!r} is empty or holds NaN or infinite values{remedy}")
     if rule.positive and not (value > 0).all():
         raise GraphError(f"{where}: field {field!r} holds values that are not above 0 s")
     return value

@@ -9,8 +9,8 @@ import nir
 import numpy as np
 
 from sne_deploy.errors import GraphError
-from sne_deploy.frontend.broadcast import PARAMETERS, fits_exactly, to_shape
-from sne_deploy.frontend.geometry import Shape, flattened, same_padding, window_sizes
+from sne_deploy.frontend.broadcast import PARAMETERS, fits_exactly, view_in_shape
+from sne_deploy.frontend.geometry import Shape, check_size, flattened, same_padding, window_sizes
 
 
 def output_shape_of(name: str, node: Any, shape: Shape, *, exact: bool = False) -> Shape:
@@ -29,14 +29,16 @@ def output_shape_of(name: str, node: Any, shape: Shape, *, exact: bool = False) 
     Raises
     ------
     GraphError
-        What enters does not fit; names the node.
+        What enters does not fit, or what leaves is absurdly large; names the node.
     """
     try:
-        if exact and type(node) in PARAMETERS:
-            return _elementwise_exact(node, shape)
-        return RULES[type(node)](node, shape)
+        check_size(shape)
+        rule = _elementwise_exact if exact and type(node) in PARAMETERS else RULES[type(node)]
+        result = rule(node, shape)
+        check_size(result)
     except (ValueError, TypeError, IndexError, AttributeError) as error:
         raise GraphError(f"node {name!r} ({type(node).__name__}): {error}") from None
+    return result
 
 
 def declared_shape(node: Any) -> Shape | None:
@@ -62,7 +64,7 @@ def _elementwise(node: Any, shape: Shape) -> Shape:
         value = getattr(node, field)
         try:
             if value is not None:
-                to_shape(value, shape)
+                view_in_shape(value, shape)
         except ValueError:
             raise ValueError(_mismatch(field, value, shape)) from None
     return shape
@@ -149,6 +151,7 @@ def _pool(node: Any, shape: Shape) -> Shape:
         raise ValueError(f"gets shape {shape}, needs (channels, height, width)")
     kernel, stride = _ints(node.kernel_size, 2, 1), _ints(node.stride, 2, 1)
     padding = _ints(node.padding, 2, 0)
+    check_size((shape[0], *kernel), "kernel")
     return _fits((shape[0], *window_sizes(shape[1:], kernel, stride, padding, (1, 1))), shape, kernel)
 
 

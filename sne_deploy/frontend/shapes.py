@@ -8,20 +8,19 @@ exporters that trace a sample write its batch and time axes.
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import nir
 import numpy as np
 
 from sne_deploy.errors import GraphError, UnsupportedError
-from sne_deploy.frontend.broadcast import PARAMETERS
 from sne_deploy.frontend.flatten import Expanded, expand
 from sne_deploy.frontend.geometry import Shape
-from sne_deploy.frontend.shape_rules import RULES, conv_node_geometry, declared_shape, output_shape_of
+from sne_deploy.frontend.input_shapes import REMEDY, Successors, candidate_shapes, joined
+from sne_deploy.frontend.shape_rules import RULES, conv_node_geometry, output_shape_of
 
 __all__ = [
     "NEURON_TYPES",
@@ -36,7 +35,6 @@ __all__ = [
 ]
 NEURON_TYPES = (nir.CubaLIF, nir.CubaLI, nir.LIF, nir.LI, nir.IF, nir.I)
 """Nodes with a state per neuron."""
-_REMEDY = "give it one: --input-shape, or input_shape="
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def joined_input_shape(graph: nir.NIRGraph) -> Shape:
     UnsupportedError, GraphError
         As :func:`input_shapes_of`.
     """
-    return _joined(input_shapes_of(graph))
+    return joined(input_shapes_of(graph))
 
 
 def input_shape_of(graph: nir.NIRGraph) -> Shape:
@@ -156,51 +154,41 @@ def resolve(graph: nir.NIRGraph, input_shape: Shape | None = None) -> Resolution
     flat = expand(graph)
     _check_nodes(flat)
     wanted = None if input_shape is None else tuple(int(size) for size in input_shape)
-    follows = _Successors(flat)
-    fixed, declared = _input_shapes(flat, follows, wanted)
-    candidates = [{**fixed, **shapes} for shapes in _without_first_axes(declared)]
-    found = [
-        _attempt(flat, follows, candidates[0], exact=True),
-        _attempt(flat, follows, candidates[0], exact=False),
-    ]
-    if isinstance(found[0], Resolution):
-        return found[0]
-    fewer = _first(lambda shapes: _attempt(flat, follows, shapes, exact=True), candidates[1:])
-    if isinstance(found[1], Resolution):
-        if fewer is not None:
-            name = next(name for name in fewer.inputs if fewer.inputs[name] != candidates[0][name])
-            raise GraphError(
-                f"input {name!r} declares shape {candidates[0][name]}: parameters of the nodes after it can "
-                f"be broadcast to that, and also have the shapes for {fewer.inputs[name]}; {_REMEDY}"
-            )
-        return found[1]
-    fewer = fewer or _first(lambda shapes: _attempt(flat, follows, shapes, exact=False), candidates[1:])
-    if fewer is None:
-        raise found[1]
-    return fewer
+    follows: Successors = {name: [] for name in flat.nodes}
+    for source, target in flat.edges:
+        follows[source].append(target)
+    declared, *others = candidate_shapes(flat, follows, wanted)
+    attempt = partial(_attempt, flat, follows)
+    exact = attempt(declared, exact=True)
+    if isinstance(exact, Resolution):
+        return exact
+    broadcast = attempt(declared, exact=False)
+    fewer = _first(attempt(shapes, exact=True) for shapes in others)
+    if isinstance(broadcast, GraphError):
+        fewer = fewer or _first(attempt(shapes, exact=False) for shapes in others)
+        if fewer is None:
+            raise broadcast
+        return fewer
+    if fewer is not None:
+        name = next(name for name in declared if fewer.inputs[name] != declared[name])
+        raise GraphError(
+            f"input {name!r} declares shape {declared[name]}: parameters of the nodes after it can be "
+            f"broadcast to that, and also have the shapes for {fewer.inputs[name]}; {REMEDY}"
+        )
+    return broadcast
 
 
-def _first(attempt: Callable[[Any], Resolution | GraphError], candidates: list[Any]) -> Resolution | None:
-    results = (attempt(candidate) for candidate in candidates)
-    return next((result for result in results if isinstance(result, Resolution)), None)
+def _first(attempts: Iterable[Resolution | GraphError]) -> Resolution | None:
+    return next((result for result in attempts if isinstance(result, Resolution)), None)
 
 
 def _attempt(
-    flat: Expanded, follows: _Successors, inputs: dict[str, Shape], *, exact: bool
+    flat: Expanded, follows: Successors, inputs: dict[str, Shape], *, exact: bool
 ) -> Resolution | GraphError:
     try:
         return _propagate(flat, follows, inputs, exact=exact)
     except GraphError as error:
         return error
-
-
-class _Successors(dict[str, list[str]]):
-    """The targets of each node's edges."""
-
-    def __init__(self, flat: Expanded) -> None:
-        super().__init__({name: [] for name in flat.nodes})
-        for source, target in flat.edges:
-            self[source].append(target)
 
 
 def _check_nodes(flat: Expanded) -> None:
@@ -216,85 +204,7 @@ def _check_nodes(flat: Expanded) -> None:
             raise GraphError(f"the graph has no {kind}, and no node where one could be; add one")
 
 
-def _input_shapes(
-    flat: Expanded, follows: _Successors, wanted: Shape | None
-) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """Shapes of inputs that are certain, and those that are declared."""
-    names = sorted(flat.entries[""])
-    declared = {name: declared_shape(flat.nodes[name]) for name in names}
-    if wanted is not None and len(names) == 1:
-        return {names[0]: wanted}, {}
-    fixed: dict[str, Shape] = {}
-    for name in names:
-        if declared[name] is None:
-            needed = _needed(name, flat, follows)
-            if needed is None:
-                raise GraphError(
-                    f"input {name!r} declares no shape, and none follows from the nodes after it; {_REMEDY}"
-                )
-            fixed[name] = needed
-    known = {name: shape for name, shape in declared.items() if shape is not None}
-    joined = _joined({**fixed, **known})
-    if wanted not in (None, joined):
-        raise GraphError(
-            f"the graph's {len(names)} inputs have {joined[0]} values together, not shape {wanted}; "
-            f"give ({joined[0]},)"
-        )
-    return fixed, known
-
-
-def _joined(shapes: dict[str, Shape]) -> Shape:
-    if len(shapes) == 1:
-        return next(iter(shapes.values()))
-    return (sum(math.prod(shape) for shape in shapes.values()),)
-
-
-def _without_first_axes(declared: dict[str, Shape]) -> Iterator[dict[str, Shape]]:
-    """What is declared, then without the first axis, the first two, ... as long as one is left."""
-    yield declared
-    for count in range(1, max((len(shape) for shape in declared.values()), default=1)):
-        yield {name: shape[count:] or shape[-1:] for name, shape in declared.items()}
-
-
-def _needed(name: str, flat: Expanded, follows: _Successors) -> Shape | None:
-    """The shape that the nodes after an input need, if one of them says; one value alone says least."""
-    queue, seen, weak = deque(follows[name]), {name}, None
-    while queue:
-        target = queue.popleft()
-        if target in seen:
-            continue
-        seen.add(target)
-        node = flat.nodes[target]
-        shape, passes = _own_input_shape(node)
-        if shape is not None and math.prod(shape) > 1:
-            return shape
-        weak = weak or shape or None
-        if passes:
-            queue.extend(follows[target])
-    return weak
-
-
-def _own_input_shape(node: Any) -> tuple[Shape | None, bool]:
-    """What a node's fields say of the shape that enters it, and whether that shape leaves it unchanged."""
-    if isinstance(node, (nir.Linear, nir.Affine)):
-        return tuple(int(n) for n in np.shape(node.weight)[1:]), False
-    if isinstance(node, (nir.Conv1d, nir.Conv2d)):
-        if node.input_shape is None:
-            return None, False
-        sizes = (int(n) for n in np.atleast_1d(node.input_shape))
-        return (int(np.shape(node.weight)[1] * np.asarray(node.groups).item()), *sizes), False
-    if isinstance(node, (nir.Input, nir.Output)):
-        return declared_shape(node), True
-    if isinstance(node, nir.Flatten):
-        declared = declared_shape(node)
-        return (declared if declared and all(declared) else None), False
-    if type(node) in PARAMETERS:
-        fields = (np.shape(getattr(node, field)) for field in PARAMETERS[type(node)])
-        return max(fields, key=lambda shape: (math.prod(shape), len(shape))), True
-    return None, False
-
-
-def _propagate(flat: Expanded, follows: _Successors, inputs: dict[str, Shape], *, exact: bool) -> Resolution:
+def _propagate(flat: Expanded, follows: Successors, inputs: dict[str, Shape], *, exact: bool) -> Resolution:
     shapes = {name: output_shape_of(name, flat.nodes[name], shape) for name, shape in inputs.items()}
     incoming: dict[str, tuple[str, Shape]] = {}
     queue = deque(sorted(inputs))
