@@ -22,7 +22,9 @@ OCTAVES = 10
 HEADROOM_BITS = 3
 """A spiking group's threshold stays this many bits below v's range, so that v can go as far below zero."""
 UNPROVEN_GAIN_DB = 6.0
-"""A scale whose bound is not proven is taken, with a warning, only if it is better by this much."""
+"""A scale whose bound is not proven is taken, with a warning, only if it is better by this much,
+and only where the best proven one errs by more than ENOUGH_DB."""
+ENOUGH_DB = -45.0
 
 
 def register_context(student: str) -> str:
@@ -138,7 +140,8 @@ def choose_scale(job: GroupJob) -> float:
         if likely and _proven(job.quantise(scale), job.group):
             best_error = ranked[0][0]
             worse_db = 10 * np.log10(max(error, 1e-30) / max(best_error, 1e-30))
-            if job.group.spiking and worse_db > UNPROVEN_GAIN_DB:
+            enough = 10 * np.log10(max(error, 1e-30)) <= ENOUGH_DB
+            if job.group.spiking and worse_db > UNPROVEN_GAIN_DB and not enough:
                 return -ranked[0][1]
             return scale
     if job.group.spiking:
