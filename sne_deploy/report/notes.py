@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sne_deploy.report.schema import Report, TeacherModel
+from sne_deploy.report.schema import FidelityModel, Report, TeacherModel
 from sne_deploy.report.units import count, joules, percent, printable, three_digits
 
 Note = tuple[str, str]
@@ -21,17 +21,42 @@ def report_notes(report: Report) -> tuple[Note, ...]:
     if report.teacher is not None:
         notes += _teacher(report.teacher)
     if report.fidelity is not None:
-        fidelity = report.fidelity
-        fixed = percent(fidelity.fixed_accuracy)
-        accuracies = f"{percent(fidelity.float_accuracy)} in floating point, {fixed} as run"
-        same = f"the same class on {percent(fidelity.agreement)} of the samples"
-        notes.append(("fidelity", f"accuracy {accuracies}; {same}"))
+        notes.append(("fidelity", _fidelity(report.fidelity)))
+        notes += _layers(report)
     if report.verified is not None:
         verified = report.verified
         bits = f"{verified.differing_bits:,} differing bits on {verified.samples:,} samples"
         notes.append(("verified", f"{bits} against {printable(verified.against)}"))
     notes += [("warning", printable(warning)) for warning in report.warnings]
     return tuple(notes)
+
+
+def _fidelity(fidelity: FidelityModel) -> str:
+    same = f"the same class on {percent(fidelity.agreement)} of the samples"
+    if fidelity.float_accuracy is None:
+        return f"{same} as in floating point"
+    fixed = percent(fidelity.fixed_accuracy)
+    return f"accuracy {percent(fidelity.float_accuracy)} in floating point, {fixed} as run; {same}"
+
+
+def _layers(report: Report) -> list[Note]:
+    """Each student's layer whose spikes agree least with floating point."""
+    found = []
+    for student in report.students:
+        compared = [
+            layer for layer in student.layers if layer.spike_agreement is not None and layer.rate_float
+        ]
+        if not compared:
+            continue
+        worst = min(compared, key=lambda layer: layer.spike_agreement or 0.0)
+        change = "" if worst.rate is None else f" ({_change(worst.rate, worst.rate_float or 1.0)} spikes)"
+        name = f"{printable(student.name)} {printable(worst.name)}"
+        found.append(f"{name} {percent(worst.spike_agreement)}{change}")
+    return [("fidelity", f"spikes equal in time, in the worst layer: {'; '.join(found)}")] if found else []
+
+
+def _change(value: float, reference: float) -> str:
+    return f"{100 * (value / reference - 1):+.2g} %"
 
 
 def _energy(report: Report) -> list[Note]:
