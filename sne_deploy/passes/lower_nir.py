@@ -26,6 +26,7 @@ from sne_deploy.passes.lower_neurons import NEURON_NODES
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
+_MAX_STEPS = 2**31 - 1
 ROUNDING_STEPS = 0.01
 """A delay may be so far from a whole number of steps without a warning."""
 
@@ -125,6 +126,8 @@ def _delay(name: str, node: nir.Delay, shape: Shape, dt_s: float) -> tuple[Delay
     exact = np.broadcast_to(np.asarray(node.delay, dtype=np.float64), shape).reshape(-1) / dt_s
     if bool(np.any(exact < 0)):
         raise GraphError(f"node {name!r}: delay {exact.min() * dt_s:g} s is negative; give 0 s or more")
+    if bool(np.any(exact > _MAX_STEPS)):
+        raise GraphError(f"node {name!r}: delay {exact.max() * dt_s:g} s is more than {_MAX_STEPS} steps")
     steps = np.rint(exact)
     error = float(np.max(np.abs(exact - steps)))
     rounded = f"node {name!r}: delays are rounded to whole steps of {dt_s:g} s, by up to {error:.2g} steps"
