@@ -1,0 +1,107 @@
+"""How many synapses a spike of each neuron reaches on the chip: the price of a spike while training.
+
+Counted on the synapses that the compiler makes: linear maps between two layers composed, borders, strides
+and groups as they are, a zero weight no synapse.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.ensembles import Encoder, Student
+from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Array = npt.NDArray[Any]
+
+
+def fan_outs(network: nn.Module, input_shape: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """Count the synapses behind every neuron of a student, as its weights are now.
+
+    Parameters
+    ----------
+    network : nn.Module
+        A student, as :func:`sne_deploy.distill.simulate.simulate` takes it; it is not changed.
+    input_shape : tuple of int
+        One sample at one step.
+
+    Returns
+    -------
+    tuple of float32 tensors of shape (*shape,)
+        One per spiking layer, in order, in the shape of its rates; a neuron of the last layer has none.
+
+    Raises
+    ------
+    UnsupportedError, GraphError
+        The student cannot be compiled.
+    """
+    import torch
+
+    from sne_deploy.frontend.norse import layers_from_module
+    from sne_deploy.passes.pipeline import compile_student
+
+    program = compile_student(
+        Student("student", layers_from_module(network), _any_readout(network)),
+        input_shape=input_shape,
+        timesteps=1,
+        encoder=Encoder("spikes"),  # the synapses after the first layer do not depend on it
+        precision="float",
+    )
+    found = {group.name: np.zeros(group.size) for group in program.groups if group.spiking}
+    for synapse in program.synapses:
+        if synapse.source in found:
+            found[synapse.source] += fan_out(synapse.weights)
+    return tuple(
+        torch.from_numpy(found[group.name].astype(np.float32)).reshape(group.shape)
+        for group in program.groups
+        if group.spiking
+    )
+
+
+def _any_readout(network: nn.Module) -> Any:
+    """A readout that fits the last layer."""
+    from sne_deploy.distill.simulate import flat_layers, is_integrator, is_neuron
+
+    last = [layer for layer in flat_layers(network) if is_neuron(layer)][-1:]
+    return "v_last" if last and is_integrator(last[0]) else "count"
+
+
+def fan_out(weights: Weights) -> Array:
+    """Synapses of each input, int64 of shape (n_in,): the non-zeros in each column of the matrix.
+
+    A convolution's are counted from its kernel, without the matrix.
+    """
+    if isinstance(weights, DenseWeights):
+        return np.asarray(np.count_nonzero(weights.array, axis=0), dtype=np.int64)
+    if isinstance(weights, ConvWeights):
+        return _of_convolution(weights)
+    existing = weights.csr.indices[weights.csr.data != 0]
+    return np.bincount(existing, minlength=weights.shape[1]).astype(np.int64)
+
+
+def _of_convolution(conv: ConvWeights) -> Array:
+    c_out, per_group, k_h, k_w = conv.kernel.shape
+    taps = (conv.kernel != 0).reshape(conv.groups, c_out // conv.groups, per_group, k_h, k_w)
+    senders = taps.sum(axis=1).reshape(
+        -1, k_h, k_w
+    )  # output channels that each tap of an input channel feeds
+    counts = np.zeros(conv.in_shape, dtype=np.int64)
+    for i in range(k_h):
+        rows = _reached(conv, 0, i)
+        for j in range(k_w):
+            columns = _reached(conv, 1, j)
+            counts[:, rows[:, None], columns[None, :]] += senders[:, i, j, None, None]
+    return np.asarray(counts.reshape(-1))
+
+
+def _reached(conv: ConvWeights, axis: int, tap: int) -> Array:
+    """Input positions that a tap reads at each output position, those inside the border; all different."""
+    positions = np.arange(conv.out_shape[1 + axis]) * conv.stride[axis]
+    positions = positions - conv.padding[axis] + tap * conv.dilation[axis]
+    inside = (positions >= 0) & (positions < conv.in_shape[1 + axis])
+    return np.asarray(positions[inside])
