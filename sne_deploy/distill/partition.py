@@ -83,6 +83,133 @@ class Random:
         return tuple(np.sort(run) for run in np.array_split(shuffled, parts))
 
 
+@dataclass(frozen=True)
+class Correlation:
+    """Features that vary together go to one student, in parts of sizes that differ by at most one.
+
+    The affinity of two features is their squared correlation over the training set, so that what is left
+    between the parts is what :func:`sne_deploy.distill.losses.decorrelation` measures. A constant feature
+    correlates with none.
+    """
+
+    def split(self, space: FeatureSpace, parts: int) -> Parts:
+        """Divide by :func:`balanced_clusters` of the squared correlations."""
+        centred = space.features.astype(np.float64) - space.features.mean(axis=0, dtype=np.float64)
+        return balanced_clusters(np.square(_cosines(centred.T)), parts)
+
+
+@dataclass(frozen=True)
+class Attribution:
+    r"""Features that matter for the same classes go to one student, in parts of almost equal sizes.
+
+    The profile of a feature over the classes is what it adds to a class's logit on that class's own samples,
+    beyond what it adds on all:
+
+    .. math:: a_{cf} = w_{cf} \bigl(\mathrm{E}[x_f \mid y = c] - \mathrm{E}[x_f]\bigr)
+
+    with w the teacher's last linear map; 0 for a class without samples. The affinity of two features is the
+    cosine of their profiles.
+    """
+
+    def split(self, space: FeatureSpace, parts: int) -> Parts:
+        """Divide by :func:`balanced_clusters` of the profiles' cosines.
+
+        Raises
+        ------
+        InputError
+            The space has no class weights, or they do not fit the features and labels.
+        """
+        return balanced_clusters(_cosines(class_profiles(space).T), parts)
+
+
+def class_profiles(space: FeatureSpace) -> FloatArray:
+    """How much each feature matters for each class: see :class:`Attribution`; shape (classes, F)."""
+    weights = space.class_weights
+    if weights is None:
+        raise InputError("class attribution needs the teacher's last linear map; give class_weights")
+    classes = int(space.labels.max()) + 1
+    if weights.ndim != 2 or weights.shape[1] != space.size or len(weights) < classes:
+        raise InputError(
+            f"class weights of shape {weights.shape} do not fit {space.size} features and labels up to "
+            f"{classes - 1}; expected (classes, F)"
+        )
+    features = space.features.astype(np.float64)
+    overall = features.mean(axis=0)
+    profiles = np.zeros(weights.shape)
+    for label in np.unique(space.labels):
+        profiles[label] = weights[label] * (features[space.labels == label].mean(axis=0) - overall)
+    return profiles
+
+
+def _cosines(vectors: FloatArray) -> FloatArray:
+    """Cosines between rows, 0 for a row that is negligible beside the longest one."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    known = length > 1e-9 * length.max(initial=0.0)
+    unit = np.where(known, vectors / np.where(known, length, 1.0), 0.0)
+    return np.asarray(unit @ unit.T)
+
+
+def balanced_clusters(affinity: FloatArray, parts: int) -> Parts:
+    """Divide items into parts of almost equal sizes, with high affinity within each.
+
+    The leaves of an average-linkage tree, cut into equal runs; then the exchange of two items of different
+    parts that gains most, until none gains. No randomness: equal affinities give equal parts.
+
+    Parameters
+    ----------
+    affinity : float array of shape (F, F)
+        Symmetric.
+    parts : int
+        1..F.
+
+    Returns
+    -------
+    tuple of sorted int64 arrays
+        Of sizes that differ by at most one.
+    """
+    order = _leaves(affinity)
+    owner = np.empty(len(affinity), dtype=np.int64)
+    for index, run in enumerate(np.array_split(order, parts)):
+        owner[run] = index
+    _exchange(affinity, owner, parts)
+    return tuple(np.flatnonzero(owner == index).astype(np.int64) for index in range(parts))
+
+
+def _leaves(affinity: FloatArray) -> IntArray:
+    """Items in the order of an average-linkage tree's leaves."""
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    if len(affinity) < 2:
+        return np.arange(len(affinity))
+    distance = np.clip(1.0 - (affinity + affinity.T) / 2, 0.0, None)
+    np.fill_diagonal(distance, 0.0)
+    return np.asarray(leaves_list(linkage(squareform(distance, checks=False), "average")))
+
+
+def _exchange(affinity: FloatArray, owner: IntArray, parts: int) -> None:
+    """Exchange items in place while the affinity within parts grows."""
+    own = affinity.copy()
+    np.fill_diagonal(own, 0.0)
+    items = np.arange(len(owner))
+    to_part = np.stack([own[:, owner == part].sum(axis=1) for part in range(parts)], axis=1)
+    tolerance = 1e-9 * max(float(np.abs(own).sum()), 1e-300) / max(len(owner), 1)
+    while True:
+        # Moving f to g's part and g to f's: each gains what the other part gives and loses its own, and
+        # neither finds the other there.
+        moved = to_part[:, owner] - to_part[items, owner][:, None]
+        gain = moved + moved.T - 2 * own
+        gain[owner[:, None] == owner[None, :]] = 0.0
+        first, second = np.unravel_index(np.argmax(gain), gain.shape)
+        if gain[first, second] <= tolerance:
+            return
+        here, there = owner[first], owner[second]
+        change = own[:, second] - own[:, first]
+        to_part[:, here] += change
+        to_part[:, there] -= change
+        owner[first], owner[second] = there, here
+
+
 def partition(strategy: PartitionStrategy, space: FeatureSpace, parts: int) -> Parts:
     """Divide the features among ``parts`` students, and check the result.
 

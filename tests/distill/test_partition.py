@@ -1,11 +1,24 @@
 """Every strategy gives every feature to exactly one student."""
 
+import itertools
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sne_deploy.distill.partition import Contiguous, FeatureSpace, Random, partition
+from sne_deploy.distill.losses import decorrelation
+from sne_deploy.distill.partition import (
+    Attribution,
+    Contiguous,
+    Correlation,
+    FeatureSpace,
+    Random,
+    balanced_clusters,
+    class_profiles,
+    partition,
+)
 from sne_deploy.errors import InputError
 
 
@@ -65,3 +78,98 @@ def test_refuses_a_strategy_with_an_empty_part():
 def test_feature_space_refuses_labels_of_another_length():
     with pytest.raises(InputError, match=r"expected \(N, F\) and \(N,\)"):
         FeatureSpace(np.zeros((3, 2)), np.zeros(4, dtype=np.int64))
+
+
+def any_space(seed: int, features: int) -> FeatureSpace:
+    """Correlated, constant and repeated features of any scale; classes without samples."""
+    rng = np.random.default_rng(seed)
+    samples, classes = int(rng.integers(1, 12)), int(rng.integers(1, 6))
+    values = rng.normal(size=(samples, features)) @ rng.normal(size=(features, features))
+    values[:, rng.random(features) < 0.3] = 1.5
+    values *= 10.0 ** rng.integers(-3, 4, features)
+    labels = rng.integers(0, classes, samples)
+    return FeatureSpace(values.astype(np.float32), labels, rng.normal(size=(classes, features)))
+
+
+@given(data=st.data(), features=st.integers(1, 16), seed=st.integers(0, 2**31))
+def test_clustering_gives_each_feature_once_in_balanced_parts_and_is_deterministic(data, features, seed):
+    parts = data.draw(st.integers(1, features))
+    for strategy in (Correlation(), Attribution()):
+        first, again = (partition(strategy, any_space(seed, features), parts) for _ in range(2))
+        sizes = [part.size for part in first]
+        assert max(sizes) - min(sizes) <= 1
+        assert all(part.dtype == np.int64 and (np.diff(part) > 0).all() for part in first)
+        assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def within(affinity: np.ndarray, parts: tuple[np.ndarray, ...]) -> float:
+    return sum(float(affinity[np.ix_(part, part)].sum()) for part in parts)
+
+
+@given(items=st.integers(2, 9), parts=st.integers(1, 4), seed=st.integers(0, 2**31))
+def test_no_exchange_of_two_items_raises_the_affinity_within_parts(items, parts, seed):
+    affinity = np.random.default_rng(seed).normal(size=(items, items))
+    affinity = affinity + affinity.T
+    np.fill_diagonal(affinity, 0.0)
+    result = balanced_clusters(affinity, min(parts, items))
+    reached = within(affinity, result)
+    for (a, first), (b, second) in itertools.permutations(enumerate(result), 2):
+        for f, g in itertools.product(first, second):
+            moved = list(result)
+            moved[a], moved[b] = np.append(first[first != f], g), np.append(second[second != g], f)
+            assert within(affinity, tuple(moved)) <= reached + 1e-6
+
+
+def groups_of(parts: tuple[np.ndarray, ...]) -> set[frozenset[int]]:
+    return {frozenset(part.tolist()) for part in parts}
+
+
+@given(seed=st.integers(0, 2**31), groups=st.integers(2, 5), size=st.integers(2, 6))
+def test_correlation_recovers_planted_groups(seed, groups, size):
+    rng = np.random.default_rng(seed)
+    member = rng.permutation(np.repeat(np.arange(groups), size))
+    sign = rng.choice([-1.0, 1.0], groups * size)
+    common = rng.normal(size=(400, groups))
+    features = sign * common[:, member] + 0.5 * rng.normal(size=(400, groups * size))
+    space = FeatureSpace(features * 10.0 ** rng.integers(-3, 3, groups * size), np.zeros(400, dtype=np.int64))
+    found = partition(Correlation(), space, groups)
+    assert groups_of(found) == {frozenset(np.flatnonzero(member == g).tolist()) for g in range(groups)}
+    left = decorrelation(torch.from_numpy(features), found)
+    for other in (Contiguous(), Random(seed)):
+        assert left <= decorrelation(torch.from_numpy(features), partition(other, space, groups)) + 1e-9
+
+
+@given(seed=st.integers(0, 2**31), classes=st.integers(2, 5), size=st.integers(1, 4), joined=st.booleans())
+def test_attribution_recovers_features_tied_to_classes(seed, classes, size, joined):
+    """Two classes share a part where there are half as many parts; no class is split."""
+    classes, parts = (2 * classes, classes) if joined else (classes, classes)
+    rng = np.random.default_rng(seed)
+    member = rng.permutation(np.repeat(np.arange(classes), size))
+    labels = np.repeat(np.arange(classes), 30)
+    features = (labels[:, None] == member) + 0.2 * rng.normal(size=(len(labels), classes * size))
+    weights = (np.arange(classes)[:, None] == member) + 0.1 * rng.normal(size=(classes, classes * size))
+    weights, features = weights / 0.05, features * 0.05  # the teacher's units do not matter
+    found = partition(Attribution(), FeatureSpace(features, labels, weights), parts)
+    for group in range(classes):
+        assert sum(bool(np.isin(part, np.flatnonzero(member == group)).any()) for part in found) == 1
+
+
+def test_class_profiles_by_hand():
+    space = FeatureSpace(
+        np.array([[1.0, 0], [3, 0], [5, 6]]), np.array([0, 0, 2]), np.array([[2.0, 1], [9, 9], [1, -1]])
+    )
+    # means 3 and 2; of class 0: 2 and 0, of class 2: 5 and 6; class 1 has no samples
+    assert class_profiles(space).tolist() == [[-2.0, -2.0], [0.0, 0.0], [2.0, -4.0]]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (None, "needs the teacher's last linear map; give class_weights"),
+        (np.zeros((3, 4)), r"class weights of shape \(3, 4\) do not fit 5 features and labels up to 2"),
+        (np.zeros((2, 5)), r"class weights of shape \(2, 5\) do not fit 5 features and labels up to 2"),
+    ],
+)
+def test_attribution_refuses(weights, message):
+    with pytest.raises(InputError, match=message):
+        partition(Attribution(), FeatureSpace(np.zeros((3, 5)), np.arange(3), weights), 2)
