@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 MAX_INT = 2**31 - 1
-_EXACT = 2**53
+EXACT = 2**53
 """Integers up to here are float64 numbers."""
 
 
@@ -209,7 +209,7 @@ def _value(where: str, field: str, rule: Field, value: object) -> Any:
 def _floats(where: str, field: str, rule: Field, value: Array) -> Array:
     if value.dtype.kind not in "fiub":
         raise GraphError(f"{where}: field {field!r} has dtype {value.dtype}, must be numbers")
-    if value.dtype.kind in "iu" and value.size and max(abs(int(value.min())), abs(int(value.max()))) > _EXACT:
+    if value.dtype.kind in "iu" and value.size and max(abs(int(value.min())), abs(int(value.max()))) > EXACT:
         raise GraphError(f"{where}: field {field!r} holds integers beyond 2^53, which float64 rounds")
     if rule.ndim and value.ndim not in rule.ndim:
         raise GraphError(f"{where}: field {field!r} has shape {value.shape}, must have {rule.ndim[0]} axes")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sne_deploy.frontend.broadcast import PARAMETERS, as_array, to_shape
 from sne_deploy.frontend.flatten import inline
 from sne_deploy.frontend.geometry import Shape
-from sne_deploy.frontend.nir_nodes import node_fields
+from sne_deploy.frontend.nir_nodes import EXACT, node_fields
 from sne_deploy.frontend.shape_rules import conv_node_geometry, flatten_node_axes
 from sne_deploy.frontend.shapes import Resolution, resolve
 from sne_deploy.frontend.topology import execution_order
@@ -72,9 +72,11 @@ def _normal(name: str, node: Any, entering: Shape, leaving: Shape) -> Any:
 
 
 def _floats(value: Any) -> Array:
-    """float32 and float64 as they are, everything else as float64."""
+    """float32 and float64 as they are, and what is then refused; other floats, integers, bools as float64."""
     array = as_array(value)
-    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+    rounded = array.dtype.kind in "iu" and array.size > 0 and max(-int(array.min()), int(array.max())) > EXACT
+    as_it_is = array.dtype in (np.float32, np.float64) or array.dtype.kind not in "fiub" or rounded
+    return array if as_it_is else array.astype(np.float64)
 
 
 def _affine(node: nir.Affine, _entering: Shape) -> dict[str, Any]:
