@@ -24,16 +24,6 @@ def around(graph: Any, input_shape: tuple[int, ...], timesteps: int, *, constant
     return Program("random", "float", timesteps, entry, groups, (), outputs, "v_last", (), graph, dt_s)
 
 
-def input_shape_of(graph: Any) -> tuple[int, ...]:
-    """The shape of a sample at one step: of one input its own, of several their values joined."""
-    shapes = [
-        tuple(int(n) for n in next(iter(node.input_type.values())))
-        for node in graph.nodes.values()
-        if isinstance(node, nir.Input)
-    ]
-    return shapes[0] if len(shapes) == 1 else (sum(int(np.prod(shape)) for shape in shapes),)
-
-
 def samples(program: Program, count: int, rng: np.random.Generator) -> np.ndarray:
     """Random spikes, or currents that are multiples of 1/8."""
     if program.constant_input:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sne_deploy.frontend.shapes import joined_input_shape
 from sne_deploy.frontend.topology import execution_order
 from sne_norse.graph_executor import GraphExecutor
-from tests.backends.sne_norse.float_programs import around, input_shape_of, samples
+from tests.backends.sne_norse.float_programs import around, samples
 from tests.backends.sne_norse.made_graphs import GRAPHS, ends, made, two_groups_in_a_cycle
 from tests.effort import examples
 from tests.graph_oracle import GraphOracle
@@ -23,7 +24,7 @@ SAMPLES = 2
 
 def check(graph: Any, timesteps: int, *, constant: bool, seed: int) -> dict[str, np.ndarray]:
     """Compare everything; what every node sent, [N, T, n]."""
-    shape = input_shape_of(graph)
+    shape = joined_input_shape(graph)
     program = around(graph, shape, timesteps, constant=constant)
     inputs = samples(program, SAMPLES, np.random.default_rng(seed))
     steps = list(GraphExecutor(program).steps(inputs))
@@ -42,7 +43,7 @@ def check(graph: Any, timesteps: int, *, constant: bool, seed: int) -> dict[str,
 
 
 @given(
-    random_graphs(nested=0, bare=True, inputs=1, outputs=1, nodes=9),
+    random_graphs(nested=0, bare=True, inputs=3, outputs=3, nodes=9),
     st.integers(1, 7),
     st.booleans(),
     st.integers(0, 2**32 - 1),

@@ -18,13 +18,19 @@ from hypothesis import strategies as st
 from sne_deploy.backend import RunOptions
 from sne_deploy.ensembles import Encoder, Readout, Student
 from sne_deploy.errors import InputError
+from sne_deploy.frontend.export import export_student
+from sne_deploy.frontend.norse import layers_from_module
+from sne_deploy.frontend.resets import with_reset
+from sne_deploy.frontend.shapes import joined_input_shape
 from sne_deploy.ir.program import Program
 from sne_deploy.passes.pipeline import compile_student
 from sne_norse import NorseBackend
-from tests.backends.sne_norse.float_programs import input_shape_of, samples
+from sne_norse.norse_modules import norse_modules
+from tests.backends.sne_norse.float_programs import samples
 from tests.backends.sne_norse.made_graphs import GRAPHS
 from tests.effort import examples
 from tests.graphs import random_graphs
+from tests.networks import INPUT_SHAPE, network
 from tests.reference import simulate
 
 READOUTS: tuple[Readout, ...] = ("v_last", "v_mean", "v_max")
@@ -35,6 +41,9 @@ def off_the_grid(graph: Any, seed: int) -> Any:
     rng = np.random.default_rng(seed)
     nodes = dict(graph.nodes)
     for name, node in graph.nodes.items():
+        if isinstance(node, nir.NIRGraph):
+            nodes[name] = off_the_grid(node, seed)
+            continue
         field = next((f for f in ("v_threshold", "threshold") if hasattr(node, f)), None)
         if field is not None:
             value = np.asarray(getattr(node, field), dtype=np.float64)
@@ -56,7 +65,7 @@ def compiled(graph: Any, timesteps: int, encoder: str, readout: Readout) -> Prog
 def _compiled(graph: Any, timesteps: int, encoder: str, readout: Readout) -> Program:
     return compile_student(
         Student("random", graph, readout),
-        input_shape=input_shape_of(graph),
+        input_shape=joined_input_shape(graph),
         timesteps=timesteps,
         encoder=Encoder(encoder),  # type: ignore[arg-type]  # one of its kinds
         precision="float",
@@ -88,7 +97,7 @@ def check(program: Program, inputs: np.ndarray) -> int:
 
 
 @given(
-    random_graphs(nested=0, inputs=1, outputs=1),
+    random_graphs(inputs=3, outputs=3),
     st.integers(1, 7),
     st.sampled_from(("spikes", "constant")),
     st.sampled_from(READOUTS),
@@ -135,3 +144,13 @@ def test_a_late_synapse_counts_as_the_graph_has_it() -> None:
         inputs.sum(axis=1) @ fan_out[forward.name] + rasters["b"][:, :-1].sum(axis=1) @ fan_out[late.name]
     )
     assert into_a.tolist() == arriving.tolist()
+
+
+@pytest.mark.parametrize("encoder", ["spikes", "constant"])
+def test_norse_cells_that_subtract(encoder: str) -> None:
+    """Norse's own cells would reset to a value, so the graph runs in their place."""
+    layers = layers_from_module(network("counting"))
+    graph = with_reset(export_student(Student("cells", layers, "count"), INPUT_SHAPE), "subtract")
+    program = compiled(graph, 12, encoder, "count")
+    assert norse_modules(program) is None
+    assert check(program, samples(program, 3, np.random.default_rng(0))) > 50
