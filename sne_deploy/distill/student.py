@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sne_deploy.distill import losses
+from sne_deploy.distill.determinism import deterministic
+from sne_deploy.distill.fan_out import fan_outs
 from sne_deploy.distill.features import training_variance
-from sne_deploy.distill.simulate import simulate
+from sne_deploy.distill.simulate import Simulation, simulate
 from sne_deploy.distill.training import EpochCallback, Objective, Schedule, Terms, Trained, fit
+from sne_deploy.ensembles import Readout
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sne_deploy.ensembles import Readout
+Run = Callable[["nn.Module", "Tensor", int, Readout], Simulation]
+"""Runs a network on a batch for so many steps with a readout: :func:`simulate`, or a quantised version."""
 
 
 @dataclass(frozen=True)
@@ -31,20 +35,31 @@ class StudentLoss:
         trained along and dropped afterwards.
     spike_rate, target_rate : float
         Of :func:`losses.spike_rate`, and its target in spikes per neuron and step.
+    logits, tau_student, tau_teacher : float
+        Of :func:`losses.logits_distillation` on the same classifier's logits, and its temperatures.
+    synops, synop_reference : float
+        Of :func:`losses.synop_cost`, and the synaptic operations per sample that it is relative to; None:
+        those of all neurons spiking at every step.
     """
 
     feature: float = 1.0
     cross_entropy: float = 0.0
     spike_rate: float = 0.0
     target_rate: float = 0.1
+    logits: float = 0.0
+    tau_student: float = 1.0
+    tau_teacher: float = 1.0
+    synops: float = 0.0
+    synop_reference: float | None = None
 
     def __post_init__(self) -> None:
-        weights = (self.feature, self.cross_entropy, self.spike_rate)
+        weights = (self.feature, self.cross_entropy, self.spike_rate, self.logits, self.synops)
         valid = all(weight >= 0 for weight in weights) and 0 <= self.target_rate <= 1
-        if not (valid and self.feature + self.cross_entropy > 0):
+        if not (valid and self.feature + self.cross_entropy + self.logits > 0):
             raise InputError(
-                f"{self}: weights must be >= 0, feature or cross_entropy > 0, target_rate in 0..1"
+                f"{self}: weights must be >= 0, feature, cross_entropy or logits > 0, target_rate in 0..1"
             )
+        losses.check_temperatures(self.tau_student, self.tau_teacher)
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,30 @@ class StudentTask:
     loss: StudentLoss = StudentLoss()
 
 
+@dataclass(frozen=True, eq=False)
+class FeatureUnits:
+    """A student's own units: the features less their training mean, over the root of their variance.
+
+    Attributes
+    ----------
+    mean, variance : tensor of shape (F,)
+        Over the training set.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    @staticmethod
+    def of(features: Tensor) -> FeatureUnits:
+        """Units of features of shape (N, F)."""
+        return FeatureUnits(features.mean(dim=0), training_variance(features))
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Feature distillation of outputs in the student's units, targets in the teacher's."""
+        predicted = outputs * self.variance.sqrt() + self.mean
+        return losses.feature_distillation(predicted, targets, self.variance)
+
+
 def train_student(
     build: Callable[[], nn.Module],
     inputs: Tensor,
@@ -71,6 +110,9 @@ def train_student(
     task: StudentTask,
     schedule: Schedule,
     on_epoch: EpochCallback | None = None,
+    *,
+    teacher_logits: Tensor | None = None,
+    run: Run = simulate,
 ) -> Trained[nn.Module]:
     """Distil a spiking student on its slice of the teacher's features, by surrogate gradients.
 
@@ -86,40 +128,104 @@ def train_student(
     task : StudentTask
     schedule : Schedule
     on_epoch : callable, optional
+    teacher_logits : float32 tensor of shape (N, classes), optional
+        The teacher's on the same samples; ``logits`` needs them.
+    run : Run
+        How the network is run while it is trained.
 
     Returns
     -------
     Trained
         Its module is the network alone. Its outputs are in the student's own units: the features less their
         training mean, divided by the root of their training variance.
+
+    Raises
+    ------
+    InputError
+        As :func:`sne_deploy.distill.training.fit`; or ``logits`` without the teacher's logits.
     """
     from torch import nn
 
-    classes = int(labels.max()) + 1
+    classes = class_count(labels, teacher_logits, task.loss.logits)
+    costs = fan_outs_of(build, inputs, schedule.seed) if task.loss.synops else ()
 
     def build_pair() -> nn.ModuleDict:
         return nn.ModuleDict({"network": build(), "classifier": nn.Linear(features.shape[1], classes)})
 
-    objective = _objective(features, task)
-    trained = fit(build_pair, (inputs, features, labels), objective, schedule, on_epoch)
+    objective = _objective(FeatureUnits.of(features), task, costs, run)
+    data = (
+        (inputs, features, labels) if teacher_logits is None else (inputs, features, labels, teacher_logits)
+    )
+    trained = fit(build_pair, data, objective, schedule, on_epoch)
     return Trained(trained.module["network"], trained.log)
 
 
-def _objective(features: Tensor, task: StudentTask) -> Objective[nn.ModuleDict]:
-    mean, variance = features.mean(dim=0), training_variance(features)
+def classification_terms(
+    logits: Tensor, labels: Tensor, teacher: Tensor | None, weights: StudentLoss
+) -> dict[str, Tensor]:
+    """Cross-entropy and distillation of logits, each where it has a weight and a reference."""
+    terms = {}
+    if weights.cross_entropy:
+        terms["cross_entropy"] = weights.cross_entropy * losses.cross_entropy(logits, labels)
+    if weights.logits and teacher is not None:
+        divergence = losses.logits_distillation(logits, teacher, weights.tau_student, weights.tau_teacher)
+        terms["logits"] = weights.logits * divergence
+    return terms
+
+
+def activity_terms(
+    rates: Sequence[Tensor], costs: Sequence[Tensor], timesteps: int, weights: StudentLoss
+) -> dict[str, Tensor]:
+    """What spikes cost: their rate's distance from the target, and their synaptic operations."""
+    terms = {}
+    if weights.spike_rate:
+        terms["spike_rate"] = weights.spike_rate * losses.spike_rate(rates, weights.target_rate)
+    if weights.synops:
+        cost = losses.synop_cost(rates, costs, timesteps, weights.synop_reference)
+        terms["synops"] = weights.synops * cost
+    return terms
+
+
+def class_count(labels: Tensor, teacher_logits: Tensor | None, weight: float) -> int:
+    """Classes of a task, from the teacher's logits where there are any.
+
+    Raises
+    ------
+    InputError
+        The loss has a ``weight`` on the teacher's logits, but there are none; or a label is beyond them.
+    """
+    highest = int(labels.max())
+    if teacher_logits is None:
+        if weight:
+            raise InputError(f"loss: logits {weight} needs the teacher's logits; give teacher_logits")
+        return highest + 1
+    if highest >= teacher_logits.shape[1]:
+        raise InputError(f"label {highest} is beyond the teacher's {teacher_logits.shape[1]} classes")
+    return int(teacher_logits.shape[1])
+
+
+def fan_outs_of(build: Callable[[], nn.Module], inputs: Tensor, seed: int) -> tuple[Tensor, ...]:
+    """Fan-outs of the network that ``build`` makes for these inputs, on their device."""
+    with deterministic(seed):
+        network = build()
+    return tuple(count.to(inputs.device) for count in fan_outs(network, tuple(inputs.shape[1:])))
+
+
+def _objective(
+    units: FeatureUnits, task: StudentTask, costs: Sequence[Tensor], run: Run
+) -> Objective[nn.ModuleDict]:
+    weights = task.loss
 
     def objective(pair: nn.ModuleDict, batch: Sequence[Tensor]) -> Terms:
-        inputs, targets, labels = batch
-        run = simulate(pair["network"], inputs, task.timesteps, task.readout)
-        weights, terms = task.loss, {}
+        inputs, targets, labels, *teacher = batch
+        done = run(pair["network"], inputs, task.timesteps, task.readout)
+        terms: dict[str, Tensor] = {}
         if weights.feature:
-            predicted = run.outputs * variance.sqrt() + mean
-            terms["feature"] = weights.feature * losses.feature_distillation(predicted, targets, variance)
-        if weights.cross_entropy:
-            logits = pair["classifier"](run.outputs)
-            terms["cross_entropy"] = weights.cross_entropy * losses.cross_entropy(logits, labels)
-        if weights.spike_rate:
-            terms["spike_rate"] = weights.spike_rate * losses.spike_rate(run.rates, weights.target_rate)
+            terms["feature"] = weights.feature * units.loss(done.outputs, targets)
+        if weights.cross_entropy or weights.logits:
+            logits = pair["classifier"](done.outputs)
+            terms |= classification_terms(logits, labels, teacher[0] if teacher else None, weights)
+        terms |= activity_terms(done.rates, costs, task.timesteps, weights)
         return terms
 
     return objective

@@ -136,7 +136,7 @@ def test_schedule_refuses(change):
     "change", [{"feature": 0.0}, {"spike_rate": -1.0}, {"target_rate": 1.5}, {"cross_entropy": float("nan")}]
 )
 def test_student_loss_refuses(change):
-    with pytest.raises(InputError, match="weights must be >= 0, feature or cross_entropy > 0"):
+    with pytest.raises(InputError, match="weights must be >= 0, feature, cross_entropy or logits > 0"):
         StudentLoss(**change)
 
 
