@@ -1,0 +1,217 @@
+"""Compile every NIR primitive for every target and write docs/nir.md of what happened.
+
+usage: python scripts/write_nir_table.py [--check]
+
+``--check`` writes nothing and leaves out the runs in Lava; it exits with 1 if the page would change.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+from nir_examples import PRIMITIVES, REFUSALS, TOPOLOGIES
+
+from sne_deploy.backend import RunOptions, load_backend
+from sne_deploy.errors import SneError, UnsupportedError
+from sne_deploy.files import atomic_path
+from sne_deploy.frontend.hdf5_file import LIMITS
+from sne_deploy.graph_models import ensemble_of_graphs
+from sne_deploy.ir import registers
+from sne_deploy.ir.program import Precision, Program
+from sne_deploy.passes.nir_semantics import DESCRIPTIONS
+from sne_deploy.passes.pipeline import compile_student
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "nir.md"
+TEXT = Path(__file__).with_name("nir_page.md")
+TARGETS: tuple[tuple[str, Precision], ...] = (
+    ("norse", "float"), ("lava", "float"), ("lava", "fixed"), ("loihi", "fixed"),
+)  # fmt: skip
+REGISTERS = ("WEIGHT_EXP_MAX", "BIAS_EXP_MAX", "DECAY_MAX", "DECAY_UNITY")
+NAME = "net"
+SAMPLES, TIMESTEPS = 3, 6
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Why each target refuses a graph, None where it runs it; and what compiling it warned of."""
+
+    refusals: Mapping[tuple[str, Precision], str | None]
+    warnings: tuple[str, ...]
+
+
+def primitives() -> list[str]:
+    """Every node class of the installed ``nir``, in the order of our table.
+
+    Raises
+    ------
+    SystemExit
+        The package has one that the table or the examples lack, or the other way round.
+    """
+    found = {
+        name
+        for name, kind in vars(nir.ir).items()
+        if inspect.isclass(kind) and issubclass(kind, nir.ir.NIRNode) and kind is not nir.ir.NIRNode
+    }
+    for what, known in (("DESCRIPTIONS", DESCRIPTIONS), ("PRIMITIVES", PRIMITIVES)):
+        if found != set(known):
+            raise SystemExit(
+                f"{what} and nir {nir.version} differ in {', '.join(sorted(found ^ set(known)))}"
+            )
+    return list(DESCRIPTIONS)
+
+
+def try_out(graph: nir.NIRGraph, *, lava: bool) -> Outcome:
+    """Compile a graph for every target, and run it there on random spikes."""
+    try:
+        ensemble = ensemble_of_graphs([graph], [NAME], timesteps=TIMESTEPS)
+    except SneError as error:
+        return Outcome(dict.fromkeys(TARGETS, _reason(error)), ())
+    student = ensemble.students[0]
+    inputs = np.random.default_rng(0).random((SAMPLES, TIMESTEPS, *ensemble.input_shape)) < 0.5
+    refusals: dict[tuple[str, Precision], str | None] = {}
+    warnings: dict[str, None] = {}
+    for target, precision in TARGETS:
+        try:
+            program = compile_student(
+                student,
+                input_shape=ensemble.input_shape,
+                timesteps=TIMESTEPS,
+                encoder=ensemble.encoder,
+                precision=precision,
+            )
+            warnings.update(dict.fromkeys(program.warnings))
+            _run(program, target, inputs if lava or target != "lava" else None)
+            refusals[target, precision] = None
+        except SneError as error:
+            refusals[target, precision] = _reason(error)
+    return Outcome(refusals, tuple(warnings))
+
+
+def _run(program: Program, target: str, inputs: Any) -> None:
+    """Compile for one target; run where there are inputs, and see that what comes out is right in size."""
+    with load_backend(target).compile(program, RunOptions()) as executable:
+        if inputs is None:
+            return
+        trace = executable.run(inputs.astype(np.float64))
+        if trace.outputs.shape != (SAMPLES, program.output_size) or not np.isfinite(trace.outputs).all():
+            raise SystemExit(f"{target} gave outputs of shape {trace.outputs.shape}")
+
+
+def _reason(error: SneError) -> str:
+    text = "; ".join(error.problems) if isinstance(error, UnsupportedError) else str(error)
+    for prefix in (f"student {NAME!r}, ", f"student {NAME!r}: ", f"{NAME}: "):
+        text = text.removeprefix(prefix)
+    return text
+
+
+def primitive_table(*, lava: bool) -> Iterator[str]:
+    """Where every primitive runs, what a step of it is, and what is lost in fixed point."""
+    yield _row("primitive", *_heads(), "one step", "lost in fixed point")
+    yield _row(*["---"] * (3 + len(TARGETS)))
+    for name in primitives():
+        words = DESCRIPTIONS[name]
+        yield _row(f"`{name}`", *_cells(try_out(PRIMITIVES[name](), lava=lava)), words.step, words.lost)
+
+
+def details() -> Iterator[str]:
+    """Every primitive's equation, place in the Program, and limits."""
+    yield _row("primitive", "NIR's equation", "becomes", "limits")
+    yield _row(*["---"] * 4)
+    for name in primitives():
+        words = DESCRIPTIONS[name]
+        equation = words.equation if words.equation == "-" else f"`{words.equation}`"
+        yield _row(f"`{name}`", equation, words.lowered, words.limits)
+
+
+def _heads() -> Iterator[str]:
+    return (f"`{target}` {precision}" for target, precision in TARGETS)
+
+
+def _cells(outcome: Outcome) -> Iterator[str]:
+    for key in TARGETS:
+        reason = outcome.refusals[key]
+        yield "yes" if reason is None else f"no: {reason}"
+
+
+def topology_table(*, lava: bool) -> Iterator[str]:
+    """Which graphs run where, and what is said of them."""
+    yield _row("graph", *_heads(), "warnings")
+    yield _row(*["---"] * (2 + len(TARGETS)))
+    for title, make in TOPOLOGIES.items():
+        outcome = try_out(make(), lava=lava)
+        cells = (
+            "yes" if outcome.refusals[key] is None else f"no: {outcome.refusals[key]}" for key in TARGETS
+        )
+        yield _row(title, *cells, "; ".join(_shortened(text) for text in outcome.warnings))
+
+
+def refusal_table(*, lava: bool) -> Iterator[str]:
+    """What is refused, by whom, and in what words."""
+    yield _row("graph", "refused by", "reason")
+    yield _row("---", "---", "---")
+    for title, make in REFUSALS.items():
+        refusals = try_out(make(), lava=lava).refusals
+        by_reason: dict[str, list[str]] = {}
+        for (target, precision), reason in refusals.items():
+            if reason is not None:
+                by_reason.setdefault(reason, []).append(f"`{target}` {precision}")
+        if not by_reason:
+            raise SystemExit(f"{title!r} is refused by no target; move it to TOPOLOGIES")
+        for reason, targets in by_reason.items():
+            yield _row(title, "all" if len(targets) == len(TARGETS) else ", ".join(targets), reason)
+
+
+def page(*, lava: bool) -> str:
+    """The whole page: the prose of nir_page.md with the tables in its places."""
+    parts = {
+        "PRIMITIVES": primitive_table(lava=lava),
+        "DETAILS": details(),
+        "TOPOLOGIES": topology_table(lava=lava),
+        "REFUSALS": refusal_table(lava=lava),
+    }
+    text = TEXT.read_text("utf-8")
+    values = {"nir version": nir.version, "name length": LIMITS.name_length}
+    values |= {name: getattr(registers, name) for name in REGISTERS}
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    for name, lines in parts.items():
+        place = f"{{{name}}}\n"
+        if text.count(place) != 1:
+            raise SystemExit(f"{TEXT}: {text.count(place)} places for {place.strip()}, expected one")
+        text = text.replace(place, "\n".join(lines).rstrip() + "\n")
+    return text
+
+
+def _shortened(warning: str) -> str:
+    for prefix in (f"student {NAME!r}, ", f"student {NAME!r}: "):
+        warning = warning.removeprefix(prefix)
+    return warning
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def main() -> int:
+    """Write the page, or compare it."""
+    check = "--check" in sys.argv[1:]
+    made = page(lava=not check)
+    if check:
+        same = PAGE.read_text("utf-8") == made
+        print("up to date" if same else f"{PAGE} differs; run python scripts/write_nir_table.py")
+        return 0 if same else 1
+    with atomic_path(PAGE) as temporary:
+        temporary.write_text(made, "utf-8")
+    print(f"written: {PAGE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
