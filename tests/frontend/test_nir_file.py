@@ -17,6 +17,7 @@ from sne_deploy.frontend import hdf5_file
 from sne_deploy.frontend.export import export_student
 from sne_deploy.frontend.hdf5_file import Limits
 from sne_deploy.frontend.nir_file import read_nir, write_nir
+from tests.odd_trees import write_tree
 
 POPEN = subprocess.Popen
 
@@ -303,6 +304,43 @@ FIELDS = {
 def test_wrong_fields_name_node_and_field(case, path):
     change, match = FIELDS[case]
     refused(edit(path, change), match)
+
+
+POOL = {"type": "AvgPool2d", "stride": np.array(1)}
+ONE = {"r": np.array(1.0), "v_threshold": np.array(1.0)}
+LARGE = {
+    "declared": ([10**6, 10**8], {"type": "IF", **ONE}, "has more than 16777216 values"),
+    "beyond 64 bits": ([2**31 - 1] * 8, {"type": "IF", **ONE}, "has more than 16777216 values"),
+    "broadcast": (
+        [60_000, 60_000],
+        {"type": "LIF", **ONE, "tau": np.ones((1, 60_000)), "v_leak": np.zeros((60_000, 1))},
+        "must have the same shape",
+    ),
+    "padding": (
+        [1, 4, 4],
+        {**POOL, "kernel_size": np.array(2), "padding": np.array(2**30)},
+        "has more than 16777216 values",
+    ),
+    "kernel": (
+        [1, 4, 4],
+        {
+            "type": "AvgPool2d",
+            "kernel_size": np.array(2**30),
+            "stride": np.array(1),
+            "padding": np.array(2**29),
+        },
+        "kernel .* has more than 16777216 values",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_what_is_only_declared_costs_no_memory(case, tmp_path):
+    shape, node, match = LARGE[case]
+    nodes = {"input": {"type": "Input", "shape": np.array(shape)}, "n": node, "output": {"type": "Output"}}
+    tree = {"type": "NIRGraph", "nodes": nodes, "edges": [["input", "n"], ["n", "output"]]}
+    write_tree(tmp_path / "a.nir", {"node": tree}, tmp_path)
+    refused(tmp_path / "a.nir", match)
 
 
 def test_the_same_graph_gives_the_same_bytes(path, tmp_path):
