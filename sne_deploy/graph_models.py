@@ -102,13 +102,16 @@ def ensemble_of_programs(
         All of the same input.
     names : sequence of str
     timesteps : int or None
-        Steps per sample.
+        Steps per sample; None: as the Programs say, where they agree on more than 1.
 
     Raises
     ------
     InputError
         No time steps, or Programs of different inputs.
     """
+    stored = {program.timesteps for program in programs}
+    if timesteps is None and len(stored) == 1 and stored != {1}:
+        timesteps = next(iter(stored))
     encoders, students = [], []
     for program, name in zip(programs, names, strict=True):
         check_name(name)

@@ -27,6 +27,8 @@ __all__ = [
 ]
 ModelPath = str | os.PathLike[str]
 _INTEGRATORS = ("LIBoxCell", "LICell")
+NOMINAL_DT_S = 1e-3
+"""Of registers, which have no unit of time; it names the constants of the graph that is made of them."""
 _SUFFIXES = (".nir", ".net")
 
 
@@ -45,11 +47,13 @@ def load_model(
     model : path, or sequence of paths
         A ``model.pt``; one ``.nir`` or ``.net`` file; several of one kind; or a folder that holds such files.
     timesteps : int or None
-        Steps per sample, for ``.nir`` and ``.net`` files, which do not say; a ``model.pt`` says itself.
+        Steps per sample, for ``.nir`` files, which do not say, and ``.net`` files that do not; a ``model.pt``
+        says itself.
     dt_s : float or None
-        Seconds per step, for NIR graphs whose metadata does not say.
+        Seconds per step, for NIR graphs whose metadata does not say, and ``.net`` files.
     input_shape : tuple of int or None
-        One sample at one step, for NIR graphs that do not say, or whose Input is in doubt.
+        One sample at one step, for NIR graphs that do not say or are in doubt, and ``.net`` files that begin
+        with a convolution.
     reset : {"value", "subtract"} or None
         What a spike does to the membrane, for NIR graphs whose metadata does not say; None: NIR's own,
         ``"value"``.
@@ -77,14 +81,18 @@ def load_model(
         )
     if len(kinds) > 1:
         raise InputError("an ensemble is made of .nir files or of .net files, not of both; give one kind")
-    names = [path.stem for path in paths]
     if kinds == {".net"}:
-        return _load_registers(paths, names, options)
+        return _load_registers(paths, timesteps, dt_s, input_shape, reset)
     from sne_deploy.frontend.nir_file import read_nir
 
     graphs = [read_nir(path, input_shape=input_shape) for path in paths]
     return ensemble_of_graphs(
-        graphs, names, timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset
+        graphs,
+        [path.stem for path in paths],
+        timesteps=timesteps,
+        dt_s=dt_s,
+        input_shape=input_shape,
+        reset=reset,
     )
 
 
@@ -115,18 +123,20 @@ def _load_checkpoint(path: Path, options: Mapping[str, object]) -> Ensemble:
     return load_checkpoint(path)
 
 
-def _load_registers(paths: Sequence[Path], names: Sequence[str], options: Mapping[str, object]) -> Ensemble:
-    for option in ("dt_s", "input_shape", "reset"):
-        if options[option] is not None:
-            raise InputError(
-                f"{option} {options[option]} was given, but a .net file holds registers, which leave nothing "
-                "to choose; leave it out"
-            )
-    from sne_deploy.frontend.net_file import read_net  # type: ignore[import-not-found,unused-ignore]
+def _load_registers(
+    paths: Sequence[Path],
+    timesteps: int | None,
+    dt_s: float | None,
+    input_shape: tuple[int, ...] | None,
+    reset: str | None,
+) -> Ensemble:
+    if reset is not None:
+        raise InputError(f"reset {reset} was given, but a .net file says it itself; leave it out")
+    from sne_deploy.frontend.net_file import read_net
 
-    timesteps = options["timesteps"]
-    assert timesteps is None or isinstance(timesteps, int)  # noqa: S101  # load_model's own type
-    return ensemble_of_programs([read_net(path) for path in paths], names, timesteps=timesteps)
+    step_s = NOMINAL_DT_S if dt_s is None else dt_s
+    programs = [read_net(path, input_shape=input_shape, dt_s=step_s) for path in paths]
+    return ensemble_of_programs(programs, [path.stem for path in paths], timesteps=timesteps)
 
 
 def ensemble_of_modules(

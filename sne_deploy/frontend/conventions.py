@@ -127,7 +127,7 @@ def _time_constants(graph: nir.NIRGraph) -> Iterator[tuple[str, str, Array]]:
 def _implied(graph: nir.NIRGraph) -> tuple[float | None, bool]:
     """The implied dt, and whether it is that of exponential decays."""
     pairs = [pair for node in expand(graph).nodes.values() for pair in _gains(node)]
-    if not pairs:
+    if not any(gain.size for _, gain in pairs):
         return None, False
     tau, gain = (np.concatenate([pair[index] for pair in pairs]) for index in (0, 1))
     leaky = np.isfinite(tau)
@@ -136,7 +136,10 @@ def _implied(graph: nir.NIRGraph) -> tuple[float | None, bool]:
         euler = _unanimous(np.where(leaky, tau, 1.0) / gain, shortest)
         steps = np.where(leaky, tau * _product_log(1 / gain), 1 / gain)
     exponential = _unanimous(steps, shortest) if leaky.any() else None
-    if exponential is not None and (euler is None or (_is_round(exponential) and not _is_round(euler))):
+    several = float(gain.max()) > float(gain.min()) * (1 + _AGREE)
+    if exponential is not None and (
+        (several and euler is None) or (_is_round(exponential) and not (euler and _is_round(euler)))
+    ):
         return exponential, True
     return euler, False
 

@@ -68,7 +68,7 @@ def inline(graph: nir.NIRGraph) -> nir.NIRGraph:
     flat = expand(graph)
     nodes = dict(flat.nodes)
     edges = _Edges(flat)
-    for port in [name for name in flat.nodes if name in flat.ports]:
+    for port in sorted(flat.ports):
         if edges.bridge(port):
             del nodes[port]
         else:

@@ -189,6 +189,8 @@ def _write_value(group: h5py.Group, key: object, value: Any, where: str) -> None
         raise GraphError(f"{where}: key {key!r} cannot be stored; {_NAMES}")
     if isinstance(value, Mapping):
         inner = group.create_group(key)
+        if inner.name.count("/") >= LIMITS.depth:
+            raise GraphError(f"{where}: groups are nested deeper than {LIMITS.depth}")
         for name in sorted(value, key=str):
             _write_value(inner, name, value[name], f"{where}/{name}")
         return
