@@ -120,9 +120,11 @@ def dense(
     for cell in cells:
         _weigh_recurrence(rng, cell)
     shown = ", ".join(f"{key}={value!r}" for key, value in options.items())
-    text = (
-        f"Linear({n_in}, {n_hidden}), {kinds[0]}({shown}), Linear({n_hidden}, {n_out}), {kinds[1]}({shown})"
+    first, second = (
+        f"{kind}({how}{shown})" if kind.startswith("R") else f"{kind}({shown})"
+        for kind, how in zip(kinds, (f"linear_features={n_hidden}, ", "all_to_all=False, V, "), strict=True)
     )
+    text = f"Linear({n_in}, {n_hidden}), {first}, Linear({n_hidden}, {n_out}), {second}"
     return text, nn.Sequential(
         linear(rng, n_in, n_hidden, mean), cells[0], linear(rng, n_hidden, n_out, mean), cells[1]
     )

@@ -136,7 +136,17 @@ def on_a_grid(rng: np.random.Generator) -> tuple[str, nn.Sequential]:
 
 
 def _text(network: nn.Sequential) -> str:
-    return ", ".join(str(module).replace("\n", " ").split("(surrogate_function")[0] for module in network)
+    return ", ".join(_shown(module) for module in network)
+
+
+def _shown(module: nn.Module) -> str:
+    if not isinstance(module, neuron.BaseNode):
+        return str(module).replace(", step_mode=s", "")
+    fields = ("tau", "decay_input", "c_decay", "v_decay", "v_threshold", "v_reset")
+    values = {name: getattr(module, name) for name in fields if hasattr(module, name)}
+    if isinstance(module, neuron.ParametricLIFNode):
+        values["tau"] = round(1.0 / float(torch.sigmoid(module.w)), 6)
+    return f"{type(module).__name__}({', '.join(f'{name}={value}' for name, value in values.items())})"
 
 
 IF, LIF, PLIF, CUBA = neuron.IFNode, neuron.LIFNode, neuron.ParametricLIFNode, neuron.CUBALIFNode

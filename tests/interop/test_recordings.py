@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.interop.simulation import Rules, simulate
-from tests.interop.stored import Stored, load, names
+from tests.interop.stored import DATA, Stored, load, names
 
 MARGIN = 5e-6
 """No membrane comes closer to its threshold: float32, float64 and any order of sums give the same spikes."""
@@ -73,3 +73,13 @@ def test_a_fault_shows_in_the_spikes(name):
         fewest = min(differing(stored, rules, repaired=False) for rules in plain)
     assert (fewest == 0) == (name in SHAPES_ALONE)
     assert bool(about["repair"]) != (name in NO_REPAIR | SHAPES_ALONE)
+
+
+def test_the_readme_lists_every_recording():
+    readme = (DATA.parent / "README.md").read_text()
+    rows = [
+        line.split("`")[1]
+        for line in readme.splitlines()
+        if line.startswith("| `") and "_" in line.split("`")[1]
+    ]
+    assert sorted(row for row in rows if row in names()) == names()
