@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from sne_deploy.errors import OutputError
 from sne_deploy.inspect.placement import Place, Size, in_order, position
 
 Point = tuple[float, float]
@@ -20,6 +21,8 @@ GAP_Y = 18.0
 """Between two rows; rows of boxes and rows of labels take turns."""
 PORT_GAP = 18.0
 LOOP_WIDTH = 34.0
+MAX_PLACES = 20_000
+"""About 3 s of work."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,14 @@ def lay_out(sizes: Mapping[str, Size], arrows: Sequence[Arrow]) -> Layout:
     sizes : mapping of str to (width, height)
         The boxes, in an order in which sources come first; an arrow against it is laid out upside down.
     arrows : sequence of Arrow
+
+    Raises
+    ------
+    OutputError
+        More than MAX_PLACES boxes and rows that arrows pass: nobody could read it.
     """
+    if not sizes:
+        return Layout(0.0, 0.0, {}, (), ())
     names = list(sizes)
     number = {name: index for index, name in enumerate(names)}
     ends = [(number[arrow.source], number[arrow.target]) for arrow in arrows]
@@ -67,6 +77,11 @@ def lay_out(sizes: Mapping[str, Size], arrows: Sequence[Arrow]) -> Layout:
     chains = [
         _chain(places, min(pair), max(pair), arrow.label) for pair, arrow in zip(ends, arrows, strict=True)
     ]
+    if len(places) > MAX_PLACES:
+        raise OutputError(
+            f"the graph is too large to draw: {len(places):,} boxes and points of arrows, at most "
+            f"{MAX_PLACES:,}; leave --svg out"
+        )
     order = in_order(places)
     position(places, order)
     return _drawn(sizes, arrows, places, order, chains)

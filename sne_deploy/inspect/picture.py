@@ -70,7 +70,7 @@ def graph_picture(title: str, boxes: Sequence[Box], links: Sequence[Link], notes
     title : str
         The heading.
     boxes : sequence of Box
-        At least one; sources first, but for links against the order, which are drawn upward.
+        Sources first, but for links against the order, which are drawn upward.
     links : sequence of Link
     notes : sequence of str
         Lines below the heading.

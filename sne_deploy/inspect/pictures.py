@@ -11,8 +11,6 @@ from sne_deploy.inspect.numbers import seconds, shape_text
 from sne_deploy.inspect.picture import Box, Link, graph_picture
 from sne_deploy.inspect.views import ModelView, NodeView, StudentView
 
-MAX_NODES = 2000
-"""Beyond this, nobody can read a picture."""
 LINE_LENGTH = 34
 """Characters of a box's line, where its parts can be divided so."""
 
@@ -44,9 +42,6 @@ def write_pictures(model: ModelView, path: str | os.PathLike[str]) -> tuple[Path
         Several students and one file; a graph too large; or the file or folder cannot be written.
     """
     wanted = Path(path)
-    large = [student.name for student in model.students if len(student.nodes) > MAX_NODES]
-    if large:
-        raise OutputError(f"--svg {wanted}: {', '.join(large)}: more than {MAX_NODES} nodes; leave --svg out")
     if wanted.suffix == ".svg" and not wanted.is_dir():
         if len(model.students) > 1:
             raise OutputError(f"--svg {wanted}: the model has {len(model.students)} students; give a folder")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 import sne_deploy as sne
-from sne_deploy.ensembles import Encoder, Ensemble
+from sne_deploy.ensembles import Encoder, Ensemble, Head, Layer, Student
 from sne_deploy.errors import GraphError, InputError, OutputError, SneError, TargetError
 from sne_deploy.frontend.nir_file import write_nir
 from sne_deploy.graph_models import ensemble_of_graphs
@@ -225,6 +225,19 @@ def test_what_cannot_be_compiled_is_shown_with_the_reasons() -> None:
     by_target = {(row.target, row.precision): row for row in student.support}
     assert not any(row.supported for row in student.support)
     assert any("does not spike" in reason for reason in by_target["loihi", "fixed"].reasons)
+
+
+def test_a_student_without_a_graph_has_its_reasons_alone() -> None:
+    tensors = {"tau_mem_inv": 100.0, "v_leak": 0.0, "v_th": 1.0, "v_reset": 0.0}
+    cells = [
+        Layer("LIFBoxCell", {"dt": dt_s}, {name: np.array(value) for name, value in tensors.items()})
+        for dt_s in (1e-3, 2e-3)
+    ]
+    made = Ensemble((Student("student", tuple(cells), "count"),), (4,), 8, Encoder("spikes"), Head("mean"))
+    (student,) = inspect_ensemble(made, "m").students
+    assert (student.nodes, student.groups) == ((), ())
+    assert all("different dt" in row.reasons[0] for row in student.support)
+    assert "0 neurons" in student_picture(student)
 
 
 def test_a_target_that_is_not_installed_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sne_deploy.errors import OutputError
 from sne_deploy.inspect.layout import Arrow, Layout, lay_out
 from tests.effort import examples
 
@@ -116,3 +118,11 @@ def test_two_branches_do_not_cross() -> None:
     layout: Layout = lay_out(dict.fromkeys(names, (80.0, 44.0)), [Arrow(*pair) for pair in pairs])
     left, right = sorted(("a1", "b1"), key=lambda name: layout.boxes[name][0])
     assert layout.boxes[f"{left[0]}2"][0] < layout.boxes[f"{right[0]}2"][0]
+
+
+def test_a_graph_that_nobody_could_read_is_refused() -> None:
+    names = [f"n{at}" for at in range(500)]
+    arrows = [Arrow(a, b) for a, b in itertools.pairwise(names)]
+    arrows += [Arrow("n0", name) for name in names[2:]]
+    with pytest.raises(OutputError, match=r"too large to draw: .* leave --svg out"):
+        lay_out(dict.fromkeys(names, (100.0, 44.0)), arrows)
