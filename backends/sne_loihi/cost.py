@@ -70,7 +70,7 @@ class Costs:
         written = rows * n_out * self.sum_s
         if operator.product is not None:
             found["matrix"] = rows * n_in * n_out * self.mac_s + written
-        if operator.convolution is not None:
+        if operator.convolution is not None and operator.convolution.trusted:
             taps = operator.convolution.conv.kernel[0].size * n_out
             found["convolution"] = rows * taps * self.tap_s + written
         return found

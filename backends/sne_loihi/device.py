@@ -168,6 +168,8 @@ class DeviceEngine:
         """int32 (R, n_out) of uint8 (R, n_in), shifted."""
         exact = torch.float32 if operator.largest_sum < FLOAT32_EXACT else torch.float64
         conv = operator.conv
+        if conv is not None and self._device.type == "cpu":
+            exact = torch.float64  # no library for processors computes it by fractions, or wrongly
         values = sent.to(exact)
         if conv is None:
             sums = (self._matrix(operator, exact) @ values.T).T

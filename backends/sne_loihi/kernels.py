@@ -157,6 +157,20 @@ def add_events(sent, events, buffer):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
+def agree(sent, probed, sums, probe):  # type: ignore[no-untyped-def]
+    """Whether probed . sent = probe . sums in every row, modulo 2^32: uint8 (R, n_in), int32 (R, n_out)."""
+    for r in range(sums.shape[0]):
+        difference = _i32(0)
+        for j in range(sums.shape[1]):
+            difference = _i32(difference + _i32(sums[r, j] * probe[j]))
+        for i in range(sent.shape[1]):
+            difference = _i32(difference - _i32(_i32(sent[r, i]) * probed[i]))
+        if difference != 0:
+            return False
+    return True
+
+
+@nb.njit(nogil=True, cache=True)
 def count_spikes(spikes, steps, counts):  # type: ignore[no-untyped-def]
     """Spikes per sample and neuron in the first ``steps`` steps: uint8 (B, T, n) -> int32 (B, n)."""
     for b in range(spikes.shape[0]):

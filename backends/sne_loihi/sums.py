@@ -68,7 +68,9 @@ def _applied(operator: Operator, sent: Array, method: str) -> tuple[Array, int]:
     if method == "matrix" and operator.product is not None:
         return operator.product.apply(sent)
     if method == "convolution" and operator.convolution is not None:
-        return operator.convolution.apply(sent), 0
+        sums = operator.convolution.apply(sent)
+        if sums is not None:
+            return sums, 0
     buffer = np.zeros((len(sent), operator.matrix.shape[0]), np.int32)
     kernels.add_events(sent, operator.events, buffer)
     return buffer, 0

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from sne_deploy.backend import RunOptions
-from sne_deploy.ir.program import Synapse
-from sne_deploy.ir.weights import DenseWeights
+from sne_deploy.ir.program import Program, ProgramInput, Synapse
+from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_loihi import LoihiBackend
+from sne_loihi.operators import Convolution
 from tests.reference import assert_equal, simulate
 from tests.small_programs import one_layer
 
@@ -50,3 +51,41 @@ def test_synapses_into_several_groups_may_share_a_name(extra: dict[str, str]) ->
     inputs[1, :, 0] = 0
     trace = LoihiBackend().compile(program, RunOptions(extra=extra)).run(inputs, "all")
     assert_equal(trace, simulate(program, inputs), program)
+
+
+def narrow_convolution() -> Program:
+    """One place across, one channel, stride 2 across only: oneDNN 3.12 leaves the last rows at 0."""
+    program = one_layer([[0]], "mixed")
+    conv = ConvWeights(np.array([[[[-52, 54]]]], np.int32), (1, 5, 3), (1, 5, 1), stride=(1, 2))
+    return replace(
+        program,
+        input=ProgramInput("input", (1, 5, 3), "spikes"),
+        groups=(replace(program.groups[0], shape=(1, 5, 1)),),
+        synapses=(Synapse("s", "input", "g", conv),),
+    )
+
+
+@pytest.mark.parametrize("extra", [{"method": "convolution"}, {"device": "cpu"}])
+def test_a_library_that_gets_a_convolution_wrong_changes_nothing(extra: dict[str, str]) -> None:
+    program = narrow_convolution()
+    inputs = (np.random.default_rng(0).random((8, 4, 1, 5, 3)) < 0.5).astype(np.uint8)
+    trace = LoihiBackend().compile(program, RunOptions(extra=extra)).run(inputs, "all")
+    assert_equal(trace, simulate(program, inputs), program)
+
+
+@pytest.mark.parametrize("error", [1, -2, 2**20])
+def test_a_wrong_sum_of_a_convolution_is_found(error: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, right, calls = narrow_convolution(), Convolution._sums, []
+
+    def wrong(self: Convolution, spikes: np.ndarray) -> np.ndarray:
+        sums = right(self, spikes)
+        sums[-1, 2] += error
+        calls.append(self)
+        return sums
+
+    monkeypatch.setattr(Convolution, "_sums", wrong)
+    inputs = (np.random.default_rng(0).random((3, 4, 1, 5, 3)) < 0.5).astype(np.uint8)
+    executable = LoihiBackend().compile(program, RunOptions(extra={"method": "convolution"}))
+    for _ in range(2):
+        assert_equal(executable.run(inputs, "all"), simulate(program, inputs), program)
+    assert [found.trusted for found in set(calls)] == [False]
