@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from sne_deploy.distill.determinism import deterministic
+from sne_deploy.distill.resume import ResumePoint
 from sne_deploy.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ Terms = Mapping[str, "Tensor"]
 M = TypeVar("M", bound="nn.Module")
 Objective = Callable[[M, "Sequence[Tensor]"], Terms]
 """Maps a module and one batch to named, already weighted loss terms; their sum is minimised."""
+Transform = Callable[["Sequence[Tensor]"], "Sequence[Tensor]"]
 EpochCallback = Callable[[int, Mapping[str, float]], None]
 """Called as callback(epoch from 0, mean of every term)."""
 
@@ -35,20 +37,26 @@ class Schedule:
     ----------
     epochs, batch_size : int
     learning_rate : float
+    warmup : float
+        Part of the steps over which the rate rises from 0; the cosine takes the rest.
     weight_decay : float
         Applied to weights, not to biases and scales; keeps outliers from stretching the quantiser.
     clip_norm : float
         Largest norm of the whole gradient; surrogate gradients through time can explode.
     seed, threads : int
+    precision : {"float32", "bf16"}
+        bf16: matrix products and convolutions under autocast; parameters stay float32.
     """
 
     epochs: int = 40
     batch_size: int = 128
     learning_rate: float = 2e-3
+    warmup: float = 0.0
     weight_decay: float = 1e-3
     clip_norm: float = 1.0
     seed: int = 0
     threads: int = 2
+    precision: Literal["float32", "bf16"] = "float32"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "clip_norm", "threads"):
@@ -56,6 +64,16 @@ class Schedule:
                 raise InputError(f"schedule: {name} {getattr(self, name)} must be positive")
         if not self.weight_decay >= 0:
             raise InputError(f"schedule: weight_decay {self.weight_decay} must not be negative")
+        if not 0 <= self.warmup < 1:
+            raise InputError(f"schedule: warmup {self.warmup} must be in [0, 1)")
+        if self.precision not in ("float32", "bf16"):
+            raise InputError(f"schedule: precision {self.precision!r} is not one of float32, bf16")
+
+    def rate(self, progress: float) -> float:
+        """Learning rate after this part of all steps, in [0, 1]."""
+        if progress < self.warmup:
+            return self.learning_rate * progress / self.warmup
+        return self.learning_rate * cosine((progress - self.warmup) / (1 - self.warmup))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +90,11 @@ def fit(
     objective: Objective[M],
     schedule: Schedule,
     on_epoch: EpochCallback | None = None,
+    *,
+    transform: Transform | None = None,
+    resume: ResumePoint | None = None,
 ) -> Trained[M]:
-    """Build a module and train it; the same arguments give the same module.
+    """Build a module and train it; the same arguments give the same module, interrupted or not.
 
     Parameters
     ----------
@@ -84,11 +105,15 @@ def fit(
     objective : Objective
     schedule : Schedule
     on_epoch : callable, optional
+    transform : callable, optional
+        Changes each batch before the objective sees it: augmentation. Its randomness must be torch's.
+    resume : ResumePoint, optional
+        Where the state after each epoch is kept; training goes on from there.
 
     Raises
     ------
     InputError
-        No data, or tensors of different lengths.
+        No data, or tensors of different lengths; or what is kept does not fit this module.
     RunError
         The loss became infinite or not a number.
     """
@@ -99,9 +124,11 @@ def fit(
         module = build().to(data[0].device)
         module.train()
         optimizer = _optimizer(module, schedule)
-        log = []
-        for epoch in range(schedule.epochs):
-            log.append(_epoch(module, data, objective, optimizer, schedule, epoch))
+        log = [] if resume is None else resume.restore(module, optimizer)
+        for epoch in range(len(log), schedule.epochs):
+            log.append(_epoch(module, data, objective, optimizer, schedule, epoch, transform))
+            if resume is not None:
+                resume.keep(module, optimizer, log)
             if on_epoch is not None:
                 on_epoch(epoch, log[-1])
     module.eval()
@@ -136,6 +163,7 @@ def _epoch(
     optimizer: optim.Optimizer,
     schedule: Schedule,
     epoch: int,
+    transform: Transform | None,
 ) -> dict[str, float]:
     """Train on every row once; return the mean of each loss term."""
     import torch
@@ -145,8 +173,11 @@ def _epoch(
     means: dict[str, float] = {}
     for index, chosen in enumerate(batches):
         progress = (epoch + index / len(batches)) / schedule.epochs
-        _set_rate(optimizer, schedule.learning_rate * cosine(progress))
-        terms = _step(module, [tensor[chosen] for tensor in data], objective, optimizer, schedule)
+        _set_rate(optimizer, schedule.rate(progress))
+        batch: Sequence[Tensor] = [tensor[chosen] for tensor in data]
+        if transform is not None:
+            batch = transform(batch)
+        terms = _step(module, batch, objective, optimizer, schedule)
         for name, value in terms.items():
             means[name] = means.get(name, 0.0) + value * len(chosen) / rows
     return means
@@ -162,7 +193,8 @@ def _step(
     import torch
 
     optimizer.zero_grad(set_to_none=True)
-    terms = objective(module, batch)
+    with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=schedule.precision == "bf16"):
+        terms = objective(module, batch)
     loss = torch.stack(list(terms.values())).sum()
     values = {name: float(term.detach()) for name, term in terms.items()}
     if not math.isfinite(float(loss.detach())):

@@ -1,0 +1,238 @@
+"""One TOML file describes a training run; this is its schema.
+
+Every key is checked before anything is computed; a wrong one is named with its place. Times are in seconds,
+temperatures and weights of losses are plain numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sne_deploy.ensembles import Readout
+from sne_deploy.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MAX_BYTES = 2**20
+Positive = Annotated[int, Field(ge=1)]
+Above0 = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Option = bool | int | float | str | tuple[int, ...]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataModel(_Model):
+    """The data set: ``validation`` samples at the end of the training split are kept for choices.
+
+    ``augment``: ``shift`` moves images by up to two pixels; ``crop-flip`` pads by four, crops, and flips:
+    anew in every batch of the teacher, and for the students, whose targets are the teacher's on the same
+    image, as so many ``copies`` of the training set.
+    """
+
+    source: Literal["digits", "mnist", "cifar10"]
+    folder: str | None = None
+    validation: Annotated[int, Field(ge=10)] = 5000
+    train_samples: Positive | None = None
+    augment: Literal["none", "shift", "crop-flip"] = "none"
+    copies: Annotated[int, Field(ge=0, le=20)] = 0
+
+
+class ScheduleModel(_Model):
+    """AdamW, a linear warm-up, then a cosine to 0; ``precision`` bf16 uses autocast."""
+
+    epochs: Positive = 20
+    batch_size: Positive = 128
+    learning_rate: Above0 = 2e-3
+    weight_decay: NotNegative = 1e-3
+    clip_norm: Above0 = 1.0
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    precision: Literal["float32", "bf16"] = "float32"
+
+
+class TeacherModel(_Model):
+    """A teacher of ours, trained, or another's as an ONNX file.
+
+    ``width``: channels of the first convolution, or neurons of the hidden layers. ``features``: size of the
+    penultimate layer.
+    """
+
+    architecture: Literal["mlp", "cnn", "resnet9"] | None = None
+    onnx: str | None = None
+    width: Positive = 32
+    features: Positive = 128
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    schedule: ScheduleModel = ScheduleModel()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> TeacherModel:
+        if (self.architecture is None) == (self.onnx is None):
+            raise ValueError("give either architecture or onnx")
+        return self
+
+
+class PartitionModel(_Model):
+    """Which features each student learns; ``decorrelate`` fine-tunes the teacher so that parts separate."""
+
+    strategy: Literal["contiguous", "random", "correlation", "attribution"] = "attribution"
+    decorrelate: NotNegative = 0.0
+    decorrelate_epochs: Positive = 5
+
+
+class LayerModel(_Model):
+    """A layer of a student, by its kind in the registry; sizes that follow from the input are left out.
+
+    ``out``: output features or channels; left out, the size of the student's slice. ``tau_mem_s``,
+    ``tau_syn_s``, ``v_th``, ``v_reset``, ``v_leak``, ``alpha`` (steepness of the surrogate): of cells.
+    """
+
+    kind: str
+    out: Positive | None = None
+    kernel: Positive | None = None
+    stride: Positive = 1
+    padding: Annotated[int, Field(ge=0)] = 0
+    groups: Positive = 1
+    bias: bool = True
+    p: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    tau_mem_s: Above0 = 2e-3
+    tau_syn_s: Above0 = 2e-3
+    v_th: float = 1.0
+    v_reset: float = 0.0
+    v_leak: float = 0.0
+    alpha: Above0 = 10.0
+
+
+class StudentLossModel(_Model):
+    """Weights of the losses; 0 leaves a term out. See :mod:`sne_deploy.distill.losses`."""
+
+    feature: NotNegative = 1.0
+    cross_entropy: NotNegative = 0.0
+    logits: NotNegative = 0.0
+    tau_teacher: Above0 = 1.0
+    tau_student: Above0 = 1.0
+    spike_rate: NotNegative = 0.0
+    target_rate: Annotated[float, Field(ge=0, le=1)] = 0.1
+    synops: NotNegative = 0.0
+
+
+class StudentsModel(_Model):
+    """The students: alike, each with its slice."""
+
+    count: Positive
+    timesteps: Positive
+    dt_s: Above0 = 1e-3
+    readout: Readout = "v_mean"
+    layers: Annotated[tuple[LayerModel, ...], Field(min_length=1)]
+    loss: StudentLossModel = StudentLossModel()
+    schedule: ScheduleModel = ScheduleModel()
+
+
+class JointModel(_Model):
+    """Fine-tuning of all students through the head; ``dropout`` says who is left out of a batch."""
+
+    schedule: ScheduleModel
+    dropout: Literal["none", "constant", "uniform", "order"] = "uniform"
+    feature: NotNegative = 0.0
+    cross_entropy: NotNegative = 1.0
+    logits: NotNegative = 0.0
+    tau_teacher: Above0 = 1.0
+    tau_student: Above0 = 1.0
+    synops: NotNegative = 0.0
+
+
+class QuantisationModel(_Model):
+    """Weights on the chip; ``epochs`` of quantisation-aware fine-tuning, 0 for none."""
+
+    weight_bits: Literal[2, 3, 4, 5, 6, 7, 8, 16] = 8
+    epochs: Annotated[int, Field(ge=0)] = 0
+
+
+class PolicyModel(_Model):
+    """Which students run. The threshold of ``confidence`` is fitted on validation data to ``accuracy_drop``.
+
+    ``accuracy_drop``: largest loss against all students running, as a fraction (0.005 is half a point).
+    """
+
+    kind: Literal["static", "confidence"] = "static"
+    accuracy_drop: NotNegative = 0.005
+
+
+class Experiment(_Model):
+    """A whole training run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    threads: Positive = 2
+    device: str = "cpu"
+    data: DataModel
+    teacher: TeacherModel
+    partition: PartitionModel = PartitionModel()
+    students: StudentsModel
+    joint: JointModel | None = None
+    quantisation: QuantisationModel = QuantisationModel()
+    policy: PolicyModel = PolicyModel()
+
+    def fingerprint(self, *sections: str) -> str:
+        """A digest of some sections and of what all depends on: equal where a stored result still fits."""
+        chosen = {"seed", "device", "data", *sections}
+        text = json.dumps(self.model_dump(mode="json", include=chosen), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_experiment(path: Path, changes: dict[str, Any] | None = None) -> Experiment:
+    """Read an experiment file.
+
+    Parameters
+    ----------
+    path : Path
+    changes : dict, optional
+        Values that replace the file's, by dotted key, such as ``{"data.folder": "mnist"}``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is no TOML, or a key is unknown, missing or wrong: names the key.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(text) > MAX_BYTES:
+        raise InputError(f"{path}: larger than {MAX_BYTES} bytes; an experiment file is a few kilobytes")
+    try:
+        document: dict[str, Any] = tomllib.loads(text.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: is no TOML: {error}") from None
+    for key, value in (changes or {}).items():
+        _set(document, key, value)
+    return parse_experiment(document, str(path))
+
+
+def parse_experiment(document: dict[str, Any], where: str = "experiment") -> Experiment:
+    """Check an experiment given as a dictionary; see :func:`load_experiment`."""
+    try:
+        return Experiment.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise InputError(f"{where}: {key}: {first['msg'][:1].lower()}{first['msg'][1:]}{more}") from None
+
+
+def _set(document: dict[str, Any], key: str, value: Any) -> None:
+    *tables, last = key.split(".")
+    for name in tables:
+        document = document.setdefault(name, {})
+    document[last] = value

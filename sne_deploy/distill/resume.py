@@ -1,0 +1,95 @@
+"""The state of a training between two epochs, on disk: a killed run goes on exactly where it was."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sne_deploy.errors import InputError
+from sne_deploy.files import atomic_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn, optim
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """A file that holds parameters, optimiser, random state and log after the last whole epoch.
+
+    Attributes
+    ----------
+    path : Path
+        Written anew after each epoch, atomically.
+    fingerprint : str
+        Of everything that the training depends on; a file with another one is refused.
+    """
+
+    path: Path
+    fingerprint: str
+
+    def restore(self, module: nn.Module, optimizer: optim.Optimizer) -> list[Mapping[str, float]]:
+        """Put back what was kept, random state included; the log of the epochs that are done.
+
+        Raises
+        ------
+        InputError
+            The file is damaged, or of another training.
+        """
+        import torch
+
+        if not self.path.exists():
+            return []
+        state = self._read()
+        if state.get("fingerprint") != self.fingerprint:
+            raise InputError(
+                f"{self.path}: belongs to another experiment or an earlier version of this one; delete it, "
+                "or choose another --out"
+            )
+        try:
+            module.load_state_dict(state["module"])
+            optimizer.load_state_dict(state["optimizer"])
+            torch.set_rng_state(state["random"])
+            log: list[Mapping[str, float]] = list(state["log"])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise self._damaged(error) from None
+        return log
+
+    def keep(self, module: nn.Module, optimizer: optim.Optimizer, log: list[Mapping[str, float]]) -> None:
+        """Write the state after an epoch.
+
+        Raises
+        ------
+        OutputError
+            The file cannot be written.
+        """
+        import torch
+
+        state = {
+            "fingerprint": self.fingerprint,
+            "module": module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+            "log": [dict(epoch) for epoch in log],
+        }
+        with atomic_path(self.path) as temporary:
+            torch.save(state, temporary)
+
+    def _read(self) -> dict[str, Any]:
+        import torch
+
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
+            raise self._damaged(error) from None
+        if not isinstance(state, dict):
+            raise self._damaged(TypeError("no dictionary"))
+        return state
+
+    def _damaged(self, error: Exception) -> InputError:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        return InputError(f"{self.path}: is damaged ({reason}); delete it to train that part again")
