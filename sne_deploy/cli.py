@@ -68,7 +68,10 @@ DtS = Annotated[
 ]
 ResetOption = Annotated[
     str | None,
-    typer.Option(help="What a spike does to v in .nir models that do not say: value (NIR's) or subtract."),
+    typer.Option(
+        help="What a spike does to v in .nir models that do not say: value (NIR's own), subtract, "
+        "subtract-delayed (snnTorch's default)."
+    ),
 ]
 InputShape = Annotated[
     str | None, typer.Option(help="Shape of one step's input, such as 2,34,34, for .nir models without one.")

@@ -7,6 +7,7 @@ threshold is subtracted at the next step, after the decay: v <- (1 - a) v + inpu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -15,8 +16,15 @@ import numpy as np
 
 from sne_deploy.errors import GraphError, InputError
 
-ResetMode = Literal["value", "subtract"]
-RESETS: tuple[ResetMode, ...] = get_args(ResetMode)
+Manner = Literal["value", "subtract"]
+MANNERS: tuple[Manner, ...] = get_args(Manner)
+ResetMode = Literal["value", "subtract", "subtract-delayed"]
+RESETS: Mapping[ResetMode, Mapping[str, str | bool]] = {
+    "value": {"reset": "value"},
+    "subtract": {"reset": "subtract"},
+    "subtract-delayed": {"reset": "subtract", "reset_delayed": True},
+}
+"""What a user may ask for, and the metadata that says it."""
 SPIKING_TYPES = (nir.LIF, nir.CubaLIF, nir.IF)
 
 
@@ -24,7 +32,7 @@ SPIKING_TYPES = (nir.LIF, nir.CubaLIF, nir.IF)
 class Reset:
     """The manner of one node's reset."""
 
-    mode: ResetMode = "value"
+    mode: Manner = "value"
     delayed: bool = False
 
 
@@ -38,8 +46,8 @@ def reset_of(name: str, node: Any) -> Reset:
     """
     metadata = getattr(node, "metadata", {})
     mode, delayed = _plain(metadata.get("reset", "value")), _plain(metadata.get("reset_delayed", False))
-    if mode not in RESETS:
-        raise GraphError(f"node {name!r}: metadata reset {mode!r:.100} is not one of {', '.join(RESETS)}")
+    if mode not in MANNERS:
+        raise GraphError(f"node {name!r}: metadata reset {mode!r:.100} is not one of {', '.join(MANNERS)}")
     if not isinstance(delayed, bool):
         raise GraphError(f"node {name!r}: metadata reset_delayed {delayed!r:.100} is not true or false")
     if delayed and mode != "subtract":
@@ -49,7 +57,7 @@ def reset_of(name: str, node: Any) -> Reset:
     return Reset(mode, delayed)
 
 
-def with_reset(graph: nir.NIRGraph, mode: str) -> nir.NIRGraph:
+def with_reset(graph: nir.NIRGraph, mode: ResetMode) -> nir.NIRGraph:
     """The same graph with this reset at every spiking node whose metadata does not say.
 
     Raises
@@ -63,13 +71,13 @@ def with_reset(graph: nir.NIRGraph, mode: str) -> nir.NIRGraph:
     return nir.NIRGraph(nodes, list(graph.edges), metadata=dict(graph.metadata), type_check=False)
 
 
-def _with_mode(node: Any, mode: str) -> Any:
+def _with_mode(node: Any, mode: ResetMode) -> Any:
     if isinstance(node, nir.NIRGraph):
         return with_reset(node, mode)
     if not isinstance(node, SPIKING_TYPES) or "reset" in node.metadata:
         return node
     fields = {name: value for name, value in vars(node).items() if name not in ("input_type", "output_type")}
-    return type(node)(**{**fields, "metadata": {**node.metadata, "reset": mode}})
+    return type(node)(**{**fields, "metadata": {**node.metadata, **RESETS[mode]}})
 
 
 def _plain(value: Any) -> Any:
