@@ -1,4 +1,4 @@
-"""The process that opens untrusted HDF5 files: ``python -I -S hdf5_child.py PATH OPTIONS``.
+"""The process that opens untrusted HDF5 files: ``main([PATH, OPTIONS])``.
 
 It limits its own memory, time and open files before it touches the file, follows hard links only, checks
 every size before it reads, and writes plain data to its standard output: a magic number, then frames of a
@@ -310,7 +310,3 @@ def main(arguments: list[str]) -> int:
     reply(path, options, sys.stdout.buffer)
     sys.stdout.flush()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -149,10 +149,20 @@ def child_options(roots: tuple[str, ...], limits: Limits) -> str:
     return json.dumps({**asdict(limits), "roots": roots, "import_path": sorted(folders)})
 
 
+_PROGRAM = """
+import sys
+sys.path.append(sys.argv[1])
+from hdf5_child import main
+del sys.path[-1]
+sys.exit(main(sys.argv[2:]))
+"""
+"""Imports the child as a module, whose compiled form is kept, from a folder that hides no other module."""
+
+
 def _start_child(file: Path, roots: tuple[str, ...], limits: Limits) -> _Child:
     # Without site, nothing of the user's or the environment's is run on the way to HDF5.
-    program = [sys.executable, "-I", "-S", hdf5_child.__file__, str(file.absolute())]
-    return _Child([*program, child_options(roots, limits)])
+    program = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(Path(hdf5_child.__file__).parent)]
+    return _Child([*program, str(file.absolute()), child_options(roots, limits)])
 
 
 class _Child:
