@@ -54,7 +54,7 @@ def load_model(
     input_shape : tuple of int or None
         One sample at one step, for NIR graphs that do not say or are in doubt, and ``.net`` files that begin
         with a convolution.
-    reset : {"value", "subtract"} or None
+    reset : {"value", "subtract", "subtract-delayed"} or None
         What a spike does to the membrane, for NIR graphs whose metadata does not say; None: NIR's own,
         ``"value"``.
 

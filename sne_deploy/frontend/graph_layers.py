@@ -12,8 +12,10 @@ import numpy.typing as npt
 from sne_deploy.ensembles import Layer, OptionValue
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.frontend.cell_nodes import KIND_OF, node_to_cell, plain
+from sne_deploy.frontend.normalise import normalise
 from sne_deploy.frontend.registry import check_stack
-from sne_deploy.frontend.shapes import conv_node_geometry, graph_shapes, input_shape_of
+from sne_deploy.frontend.resets import SPIKING_TYPES, reset_of
+from sne_deploy.frontend.shapes import conv_node_geometry, input_shape_of
 
 Array = npt.NDArray[Any]
 
@@ -21,7 +23,7 @@ Array = npt.NDArray[Any]
 def layers_from_graph(graph: nir.NIRGraph) -> tuple[Layer, ...]:
     """Make the layers of a graph: the inverse of :func:`sne_deploy.frontend.export.export_student`.
 
-    Graphs of other tools are read too: neurons become the Norse cell with the same equations.
+    Graphs of other tools are read too, normalised: neurons become the Norse cell with the same equations.
 
     Raises
     ------
@@ -30,13 +32,24 @@ def layers_from_graph(graph: nir.NIRGraph) -> tuple[Layer, ...]:
     GraphError
         The graph is not a chain, names no time step, or a neuron has a gain that no Norse cell has.
     """
-    shapes = graph_shapes(graph, input_shape_of(graph))
+    graph = normalise(graph)
+    input_shape = input_shape_of(graph)
+    outputs = sorted(name for name, node in graph.nodes.items() if isinstance(node, nir.Output))
+    if len(outputs) > 1:
+        raise GraphError(
+            f"the graph has {len(outputs)} outputs: {', '.join(outputs)}; only chains can become layers"
+        )
     unknown = [
         f"node {name!r} of type {type(node).__name__} has no layer"
         for name, node in graph.nodes.items()
         if type(node) not in _LAYERS
         and type(node) not in KIND_OF
         and type(node) not in (nir.Input, nir.Output)
+    ]
+    unknown += [
+        f"node {name!r} subtracts at a reset, which no cell here does"
+        for name, node in graph.nodes.items()
+        if isinstance(node, SPIKING_TYPES) and reset_of(name, node).mode != "value"
     ]
     if unknown:
         raise UnsupportedError("NIR graph", unknown)
@@ -51,7 +64,7 @@ def layers_from_graph(graph: nir.NIRGraph) -> tuple[Layer, ...]:
             layers.append(node_to_cell(name, node, dt_s, KIND_OF[type(node)], {}))
         else:
             layers.append(_named(_LAYERS[type(node)](node), node))
-    check_stack(layers, shapes[next(n for n, node in graph.nodes.items() if isinstance(node, nir.Input))])
+    check_stack(layers, input_shape)
     return tuple(layers)
 
 

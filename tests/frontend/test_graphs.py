@@ -163,6 +163,26 @@ def test_foreign_neurons_need_a_time_step_and_unit_gain():
         layers_from_graph(chain(lif(3), dt_s=0.02))
 
 
+def test_only_chains_with_norses_own_reset_become_layers():
+    flat = chain(lif(()), dt_s=0.001)  # one value for all neurons, as snnTorch writes it
+    (layer,) = layers_from_graph(flat)
+    assert layer.tensors["v_th"].shape == ()
+    soft = chain(lif(3), dt_s=0.001)
+    soft.nodes["n0"].metadata["reset"] = "subtract"
+    with pytest.raises(UnsupportedError, match="node 'n0' subtracts at a reset, which no cell here does"):
+        layers_from_graph(soft)
+    forked = chain(lif(3), dt_s=0.001)
+    forked.nodes["second"] = nir.Output(np.array([3]))
+    forked.edges.append(("n0", "second"))
+    with pytest.raises(GraphError, match="the graph has 2 outputs: output, second; only chains can become"):
+        layers_from_graph(forked)
+    joined = chain(lif(3), dt_s=0.001)
+    joined.nodes["more"] = nir.Input(np.array([3]))
+    joined.edges.append(("more", "n0"))
+    with pytest.raises(GraphError, match="the graph has 2 inputs: input, more; one is needed here"):
+        layers_from_graph(joined)
+
+
 def test_export_refuses_mixed_dt_and_students_without_cells():
     tensors = {"v_th": np.array(1.0), "v_reset": np.array(0.0)}
     cells = [Layer("IAFCell", {"dt": dt}, tensors) for dt in (0.001, 0.002)]

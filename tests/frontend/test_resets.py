@@ -67,6 +67,9 @@ def test_a_mode_for_every_spiking_node_that_does_not_say_inner_ones_too() -> Non
         "output": None,
     }
     assert inner.nodes["n0"].metadata == {}
+    late = normalise(with_reset(made, "subtract-delayed")).nodes
+    assert reset_of("n0.n0", late["n0.n0"]) == Reset("subtract", delayed=True)
+    assert reset_of("n0.n1", late["n0.n1"]) == Reset("value", delayed=False)
     assert new.nodes["n1"].tau.tolist() == made.nodes["n1"].tau.tolist()
     with pytest.raises(InputError, match="unknown reset 'soft'; known: value, subtract"):
         with_reset(made, "soft")
