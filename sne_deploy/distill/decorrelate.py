@@ -6,7 +6,8 @@ import copy
 from typing import TYPE_CHECKING
 
 from sne_deploy.distill import losses
-from sne_deploy.distill.training import EpochCallback, Schedule, Terms, Trained, fit
+from sne_deploy.distill.resume import ResumePoint
+from sne_deploy.distill.training import EpochCallback, Schedule, Terms, Trained, Transform, fit
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ def decorrelate_teacher(
     weight: float,
     schedule: Schedule,
     on_epoch: EpochCallback | None = None,
+    *,
+    transform: Transform | None = None,
+    resume: ResumePoint | None = None,
 ) -> Trained[Teacher]:
     r"""Train a copy of a teacher further with cross-entropy and decorrelation between its parts.
 
@@ -44,6 +48,9 @@ def decorrelate_teacher(
     schedule : Schedule
         Large batches: the correlation within a batch of B has a noise of 1 / (B - 1).
     on_epoch : callable, optional
+    transform : callable, optional
+        Augmentation of each batch (inputs, labels).
+    resume : ResumePoint, optional
 
     Returns
     -------
@@ -71,4 +78,12 @@ def decorrelate_teacher(
             "decorrelation": weight * losses.decorrelation(features, parts),
         }
 
-    return fit(lambda: copy.deepcopy(teacher), (inputs, labels), objective, schedule, on_epoch)
+    return fit(
+        lambda: copy.deepcopy(teacher),
+        (inputs, labels),
+        objective,
+        schedule,
+        on_epoch,
+        transform=transform,
+        resume=resume,
+    )

@@ -14,6 +14,7 @@ from sne_deploy.distill.copies import trainable_copy
 from sne_deploy.distill.dropout import NoDropout, StudentDropout
 from sne_deploy.distill.evaluate import evaluate_student
 from sne_deploy.distill.fan_out import fan_outs
+from sne_deploy.distill.resume import ResumePoint
 from sne_deploy.distill.simulate import simulate
 from sne_deploy.distill.student import (
     FeatureUnits,
@@ -127,6 +128,7 @@ def tune_together(
     *,
     teacher_logits: Tensor | None = None,
     run: Run = simulate,
+    resume: ResumePoint | None = None,
 ) -> Joint:
     """Train copies of all students and of the head further, by the head's loss and each student's own.
 
@@ -148,6 +150,7 @@ def tune_together(
         ``logits`` needs them.
     run : Run
         How a network is run while it is trained.
+    resume : ResumePoint, optional
 
     Raises
     ------
@@ -166,7 +169,7 @@ def tune_together(
 
     data = [inputs, labels, *features, *([] if teacher_logits is None else [teacher_logits])]
     objective = _objective([FeatureUnits.of(part) for part in features], task, costs, run)
-    trained = fit(build, data, objective, schedule, on_epoch)
+    trained = fit(build, data, objective, schedule, on_epoch, resume=resume)
     students = tuple(trained.module.networks)
     return Joint(students, _head(trained.module, inputs, task), trained.log)
 

@@ -10,6 +10,7 @@ from sne_deploy.distill import losses
 from sne_deploy.distill.determinism import deterministic
 from sne_deploy.distill.fan_out import fan_outs
 from sne_deploy.distill.features import training_variance
+from sne_deploy.distill.resume import ResumePoint
 from sne_deploy.distill.simulate import Simulation, simulate
 from sne_deploy.distill.training import EpochCallback, Objective, Schedule, Terms, Trained, fit
 from sne_deploy.ensembles import Readout
@@ -113,6 +114,7 @@ def train_student(
     *,
     teacher_logits: Tensor | None = None,
     run: Run = simulate,
+    resume: ResumePoint | None = None,
 ) -> Trained[nn.Module]:
     """Distil a spiking student on its slice of the teacher's features, by surrogate gradients.
 
@@ -132,6 +134,7 @@ def train_student(
         The teacher's on the same samples; ``logits`` needs them.
     run : Run
         How the network is run while it is trained.
+    resume : ResumePoint, optional
 
     Returns
     -------
@@ -156,7 +159,7 @@ def train_student(
     data = (
         (inputs, features, labels) if teacher_logits is None else (inputs, features, labels, teacher_logits)
     )
-    trained = fit(build_pair, data, objective, schedule, on_epoch)
+    trained = fit(build_pair, data, objective, schedule, on_epoch, resume=resume)
     return Trained(trained.module["network"], trained.log)
 
 

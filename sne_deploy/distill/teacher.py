@@ -10,7 +10,8 @@ from torch import nn
 
 from sne_deploy.distill import losses
 from sne_deploy.distill.determinism import evaluating
-from sne_deploy.distill.training import EpochCallback, Schedule, Terms, Trained, fit
+from sne_deploy.distill.resume import ResumePoint
+from sne_deploy.distill.training import EpochCallback, Schedule, Terms, Trained, Transform, fit
 from sne_deploy.errors import InputError, RunError
 from sne_deploy.files import atomic_path
 
@@ -50,6 +51,9 @@ def train_teacher(
     labels: Tensor,
     schedule: Schedule,
     on_epoch: EpochCallback | None = None,
+    *,
+    transform: Transform | None = None,
+    resume: ResumePoint | None = None,
 ) -> Trained[Teacher]:
     """Train a teacher with cross-entropy.
 
@@ -61,6 +65,9 @@ def train_teacher(
     labels : int64 tensor of shape (N,)
     schedule : Schedule
     on_epoch : callable, optional
+    transform : callable, optional
+        Augmentation of each batch (inputs, labels).
+    resume : ResumePoint, optional
 
     Returns
     -------
@@ -71,7 +78,7 @@ def train_teacher(
     def objective(module: Teacher, batch: Sequence[Tensor]) -> Terms:
         return {"cross_entropy": losses.cross_entropy(module(batch[0]), batch[1])}
 
-    return fit(build, (inputs, labels), objective, schedule, on_epoch)
+    return fit(build, (inputs, labels), objective, schedule, on_epoch, transform=transform, resume=resume)
 
 
 def save_teacher_onnx(teacher: Teacher, path: str | os.PathLike[str], input_shape: Sequence[int]) -> None:
