@@ -104,8 +104,8 @@ def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
         found = sorted(entry for suffix in _SUFFIXES for entry in path.glob(f"*{suffix}"))
         if not found:
             raise InputError(
-                f"{path}: the folder holds no .nir or .net files; give a model.pt, a .nir or .net file, or a "
-                "folder of those"
+                f"{path}: the folder holds no .nir files and no .net files; give a model.pt, a .nir or .net "
+                "file, or a folder of those"
             )
         return found
     paths = [Path(item) for item in model]

@@ -69,8 +69,9 @@ def _without_first_axes(declared: dict[str, Shape]) -> Iterator[dict[str, Shape]
 def _needed_by(name: str, flat: Expanded, follows: Successors) -> Shape:
     shape = _needed(name, flat, follows)
     if shape is None:
+        remedy = REMEDY if len(flat.entries[""]) == 1 else "write one into the file"
         raise GraphError(
-            f"input {name!r} declares no shape, and none follows from the nodes after it; {REMEDY}"
+            f"input {name!r} declares no shape, and none follows from the nodes after it; {remedy}"
         )
     return shape
 
