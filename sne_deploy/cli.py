@@ -204,6 +204,33 @@ def inspect_command(
         _say(f"Written: {path}")
 
 
+@app.command("train")
+def train_command(
+    experiment: Annotated[
+        Path, typer.Argument(help="A TOML file that describes the experiment.", metavar="EXPERIMENT")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for model.pt, teacher.onnx, the log and the report.")],
+    data_folder: Annotated[
+        str | None, typer.Option(help="Folder of the data set, instead of the file's data.folder.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the file's seed.", min=0)] = None,
+    threads: Annotated[int | None, typer.Option(help="Instead of the file's threads.", min=1)] = None,
+    debug: Debug = False,  # noqa: ARG001  read by _run
+) -> None:
+    """Distil an ensemble of spiking students from a teacher; a killed run goes on where it was."""
+    from sne_deploy.distill.command import train
+    from sne_deploy.distill.experiment import load_experiment
+    from sne_deploy.progress import TrainingBars
+    from sne_deploy.report.table import report_view
+
+    given = {"data.folder": data_folder, "seed": seed, "threads": threads}
+    described = load_experiment(experiment, {key: value for key, value in given.items() if value is not None})
+    with TrainingBars() as bars:
+        trained = train(described, out, bars)
+    _show(report_view(trained.result.report))
+    _say(f"Written: {trained.model}, {trained.teacher}")
+
+
 @app.command("bench")
 def bench_command(
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("performance.json"),

@@ -81,3 +81,46 @@ class ProgressBars:
             console=self._console,
             transient=True,
         )
+
+
+class TrainingBars:
+    """A context manager that shows a training's epochs on stderr: a bar with metrics, or a line per epoch.
+
+    Called as bars(stage, epoch from 1, epochs, mean of every loss term).
+    """
+
+    def __enter__(self) -> TrainingBars:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._console = Console(stderr=True)
+        self._tasks: dict[str, Any] = {}
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TextColumn("{task.completed:.0f} of {task.total:.0f} epochs"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[terms]}", markup=False),
+            console=self._console,
+        )
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._bars.stop()
+
+    def __call__(self, stage: str, epoch: int, epochs: int, terms: dict[str, float]) -> None:
+        """Show that an epoch is done."""
+        text = "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
+        if not self._console.is_terminal:
+            self._console.print(
+                f"{stage} {epoch}/{epochs}  {text}", markup=False, highlight=False, soft_wrap=True
+            )
+            return
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=epochs, terms="")
+        self._bars.update(self._tasks[stage], completed=epoch, terms=text)

@@ -1,0 +1,364 @@
+"""From an experiment to a trained, deployable ensemble: every stage in order, each resumable.
+
+data -> teacher -> its features -> partition (-> decorrelated teacher) -> students (-> together, through the
+head) (-> with quantised weights) -> head -> policy -> Ensemble. A stage's state lies in ``OUT/work`` after
+each epoch; what is finished there is not trained again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sne_deploy.distill.architectures import student_network, teacher_network
+from sne_deploy.distill.decorrelate import decorrelate_teacher
+from sne_deploy.distill.dropout import (
+    ConstantDropout,
+    FirstStudents,
+    NoDropout,
+    StudentDropout,
+    UniformSubsets,
+)
+from sne_deploy.distill.evaluate import evaluate_student
+from sne_deploy.distill.experiment_data import Splits, batch_transform, load_splits
+from sne_deploy.distill.features import extract_features
+from sne_deploy.distill.head import fit_head
+from sne_deploy.distill.joint import JointTask, tune_together
+from sne_deploy.distill.partition import (
+    Attribution,
+    Contiguous,
+    Correlation,
+    FeatureSpace,
+    PartitionStrategy,
+    Random,
+    partition,
+)
+from sne_deploy.distill.policy import FittedPolicy, best_order, fit_confidence
+from sne_deploy.distill.quantise_aware import tune_quantised
+from sne_deploy.distill.resume import ResumePoint
+from sne_deploy.distill.student import StudentLoss, StudentTask, train_student
+from sne_deploy.distill.teacher import Teacher, train_teacher
+from sne_deploy.distill.training import EpochCallback, Schedule
+from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Student
+from sne_deploy.files import ensure_folder
+from sne_deploy.frontend.norse import layers_from_module
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sne_deploy.distill.experiment import Experiment, ScheduleModel
+
+Array = npt.NDArray[Any]
+EpochLog = Callable[[str, int, int, "dict[str, float]"], None]
+"""Called as log(stage, epoch from 1, epochs, mean of every loss term)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Distilled:
+    """What an experiment gave.
+
+    Attributes
+    ----------
+    ensemble : Ensemble
+    teacher : Teacher
+        In evaluation mode.
+    parts : tuple of int arrays
+        Teacher features of each student.
+    fitted : FittedPolicy or None
+        Where the policy was fitted.
+    """
+
+    ensemble: Ensemble
+    teacher: Teacher
+    parts: tuple[Array, ...]
+    fitted: FittedPolicy | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Stages:
+    """Where stages keep their state, and who hears of their epochs."""
+
+    experiment: Experiment
+    folder: Path
+    log: EpochLog
+
+    def resume(self, name: str, *sections: str) -> ResumePoint:
+        return ResumePoint(self.folder / f"{name}.pt", f"{name} {self.experiment.fingerprint(*sections)}")
+
+    def heard(self, name: str, epochs: int) -> EpochCallback:
+        return lambda epoch, terms: self.log(name, epoch + 1, epochs, dict(terms))
+
+    def schedule(self, described: ScheduleModel, salt: int) -> Schedule:
+        """A schedule with a seed of its own for each stage."""
+        experiment = self.experiment
+        seed = int(np.random.SeedSequence([experiment.seed, salt]).generate_state(1)[0])
+        return Schedule(**described.model_dump(), seed=seed, threads=experiment.threads)
+
+
+def distill(experiment: Experiment, out: Path, log: EpochLog = lambda *_: None) -> Distilled:
+    """Run an experiment; the same experiment gives the same ensemble on the same machine.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    out : Path
+        A folder; ``out/work`` keeps the state of every stage.
+    log : callable
+
+    Raises
+    ------
+    InputError, DataError
+        Something in the experiment does not fit; names the key or the file.
+    RunError
+        A training diverged.
+    """
+    stages = _Stages(experiment, ensure_folder(out / "work"), log)
+    data = load_splits(experiment.data, experiment.seed)
+    teacher = _teacher(stages, data)
+    parts, teacher = _parts(stages, data, teacher)
+    features, teacher_logits = _targets(teacher, data.students_x)
+    networks, head = _students(stages, data, parts, features, teacher_logits)
+    return _deployable(stages, data, teacher, parts, networks, head)
+
+
+def _teacher(stages: _Stages, data: Splits) -> Teacher:
+    described = stages.experiment.teacher
+    return train_teacher(
+        lambda: teacher_network(described, data.input_shape, data.classes),
+        data.x,
+        data.y,
+        stages.schedule(described.schedule, 1),
+        stages.heard("teacher", described.schedule.epochs),
+        transform=batch_transform(stages.experiment.data.augment),
+        resume=stages.resume("teacher", "teacher"),
+    ).module
+
+
+def _parts(stages: _Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array, ...], Teacher]:
+    """Divide the features; with a decorrelation weight, fine-tune the teacher to that division."""
+    experiment = stages.experiment
+    described = experiment.partition
+    space = FeatureSpace(
+        extract_features(teacher, data.x).numpy(),
+        data.y.numpy(),
+        teacher.classifier.weight.detach().numpy(),
+    )
+    strategies: dict[str, PartitionStrategy] = {
+        "contiguous": Contiguous(),
+        "random": Random(experiment.seed),
+        "correlation": Correlation(),
+        "attribution": Attribution(),
+    }
+    parts = partition(strategies[described.strategy], space, experiment.students.count)
+    if described.decorrelate and len(parts) > 1:
+        epochs = described.decorrelate_epochs
+        schedule = experiment.teacher.schedule.model_copy(
+            update={"epochs": epochs, "learning_rate": experiment.teacher.schedule.learning_rate / 5}
+        )
+        teacher = decorrelate_teacher(
+            teacher,
+            data.x,
+            data.y,
+            parts,
+            described.decorrelate,
+            stages.schedule(schedule, 2),
+            stages.heard("decorrelation", epochs),
+            transform=batch_transform(experiment.data.augment),
+            resume=stages.resume("decorrelation", "teacher", "partition", "students"),
+        ).module
+    return parts, teacher
+
+
+def _targets(teacher: Teacher, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The teacher's features and logits."""
+    features = extract_features(teacher, x)
+    with torch.no_grad():
+        return features, teacher.classifier(features)
+
+
+def _students(
+    stages: _Stages, data: Splits, parts: Sequence[Array], features: Tensor, teacher_logits: Tensor
+) -> tuple[list[nn.Module], Head | None]:
+    """Each student by itself, then all together, then with quantised weights."""
+    experiment = stages.experiment
+    described, sections = experiment.students, ("teacher", "partition", "students")
+    task = StudentTask(described.timesteps, described.readout, StudentLoss(**described.loss.model_dump()))
+    slices = [features[:, torch.from_numpy(part)] for part in parts]
+    networks: list[nn.Module] = []
+    for index, targets in enumerate(slices):
+        name = f"student{index}"
+        trained = train_student(
+            partial(student_network, described.layers, data.input_shape, targets.shape[1], described.dt_s),
+            data.students_x,
+            targets,
+            data.students_y,
+            task,
+            stages.schedule(described.schedule, 100 + index),
+            stages.heard(name, described.schedule.epochs),
+            teacher_logits=teacher_logits,
+            resume=stages.resume(name, *sections),
+        )
+        networks.append(trained.module)
+    head = None
+    if experiment.joint is not None:
+        networks, head = _together(stages, data, networks, slices, teacher_logits)
+    if experiment.quantisation.epochs:
+        networks = [
+            _quantised(stages, data, index, network, slices[index], teacher_logits, task)
+            for index, network in enumerate(networks)
+        ]
+        head = None
+    return networks, head
+
+
+def _together(
+    stages: _Stages,
+    data: Splits,
+    networks: Sequence[nn.Module],
+    slices: Sequence[Tensor],
+    teacher_logits: Tensor,
+) -> tuple[list[nn.Module], Head]:
+    experiment = stages.experiment
+    joint, students = experiment.joint, experiment.students
+    assert joint is not None  # noqa: S101  the caller asked
+    before = [
+        evaluate_student(network, data.students_x, students.timesteps, students.readout).outputs
+        for network in networks
+    ]
+    dropout: dict[str, StudentDropout] = {
+        "none": NoDropout(),
+        "constant": ConstantDropout(),
+        "uniform": UniformSubsets(),
+        "order": FirstStudents(),
+    }
+    weights = ("feature", "cross_entropy", "logits", "tau_teacher", "tau_student", "synops")
+    task = JointTask(
+        students.timesteps,
+        (students.readout,) * len(networks),
+        StudentLoss(**{name: getattr(joint, name) for name in weights}),
+        dropout[joint.dropout],
+        subset_bias=joint.dropout != "none",
+    )
+    done = tune_together(
+        networks,
+        fit_head(before, data.students_y.numpy(), subset_bias=joint.dropout != "none"),
+        data.students_x,
+        slices,
+        data.students_y,
+        task,
+        stages.schedule(joint.schedule, 3),
+        stages.heard("together", joint.schedule.epochs),
+        teacher_logits=teacher_logits,
+        resume=stages.resume("together", "teacher", "partition", "students", "joint"),
+    )
+    return list(done.networks), done.head
+
+
+def _quantised(
+    stages: _Stages,
+    data: Splits,
+    index: int,
+    network: nn.Module,
+    targets: Tensor,
+    teacher_logits: Tensor,
+    task: StudentTask,
+) -> nn.Module:
+    experiment = stages.experiment
+    described = experiment.students.schedule.model_copy(
+        update={
+            "epochs": experiment.quantisation.epochs,
+            "learning_rate": experiment.students.schedule.learning_rate / 10,
+        }
+    )
+    name = f"quantised{index}"
+    trained = tune_quantised(
+        network,
+        data.students_x,
+        targets,
+        data.students_y,
+        task,
+        stages.schedule(described, 200 + index),
+        stages.heard(name, described.epochs),
+        weight_bits=experiment.quantisation.weight_bits,
+        every=-(-len(data.students_x) // described.batch_size),
+        teacher_logits=teacher_logits,
+        resume=stages.resume(name, "teacher", "partition", "students", "joint", "quantisation"),
+    )
+    return trained.module
+
+
+def _deployable(
+    stages: _Stages,
+    data: Splits,
+    teacher: Teacher,
+    parts: tuple[Array, ...],
+    networks: Sequence[nn.Module],
+    head: Head | None,
+) -> Distilled:
+    """Head and policy, fitted on what the students give as deployed integers."""
+    experiment = stages.experiment
+    described = experiment.students
+    students = tuple(
+        Student(f"student{k}", layers_from_module(network), described.readout, parts[k].astype(np.int64))
+        for k, network in enumerate(networks)
+    )
+    ensemble = Ensemble(
+        students, data.input_shape, described.timesteps, Encoder("constant"), head or Head("mean")
+    )
+    bits = experiment.quantisation.weight_bits
+    held_out = deployed_outputs(ensemble, data.x_validation.numpy(), bits)
+    if head is None:
+        outputs = deployed_outputs(ensemble, data.x.numpy(), bits)
+        labels = data.y.numpy()
+        first = fit_head(outputs, labels)
+        order = best_order(first, held_out, data.y_validation)
+        head = fit_head(outputs, labels, subset_bias=True, order=order)
+    else:
+        order = best_order(head, held_out, data.y_validation)
+    fitted = None
+    policy = ActivationPolicy("static", order)
+    if experiment.policy.kind == "confidence":
+        drop = experiment.policy.accuracy_drop
+        fitted = fit_confidence(head, held_out, data.y_validation, drop, order)
+        policy = fitted.policy
+    return Distilled(replace(ensemble, head=head, policy=policy), teacher, parts, fitted)
+
+
+def deployed_outputs(ensemble: Ensemble, x: Array, weight_bits: int) -> list[Array]:
+    """Outputs of every student in its own units, from the integers of target loihi.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Its head is not used.
+    x : float array of shape (N, *input_shape)
+    weight_bits : int
+
+    Returns
+    -------
+    list of float64 arrays of shape (N, n_out)
+    """
+    from sne_deploy.backend import RunOptions, load_backend
+    from sne_deploy.passes.pipeline import compile_student
+
+    backend = load_backend("loihi")
+    outputs = []
+    for student in ensemble.students:
+        program = compile_student(
+            student,
+            input_shape=ensemble.input_shape,
+            timesteps=ensemble.timesteps,
+            encoder=ensemble.encoder,
+            precision="fixed",
+            weight_bits=weight_bits,
+        )
+        with backend.compile(program, RunOptions()) as executable:
+            outputs.append(executable.run(x).outputs)
+    return outputs
