@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 MAX_INT = 2**31 - 1
+MAX_FLOAT = 1e40
+"""Beyond every float32, and products of several such are still numbers."""
 EXACT = 2**53
 """Integers up to here are float64 numbers."""
 
@@ -216,6 +218,10 @@ def _floats(where: str, field: str, rule: Field, value: Array) -> Array:
     if value.size == 0 or not np.isfinite(value).all():
         remedy = "; neurons without a leak are an IF node with r = 1 / dt" if rule.positive else ""
         raise GraphError(f"{where}: field {field!r} is empty or holds NaN or infinite values{remedy}")
+    if max(-float(value.min()), float(value.max())) > MAX_FLOAT:
+        raise GraphError(
+            f"{where}: field {field!r} holds values beyond {MAX_FLOAT:g}, whose squares overflow"
+        )
     if rule.positive and not (value > 0).all():
         raise GraphError(f"{where}: field {field!r} holds values that are not above 0 s")
     return value

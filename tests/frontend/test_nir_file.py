@@ -292,6 +292,7 @@ FIELDS = {
     "nan": (replace(f"{FC}/bias", np.full(4, np.nan)), "field 'bias' is empty or holds NaN"),
     "infinite": (replace(f"{LIF}/v_threshold", np.full(4, np.inf)), "'v_threshold' is empty or holds NaN"),
     "negative tau": (replace(f"{LIF}/tau", np.full(4, -1.0)), "'tau' holds values that are not above 0 s"),
+    "huge": (replace(f"{FC}/weight", np.full((4, 3), -1e41)), "'weight' holds values beyond 1e\\+40"),
     "shapes differ": (replace(f"{LIF}/r", np.ones(3)), "node 'lifboxcell_1'.*same shape"),
     "does not chain": (replace(f"{FC}/weight", np.ones((4, 2))), r"node 'fc' \(Affine\): gets shape \(3,\)"),
     "bias": (replace(f"{FC}/bias", np.ones(3)), r"bias has shape \(3,\), weight \(4, 3\) needs \(4,\)"),
