@@ -77,7 +77,23 @@ ARRAYS = {
     "a million": lambda a: np.full(a.shape, 10**6, np.int64),
     "long": lambda a: np.resize(a, 10**5),
 }
+METADATA = {
+    "dt_s": 0.001,
+    "reset": "subtract",
+    "reset_delayed": np.array(True),
+    "name": "a layer",
+    "kind": "LIFCell",
+    "options": {"dt": 0.001},
+    "bias": np.array(False),
+    "inner_graphs": {"n0": {"dt_s": 0.002}},
+}
 TEXTS = ["", "NIRGraph", "Input", "Output", "LIF", "Pickle", "same", "\x1b[2J\n", "x" * 5000, *NAMES[:4:3]]
+
+
+def metadata():
+    return st.lists(st.sampled_from(list(METADATA)), max_size=3).map(
+        lambda names: copy.deepcopy({name: METADATA[name] for name in names})
+    )
 
 
 @st.composite
@@ -99,7 +115,11 @@ def graphs(draw, depth=0):
         ends = st.sampled_from([*names, *names, "gone", "", "x" * 3000])
         edges += draw(st.lists(st.tuples(ends, ends).map(list), min_size=1, max_size=2))
     tree = {"type": "NIRGraph", "nodes": copy.deepcopy(nodes), "edges": edges}
-    return {**tree, "metadata": {"dt_s": 0.001}} if draw(st.booleans()) else tree
+    tree["metadata"] = draw(metadata())
+    for node in tree["nodes"].values():
+        if draw(st.integers(0, 5)) == 0:
+            node["metadata"] = draw(metadata())
+    return tree
 
 
 def places(tree, path=()):
