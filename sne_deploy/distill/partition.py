@@ -191,23 +191,39 @@ def _exchange(affinity: FloatArray, owner: IntArray, parts: int) -> None:
     """Exchange items in place while the affinity within parts grows."""
     own = affinity.copy()
     np.fill_diagonal(own, 0.0)
-    items = np.arange(len(owner))
-    to_part = np.stack([own[:, owner == part].sum(axis=1) for part in range(parts)], axis=1)
+    members: list[IntArray] = [np.flatnonzero(owner == part) for part in range(parts)]
+    to_part = np.stack([own[:, part].sum(axis=1) for part in members], axis=1)
     tolerance = 1e-9 * max(float(np.abs(own).sum()), 1e-300) / max(len(owner), 1)
-    while True:
-        # Moving f to g's part and g to f's: each gains what the other part gives and loses its own, and
-        # neither finds the other there.
-        moved = to_part[:, owner] - to_part[items, owner][:, None]
-        gain = moved + moved.T - 2 * own
-        gain[owner[:, None] == owner[None, :]] = 0.0
-        first, second = np.unravel_index(np.argmax(gain), gain.shape)
-        if gain[first, second] <= tolerance:
+    pairs = [(a, b) for a in range(parts) for b in range(a + 1, parts)]
+    best = {pair: _best_exchange(own, to_part, members, pair) for pair in pairs}
+    while best:
+        a, b = max(pairs, key=lambda pair: best[pair][0])
+        gain, first, second = best[a, b]
+        if gain <= tolerance:
             return
-        here, there = owner[first], owner[second]
         change = own[:, second] - own[:, first]
-        to_part[:, here] += change
-        to_part[:, there] -= change
-        owner[first], owner[second] = there, here
+        to_part[:, a] += change
+        to_part[:, b] -= change
+        owner[first], owner[second] = b, a
+        members[a], members[b] = np.flatnonzero(owner == a), np.flatnonzero(owner == b)
+        for pair in pairs:
+            if a in pair or b in pair:
+                best[pair] = _best_exchange(own, to_part, members, pair)
+
+
+def _best_exchange(
+    own: FloatArray, to_part: FloatArray, members: list[IntArray], pair: tuple[int, int]
+) -> tuple[float, int, int]:
+    """What exchanging two items of two parts gains at most, and which two.
+
+    Each gains what the other part gives and loses its own, and neither finds the other there.
+    """
+    a, b = pair
+    first, second = members[a], members[b]
+    leaving = (to_part[first, b] - to_part[first, a])[:, None] + (to_part[second, a] - to_part[second, b])
+    gain = leaving - 2 * own[np.ix_(first, second)]
+    i, j = np.unravel_index(int(np.argmax(gain)), gain.shape)
+    return float(gain[i, j]), int(first[i]), int(second[j])
 
 
 def partition(strategy: PartitionStrategy, space: FeatureSpace, parts: int) -> Parts:
