@@ -225,10 +225,12 @@ def parse_experiment(document: dict[str, Any], where: str = "experiment") -> Exp
     try:
         return Experiment.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise InputError(f"{where}: {key}: {first['msg'][:1].lower()}{first['msg'][1:]}{more}") from None
+        found = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        key = ".".join(str(part) for part in found[0]["loc"]) or "the file"
+        unknown = found[0]["type"] == "extra_forbidden"
+        text = "unknown key" if unknown else found[0]["msg"][:1].lower() + found[0]["msg"][1:]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise InputError(f"{where}: {key}: {text}{more}") from None
 
 
 def _set(document: dict[str, Any], key: str, value: Any) -> None:

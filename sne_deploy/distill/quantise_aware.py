@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from sne_deploy.distill.copies import trainable_copy
+from sne_deploy.distill.resume import ResumePoint
 from sne_deploy.distill.simulate import Simulation, simulate
 from sne_deploy.distill.student import StudentTask, train_student
 from sne_deploy.distill.training import EpochCallback, Schedule, Trained
@@ -143,6 +144,7 @@ def tune_quantised(
     weight_bits: int = 8,
     every: int = 100,
     teacher_logits: Tensor | None = None,
+    resume: ResumePoint | None = None,
 ) -> Trained[nn.Module]:
     """Train a folded copy of a student further, with quantised weights in the forward pass.
 
@@ -155,7 +157,8 @@ def tune_quantised(
     weight_bits : int
         2 to 8, or 16: what the student will be compiled with.
     every : int
-        Steps between two compilations.
+        Steps between two compilations; a divisor of an epoch's steps where training is to be resumed.
+    resume : ResumePoint, optional
 
     Returns
     -------
@@ -178,4 +181,5 @@ def tune_quantised(
         on_epoch,
         teacher_logits=teacher_logits,
         run=QuantisedRun(shape, weight_bits, every),
+        resume=resume,
     )

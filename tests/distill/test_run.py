@@ -1,0 +1,172 @@
+"""A whole experiment on a few digits: the same whether killed and resumed or not; wrong files in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sne_deploy as sne
+from sne_deploy.distill.experiment import Experiment, load_experiment, parse_experiment
+from sne_deploy.distill.run import distill
+from sne_deploy.errors import DataError, InputError
+from tests.command_line import command
+
+SCHEDULE = {"epochs": 2, "batch_size": 32}
+LAYERS = [
+    {"kind": "Conv2d", "out": 3, "stride": 2, "padding": 1, "bias": False},
+    {"kind": "BatchNorm2d"},
+    {"kind": "LIFBoxCell"},
+    {"kind": "Flatten"},
+    {"kind": "Linear"},
+    {"kind": "LIBoxCell", "tau_mem_s": 4e-3},
+]
+DOCUMENT: dict[str, Any] = {
+    "name": "tiny",
+    "threads": 1,
+    "data": {"source": "digits", "validation": 40, "train_samples": 120, "augment": "shift", "copies": 1},
+    "teacher": {"architecture": "cnn", "width": 3, "features": 8, "schedule": SCHEDULE},
+    "partition": {"strategy": "correlation", "decorrelate": 0.5, "decorrelate_epochs": 1},
+    "students": {
+        "count": 2,
+        "timesteps": 3,
+        "layers": LAYERS,
+        "loss": {"cross_entropy": 0.5, "logits": 0.5, "tau_teacher": 2.0, "synops": 0.1},
+        "schedule": SCHEDULE,
+    },
+    "joint": {"schedule": SCHEDULE, "logits": 1.0, "tau_student": 2.0, "feature": 0.1},
+    "quantisation": {"epochs": 2, "weight_bits": 4},
+    "policy": {"kind": "confidence", "accuracy_drop": 0.02},
+}
+
+
+def experiment(**changes: Any) -> Experiment:
+    return parse_experiment({**DOCUMENT, **changes})
+
+
+class KilledError(Exception):
+    """Stands for a signal between two epochs."""
+
+
+def killed_after(epochs: int) -> Any:
+    left = [epochs]
+
+    def log(*_: Any) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KilledError
+
+    return log
+
+
+def tensors(ensemble: sne.Ensemble) -> list[np.ndarray]:
+    found: list[np.ndarray] = []
+    for student in ensemble.students:
+        assert isinstance(student.network, tuple)
+        found += [array for layer in student.network for array in layer.tensors.values()]
+    head = [getattr(ensemble.head, field.name) for field in dataclasses.fields(ensemble.head)]
+    return [*found, *(part for part in head if isinstance(part, np.ndarray))]
+
+
+def test_a_killed_run_ends_where_an_undisturbed_one_does(tmp_path: Path) -> None:
+    heard: list[tuple[str, int]] = []
+    whole = distill(experiment(), tmp_path / "whole", lambda stage, epoch, *_: heard.append((stage, epoch)))
+    stages = list(dict.fromkeys(stage for stage, _ in heard))
+    assert stages == [
+        "teacher", "decorrelation", "student0", "student1", "together", "quantised0", "quantised1",
+    ]  # fmt: skip
+    for epochs in (1, 3, 2, 3, 1):  # somewhere in the teacher, then ever further on
+        with pytest.raises(KilledError):
+            distill(experiment(), tmp_path / "killed", killed_after(epochs))
+    resumed = distill(experiment(), tmp_path / "killed")
+    assert whole.fitted == resumed.fitted
+    for wanted, found in zip(tensors(whole.ensemble), tensors(resumed.ensemble), strict=True):
+        np.testing.assert_array_equal(wanted, found)
+
+
+def test_a_finished_run_trains_nothing_again(tmp_path: Path) -> None:
+    plain = experiment(joint=None, quantisation={}, partition={"strategy": "random"})
+    first = distill(plain, tmp_path)
+    again = distill(plain, tmp_path, killed_after(1))
+    for wanted, found in zip(tensors(first.ensemble), tensors(again.ensemble), strict=True):
+        np.testing.assert_array_equal(wanted, found)
+
+
+def test_the_state_of_another_experiment_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        distill(experiment(), tmp_path, killed_after(1))
+    other = experiment(teacher={**DOCUMENT["teacher"], "width": 4})
+    with pytest.raises(InputError, match=r"teacher\.pt: belongs to another experiment .*; delete it"):
+        distill(other, tmp_path)
+
+
+def test_damaged_state_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        distill(experiment(), tmp_path, killed_after(1))
+    path = tmp_path / "work" / "teacher.pt"
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(InputError, match=r"teacher\.pt: is damaged .*; delete it to train that part again"):
+        distill(experiment(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed = ", "is no TOML"),
+        ("colour = 3", "colour: unknown key (and 4 more)"),
+        ("[students]\nlayers = [{kind = 'Linear', size = 3}]", "students.layers.0.size: unknown key"),
+        (
+            "name = 'a'\n[data]\nsource = 'cats'",
+            "data.source: input should be 'digits', 'mnist' or 'cifar10'",
+        ),
+    ],
+)
+def test_a_wrong_file_is_one_line_with_the_key(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        load_experiment(path)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_folder_and_a_layer_that_does_not_fit_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.folder is missing: name the folder that holds mnist"):
+        distill(experiment(data={"source": "mnist"}), tmp_path / "a")
+    with pytest.raises(DataError, match="nowhere"):
+        distill(experiment(data={"source": "mnist", "folder": str(tmp_path / "nowhere")}), tmp_path / "b")
+    wrong = {**DOCUMENT["students"], "layers": [{"kind": "Dropsy"}]}
+    with pytest.raises(InputError, match=r"students\.layers\.0\.kind: 'Dropsy' is unknown; known: Linear"):
+        distill(experiment(students=wrong), tmp_path / "c")
+
+
+def test_the_command_writes_a_model_that_the_compiler_takes(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text(
+        """
+name = "tiny"
+threads = 1
+data = {source = "digits", validation = 40, train_samples = 100}
+teacher = {architecture = "mlp", width = 8, features = 8, schedule = {epochs = 1}}
+
+[students]
+count = 2
+timesteps = 2
+schedule = {epochs = 1}
+layers = [{kind = "Flatten"}, {kind = "Linear", out = 8}, {kind = "LIFBoxCell"}, {kind = "Linear"},
+  {kind = "LIBoxCell"}]
+"""
+    )
+    done = command("train", str(path), "--out", str(tmp_path / "out"), name="sne")
+    assert done.status == 0, done.stderr
+    assert "student1 1/1" in done.stderr
+    for name in ("model.pt", "teacher.onnx", "training.jsonl", "report.json"):
+        assert (tmp_path / "out" / name).stat().st_size > 0
+    ensemble = sne.load(tmp_path / "out" / "model.pt")
+    assert ensemble.provenance["features"] == [4, 4]
+    wrong = command("train", str(path), "--out", str(tmp_path / "out"), "--seed", "1", name="sne")
+    assert wrong.status == 2
+    assert wrong.stderr.count("\n") == 1
