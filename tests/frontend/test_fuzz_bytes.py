@@ -18,8 +18,8 @@ from tests.effort import examples
 from tests.fuzzing import outcome
 from tests.warm_reader import warm_reader
 
-BLOCKS, PER_BLOCK = 8, examples(150)
-COLD = examples(50)
+BLOCKS, PER_BLOCK = 8, examples(125)
+COLD = examples(200)
 
 
 def dense_graph():

@@ -214,7 +214,7 @@ def test_odd_trees(warm, folder, damaged, options):
         event("undamaged: " + said[-60:])
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(100))
 @given(damaged_trees(), st.sampled_from(FORMATS))
 def test_odd_trees_in_the_production_child(folder, damaged, options):
     check(folder, damaged[0], options)
