@@ -19,7 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from sne_lava.job import GroupCounts, Job
 from sne_lava.leftovers import kill_group, remove_files, wait_group
 
 TAIL_LINES = 8
@@ -126,8 +125,8 @@ class Worker:
             wait_group(self._simulation, SETTLE_S)
         remove_files(self._token, self._folder)
 
-    def run(self, job: Job, progress: Callable[[int], None]) -> dict[str, GroupCounts]:
-        """Send the job and wait for its counts.
+    def run(self, job: Any, progress: Callable[[int], None]) -> Any:
+        """Send a job and wait for what it gives; see :func:`sne_lava.simulation.simulate`.
 
         Raises
         ------
@@ -139,7 +138,7 @@ class Worker:
         except _Ended:
             raise WorkerError(self._why_it_ended()) from None
 
-    def _exchange(self, data: bytes, progress: Callable[[int], None]) -> dict[str, GroupCounts]:
+    def _exchange(self, data: bytes, progress: Callable[[int], None]) -> Any:
         stdin = _pipe(self._process.stdin)
         unsent = memoryview(data)
         os.set_blocking(stdin.fileno(), False)
@@ -155,7 +154,7 @@ class Worker:
                     elif key.data == "result":
                         for kind, value in self._frames():
                             if kind == "done":
-                                return value  # type: ignore[no-any-return]  # the simulation's own type
+                                return value
                             self._handle(kind, value, progress)
                     elif not self._listen(key.fd, key.data):
                         selector.unregister(key.fileobj)

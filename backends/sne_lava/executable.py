@@ -90,7 +90,7 @@ class LavaExecutable:
         try:
             with self._started() as worker:
                 try:
-                    return worker.run(job, progress)
+                    return worker.run(job, progress)  # type: ignore[no-any-return]  # as simulate gives it
                 finally:
                     with self._lock:
                         self._workers.discard(worker)

@@ -1,5 +1,7 @@
 """The process that runs Lava: reads a job, simulates it, answers in frames, and never hangs.
 
+Jobs come in kinds: each kind's module registers how it is simulated with :func:`simulate`.
+
 Frames on the result pipe: 8 bytes of length, then a pickle of ``(kind, value)``: ``("hello", pid)``,
 ``("progress", steps)``, ``("done", counts)``, ``("error", text)``. The pipe is private to a caller and
 the process that it started itself; nothing read from a file or from elsewhere is unpickled.
@@ -17,14 +19,15 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import singledispatch
 from multiprocessing import shared_memory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sne_lava.job import GroupCounts, Job
 from sne_lava.leftovers import kill_group, remove_files
 
 if TYPE_CHECKING:
-    from sne_lava.network import Network
+    from sne_lava.arrays import Board
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 POLL_S = 0.01
@@ -46,12 +49,12 @@ def serve(result: int, token: str, folder: str) -> int:
         _write_all(result, struct.pack("<q", len(data)))
         _write_all(result, data)
 
-    parent = _Parent(token, folder)
+    parent = Parent(token, folder)
     try:
         send("hello", os.getpid())
         _contain(token, folder)
         with os.fdopen(0, "rb", closefd=False) as stream:
-            job: Job = pickle.load(stream)  # noqa: S301  # from the caller, on a private pipe
+            job = pickle.load(stream)  # noqa: S301  # from the caller, on a private pipe
         _stdin_from_null()
         send("done", simulate(job, lambda steps: send("progress", steps), parent))
     except Exception as error:  # noqa: BLE001  # every failure is told to the caller, by name
@@ -96,7 +99,21 @@ def _contain(token: str, folder: str) -> None:
     os.register_at_fork(after_in_child=die_with_parent)
 
 
-class _Parent:
+class Running(Protocol):
+    """Lava processes that run together."""
+
+    @property
+    def lead(self) -> Any:
+        """The process that is run, and reports the steps."""
+        ...
+
+    @property
+    def board(self) -> Board:
+        """Where processes report steps and failures."""
+        ...
+
+
+class Parent:
     """The supervisor; without it this process removes everything itself."""
 
     def __init__(self, token: str, folder: str) -> None:
@@ -114,7 +131,24 @@ class _Parent:
         kill_group(os.getpgid(0))
 
 
-def simulate(job: Job, progress: Callable[[int], None], parent: _Parent) -> dict[str, GroupCounts]:
+@singledispatch
+def simulate(job: Any, progress: Callable[[int], None], parent: Parent) -> Any:  # noqa: ARG001  # registered
+    """Run a job; what it gives is sent to the caller.
+
+    Parameters
+    ----------
+    job : object
+        Of a kind that is registered.
+    progress : callable
+        Called with the Lava steps done.
+    parent : Parent
+        To be checked while waiting.
+    """
+    raise SimulationError(f"no way to simulate a {type(job).__name__}")
+
+
+@simulate.register(Job)
+def _simulate_job(job: Job, progress: Callable[[int], None], parent: Parent) -> dict[str, GroupCounts]:
     """Run all parts of a job, one Lava run each."""
     from sne_lava.compat import import_lava
 
@@ -127,7 +161,7 @@ def simulate(job: Job, progress: Callable[[int], None], parent: _Parent) -> dict
 
 
 def _run_part(
-    job: Job, before: int, progress: Callable[[int], None], parent: _Parent
+    job: Job, before: int, progress: Callable[[int], None], parent: Parent
 ) -> dict[str, GroupCounts]:
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
@@ -136,19 +170,19 @@ def _run_part(
 
     network = linked(build(job))
     tag = "fixed_pt" if job.precision == "fixed" else "floating_pt"
-    with _no_child_may_end(network):
+    with no_child_may_end(network):
         network.lead.create_runtime(run_cfg=Loihi2SimCfg(select_tag=tag))
         network.lead.run(RunSteps(num_steps=job.steps, blocking=False))
-        _wait(job, network, lambda steps: progress(before + steps), parent)
+        wait_for_step(job.steps, network, lambda steps: progress(before + steps), parent, job.stall_s)
     network.lead.wait()
     counts = network.counts(job)
-    with _deadline("Lava did not stop", STOP_S):
+    with deadline("Lava did not stop", STOP_S):
         network.lead.stop()
     return counts
 
 
 @contextlib.contextmanager
-def _deadline(what: str, seconds: float) -> Iterator[None]:
+def deadline(what: str, seconds: float) -> Iterator[None]:
     """Raise where Lava waits for a process that will not answer."""
 
     def late(_signal: int, _frame: object) -> None:
@@ -164,7 +198,7 @@ def _deadline(what: str, seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _no_child_may_end(network: Network) -> Iterator[None]:
+def no_child_may_end(network: Running) -> Iterator[None]:
     """While Lava builds and runs, an ended process of its own is a failure; Lava would wait forever."""
 
     def ended(_signal: int, _frame: object) -> None:
@@ -177,7 +211,7 @@ def _no_child_may_end(network: Network) -> Iterator[None]:
         signal.signal(signal.SIGCHLD, previous)
 
 
-def _raise_failures(network: Network) -> None:
+def _raise_failures(network: Running) -> None:
     failure = network.board.failure
     if failure is not None:
         sys.stderr.write(failure)
@@ -198,8 +232,10 @@ def _ended_child() -> str | None:
     return None
 
 
-def _wait(job: Job, network: Network, progress: Callable[[int], None], parent: _Parent) -> None:
-    """Wait for the last step, watching for failures and for steps that do not come."""
+def wait_for_step(
+    last: int, network: Running, progress: Callable[[int], None], parent: Parent, stall_s: float
+) -> None:
+    """Wait for the run's last step, watching for failures and for steps that do not come."""
     answer = network.lead.runtime.service_to_runtime[0]
     seen, moved, told = 0, time.monotonic(), 0.0
     while not answer.probe():
@@ -209,16 +245,16 @@ def _wait(job: Job, network: Network, progress: Callable[[int], None], parent: _
         now, step = time.monotonic(), int(network.board.step[0])
         if step != seen:
             seen, moved = step, now
-        elif now - moved > job.stall_s:
-            raise SimulationError(f"no progress for {job.stall_s:g} s at step {step} of {job.steps}")
+        elif now - moved > stall_s:
+            raise SimulationError(f"no progress for {stall_s:g} s at step {step} of {last}")
         if now - told > REPORT_EVERY_S:
             progress(step)
             told = now
     _raise_late_failure(network)
-    progress(job.steps)
+    progress(last)
 
 
-def _raise_late_failure(network: Network) -> None:
+def _raise_late_failure(network: Running) -> None:
     """Lava has answered: where that was an error, wait for its text and raise it."""
     from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
 

@@ -1,0 +1,103 @@
+"""The backend: what it can run, compiling a Program for it, and writing its files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sne_deploy.backend import Capabilities, RunOptions
+from sne_deploy.errors import InputError, TargetError, UnsupportedError
+from sne_deploy.files import atomic_path
+from sne_deploy.frontend.net_file import write_net
+from sne_deploy.frontend.net_layers import NetLayer
+from sne_deploy.frontend.net_plan import plan_net
+from sne_deploy.ir.program import Program
+from sne_deploy.ir.verify import verify_program
+from sne_lava.installed import require_netx
+from sne_netx.driver import driver_script
+from sne_netx.executable import NetStudent, NetxExecutable
+
+MAX_SAMPLES_DEFAULT = 500
+STALL_S_DEFAULT = 600.0
+
+
+class NetxBackend:
+    """Target ``netx``: one ``.net`` file per student, run by lava-dl's netx on the CPU (Linux).
+
+    ``RunOptions.stream`` is the number of samples in one Lava run (all by default). ``RunOptions.extra``
+    may hold ``stall_s``: seconds without a step after which a run is given up (600 by default).
+    """
+
+    name = "netx"
+
+    def capabilities(self) -> Capabilities:
+        """Fixed point, every neuron kind; at most 500 samples unless the user names a number."""
+        return Capabilities(
+            precisions=("fixed",),
+            neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"),
+            max_samples_default=MAX_SAMPLES_DEFAULT,
+        )
+
+    def compile(self, program: Program, options: RunOptions) -> NetxExecutable:
+        """Write the file; netx itself starts with each run.
+
+        Raises
+        ------
+        TargetError
+            lava-dl is not installed, or this is not Linux.
+        UnsupportedError
+            Lists everything that netx cannot run.
+        VerificationError
+            The Program is inconsistent.
+        """
+        if sys.platform != "linux":
+            raise TargetError(f"target netx runs on Linux, not on {sys.platform}; use target norse here")
+        require_netx()
+        stall_s = _stall_s(options)
+        plan = plan_net(program)
+        if plan.net is None:
+            raise UnsupportedError(f"student {program.student!r} on target netx", plan.problems)
+        verify_program(program, after="compilation for netx")
+        with TemporaryDirectory(prefix="sne-netx-") as folder:
+            path = Path(folder, "student.net")
+            write_net(path, program)
+            student = NetStudent(program, path.read_bytes(), _entry_shape(plan.net.layers))
+        return NetxExecutable(student, options, stall_s)
+
+    def write(self, program: Program, folder: Path) -> tuple[Path, ...]:
+        """Write ``NAME.net``, and for constant input ``NAME_driver.py``, which runs it with netx alone.
+
+        Raises
+        ------
+        UnsupportedError
+            Lists everything that netx cannot run.
+        OutputError
+            A file cannot be written.
+        """
+        net = folder / f"{program.student}.net"
+        write_net(net, program)
+        if not program.hosts:
+            return (net,)
+        driver = folder / f"{program.student}_driver.py"
+        with atomic_path(driver) as temporary:
+            temporary.write_text(driver_script(program), encoding="utf-8")
+        return net, driver
+
+
+def _entry_shape(layers: tuple[NetLayer, ...]) -> tuple[int, ...]:
+    """Shape of what enters netx's first layer: maps, or a vector."""
+    first, second = layers[0], layers[1] if len(layers) > 1 else layers[0]
+    return first.shape if first.neuron is not None or second.type == "conv" else (first.size,)
+
+
+def _stall_s(options: RunOptions) -> float:
+    unknown = set(options.extra) - {"stall_s"}
+    if unknown:
+        raise InputError(f"target netx: unknown option {', '.join(sorted(unknown))}; it knows stall_s")
+    stall_s = float(options.extra.get("stall_s", STALL_S_DEFAULT))
+    if not stall_s > 0:
+        raise InputError(f"target netx: stall_s {stall_s} must be a positive number of seconds")
+    if options.stream is not None and options.stream < 1:
+        raise InputError(f"target netx: stream {options.stream} must be at least 1 sample")
+    return stall_s

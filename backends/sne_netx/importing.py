@@ -1,0 +1,57 @@
+"""lava-dl's netx in a process of our own: without torch, and with NumPy 2.4."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy.typing as npt
+
+from sne_lava.compat import import_lava
+from sne_lava.installed import require_netx
+
+Array = npt.NDArray[Any]
+
+_SLAYER = "lava.lib.dl.slayer"
+
+
+def import_netx_alone() -> ModuleType:
+    """Import ``lava.lib.dl.netx`` for this process alone; for a worker, which does nothing else.
+
+    netx takes one function from slayer, for resonate-and-fire neurons, and slayer imports torch, beside which
+    Lava's forks are unsafe. Such neurons are refused before; here slayer is empty.
+
+    Returns
+    -------
+    ModuleType
+        ``lava.lib.dl.netx``.
+    """
+    import_lava()
+    require_netx()
+    for name in (_SLAYER, f"{_SLAYER}.neuron", f"{_SLAYER}.neuron.rf"):
+        sys.modules[name] = ModuleType(name)
+    vars(sys.modules[f"{_SLAYER}.neuron.rf"])["neuron_params"] = _refuse
+    netx = importlib.import_module("lava.lib.dl.netx")
+    make_reshape_work()
+    return netx
+
+
+def _refuse(*_: object) -> None:
+    raise NotImplementedError("resonate-and-fire neurons")
+
+
+def make_reshape_work() -> None:
+    """Lava reshapes with an argument that NumPy 2.4 no longer has; give its ports the same without it."""
+    from lava.magma.core.process.ports.ports import ReshapePort
+
+    def forward(port: Any) -> Callable[[Array], Array]:
+        return lambda data: data.reshape(port.shape)
+
+    def backward(port: Any) -> Callable[[Array], Array]:
+        return lambda data: data.reshape(port.old_shape)
+
+    ReshapePort.get_transform_func_fwd = forward
+    ReshapePort.get_transform_func_bwd = backward
