@@ -94,6 +94,14 @@ def test_dt_is_taken_from_the_graph_or_from_the_caller(tmp_path: Path) -> None:
         sne.load(own)
 
 
+def test_what_a_graph_says_of_dt_must_be_a_number(tmp_path: Path) -> None:
+    nodes = {"i": entry(2), "n": spiking(), "o": leave()}
+    with pytest.raises(GraphError, match="a: metadata dt_s is 'soon', must be a number of seconds"):
+        sne.load(saved(tmp_path / "a.nir", nodes, "i n o", dt_s="soon"), timesteps=STEPS)
+    with pytest.raises(InputError, match=r"b: dt_s -1\.0 must be a positive number of seconds"):
+        sne.load(saved(tmp_path / "b.nir", nodes, "i n o", dt_s=-1.0), timesteps=STEPS)
+
+
 @pytest.mark.parametrize("dt_s", [0.0, -0.001, float("nan"), float("inf")])
 def test_a_step_lasts_a_positive_time(tmp_path: Path, dt_s: float) -> None:
     with pytest.raises(InputError, match=r"dt_s .* positive"):

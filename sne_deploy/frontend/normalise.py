@@ -13,7 +13,7 @@ from sne_deploy.frontend.broadcast import PARAMETERS, as_array, to_shape
 from sne_deploy.frontend.flatten import inline
 from sne_deploy.frontend.geometry import Shape
 from sne_deploy.frontend.nir_nodes import EXACT, node_fields
-from sne_deploy.frontend.shape_rules import conv_node_geometry, flatten_node_axes
+from sne_deploy.frontend.shape_rules import conv_node_geometry, flatten_node_axes, symmetric_node
 from sne_deploy.frontend.shapes import Resolution, resolve
 from sne_deploy.frontend.topology import execution_order
 
@@ -88,6 +88,7 @@ def _linear(node: nir.Linear, _entering: Shape) -> dict[str, Any]:
 
 
 def _conv(node: Any, entering: Shape) -> dict[str, Any]:
+    node = symmetric_node(node)
     stride, padding, dilation, groups = conv_node_geometry(node)
     one = isinstance(node, nir.Conv1d)
     return {

@@ -9,7 +9,7 @@ import nir
 import numpy as np
 
 from sne_deploy.errors import GraphError
-from sne_deploy.frontend.broadcast import PARAMETERS, fits_exactly, view_in_shape
+from sne_deploy.frontend.broadcast import PARAMETERS, as_array, fits_exactly, view_in_shape
 from sne_deploy.frontend.geometry import Shape, check_size, flattened, same_padding, window_sizes
 
 
@@ -102,7 +102,8 @@ def conv_node_geometry(node: nir.Conv1d | nir.Conv2d) -> tuple[Shape, Shape, Sha
     Raises
     ------
     ValueError
-        An entry is missing, too small, or ``'same'`` would pad the two sides differently.
+        An entry is missing, too small, or ``'same'`` would pad the two sides differently, which
+        :func:`symmetric_node` mends.
     """
     kernel = tuple(int(k) for k in np.shape(node.weight)[2:])
     stride, dilation = _ints(node.stride, len(kernel), 1), _ints(node.dilation, len(kernel), 1)
@@ -111,6 +112,44 @@ def conv_node_geometry(node: nir.Conv1d | nir.Conv2d) -> tuple[Shape, Shape, Sha
     else:
         padding = _ints(node.padding, len(kernel), 0)
     return stride, padding, dilation, _ints(node.groups, 1, 1)[0]
+
+
+def symmetric_node(node: Any) -> Any:
+    """A convolution whose ``'same'`` pads both sides alike; the node itself where it does already.
+
+    Where the sum of both paddings is odd, PyTorch pads one more at the end. A zero before the first tap of
+    the kernel, its dilation written out as zeros, makes that symmetric.
+
+    Raises
+    ------
+    ValueError
+        ``'same'`` with a stride: there is no such convolution.
+    """
+    if not isinstance(node.padding, str) or node.padding != "same":
+        return node
+    kernel = tuple(int(k) for k in np.shape(node.weight)[2:])
+    stride, dilation = _ints(node.stride, len(kernel), 1), _ints(node.dilation, len(kernel), 1)
+    if any(s != 1 for s in stride):
+        raise ValueError(f"padding 'same' with stride {stride} is not defined; give the padding in numbers")
+    weight, changed = as_array(node.weight), list(dilation)
+    for axis, (k, d) in enumerate(zip(kernel, dilation, strict=True)):
+        if d * (k - 1) % 2:
+            weight, changed[axis] = _with_front_zero(weight, 2 + axis, d), 1
+    if weight is node.weight:
+        return node
+    fields = {name: value for name, value in vars(node).items() if name not in ("input_type", "output_type")}
+    one = len(kernel) == 1
+    return type(node)(**{**fields, "weight": weight, "dilation": changed[0] if one else tuple(changed)})
+
+
+def _with_front_zero(weight: Any, axis: int, dilation: int) -> Any:
+    """Taps at their dilated places along an axis, after one zero."""
+    shape = list(weight.shape)
+    shape[axis] = dilation * (shape[axis] - 1) + 2
+    check_size(shape, "kernel")
+    wide = np.zeros(shape, dtype=weight.dtype)
+    wide[(slice(None),) * axis + (slice(1, None, dilation),)] = weight
+    return wide
 
 
 def _named_padding(name: str, kernel: Shape, dilation: Shape, stride: Shape) -> Shape:
@@ -132,7 +171,7 @@ def _conv(node: Any, shape: Shape) -> Shape:
     axes = 1 if isinstance(node, nir.Conv1d) else 2
     if len(weight) != axes + 2:
         raise ValueError(f"weight has shape {weight}, must have {axes + 2} axes")
-    stride, padding, dilation, groups = conv_node_geometry(node)
+    stride, padding, dilation, groups = conv_node_geometry(symmetric_node(node))
     if len(shape) != axes + 1 or shape[0] != weight[1] * groups:
         raise ValueError(
             f"gets shape {shape}, weight {weight} with {groups} groups needs {weight[1] * groups} channels "
@@ -142,6 +181,8 @@ def _conv(node: Any, shape: Shape) -> Shape:
         raise ValueError(f"{groups} groups do not divide the {weight[0]} output channels")
     if np.shape(node.bias) != (weight[0],):
         raise ValueError(f"bias has shape {np.shape(node.bias)}, weight {weight} needs ({weight[0]},)")
+    if isinstance(node.padding, str) and node.padding == "same":
+        return (int(weight[0]), *shape[1:])
     sizes = window_sizes(shape[1:], weight[2:], stride, padding, dilation)
     return _fits((int(weight[0]), *sizes), shape, weight[2:])
 

@@ -88,6 +88,8 @@ def test_graphs_without_ports_get_them_as_in_nir() -> None:
     outer = graph({"first": scale(), "sub": inner, "last": scale()}, "first sub last")
     flat = inline(outer)
     assert list(flat.nodes) == ["first", "sub.a", "sub.b", "last", "input_first", "output_last"]
+    taken = inline(graph({"a": scale(), "input_a": scale(), "input_a_0": scale()}, "a input_a input_a_0"))
+    assert isinstance(taken.nodes["input_a_1"], nir.Input)
     checked = nir.NIRGraph({"a": scale(), "b": scale()}, [("a", "b")])
     assert set(checked.nodes) == set(inline(graph({"a": scale(), "b": scale()}, "a b")).nodes)
 
