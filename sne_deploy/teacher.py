@@ -86,11 +86,11 @@ def evaluate_teacher(path: str | os.PathLike[str], x: Array, y: Array | None) ->
         raise DataError(f"teacher {name!r}: there are no samples; give at least one")
     if y is not None and y.shape != (len(x),):
         raise DataError(f"teacher {name!r}: labels of shape {y.shape} do not fit {len(x)} samples")
-    batch, shape = _input_layout(model, name, x.shape[1:])
+    batch, shape = input_layout(model, name, x.shape[1:])
     inferred = infer_shapes(model, name, (batch or 1, *shape))
     macs = count_macs(inferred)
-    session = _session(data, name)
-    logits = _run(session, name, np.asarray(x).reshape(len(x), *shape), batch)
+    session = open_session(data, name)
+    logits = run_session(session, name, np.asarray(x).reshape(len(x), *shape), batch)
     return TeacherResult(
         accuracy=None if y is None else _accuracy(logits, y, name),
         macs=_per_sample(macs.total, batch or 1, name),
@@ -100,7 +100,7 @@ def evaluate_teacher(path: str | os.PathLike[str], x: Array, y: Array | None) ->
     )
 
 
-def _input_layout(
+def input_layout(
     model: onnx.ModelProto, name: str, sample: tuple[int, ...]
 ) -> tuple[int | None, tuple[int, ...]]:
     """The fixed batch size (None where it is free) and the shape of one sample as the teacher wants it."""
@@ -130,7 +130,7 @@ def _input_layout(
     )
 
 
-def _session(data: bytes, name: str) -> onnxruntime.InferenceSession:
+def open_session(data: bytes, name: str) -> onnxruntime.InferenceSession:
     """From bytes, not from the path: nothing beside the file can be reached."""
     import onnxruntime
 
@@ -145,7 +145,7 @@ def _session(data: bytes, name: str) -> onnxruntime.InferenceSession:
         raise TeacherError(f"teacher {name!r}: onnxruntime cannot load it: {one_line(error)}") from error
 
 
-def _run(session: onnxruntime.InferenceSession, name: str, x: Array, fixed_batch: int | None) -> Array:
+def run_session(session: onnxruntime.InferenceSession, name: str, x: Array, fixed_batch: int | None) -> Array:
     """Outputs [N, classes], in batches; the last one is filled up where the batch is fixed."""
     entry = session.get_inputs()[0]
     if entry.type not in _DTYPES:

@@ -13,7 +13,8 @@ from sne_deploy.distill.experiment import Experiment
 from sne_deploy.distill.experiment_data import data_spec
 from sne_deploy.distill.run import Distilled, distill
 from sne_deploy.distill.teacher import save_teacher_onnx
-from sne_deploy.files import ensure_folder
+from sne_deploy.files import atomic_path, ensure_folder
+from sne_deploy.onnx_model import read_onnx
 
 if TYPE_CHECKING:
     from sne_deploy.compiled import Result
@@ -61,10 +62,19 @@ def train(
 
     distilled = distill(experiment, out, heard)
     model, teacher = out / "model.pt", out / "teacher.onnx"
-    save_teacher_onnx(distilled.teacher, teacher, distilled.ensemble.input_shape)
+    _save_teacher(experiment, distilled, teacher)
     ensemble = replace(distilled.ensemble, provenance=provenance(experiment, distilled))
     ensemble.save(model)
     return Trained(model, teacher, _measured(ensemble, experiment, teacher, out))
+
+
+def _save_teacher(experiment: Experiment, distilled: Distilled, path: Path) -> None:
+    """Ours as ONNX; another's as it came."""
+    if experiment.teacher.onnx is None:
+        save_teacher_onnx(distilled.teacher, path, distilled.ensemble.input_shape)
+        return
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(read_onnx(Path(experiment.teacher.onnx)))
 
 
 def provenance(experiment: Experiment, distilled: Distilled) -> dict[str, Any]:

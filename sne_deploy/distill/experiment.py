@@ -183,6 +183,12 @@ class Experiment(_Model):
     quantisation: QuantisationModel = QuantisationModel()
     policy: PolicyModel = PolicyModel()
 
+    @model_validator(mode="after")
+    def _trainable(self) -> Experiment:
+        if self.teacher.onnx is not None and self.partition.decorrelate:
+            raise ValueError("partition.decorrelate needs a teacher that can be trained, not an ONNX file")
+        return self
+
     def fingerprint(self, *sections: str) -> str:
         """A digest of some sections and of what all depends on: equal where a stored result still fits."""
         chosen = {"seed", "device", "data", *sections}

@@ -31,6 +31,7 @@ from sne_deploy.distill.experiment_data import Splits, batch_transform, load_spl
 from sne_deploy.distill.features import extract_features
 from sne_deploy.distill.head import fit_head
 from sne_deploy.distill.joint import JointTask, tune_together
+from sne_deploy.distill.onnx_teacher import load_onnx_teacher
 from sne_deploy.distill.partition import (
     Attribution,
     Contiguous,
@@ -130,6 +131,8 @@ def distill(experiment: Experiment, out: Path, log: EpochLog = lambda *_: None) 
 
 def _teacher(stages: _Stages, data: Splits) -> Teacher:
     described = stages.experiment.teacher
+    if described.onnx is not None:
+        return load_onnx_teacher(Path(described.onnx))
     return train_teacher(
         lambda: teacher_network(described, data.input_shape, data.classes),
         data.x,

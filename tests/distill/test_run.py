@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime  # type: ignore[import-untyped]  # ships no types
 import pytest
+import torch
 
 import sne_deploy as sne
 from sne_deploy.distill.experiment import Experiment, load_experiment, parse_experiment
@@ -141,6 +143,24 @@ def test_a_missing_folder_and_a_layer_that_does_not_fit_are_named(tmp_path: Path
     wrong = {**DOCUMENT["students"], "layers": [{"kind": "Dropsy"}]}
     with pytest.raises(InputError, match=r"students\.layers\.0\.kind: 'Dropsy' is unknown; known: Linear"):
         distill(experiment(students=wrong), tmp_path / "c")
+
+
+def test_another_teacher_is_an_onnx_file(tmp_path: Path) -> None:
+    teacher = Path(__file__).parents[2] / "examples" / "digits" / "teacher.onnx"
+    students = {**DOCUMENT["students"], "loss": {}}
+    made = distill(
+        experiment(
+            teacher={"onnx": str(teacher)}, partition={}, students=students, joint=None, quantisation={}
+        ),
+        tmp_path,
+    )
+    assert [len(part) for part in made.parts] == [32, 32]
+    x = np.random.default_rng(0).random((7, 1, 8, 8), dtype=np.float32)
+    session = onnxruntime.InferenceSession(teacher)
+    (wanted,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(made.teacher(torch.from_numpy(x)).numpy(), wanted, rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match=r"partition\.decorrelate needs a teacher that can be trained"):
+        experiment(teacher={"onnx": str(teacher)})
 
 
 def test_the_command_writes_a_model_that_the_compiler_takes(tmp_path: Path) -> None:
