@@ -240,8 +240,8 @@ REFUSALS: Mapping[str, Callable[[], nir.NIRGraph]] = {
     ),
     "metadata reset = other": lambda: chain(lif(metadata={"reset": "other"})),
     "reset_delayed with reset to a value": lambda: chain(lif(metadata={"reset_delayed": True})),
-    "padding 'same' of an even kernel": lambda: chain(
-        nir.Conv2d((4, 4), _weights(2, 2, 2, 2), 1, "same", 1, 1, np.zeros(2)), lif(IMAGE), shape=IMAGE
+    "padding 'same' with a stride": lambda: chain(
+        nir.Conv2d((4, 4), _weights(2, 2, 2, 2), 2, "same", 1, 1, np.zeros(2)), lif(IMAGE), shape=IMAGE
     ),
     "graphs nested too deep": lambda: chain(_nested(6, lif())),
     "an inner graph with two Inputs": _two_inputs_inside,

@@ -80,14 +80,14 @@ DESCRIPTIONS: Mapping[str, Semantics] = {
         step="cross-correlation, zeros beyond the border; stride, padding, dilation, groups",
         lowered=f"a Conv2d of height 1, {_MAP}",
         lost=f"{_WEIGHTS}; biases as in Affine",
-        limits="padding 'same' that differs on the two sides is refused",
+        limits="padding 'same' with a stride is refused",
     ),
     "Conv2d": Semantics(
         equation="y = W * x + b",
         step="cross-correlation, zeros beyond the border; stride, padding, dilation, groups",
         lowered=f"a convolution, {_MAP}: two convolutions stay one where that is exact, borders included",
         lost=f"{_WEIGHTS}; biases as in Affine",
-        limits="padding 'same' that differs on the two sides is refused",
+        limits="padding 'same' with a stride is refused",
     ),
     "SumPool2d": Semantics(
         "y = sum over the window", "y = sum over the window, zeros beyond the border",
