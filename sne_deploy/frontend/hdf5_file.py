@@ -65,7 +65,7 @@ class Limits:
     name_length: int = 256
     ndim: int = 8
     memory_bytes: int = 3 << 29
-    seconds: int = 30
+    seconds: int = 15
 
 
 LIMITS = Limits()
