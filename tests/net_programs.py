@@ -50,7 +50,8 @@ class _Chain:
             source = group.name
         for index in range(count):
             last, conv = index == count - 1, index < convs
-            loops = not conv and self.pick(False, True)
+            reads = last and readout != "count"
+            loops = not conv and not reads and self.pick(False, True)
             weights, out = (
                 self.conv(shape) if conv else self.dense(shape, self.pick((3,), (6,), (1, 4)), joined=loops)
             )
@@ -197,6 +198,70 @@ class _Chain:
         kernel = self.values((c_out, c_in // groups, k_h, k_w))
         out = (c_out, out_h, out_w)
         return ConvWeights(kernel, (c_in, height, width), out, stride, padding, dilation, groups), out
+
+
+def chain(layers: str, kind: str, readout: str, seed: int = 0) -> tuple[Program, np.ndarray]:
+    """A Program whose layers spike, and four samples of 5 steps.
+
+    Parameters
+    ----------
+    layers : str
+        One letter for each: "c"onvolution, "d"ense, "r"ecurrent dense.
+    kind : {"spikes", "current"}
+    readout : Readout
+    """
+    rng = np.random.default_rng(seed)
+    entry = ProgramInput("input", (2, 6, 5), kind)
+    groups, synapses, hosts = [], [], ()
+    source, shape, depth = entry.name, entry.shape, 1
+    if kind == "current":
+        groups.append(_spiking("in", shape, 0, 40, 0, rng))
+        scale = sparse.csr_matrix(sparse.identity(entry.size) * 30.0)
+        hosts = (HostAffine("in", scale, np.full(entry.size, 4.0), 1.0, per_step_messages=True),)
+        source = "in"
+    for index, letter in enumerate(layers):
+        out = (3, shape[1] - 1, shape[2]) if letter == "c" else (8 if index < len(layers) - 1 else 4,)
+        if letter == "c":
+            kernel = _even(rng, (3, shape[0], 2, 3))
+            weights: Weights = ConvWeights(kernel, shape, out, padding=(0, 1))
+        else:
+            weights = DenseWeights(_even(rng, (int(np.prod(out)), int(np.prod(shape)))))
+        fan_in = weights.matrix().getnnz(axis=1).max()
+        reads = readout != "count" and index == len(layers) - 1
+        bias = int(rng.integers(5, 20))
+        group = _spiking(f"{letter}{index}", out, depth + index, int(12 * np.sqrt(fan_in)), bias, rng)
+        if reads:
+            group = replace(group, kind="cuba_li", vth_mant=np.asarray(0, np.int32))
+        groups.append(group)
+        synapses.append(Synapse(f"s{index}", source, group.name, weights))
+        if letter == "r":
+            loop = DenseWeights(_even(rng, (group.size, group.size)))
+            synapses.append(Synapse(f"r{index}", group.name, group.name, loop, gated=True))
+        source, shape = group.name, out
+    last = (groups[-1].name,)
+    parts = (tuple(groups), tuple(synapses), last, readout, hosts, None, 1e-3)
+    program = Program("chain", "fixed", 5, entry, *parts)  # type: ignore[arg-type]
+    if kind == "current":
+        return program, rng.integers(-8, 9, (4, *entry.shape)) / 8
+    return program, (rng.random((4, 5, *entry.shape)) < 0.4).astype(np.uint8)
+
+
+def _even(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return (rng.integers(-40, 56, shape) * 2).astype(np.int32)
+
+
+def _spiking(name: str, shape: Any, depth: int, vth: int, bias: int, rng: np.random.Generator) -> NeuronGroup:
+    values = {
+        "du": int(rng.choice([2000, 3000])),
+        "dv": int(rng.choice([0, 500])),
+        "vth_mant": vth,
+        "bias_mant": bias,
+        "v_init": 0,
+    }
+    registers = {what: np.asarray(value, np.int32) for what, value in values.items()}
+    return NeuronGroup(
+        name, "cuba_lif", shape, bias_exp=6, depth=depth, scale=64.0, v_reset=np.asarray(0.0), **registers
+    )
 
 
 def same(a: Any, b: Any, where: str = "") -> None:

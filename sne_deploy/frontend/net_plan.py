@@ -88,6 +88,8 @@ def _synapse_problems(program: Program, synapse: Synapse, expected: set[str]) ->
         yield f"{name} from {synapse.source!r} to {synapse.target!r}; netx runs chains of groups"
         return
     loop = synapse.source == synapse.target
+    if loop and not program.group(synapse.target).spiking:
+        yield f"{name}: from a readout to itself, which never spikes; leave it out"
     if synapse.delay or program.lag(synapse) != int(loop):
         yield f"{name}: a delay of {synapse.delay} steps; netx files are written without delays"
     if loop and isinstance(synapse.weights, ConvWeights):

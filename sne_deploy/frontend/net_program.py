@@ -8,7 +8,7 @@ file               Program
 ``vThMant``        ``vth_mant``; 131071 in the last layer: a readout, whose v is read
 ``bias``           ``bias_mant``, with ``bias_exp`` 6
 ``weight``         the integers that netx computes with, ``weight_exp`` 0
-``weight_rec``     a gated synapse of the group to itself
+``weight_rec``     a gated synapse of the group to itself; of a readout, which never spikes, nothing
 ``delay``          synapses of that delay, within the sample
 input with neuron  a group at depth 0 whose ``a_in`` is ``weight * x + bias`` at every step
 flatten            nothing: indices are C order over (c, h, w) already
@@ -214,7 +214,7 @@ def _dense(layer: NetLayer, place: _Place, *, last: bool) -> _Built:
     group = _group(layer, layer.neuron or _summing(layer, last=last), place.depth + 1, reads=last)
     forward = _synapse(place.source, group.name)
     synapses = synapses_of(forward, DenseWeights(exact[0]), layer.delay, saturated)
-    if layer.weight_rec is not None:
+    if layer.weight_rec is not None and group.spiking:
         loop = replace(forward, name=f"{forward.name}_rec", source=group.name, gated=True)
         synapses += synapses_of(loop, DenseWeights(exact[1]))
     return _Built(_Place(group.name, group.depth, group.shape), group, synapses)

@@ -10,7 +10,7 @@ With S the group's scale, a = dv / 4096 and b = (du + 1) / 4096 (floating point:
 
 A group's bias becomes that of the map before it. Compiled in floating point, the graph is the same network
 but for the rounding of its state, with two exceptions, which are told as warnings: a bias of v behind a
-synaptic current becomes a leak potential, at which NIR's neurons also start; and a membrane that does not
+synaptic current has to come through that current, which it builds up first; and a membrane that does not
 leak, but has a synaptic current or a resting potential, gets a time constant of 10^9 steps.
 """
 
@@ -59,7 +59,7 @@ def program_to_nir(program: Program, dt_s: float | None = None) -> nir.NIRGraph:
     ------
     GraphError
         Something that NIR cannot say: a cycle of several groups, a soft reset that subtracts anything but the
-        threshold, maps too large to be written out.
+        threshold, a readout that starts away from its resting value, maps too large to be written out.
     """
     return raise_program(program, dt_s).graph
 
@@ -94,19 +94,19 @@ class _Builder:
         silent = {ALWAYS_ON, *(other.name for other in program.groups if not other.spiking)}
         synapses = [s for s in program.synapses_into(group.name) if s.source not in silent]
         host = program.host_of(group.name)
-        current, bias = _biases(group, program)
+        bias, warned = _bias(group, program)
         maps = [_host_map(program, host, group)] if host is not None else []
         maps += [self._synaptic_map(synapse, group) for synapse in synapses]
         if not maps:
             raise GraphError(f"group {group.name!r} has no input, which a graph needs")
-        maps[0] = maps[0].with_bias(current)
+        maps[0] = maps[0].with_bias(bias)
         kept = all(
             m.source != group.name and keeps_shape(m, self.shapes[m.source], group.shape) for m in maps
         )
         self.shapes[group.name] = group.shape if kept else (group.size,)
-        node, warned = neuron_node(group, bias, self.shapes[group.name], self.dt_s)
+        node, more = neuron_node(group, self.shapes[group.name], self.dt_s)
         self.nodes[group.name] = node
-        self.warnings += warned
+        self.warnings += warned + more
         for linear in maps:
             self._connect(linear, group.name)
 
@@ -161,17 +161,14 @@ class _Builder:
         return Raised(graph, tuple(self.warnings))
 
 
-def neuron_node(group: NeuronGroup, bias: Array, shape: Shape, dt_s: float) -> tuple[Any, list[str]]:
-    """The NIR neurons of a group, and warnings.
-
-    Parameters
-    ----------
-    bias : float64 array of shape (n,)
-        What is still added to v at every step, in the student's units.
-    """
+def neuron_node(group: NeuronGroup, shape: Shape, dt_s: float) -> tuple[Any, list[str]]:
+    """Make the NIR neurons of a group, and say what they do not say exactly."""
     fixed = np.issubdtype(np.asarray(group.dv).dtype, np.integer)
-    a = np.asarray(group.dv) / reg.DECAY_UNITY if fixed else np.asarray(group.dv, dtype=np.float64)
-    b = (np.asarray(group.du) + 1) / reg.DECAY_UNITY if fixed else np.asarray(group.du, dtype=np.float64)
+    a, b = _fractions(group, fixed=fixed)
+    if not group.spiking and bool(np.any(group.v_init)):
+        raise GraphError(
+            f"group {group.name!r}: a readout that does not start at its resting value, which NIR cannot say"
+        )
     leak = np.asarray(group.v_reset + np.asarray(group.v_init) / group.scale)
     spikes = _firing(group, a, fixed=fixed)
 
@@ -180,7 +177,7 @@ def neuron_node(group: NeuronGroup, bias: Array, shape: Shape, dt_s: float) -> t
         return (np.broadcast_to(value, (group.size,)) if value.ndim == 0 else value).reshape(shape).copy()
 
     plain = not bool(np.any(group.v_init)) and (group.spiking or not bool(np.any(group.v_reset)))
-    if bool(np.all(a == 0)) and bool(np.all(b == 1)) and plain and not bool(np.any(bias)):
+    if bool(np.all(a == 0)) and bool(np.all(b == 1)) and plain:
         r = {"r": full(1.0 / dt_s)}
         node = (
             nir.IF(**r, **{name: full(value) for name, value in spikes.items()})
@@ -194,11 +191,6 @@ def neuron_node(group: NeuronGroup, bias: Array, shape: Shape, dt_s: float) -> t
             f"group {group.name!r}: its membrane does not leak; in its NIR graph, it nearly does not"
         )
         a = np.where(a == 0, 1.0 / NO_LEAK_STEPS, a)
-    if bool(np.any(bias)):
-        warnings.append(
-            f"group {group.name!r}: its bias behind the current is a leak potential in its NIR graph"
-        )
-        leak = leak + bias / a
     arrays = {
         "r": full(1.0 / a),
         "v_leak": full(leak),
@@ -246,22 +238,32 @@ def _shift(program: Program) -> int:
     return reg.STATE_SHIFT if program.precision == "fixed" else 0
 
 
-def _biases(group: NeuronGroup, program: Program) -> tuple[Array, Array]:
-    """What the maps before a group add at every step, and what is left for the neurons; both (n,)."""
+def _fractions(group: NeuronGroup, *, fixed: bool) -> tuple[Array, Array]:
+    """Decay per step of v and of u."""
+    if fixed:
+        return np.asarray(group.dv) / reg.DECAY_UNITY, (np.asarray(group.du) + 1) / reg.DECAY_UNITY
+    return np.asarray(group.dv, dtype=np.float64), np.asarray(group.du, dtype=np.float64)
+
+
+def _bias(group: NeuronGroup, program: Program) -> tuple[Array, list[str]]:
+    """What the maps before a group add at every step, (n,), in the student's units; and warnings."""
     fixed = program.precision == "fixed"
-    a = np.asarray(group.dv) / (reg.DECAY_UNITY if fixed else 1)
+    a, b = _fractions(group, fixed=fixed)
     bias = np.asarray(group.bias_mant, dtype=np.float64) * 2.0**group.bias_exp - a * np.asarray(group.v_init)
+    if fixed and bool(np.any(group.v_init)):
+        bias = np.where(np.abs(bias) < 2**group.bias_exp, 0.0, bias)  # the leak's pull, as rounded
     membrane = np.broadcast_to(bias / group.scale, (group.size,)).copy()
     current = np.zeros(group.size)
     for synapse in program.synapses_into(group.name):
         if synapse.source == ALWAYS_ON:
             unit = 2.0 ** (synapse.weight_exp + _shift(program)) / group.scale
             current += synapse.weights.matrix().toarray().reshape(-1) * unit
-    if group.has_current:
-        return current, np.where(
-            np.abs(membrane) * group.scale < 1 if fixed else membrane == 0, 0.0, membrane
-        )
-    return current + membrane, np.zeros(group.size)
+    if not group.has_current or not bool(np.any(membrane)):
+        return current + membrane, []
+    text = (
+        f"group {group.name!r}: its bias comes through the current in its NIR graph, which it builds up first"
+    )
+    return current + membrane * b, [text]
 
 
 def _host_map(program: Program, host: HostAffine, group: NeuronGroup) -> LinearMap:

@@ -1,9 +1,9 @@
-"""lava-dl's PilotNet, read from its file, against what was recorded of it: every spike, u and v of every layer.
+"""lava-dl's PilotNet, read from its file, against its recording: every spike, u and v of every layer.
 
-The recording is one continuous run. Layer L (the input layer is 0) works L steps behind the input and is reset
-at steps L and L + 17: so from step L on, the recording is the Program's samples of 17 steps, back to back.
-Before that, each layer runs on its biases and on what the layer before it makes of its own: that is the Program
-with every layer at the same time, without a delay of the pipeline, from zero.
+The recording is one continuous run. Layer L (the input layer is 0) works L steps behind the input and is
+reset at steps L and L + 17: so from step L on, the recording is the Program's samples of 17 steps, back to
+back. Before that, each layer runs on its biases and on what the layer before it makes of its own: that is the
+Program with every layer at the same time, without a delay of the pipeline, from zero.
 
 v of a neuron that has just spiked was recorded as 128: the refractory delay of one step, which Loihi keeps in
 the same register; a Program's v is 0 there. The last layer (fc-3) was recorded in another run, of 25 steps,
@@ -58,7 +58,7 @@ def joined(array: np.ndarray) -> np.ndarray:
 
 
 def at_once(program: Program) -> Program:
-    """The same network with every group at the input layer's time: what was sent at a step arrives at the next."""
+    """The same network, every group at the input layer's time: what is sent at a step arrives at the next."""
     groups = tuple(replace(group, depth=0) for group in program.groups)
     synapses = tuple(replace(synapse, gated=True) for synapse in program.synapses)
     changed = replace(program, groups=groups, synapses=synapses, timesteps=len(LAYERS))
