@@ -17,6 +17,8 @@ from sne_deploy.errors import InputError
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 Parts = tuple[IntArray, ...]
+DEAD = 0.995
+"""A feature that has its smallest value on so many of the samples is dead: no student needs it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +91,13 @@ class Correlation:
 
     The affinity of two features is their squared correlation over the training set, so that what is left
     between the parts is what :func:`sne_deploy.distill.losses.decorrelation` measures. A constant feature
-    correlates with none.
+    correlates with none; such dead features are dealt out evenly.
     """
 
     def split(self, space: FeatureSpace, parts: int) -> Parts:
         """Divide by :func:`balanced_clusters` of the squared correlations."""
         centred = space.features.astype(np.float64) - space.features.mean(axis=0, dtype=np.float64)
-        return balanced_clusters(np.square(_cosines(centred.T)), parts)
+        return _clusters_of_live(space, np.square(_cosines(centred.T)), parts)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Attribution:
     .. math:: a_{cf} = w_{cf} \bigl(\mathrm{E}[x_f \mid y = c] - \mathrm{E}[x_f]\bigr)
 
     with w the teacher's last linear map; 0 for a class without samples. The affinity of two features is the
-    cosine of their profiles.
+    cosine of their profiles. Features that hardly ever vary are dealt out evenly.
     """
 
     def split(self, space: FeatureSpace, parts: int) -> Parts:
@@ -119,7 +121,19 @@ class Attribution:
         InputError
             The space has no class weights, or they do not fit the features and labels.
         """
-        return balanced_clusters(_cosines(class_profiles(space).T), parts)
+        return _clusters_of_live(space, _cosines(class_profiles(space).T), parts)
+
+
+def _clusters_of_live(space: FeatureSpace, affinity: FloatArray, parts: int) -> Parts:
+    """Clusters of the features that vary; the dead ones, alike to each other only, fill up the parts."""
+    live = np.flatnonzero(np.mean(space.features == space.features.min(axis=0), axis=0) < DEAD)
+    if len(live) < parts:
+        return balanced_clusters(affinity, parts)
+    found = [live[part] for part in balanced_clusters(affinity[np.ix_(live, live)], parts)]
+    for feature in np.setdiff1d(np.arange(space.size), live):
+        smallest = min(range(parts), key=lambda k: len(found[k]))
+        found[smallest] = np.append(found[smallest], feature)
+    return tuple(np.sort(part) for part in found)
 
 
 def class_profiles(space: FeatureSpace) -> FloatArray:

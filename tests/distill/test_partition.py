@@ -14,6 +14,7 @@ from sne_deploy.distill.partition import (
     Contiguous,
     Correlation,
     FeatureSpace,
+    PartitionStrategy,
     Random,
     balanced_clusters,
     class_profiles,
@@ -173,3 +174,14 @@ def test_class_profiles_by_hand():
 def test_attribution_refuses(weights, message):
     with pytest.raises(InputError, match=message):
         partition(Attribution(), FeatureSpace(np.zeros((3, 5)), np.arange(3), weights), 2)
+
+
+@pytest.mark.parametrize("strategy", [Correlation(), Attribution()])
+def test_dead_features_are_no_part_of_their_own(strategy: PartitionStrategy) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.random((200, 12))
+    features[:, [1, 3, 5, 7, 9, 11]] = 0.0
+    features[0, 3] = 1e-4
+    space = FeatureSpace(features, rng.integers(0, 3, 200), rng.normal(size=(3, 12)))
+    for part in partition(strategy, space, 3):
+        assert sorted(int(f) % 2 for f in part) == [0, 0, 1, 1]
