@@ -16,7 +16,7 @@ import numpy as np
 
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
 from sne_deploy.files import atomic_path
-from sne_deploy.frontend.hdf5_file import LIMITS, Limits, read_hdf5
+from sne_deploy.frontend.hdf5_file import LIMITS, Limits, one_line, read_hdf5
 from sne_deploy.frontend.net_extra import GROUP, apply_extra
 from sne_deploy.frontend.net_layers import NetFile, NetLayer, Shape
 from sne_deploy.frontend.net_parse import ROOTS, parse_net
@@ -26,6 +26,7 @@ from sne_deploy.frontend.raise_program import raise_program
 from sne_deploy.ir.program import Program
 
 __all__ = ["net_problems", "read_net", "write_net"]
+_MOST_PROBLEMS = 20
 
 
 def read_net(
@@ -73,9 +74,13 @@ def read_net(
             program = apply_extra(program, net.extra)
         raised = raise_program(program)
     except UnsupportedError as error:
-        raise UnsupportedError(f"{os.fspath(path)}: cannot be read", error.problems) from None
+        problems = [one_line(problem) for problem in error.problems[:_MOST_PROBLEMS]]
+        more = (
+            [f"and {len(error.problems) - len(problems)} more"] if len(error.problems) > len(problems) else []
+        )
+        raise UnsupportedError(f"{os.fspath(path)}: cannot be read", [*problems, *more]) from None
     except GraphError as error:
-        raise GraphError(f"{os.fspath(path)}: {error}") from None
+        raise GraphError(one_line(f"{os.fspath(path)}: {error}")) from None
     new = tuple(text for text in raised.warnings if text not in program.warnings)
     return replace(program, graph=raised.graph, warnings=(*program.warnings, *new))
 

@@ -77,7 +77,7 @@ def _layers(root: Fields) -> list[Fields]:
     stored = root.group("layer")
     names = stored.names()
     if not names or len(names) > _MOST_LAYERS or names != {str(index) for index in range(len(names))}:
-        shown = ", ".join(sorted(names)[:5])
+        shown = ", ".join(map(repr, sorted(names)[:5]))
         raise GraphError(
             f"group 'layer' must hold the layers 0, 1, 2, ... without a gap; it holds {shown:.100}"
         )

@@ -250,7 +250,8 @@ def _bias(group: NeuronGroup, program: Program) -> tuple[Array, list[str]]:
     fixed = program.precision == "fixed"
     a, b = _fractions(group, fixed=fixed)
     bias = np.asarray(group.bias_mant, dtype=np.float64) * 2.0**group.bias_exp - a * np.asarray(group.v_init)
-    if fixed and bool(np.any(group.v_init)):
+    behind_current = group.has_current or not bool(np.all(b == 1))
+    if fixed and behind_current and bool(np.any(group.v_init)):
         bias = np.where(np.abs(bias) < 2**group.bias_exp, 0.0, bias)  # the leak's pull, as rounded
     membrane = np.broadcast_to(bias / group.scale, (group.size,)).copy()
     current = np.zeros(group.size)
@@ -258,7 +259,7 @@ def _bias(group: NeuronGroup, program: Program) -> tuple[Array, list[str]]:
         if synapse.source == ALWAYS_ON:
             unit = 2.0 ** (synapse.weight_exp + _shift(program)) / group.scale
             current += synapse.weights.matrix().toarray().reshape(-1) * unit
-    if not group.has_current or not bool(np.any(membrane)):
+    if not behind_current or not bool(np.any(membrane)):
         return current + membrane, []
     text = (
         f"group {group.name!r}: its bias comes through the current in its NIR graph, which it builds up first"
