@@ -15,6 +15,7 @@ from sne_deploy.energy.hardware import Hardware, load_hardware
 from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Readout
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
 from sne_deploy.ir.program import Precision, Program
+from sne_deploy.ir.registers import RegisterFormat
 from sne_deploy.models import ModelPath, ensemble_of_modules, load_model, raise_unsupported
 from sne_deploy.passes.weight_registers import check_weight_bits
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
@@ -117,7 +118,8 @@ def compile(  # noqa: A001  the design's name for it
     """
     backend = load_backend(target)
     constants = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
-    precisions = backend.capabilities().precisions
+    capabilities = backend.capabilities()
+    precisions = capabilities.precisions
     chosen: Precision = precision or ("fixed" if "fixed" in precisions else "float")
     if chosen not in precisions:
         raise InputError(
@@ -129,7 +131,8 @@ def compile(  # noqa: A001  the design's name for it
     if policy is not None:
         ensemble = replace(ensemble, policy=policy)
     check_weight_bits(weight_bits)
-    programs = _programs(ensemble, chosen, progress, weight_bits)
+    form = RegisterFormat(weight_bits, capabilities.weight_exp_max, capabilities.bias_exp)
+    programs = _programs(ensemble, chosen, progress, form)
     check_head(ensemble.head, [program.output_size for program in programs])
     with ExitStack() as resources:
         executor = resources.enter_context(open_executor(workers, scheduler))
@@ -174,7 +177,7 @@ def _place(
 
 
 def _programs(
-    ensemble: Ensemble, precision: Precision, progress: Progress | None, weight_bits: int = 8
+    ensemble: Ensemble, precision: Precision, progress: Progress | None, form: RegisterFormat | None = None
 ) -> tuple[Program, ...]:
     """Compile every student; what is unsupported in any of them is one error."""
     from sne_deploy.passes.pipeline import compile_student
@@ -189,7 +192,7 @@ def _programs(
                 timesteps=ensemble.timesteps,
                 encoder=ensemble.encoder,
                 precision=precision,
-                weight_bits=weight_bits,
+                form=form,
             )
             programs.append(program)
         except UnsupportedError as error:

@@ -33,11 +33,15 @@ class Capabilities:
     neuron_kinds : tuple of str
     max_samples_default : int or None
         Samples run when the user names no number; None: all.
+    weight_exp_max, bias_exp : int, int or None
+        What it has of the registers; see :class:`sne_deploy.ir.registers.RegisterFormat`.
     """
 
     precisions: tuple[Precision, ...]
     neuron_kinds: tuple[str, ...]
     max_samples_default: int | None = None
+    weight_exp_max: int = 7
+    bias_exp: int | None = None
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,8 @@ class NetxBackend:
             precisions=("fixed",),
             neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"),
             max_samples_default=MAX_SAMPLES_DEFAULT,
+            weight_exp_max=0,
+            bias_exp=6,
         )
 
     def compile(self, program: Program, options: RunOptions) -> NetxExecutable:

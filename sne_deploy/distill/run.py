@@ -349,6 +349,7 @@ def deployed_outputs(ensemble: Ensemble, x: Array, weight_bits: int) -> list[Arr
     list of float64 arrays of shape (N, n_out)
     """
     from sne_deploy.backend import RunOptions, load_backend
+    from sne_deploy.ir.registers import RegisterFormat
     from sne_deploy.passes.pipeline import compile_student
 
     backend = load_backend("loihi")
@@ -360,7 +361,7 @@ def deployed_outputs(ensemble: Ensemble, x: Array, weight_bits: int) -> list[Arr
             timesteps=ensemble.timesteps,
             encoder=ensemble.encoder,
             precision="fixed",
-            weight_bits=weight_bits,
+            form=RegisterFormat(weight_bits),
         )
         with backend.compile(program, RunOptions()) as executable:
             outputs.append(executable.run(x).outputs)

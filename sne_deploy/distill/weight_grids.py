@@ -89,7 +89,7 @@ def weight_grids(
         encoder=Encoder("constant"),
         precision="float",
     )
-    fixed = Quantise(weight_bits).apply(exact)
+    fixed = Quantise(reg.RegisterFormat(weight_bits)).apply(exact)
     maps = (nir.Affine, nir.Linear, nir.Conv1d, nir.Conv2d)
     nodes = [name for name, node in exact.graph.nodes.items() if isinstance(node, maps)]
     grids: dict[str, WeightGrid] = {}

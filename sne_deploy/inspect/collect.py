@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from sne_deploy.inspect.registers_view import connection_views, group_views
 from sne_deploy.inspect.support import Outcome, target_support
 from sne_deploy.inspect.views import ConnectionView, EdgeView, ModelView, NodeView, StudentView
 from sne_deploy.ir.program import Precision, Program
+from sne_deploy.ir.registers import RegisterFormat
 from sne_deploy.models import ModelPath, load_model
 
 if TYPE_CHECKING:
@@ -70,8 +72,12 @@ def _title(model: ModelPath | Sequence[ModelPath]) -> str:
 
 
 def _student_view(ensemble: Ensemble, student: Student, weight_bits: int) -> StudentView:
-    outcomes = {precision: _compiled(ensemble, student, precision, weight_bits) for precision in _PRECISIONS}
-    fixed, floating = (p if isinstance(p, Program) else None for p in outcomes.values())
+    @cache
+    def compiled(precision: Precision, form: RegisterFormat) -> Outcome:
+        return _compiled(ensemble, student, precision, form)
+
+    outcomes = [compiled(precision, RegisterFormat(weight_bits)) for precision in _PRECISIONS]
+    fixed, floating = (p if isinstance(p, Program) else None for p in outcomes)
     program = fixed or floating
     connections = connection_views(program)
     graph = program.graph if program else _exported(student, ensemble.input_shape)
@@ -85,12 +91,12 @@ def _student_view(ensemble: Ensemble, student: Student, weight_bits: int) -> Stu
         edges=edges,
         groups=group_views(fixed, floating),
         connections=connections,
-        support=target_support(outcomes),
+        support=target_support(compiled, weight_bits),
         notes=tuple(dict.fromkeys(program.warnings if program else student.notes)),
     )
 
 
-def _compiled(ensemble: Ensemble, student: Student, precision: Precision, weight_bits: int) -> Outcome:
+def _compiled(ensemble: Ensemble, student: Student, precision: Precision, form: RegisterFormat) -> Outcome:
     from sne_deploy.passes.pipeline import compile_student
 
     try:
@@ -100,7 +106,7 @@ def _compiled(ensemble: Ensemble, student: Student, precision: Precision, weight
             timesteps=ensemble.timesteps,
             encoder=ensemble.encoder,
             precision=precision,
-            weight_bits=weight_bits,
+            form=form,
         )
     except SneError as error:
         return error

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 from sne_deploy.backend import Backend, RunOptions, backend_names, load_backend
 from sne_deploy.errors import SneError, TargetError, UnsupportedError
 from sne_deploy.inspect.views import SupportView
 from sne_deploy.ir.program import Precision, Program
+from sne_deploy.ir.registers import RegisterFormat
 
 Outcome = Program | SneError
 """A compiled student, or why it could not be compiled."""
 
 
-def target_support(outcomes: Mapping[Precision, Outcome]) -> tuple[SupportView, ...]:
+def target_support(
+    compiled: Callable[[Precision, RegisterFormat], Outcome], weight_bits: int
+) -> tuple[SupportView, ...]:
     """Try every installed target in every precision that it has.
 
     Parameters
     ----------
-    outcomes : mapping of precision to Program or SneError
-        The student as all targets get it.
+    compiled : callable
+        The student in a precision and a target's registers.
+    weight_bits : int
     """
     found: list[SupportView] = []
     for name in backend_names():
@@ -28,9 +32,9 @@ def target_support(outcomes: Mapping[Precision, Outcome]) -> tuple[SupportView, 
         except TargetError as error:
             found.append(SupportView(name, "-", supported=False, reasons=(str(error),)))
             continue
-        found += [
-            _try(backend, precision, outcomes[precision]) for precision in backend.capabilities().precisions
-        ]
+        has = backend.capabilities()
+        form = RegisterFormat(weight_bits, has.weight_exp_max, has.bias_exp)
+        found += [_try(backend, precision, compiled(precision, form)) for precision in has.precisions]
     return tuple(found)
 
 

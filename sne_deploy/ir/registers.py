@@ -6,6 +6,7 @@ Sources: Lava 0.10.0, ``lava/proc/lif/models.py`` (state widths, decays, shifts)
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,29 @@ WEIGHT_RANGES: dict[SignMode, tuple[int, int, int]] = {
     "inhibitory": (-255, 0, 1),
 }
 """Smallest and largest 8-bit weight, and the step between weights, by sign mode."""
+
+
+@dataclass(frozen=True)
+class RegisterFormat:
+    """How much of the registers quantisation may use; a target may have less than the chip.
+
+    Attributes
+    ----------
+    weight_bits : int
+        2 to 8, or 16: two synapses for every weight.
+    weight_exp_max : int
+        0..7.
+    bias_exp : int or None
+        The only exponent that a bias may have; None: any.
+    """
+
+    weight_bits: int = 8
+    weight_exp_max: int = WEIGHT_EXP_MAX
+    bias_exp: int | None = None
+
+
+ALL_REGISTERS = RegisterFormat()
+"""8-bit weights, and all else that the chip has."""
 
 
 def sign_mode_of(values: Array) -> SignMode:

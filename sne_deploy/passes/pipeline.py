@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sne_deploy.ensembles import Encoder, Student
 from sne_deploy.ir.program import Precision, Program, ProgramInput
+from sne_deploy.ir.registers import ALL_REGISTERS, RegisterFormat
 from sne_deploy.ir.verify import verify_network, verify_program
 from sne_deploy.passes.build_program import BuildProgram
 from sne_deploy.passes.compose_linear import ComposeLinear
@@ -21,7 +22,7 @@ def compile_student(
     timesteps: int,
     encoder: Encoder,
     precision: Precision,
-    weight_bits: int = 8,
+    form: RegisterFormat | None = None,
 ) -> Program:
     """Compile one student to a Program.
 
@@ -34,8 +35,8 @@ def compile_student(
     encoder : Encoder
         ``constant`` is folded into the first layer; the others become input spikes.
     precision : {"fixed", "float"}
-    weight_bits : int
-        Of a fixed-point weight: 2 to 8, or 16 for two synapses per weight.
+    form : RegisterFormat or None
+        What fixed point may use of the registers; None: 8-bit weights, and all else that the chip has.
 
     A student that is a Program already, read from a file of registers, is verified and returned; in floating
     point, the graph of its registers is compiled.
@@ -71,7 +72,7 @@ def compile_student(
     verify_program(program, after="build-program")
     program = replace(program, warnings=(*student.notes, *program.warnings))
     if precision == "fixed":
-        program = Quantise(weight_bits).apply(program)
+        program = Quantise(form or ALL_REGISTERS).apply(program)
         verify_program(program, after="quantise")
     return program
 

@@ -28,11 +28,10 @@ class Quantise:
 
     Attributes
     ----------
-    weight_bits : int
-        2 to 8, or 16: two synapses for every weight; see :mod:`sne_deploy.passes.weight_registers`.
+    form : RegisterFormat
     """
 
-    weight_bits: int = 8
+    form: reg.RegisterFormat = reg.ALL_REGISTERS
 
     def apply(self, program: Program) -> Program:
         """Quantise every group with its synapses.
@@ -50,7 +49,7 @@ class Quantise:
         warnings: list[str] = list(program.warnings)
         hosts: list[HostAffine] = []
         for group in program.groups:
-            job = GroupJob.of(program, group, self.weight_bits)
+            job = GroupJob.of(program, group, self.form)
             scale = choose_scale(job)
             quantised = job.quantise(scale)
             groups.append(quantised.group)

@@ -53,12 +53,12 @@ class GroupJob:
     host_low: Array
     host_high: Array
     timesteps: int
-    weight_bits: int
+    form: reg.RegisterFormat
     float_state: StateBounds
     """Worst case in floating point, in the student's units."""
 
     @staticmethod
-    def of(program: Program, group: NeuronGroup, weight_bits: int) -> GroupJob:
+    def of(program: Program, group: NeuronGroup, form: reg.RegisterFormat) -> GroupJob:
         """Collect what enters a group of a floating-point Program."""
         host = program.host_of(group.name)
         zeros = np.zeros(group.size)
@@ -66,13 +66,12 @@ class GroupJob:
         synapses = program.synapses_into(group.name)
         syn_low, syn_high = synaptic_range(synapses, group.size)
         state = float_bounds(group, low + syn_low, high + syn_high, program.timesteps)
-        return GroupJob(
-            program.student, group, synapses, host, low, high, program.timesteps, weight_bits, state
-        )
+        return GroupJob(program.student, group, synapses, host, low, high, program.timesteps, form, state)
 
     def largest_scale(self) -> float:
         """The scale at which the first register overflows."""
         group = self.group
+        bias_exp = reg.BIAS_EXP_MAX if self.form.bias_exp is None else self.form.bias_exp
         spiking_limit = 2 ** (23 - HEADROOM_BITS)
         limits = [
             (
@@ -80,21 +79,21 @@ class GroupJob:
                 extent(group.vth_mant) if group.spiking else 0.0,
             ),
             (reg.VTH_MAX, 0.0 if group.vsub_mant is None else extent(group.vsub_mant)),
-            (reg.BIAS_MANT_MAX * 2**reg.BIAS_EXP_MAX, extent(group.bias_mant)),
+            (reg.BIAS_MANT_MAX * 2**bias_exp, extent(group.bias_mant)),
             (reg.STATE_LIMIT - 1, extent(group.v_init)),
             (reg.BIAS_MANT_MAX * 2**reg.STATE_SHIFT, max(extent(self.host_low), extent(self.host_high))),
         ]
         for synapse in self.synapses:
-            largest = 2 ** (reg.STATE_SHIFT + reg.WEIGHT_EXP_MAX) * 254
+            largest = 2 ** (reg.STATE_SHIFT + self.form.weight_exp_max) * 254
             limits.append((largest, extent(synapse.weights.values)))
         finite = [limit / extent for limit, extent in limits if extent > 0]
         return float(min(finite)) if finite else 1.0
 
     def quantise(self, scale: float) -> QuantisedGroup:
         """Everything in registers at this scale, with the error it makes and the proven bounds."""
-        group = quantise_group(self.group, scale)
+        group = quantise_group(self.group, scale, self.form)
         synapses = tuple(
-            part for synapse in self.synapses for part in quantise_synapse(synapse, scale, self.weight_bits)
+            part for synapse in self.synapses for part in quantise_synapse(synapse, scale, self.form)
         )
         low, high = synaptic_range(synapses, group.size)
         unit = scale / 2**reg.STATE_SHIFT
@@ -109,7 +108,7 @@ class GroupJob:
         error = 0.0
         signal = sum(power(synapse) for synapse in self.synapses)
         if signal > 0:
-            errors = (synapse_error(synapse, scale, self.weight_bits) for synapse in self.synapses)
+            errors = (synapse_error(synapse, scale, self.form) for synapse in self.synapses)
             error += sum(errors) / signal
         unit = 2**reg.STATE_SHIFT / scale
         reference = extent(self.group.vth_mant) if self.group.spiking else self.float_state.v_extent

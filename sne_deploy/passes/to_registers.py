@@ -15,11 +15,11 @@ from sne_deploy.passes.weight_registers import extent
 Array = npt.NDArray[Any]
 
 
-def quantise_group(group: NeuronGroup, scale: float) -> NeuronGroup:
-    """Decays, threshold, bias and initial state in registers; the bias gets the smallest exponent."""
+def quantise_group(group: NeuronGroup, scale: float, form: reg.RegisterFormat) -> NeuronGroup:
+    """Decays, threshold, bias and initial state in registers; the bias gets the smallest exponent it may."""
     bias = np.asarray(group.bias_mant) * scale
-    bias_exp = 0
-    while extent(np.rint(bias / 2**bias_exp)) > reg.BIAS_MANT_MAX and bias_exp < reg.BIAS_EXP_MAX:
+    bias_exp = 0 if form.bias_exp is None or not np.any(bias) else form.bias_exp
+    while extent(np.rint(bias / 2**bias_exp)) > reg.BIAS_MANT_MAX and bias_exp < _bias_exp_max(form):
         bias_exp += 1
     soft = group.vsub_mant
     vth = (
@@ -42,6 +42,10 @@ def quantise_group(group: NeuronGroup, scale: float) -> NeuronGroup:
         scale=scale,
         vsub_mant=None if soft is None else np.asarray(_threshold_register(soft, scale), dtype=np.int32),
     )
+
+
+def _bias_exp_max(form: reg.RegisterFormat) -> int:
+    return reg.BIAS_EXP_MAX if form.bias_exp is None else form.bias_exp
 
 
 def _threshold_register(value: Array, scale: float) -> Array:

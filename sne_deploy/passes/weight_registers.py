@@ -55,14 +55,14 @@ def power(synapse: Synapse) -> float:
     return float(np.sum(np.square(sampled(synapse.weights.values))))
 
 
-def synapse_error(synapse: Synapse, scale: float, weight_bits: int) -> float:
+def synapse_error(synapse: Synapse, scale: float, form: reg.RegisterFormat) -> float:
     """Sum of squared differences between a synapse's sampled weights and their registers."""
     whole = np.asarray(synapse.weights.values)
-    parts = _parts(sampled(whole), extent(whole), reg.sign_mode_of(whole), scale, weight_bits)
+    parts = _parts(sampled(whole), extent(whole), reg.sign_mode_of(whole), scale, form)
     return float(np.sum(np.square(parts[-1].left)))
 
 
-def quantise_synapse(synapse: Synapse, scale: float, weight_bits: int) -> tuple[Synapse, ...]:
+def quantise_synapse(synapse: Synapse, scale: float, form: reg.RegisterFormat) -> tuple[Synapse, ...]:
     """Weights as stored integers, with the exponents that err less, and what was lost.
 
     Returns
@@ -71,7 +71,7 @@ def quantise_synapse(synapse: Synapse, scale: float, weight_bits: int) -> tuple[
     ``NAME.low``. Each has the signal-to-noise ratio of their sum.
     """
     values = np.asarray(synapse.weights.values)
-    parts = _parts(values, extent(values), reg.sign_mode_of(values), scale, weight_bits)
+    parts = _parts(values, extent(values), reg.sign_mode_of(values), scale, form)
     signal, noise = float(np.sum(np.square(values))), float(np.sum(np.square(parts[-1].left)))
     snr_db = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else (0.0 if signal > 0 else np.inf)
     return tuple(
@@ -103,22 +103,26 @@ class _Part:
         return float(np.sum(np.square(self.left)))
 
 
-def _parts(values: Array, largest: float, mode: SignMode, scale: float, weight_bits: int) -> list[_Part]:
-    bits = min(weight_bits, 8)
-    exponents = _exponent_choices(largest, mode, scale, bits)
-    if weight_bits != TWO_SYNAPSES:
+def _parts(
+    values: Array, largest: float, mode: SignMode, scale: float, form: reg.RegisterFormat
+) -> list[_Part]:
+    bits = min(form.weight_bits, 8)
+    exponents = _exponent_choices(largest, mode, scale, bits, form.weight_exp_max)
+    if form.weight_bits != TWO_SYNAPSES:
         few = sampled(values)
         exponent = min(exponents, key=lambda e: _Part(few, scale, e, mode, bits).error)
         return [_Part(values, scale, exponent, mode, bits)]
     high = _Part(values, scale, exponents[0], mode, 8)
-    low_exponent = _exponent_choices(extent(high.left), "mixed", scale, 8)[0]
+    low_exponent = _exponent_choices(extent(high.left), "mixed", scale, 8, form.weight_exp_max)[0]
     return [high, _Part(high.left, scale, low_exponent, "mixed", 8)]
 
 
-def _exponent_choices(largest: float, mode: SignMode, scale: float, bits: int) -> tuple[int, ...]:
+def _exponent_choices(
+    largest: float, mode: SignMode, scale: float, bits: int, highest: int
+) -> tuple[int, ...]:
     """The smallest exponent that holds every weight, and the one below it, which clips the largest."""
     low, high, _ = reg.weight_range(mode, bits)
     limit = max(-low, high) if low == 0 or high == 0 else high
     needed = largest * scale / 2**reg.STATE_SHIFT / limit
-    exponent = int(np.clip(np.ceil(np.log2(needed)) if needed > 0 else 0, 0, reg.WEIGHT_EXP_MAX))
+    exponent = int(np.clip(np.ceil(np.log2(needed)) if needed > 0 else 0, 0, highest))
     return (exponent, exponent - 1) if exponent > 0 else (exponent,)

@@ -76,6 +76,8 @@ def _count_differences(
 ) -> Iterator[tuple[tuple[int, int, int], str]]:
     for what in ("synops", "spikes", "updates_active", "updates_idle"):
         ours, theirs = getattr(left, what), getattr(right, what)
+        if ours is None or theirs is None:  # a target that counts no updates
+            continue
         place = _first(ours, theirs)
         if place is not None:
             values = f"{what} {ours[place]} against {theirs[place]}"

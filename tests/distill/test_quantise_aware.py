@@ -28,6 +28,7 @@ from sne_deploy.errors import InputError, UnsupportedError
 from sne_deploy.frontend.norse import layers_from_module
 from sne_deploy.ir import registers as reg
 from sne_deploy.ir.program import Program
+from sne_deploy.ir.registers import RegisterFormat
 from sne_deploy.passes.pipeline import compile_student
 from tests import reference
 from tests.networks import INPUT_SHAPE, NETWORKS, iaf, li, li_box, lif_box, network
@@ -96,7 +97,7 @@ def compiled(module: nn.Module, precision: str, bits: int = 8) -> Program:
         timesteps=STEPS,
         encoder=Encoder("constant"),
         precision=precision,
-        weight_bits=bits,
+        form=RegisterFormat(bits),
     )
 
 

@@ -90,10 +90,14 @@ def assert_alike(program: Program, again: Program, *, warned: set[str]) -> None:
                 np.testing.assert_allclose(theirs[name], ours[name], rtol=1e-9, atol=2e-9, err_msg=group.name)
         wanted, got = inputs_of(program, group), inputs_of(again, other)
         if group.name not in warned:
-            for keys in ([BIAS, HOST_BIAS, ALWAYS],) if not other.has_current else ([BIAS], [HOST_BIAS, ALWAYS]):
+            for keys in (
+                ([BIAS, HOST_BIAS, ALWAYS],) if not other.has_current else ([BIAS], [HOST_BIAS, ALWAYS])
+            ):
                 sums = [sum(np.ravel(found[key]) for key in keys if key in found) for found in (wanted, got)]
                 atol = 2.0**group.bias_exp / group.scale if np.any(group.v_init) else 1e-6
-                np.testing.assert_allclose(sums[1], sums[0], rtol=1e-6, atol=atol, err_msg=f"{group.name} {keys}")
+                np.testing.assert_allclose(
+                    sums[1], sums[0], rtol=1e-6, atol=atol, err_msg=f"{group.name} {keys}"
+                )
         for key in (set(wanted) | set(got)) - {BIAS, HOST_BIAS, ALWAYS}:
             assert key in wanted, f"{group.name}: {key} came from nowhere"
             assert key in got, f"{group.name}: {key} was lost"

@@ -33,7 +33,7 @@ def test_stored_weights_fit_their_registers_and_the_error_is_the_stated_one(
     synapse: Synapse, bits: int, octave: int
 ) -> None:
     scale = 2.0**octave
-    parts = quantise_synapse(synapse, scale, bits)
+    parts = quantise_synapse(synapse, scale, reg.RegisterFormat(bits))
     assert len(parts) <= (2 if bits == 16 else 1)
     for part in parts:
         low, high, step = reg.weight_range(part.sign_mode, min(bits, 8))
@@ -42,13 +42,16 @@ def test_stored_weights_fit_their_registers_and_the_error_is_the_stated_one(
         assert values.max() <= high
         assert not np.any(values % step)
         assert 0 <= part.weight_exp <= reg.WEIGHT_EXP_MAX
+    stated = synapse_error(synapse, scale, reg.RegisterFormat(bits))
     left = synapse.weights.values - in_student_units(parts, scale)
-    assert np.sum(left**2) == pytest.approx(synapse_error(synapse, scale, bits), rel=1e-9, abs=1e-300)
+    assert np.sum(left**2) == pytest.approx(
+        synapse_error(synapse, scale, reg.RegisterFormat(bits)), rel=1e-9, abs=1e-300
+    )
 
 
 @given(synapse=synapses(), octave=st.integers(8, 24))
 def test_two_synapses_are_never_worse_than_one(synapse: Synapse, octave: int) -> None:
-    one, two = (synapse_error(synapse, 2.0**octave, bits) for bits in (8, 16))
+    one, two = (synapse_error(synapse, 2.0**octave, reg.RegisterFormat(bits)) for bits in (8, 16))
     assert two <= one * (1 + 1e-9)
 
 
@@ -60,7 +63,9 @@ def test_so_many_bits_are_so_many_levels(mode: SignMode, bits: int) -> None:
 
 def test_the_second_synapse_holds_what_the_first_leaves() -> None:
     weights = np.array([[1.0, 0.1234567], [-0.7654321, 0.5]])
-    first, second = quantise_synapse(Synapse("s", "input", "g", DenseWeights(weights)), 2.0**20, 16)
+    first, second = quantise_synapse(
+        Synapse("s", "input", "g", DenseWeights(weights)), 2.0**20, reg.RegisterFormat(16)
+    )
     assert (first.name, second.name) == ("s", "s.low")
     assert second.weight_exp < first.weight_exp
     assert first.quantisation_snr_db == second.quantisation_snr_db
