@@ -200,7 +200,9 @@ class _Chain:
         return ConvWeights(kernel, (c_in, height, width), out, stride, padding, dilation, groups), out
 
 
-def chain(layers: str, kind: str, readout: str, seed: int = 0) -> tuple[Program, np.ndarray]:
+def chain(
+    layers: str, kind: str, readout: str, seed: int = 0, shape: tuple[int, int, int] = (2, 6, 5)
+) -> tuple[Program, np.ndarray]:
     """A Program whose layers spike, and four samples of 5 steps.
 
     Parameters
@@ -209,9 +211,12 @@ def chain(layers: str, kind: str, readout: str, seed: int = 0) -> tuple[Program,
         One letter for each: "c"onvolution, "d"ense, "r"ecurrent dense.
     kind : {"spikes", "current"}
     readout : Readout
+    seed : int
+    shape : (c, h, w)
+        Of the input.
     """
     rng = np.random.default_rng(seed)
-    entry = ProgramInput("input", (2, 6, 5), kind)
+    entry = ProgramInput("input", shape, kind)
     groups, synapses, hosts = [], [], ()
     source, shape, depth = entry.name, entry.shape, 1
     if kind == "current":

@@ -1,4 +1,4 @@
-"""lava-dl's netx in a process of our own: without torch, and with NumPy 2.4."""
+"""lava-dl's netx in a process of our own: without torch, and with NumPy 2."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from sne_lava.compat import import_lava
@@ -36,6 +37,7 @@ def import_netx_alone() -> ModuleType:
     vars(sys.modules[f"{_SLAYER}.neuron.rf"])["neuron_params"] = _refuse
     netx = importlib.import_module("lava.lib.dl.netx")
     make_reshape_work()
+    make_convolution_work()
     return netx
 
 
@@ -55,3 +57,19 @@ def make_reshape_work() -> None:
 
     ReshapePort.get_transform_func_fwd = forward
     ReshapePort.get_transform_func_bwd = backward
+
+
+def make_convolution_work() -> None:
+    """Lava keeps a convolution's geometry in 8 bits, in which NumPy 2 then computes the size of its maps.
+
+    Maps beyond 127 pixels fail or come out wrong; NumPy 1 computed with more bits. Give it Python's integers.
+    """
+    from lava.proc.conv import utils
+
+    plain = utils.conv_scipy
+
+    def convolve(maps: Array, kernel: Array, *geometry: Any) -> Array:
+        sizes = [tuple(int(value) for value in part) for part in geometry[:-1]]
+        return np.asarray(plain(maps, kernel, *sizes, int(geometry[-1])))
+
+    utils.conv_scipy = convolve

@@ -11,6 +11,7 @@ worker.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,11 +114,14 @@ class NetResult:
         netx's.
     rows : int64 array of shape (N, n_out), or None
         What was read of v.
+    seconds : float
+        Of all steps, pauses included; without loading the file and starting Lava.
     """
 
     spike_bits: dict[str, Array]
     shapes: dict[str, Shape]
     rows: Array | None
+    seconds: float
 
 
 def fold(readout: Readout, row: Array, v: Array, *, first: bool) -> Array:
@@ -146,9 +150,10 @@ def _simulate_net(job: NetJob, progress: Callable[[int], None], parent: Parent) 
     path = Path(gettempdir(), "student.net")
     path.write_bytes(job.net)
     network = _build(job, _load(netx, path, job))
-    rows = _run(job, network, progress, parent)
+    rows, seconds = _run(job, network, progress, parent)
     shapes = {layer.name: _shape(block) for layer, block in zip(job.layers, network.layers, strict=True)}
-    return NetResult({name: bits.copy() for name, bits in network.spike_bits.items()}, shapes, rows)
+    spike_bits = {name: bits.copy() for name, bits in network.spike_bits.items()}
+    return NetResult(spike_bits, shapes, rows, seconds)
 
 
 def _load(netx: Any, path: Path, job: NetJob) -> Any:
@@ -167,6 +172,7 @@ def _build(job: NetJob, net: Any) -> Network:
     from sne_netx.processes.sources.process import ShapedCurrents, ShapedSpikes
 
     board = Board()
+    _report_failures(board)
     common = {"shared": {}, "board": board}
     entry = net.in_layer
     if job.currents is not None:
@@ -191,8 +197,26 @@ def _build(job: NetJob, net: Any) -> Network:
     return Network(source, board, tuple(net.layers), spike_bits)
 
 
-def _run(job: NetJob, network: Network, progress: Callable[[int], None], parent: Parent) -> Array | None:
-    """Run to the end, with the pauses that the job needs; what was read of v."""
+def _report_failures(board: Board) -> None:
+    """Let Lava's own processes say why they end; otherwise they do so without a word."""
+    from lava.magma.core.model.py.model import PyLoihiProcessModel
+
+    spike = PyLoihiProcessModel._spike  # noqa: SLF001  Lava has no hook for this
+
+    def reporting(model: Any) -> None:
+        try:
+            spike(model)
+        except Exception as error:
+            board.report(f"{type(model).__name__}: {type(error).__name__}: {error}")
+            raise
+
+    PyLoihiProcessModel._spike = reporting  # noqa: SLF001
+
+
+def _run(
+    job: NetJob, network: Network, progress: Callable[[int], None], parent: Parent
+) -> tuple[Array | None, float]:
+    """Run to the end, with the pauses that the job needs; what was read of v, and the seconds."""
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
@@ -203,6 +227,7 @@ def _run(job: NetJob, network: Network, progress: Callable[[int], None], parent:
     done = 0
     with no_child_may_end(network):
         network.lead.create_runtime(run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
+        started = time.perf_counter()
         for step in sorted({*resets, *readings, job.steps} - {0}):
             network.lead.run(RunSteps(num_steps=step - done, blocking=False))
             wait_for_step(step, network, progress, parent, job.stall_s)
@@ -216,6 +241,7 @@ def _run(job: NetJob, network: Network, progress: Callable[[int], None], parent:
                 v = np.asarray(network.layers[-1].neuron.v.get()).astype(np.int64)
                 rows[sample] = fold(job.readout, rows[sample], v, first=sample not in read)
                 read.add(sample)
+    seconds = time.perf_counter() - started
     with deadline("Lava did not stop", STOP_S):
         network.lead.stop()
-    return rows
+    return rows, seconds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -86,6 +88,12 @@ def test_chains_streamed_and_alone(layers: str, kind: str, readout: str) -> None
             np.testing.assert_array_equal(ours.recorded_spikes, theirs.recorded_spikes)
 
 
+def test_maps_of_more_than_127_pixels() -> None:
+    """Lava's convolution keeps sizes in 8 bits; netx then needs help."""
+    program, inputs = chain("c", "spikes", "count", shape=(1, 3, 131))
+    assert_like(run(program, inputs[:1]), simulate(program, inputs[:1]), program)
+
+
 @pytest.fixture(scope="module")
 def small() -> tuple[Program, np.ndarray]:
     return chain("d", "spikes", "count")
@@ -152,6 +160,35 @@ def test_what_lava_dl_raises_is_told(small: tuple[Program, np.ndarray]) -> None:
     executable._student = replace(executable._student, net=b"no file")
     with pytest.raises(RunError, match=r"on target netx: OSError: .*file signature not found"):
         executable.run(small[1])
+
+
+FAILING = """
+from sne_lava.arrays import Board
+from sne_netx.importing import import_netx_alone
+from sne_netx.simulation import _report_failures
+
+import_netx_alone()
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+
+class Broken(PyLoihiProcessModel):
+    def __init__(self):
+        self.time_step = 0
+    def run_spk(self):
+        raise ValueError("too wide")
+
+board = Board()
+_report_failures(board)
+try:
+    Broken()._spike()
+finally:
+    print(board.failure)
+"""
+
+
+def test_what_fails_inside_lava_is_told() -> None:
+    ended = subprocess.run([sys.executable, "-c", FAILING], capture_output=True, text=True)
+    assert ended.stdout == "Broken: ValueError: too wide\n"
+    assert "ValueError: too wide" in ended.stderr
 
 
 def test_problems_are_listed_at_once(small: tuple[Program, np.ndarray]) -> None:
