@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.bench.net_file import spatial_names, write_net
+from sne_deploy.frontend.net_file import write_net
 from sne_deploy.ir.program import NeuronGroup, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 
@@ -79,6 +79,12 @@ def _counts(data: Array, program: Program, samples: int, interval: int) -> Array
     return np.stack([data[..., s : s + program.timesteps].sum(axis=-1).reshape(-1) for s in starts]).astype(
         int
     )
+
+
+def spatial_names(program: Program) -> set[str]:
+    """Groups and input whose maps a convolution touches: height, width, channels in Lava."""
+    convs = [synapse for synapse in program.synapses if isinstance(synapse.weights, ConvWeights)]
+    return {name for synapse in convs for name in (synapse.source, synapse.target)}
 
 
 def _data(program: Program, inputs: Array, interval: int, steps: int, spatial: bool) -> Array:
@@ -193,7 +199,7 @@ def netx(program: Program, inputs: Array) -> Measured:
     steps = len(inputs) * program.timesteps + program.max_depth
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "bench.net")
-        write_net(program, path)
+        write_net(path, program)
         network = import_netx().hdf5.Network(
             net_config=str(path), reset_interval=program.timesteps, reset_offset=1
         )
@@ -210,20 +216,6 @@ def netx(program: Program, inputs: Array) -> Measured:
     counts = _counts(sink.data.get(), program, len(inputs), program.timesteps)
     source.stop()
     return seconds, counts
-
-
-def _make_reshape_work() -> None:
-    """Lava reshapes with an argument that NumPy 2.4 no longer has; give its ports the same without it."""
-    from lava.magma.core.process.ports.ports import ReshapePort
-
-    def forward(port: Any) -> Callable[[Array], Array]:
-        return lambda data: data.reshape(port.shape)
-
-    def backward(port: Any) -> Callable[[Array], Array]:
-        return lambda data: data.reshape(port.old_shape)
-
-    ReshapePort.get_transform_func_fwd = forward
-    ReshapePort.get_transform_func_bwd = backward
 
 
 def _configuration() -> Any:
@@ -260,10 +252,11 @@ VARIANTS: dict[str, Callable[[Program, Array], Measured]] = {
 def main(job: str, result: str) -> None:
     """Measure one job."""
     from sne_lava.compat import import_lava
+    from sne_netx.importing import make_reshape_work
 
     began = time.perf_counter()
     import_lava()
-    _make_reshape_work()
+    make_reshape_work()
     variant, program, inputs = pickle.loads(Path(job).read_bytes())  # noqa: S301  # our own parent wrote it
     seconds, counts = VARIANTS[variant](program, inputs)
     document = {
