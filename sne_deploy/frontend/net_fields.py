@@ -85,7 +85,7 @@ class Fields:
             whole = np.isfinite(value) & (np.rint(value) == value)
             if not bool(np.all(whole)):
                 raise self.wrong(name, f"holds {value[~whole].flat[0]:g}, which is no whole number")
-        low, high = value.min(), value.max()
+        low, high = float(value.min()), float(value.max())
         if low < -_LARGEST or high > _LARGEST:
             raise self.wrong(name, f"reaches {low:g}..{high:g}, more than 31 bits")
         return np.asarray(value, dtype=np.int32)

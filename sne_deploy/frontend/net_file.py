@@ -16,7 +16,7 @@ import numpy as np
 
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
 from sne_deploy.files import atomic_path
-from sne_deploy.frontend.hdf5_file import LIMITS, Limits, one_line, read_hdf5
+from sne_deploy.frontend.hdf5_file import LIMITS, Limits, Tree, one_line, read_hdf5
 from sne_deploy.frontend.net_extra import GROUP, apply_extra
 from sne_deploy.frontend.net_layers import NetFile, NetLayer, Shape
 from sne_deploy.frontend.net_parse import ROOTS, parse_net
@@ -67,12 +67,7 @@ def read_net(
     options = ReadOptions(skip_input_neurons, input_shape, dt_s)
     tree = read_hdf5(path, ROOTS, limits)
     try:
-        net = parse_net(tree)
-        program = build_program(net, Path(path).stem, options)
-        whole = net.extra and not (skip_input_neurons and net.layers[0].neuron is not None)
-        if whole:
-            program = apply_extra(program, net.extra)
-        raised = raise_program(program)
+        return program_of(tree, Path(path).stem, options)
     except UnsupportedError as error:
         problems = [one_line(problem) for problem in error.problems[:_MOST_PROBLEMS]]
         more = (
@@ -81,6 +76,21 @@ def read_net(
         raise UnsupportedError(f"{os.fspath(path)}: cannot be read", [*problems, *more]) from None
     except GraphError as error:
         raise GraphError(one_line(f"{os.fspath(path)}: {error}")) from None
+
+
+def program_of(tree: Tree, student: str, options: ReadOptions) -> Program:
+    """The Program of a file's tree.
+
+    Raises
+    ------
+    GraphError, UnsupportedError
+        As :func:`read_net`, without the file's name.
+    """
+    net = parse_net(tree)
+    program = build_program(net, student, options)
+    if net.extra and not (options.skip_input_neurons and net.layers[0].neuron is not None):
+        program = apply_extra(program, net.extra)
+    raised = raise_program(program)
     new = tuple(text for text in raised.warnings if text not in program.warnings)
     return replace(program, graph=raised.graph, warnings=(*program.warnings, *new))
 

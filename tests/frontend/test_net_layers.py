@@ -11,12 +11,18 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sne_deploy.errors import GraphError, UnsupportedError
-from sne_deploy.frontend.net_file import read_net, write_net
+from sne_deploy.frontend.hdf5_file import read_hdf5
+from sne_deploy.frontend.net_file import program_of, read_net, write_net
+from sne_deploy.frontend.net_parse import ROOTS
+from sne_deploy.frontend.net_program import ReadOptions
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify_program
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
+from tests.effort import examples
 from tests.net_programs import chain
 from tests.reference import simulate
 
@@ -454,3 +460,54 @@ def _store_again(group: h5py.Group, name: str, value: Any) -> None:
         group.create_dataset(name, data=value, dtype=h5py.string_dtype())
     else:
         group.create_dataset(name, data=value)
+
+
+JUNK = st.one_of(
+    st.sampled_from(["", "conv", "dense", "CUBA", "\x1b[2J", "sparse", "mixed"]),
+    st.lists(st.sampled_from(["du", "", "x"]), max_size=3),
+    st.sampled_from([{}, {"type": "input"}, {"0": {}}, {"weight": np.ones(3)}]),
+    st.builds(
+        lambda shape, value, kind: np.full(shape, value).astype(kind),
+        st.sampled_from([(), (1,), (0,), (2,), (3,), (4,), (5, 96), (4, 3, 3, 3), (1, 1, 1, 1, 1, 1)]),
+        st.sampled_from([0, 1, 2, -1, 127, 128, 255, 4096, 131071, -(2**31), 2**31 - 1]),
+        st.sampled_from(["int8", "uint8", "int32", "int64", "uint64", "float32", "float64", "bool"]),
+    ),
+    st.sampled_from([np.asarray(x) for x in (np.nan, np.inf, -np.inf, 0.5, 1e300, -1e300, 2.0**63)]),
+)
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> list[Tree]:
+    """As the reader gives them: an old file, and one of our own."""
+    folder = tmp_path_factory.mktemp("trees")
+    store(folder / "a.net", old_file())
+    write_net(folder / "b.net", chain("crd", "current", "v_last")[0])
+    return [read_hdf5(folder / name, ROOTS) for name in ("a.net", "b.net")]
+
+
+@settings(
+    max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_change_gives_a_program_or_an_error_of_ours(trees: list[Tree], data: st.DataObject) -> None:
+    tree = copy.deepcopy(data.draw(st.sampled_from(trees)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        places = [(group, name) for group in _groups(tree) for name in sorted(group)]
+        if not places:
+            break
+        group, name = places[data.draw(st.integers(0, len(places) - 1))]
+        what = data.draw(st.sampled_from(["remove", "replace", "replace", "rename"]))
+        value = group.pop(name)
+        if what != "remove":
+            group[
+                name if what == "replace" else data.draw(st.sampled_from(["0", "9", "bias", "delay", "x"]))
+            ] = copy.deepcopy(data.draw(JUNK)) if what == "replace" else value
+    try:
+        program = program_of(tree, "a", ReadOptions())
+    except (GraphError, UnsupportedError):
+        return
+    verify_program(program, "reading")
+
+
+def _groups(tree: Tree) -> list[Tree]:
+    return [tree] + [inner for value in tree.values() if isinstance(value, dict) for inner in _groups(value)]
