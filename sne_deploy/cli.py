@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -365,17 +366,30 @@ def _load(
     """The model; one that does not say its time steps takes them from the data's time axis."""
     import sne_deploy as sne
     from sne_deploy.data import time_axis
+    from sne_deploy.errors import InputError
 
-    silent = all(path.suffix in (".nir", ".net") or path.is_dir() for path in model)
-    if silent and timesteps is None:
-        timesteps = time_axis(data)
-    return sne.load(
+    load = partial(
+        sne.load,
         model if len(model) > 1 else model[0],
-        timesteps=timesteps,
         dt_s=dt_s,
         input_shape=None if input_shape is None else _shape(input_shape),
         reset=reset,  # type: ignore[arg-type]  # checked where it is used
     )
+    axis = time_axis(data) if timesteps is None and all(_may_be_silent(path) for path in model) else None
+    if axis is None:
+        return load(timesteps=timesteps)
+    try:
+        return load(timesteps=None)
+    except InputError:
+        found = load(timesteps=axis)
+        if found.encoder.kind != "spikes":  # an axis of images, not of time
+            raise
+        return found
+
+
+def _may_be_silent(path: Path) -> bool:
+    """Whether a model of this kind can leave its time steps to the data."""
+    return path.suffix in (".nir", ".net") or path.is_dir()
 
 
 def _shape(text: str) -> tuple[int, ...]:

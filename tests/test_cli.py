@@ -15,15 +15,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import sne_deploy as sne
 from sne_deploy import compiled as compiled_module
 from sne_deploy.errors import RunError, VerificationError
+from sne_deploy.frontend.net_file import write_net
 from sne_deploy.progress import ProgressBars
 from sne_deploy.report.schema import Report
 from tests.command_line import command
+from tests.net_programs import chain
 from tests.networks import lif_box
 
 BIN = Path(sys.executable).parent
@@ -299,3 +302,14 @@ def test_the_default_delay_is_two_seconds(monkeypatch: pytest.MonkeyPatch) -> No
         assert error.getvalue() == ""
         progress("conv", 2, 4)
         assert progress._bars is not None
+
+
+def test_a_file_of_registers_keeps_its_own_steps(tmp_path: Path) -> None:
+    """The second axis of images is no time axis."""
+    program, x = chain("cd", "current", "count")
+    write_net(tmp_path / "m.net", program)
+    np.savez(tmp_path / "x.npz", x=np.clip(x, *program.input.range))
+    found = command(tmp_path / "m.net", "--target", "loihi", "--data", tmp_path / "x.npz")
+    assert found.status == 0, found.stderr
+    assert "4 samples" in found.stdout
+    assert ", 5 steps" in " ".join(found.stdout.split())
