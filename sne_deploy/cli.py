@@ -16,6 +16,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sne_deploy.cli_options import (
+    Data,
+    Debug,
+    Device,
+    DtS,
+    HardwareOption,
+    InputShape,
+    Model,
+    Out,
+    PolicyOption,
+    PrecisionOption,
+    ResetOption,
+    Samples,
+    Scheduler,
+    Seed,
+    Target,
+    Teacher,
+    Threshold,
+    Timesteps,
+    Verify,
+    WeightBits,
+    Workers,
+)
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -33,57 +57,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-Model = Annotated[
-    list[Path],
-    typer.Argument(help="model.pt, one or several .nir or .net files, or a folder of them.", metavar="MODEL"),
-]
-Target = Annotated[str, typer.Option(help="Where to run: lava, loihi, norse, or an installed plug-in.")]
-Data = Annotated[
-    str,
-    typer.Option(help="digits, mnist:DIR, cifar10:DIR (mnist:train:DIR for the other split), or FILE.npz."),
-]
-Samples = Annotated[
-    int | None, typer.Option(help="Samples to run, from the first. Default: all; at most 500 on lava.")
-]
-PrecisionOption = Annotated[
-    str | None,
-    typer.Option(help="fixed (Loihi's integers) or float. Default: fixed where the target has it."),
-]
-WeightBits = Annotated[
-    int, typer.Option(help="Bits of a fixed-point weight: 2 to 8, or 16 for two synapses per weight.")
-]
-HardwareOption = Annotated[str, typer.Option(help="loihi1, or a TOML file with energy constants.")]
-PolicyOption = Annotated[
-    str | None, typer.Option(help="Which students run: static or confidence. Default: the model's own.")
-]
-Threshold = Annotated[float | None, typer.Option(help="Confidence in (0, 1] at which no more students run.")]
-Teacher = Annotated[
-    Path | None, typer.Option(help="The teacher as ONNX, to compare with on the same samples.")
-]
-Out = Annotated[Path | None, typer.Option(help="Folder for report.json and students/NAME.nir.")]
-Seed = Annotated[int, typer.Option(help="Seed of random encoders.", min=0)]
-Timesteps = Annotated[int | None, typer.Option(help="Steps per sample, for .nir models, which do not say.")]
-DtS = Annotated[
-    float | None, typer.Option("--dt-s", help="Seconds per step, for .nir models that do not say.")
-]
-ResetOption = Annotated[
-    str | None,
-    typer.Option(
-        help="What a spike does to v in .nir models that do not say: value (NIR's own), subtract, "
-        "subtract-delayed (snnTorch's default)."
-    ),
-]
-InputShape = Annotated[
-    str | None, typer.Option(help="Shape of one step's input, such as 2,34,34, for .nir models without one.")
-]
-Verify = Annotated[
-    int, typer.Option(help="Samples to compare bit for bit with lava (on target lava: with loihi).", min=0)
-]
-Workers = Annotated[int | None, typer.Option(help="Processes to run on, instead of in this one.")]
-Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to run on, such as tcp://host:8786.")]
-Device = Annotated[str | None, typer.Option(help="PyTorch device for target loihi, such as cuda.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
 @_single.command()

@@ -1,0 +1,64 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    list[Path],
+    typer.Argument(help="model.pt, one or several .nir or .net files, or a folder of them.", metavar="MODEL"),
+]
+Target = Annotated[str, typer.Option(help="Where to run: lava, loihi, norse, netx, or an installed plug-in.")]
+Data = Annotated[
+    str,
+    typer.Option(help="digits, mnist:DIR, cifar10:DIR (mnist:train:DIR for the other split), or FILE.npz."),
+]
+Samples = Annotated[
+    int | None, typer.Option(help="Samples to run, from the first. Default: all; at most 500 on lava.")
+]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(help="fixed (Loihi's integers) or float. Default: fixed where the target has it."),
+]
+WeightBits = Annotated[
+    int, typer.Option(help="Bits of a fixed-point weight: 2 to 8, or 16 for two synapses per weight.")
+]
+HardwareOption = Annotated[str, typer.Option(help="loihi1, or a TOML file with energy constants.")]
+PolicyOption = Annotated[
+    str | None, typer.Option(help="Which students run: static or confidence. Default: the model's own.")
+]
+Threshold = Annotated[float | None, typer.Option(help="Confidence in (0, 1] at which no more students run.")]
+Teacher = Annotated[
+    Path | None, typer.Option(help="The teacher as ONNX, to compare with on the same samples.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for report.json, students/NAME.nir, with netx NAME.net."),
+]
+Seed = Annotated[int, typer.Option(help="Seed of random encoders.", min=0)]
+Timesteps = Annotated[
+    int | None, typer.Option(help="Steps per sample, for .nir and .net models that do not say.")
+]
+DtS = Annotated[
+    float | None, typer.Option("--dt-s", help="Seconds per step, for .nir models that do not say.")
+]
+ResetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What a spike does to v in .nir models that do not say: value (NIR's own), subtract, "
+        "subtract-delayed (snnTorch's default)."
+    ),
+]
+InputShape = Annotated[
+    str | None, typer.Option(help="Shape of one step's input, such as 2,34,34, for .nir models without one.")
+]
+Verify = Annotated[
+    int, typer.Option(help="Samples to compare bit for bit with lava (on target lava: with loihi).", min=0)
+]
+Workers = Annotated[int | None, typer.Option(help="Processes to run on, instead of in this one.")]
+Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to run on, such as tcp://host:8786.")]
+Device = Annotated[str | None, typer.Option(help="PyTorch device for target loihi, such as cuda.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
