@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 from sne_deploy.backend import Capabilities, RunOptions
-from sne_deploy.errors import InputError, TargetError, UnsupportedError
+from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify_program
 from sne_lava.executable import LavaExecutable
 from sne_lava.installed import require_lava
 from sne_lava.lowering import lower
-
-MAX_SAMPLES_DEFAULT = 500
-STALL_S_DEFAULT = 600.0
+from sne_lava.options import MAX_SAMPLES_DEFAULT, require_linux, stall_s_of
 
 
 class LavaBackend:
@@ -46,33 +43,16 @@ class LavaBackend:
         VerificationError
             The Program is inconsistent.
         """
-        _require_platform()
+        require_linux(self.name)
+        require_lava()
         problems = list(self._kind_problems(program))
         if problems:
             raise UnsupportedError(f"student {program.student!r} on target lava", problems)
         verify_program(program, after="compilation for lava")
-        return LavaExecutable(lower(program), options, _stall_s(options))
+        return LavaExecutable(lower(program), options, stall_s_of(options, self.name))
 
     def _kind_problems(self, program: Program) -> Iterator[str]:
         kinds = self.capabilities().neuron_kinds
         for group in program.groups:
             if group.kind not in kinds:
                 yield f"group {group.name!r}: neuron kind {group.kind!r} is not one of {', '.join(kinds)}"
-
-
-def _require_platform() -> None:
-    if sys.platform != "linux":
-        raise TargetError(f"target lava runs on Linux, not on {sys.platform}; use target norse here")
-    require_lava()
-
-
-def _stall_s(options: RunOptions) -> float:
-    unknown = set(options.extra) - {"stall_s"}
-    if unknown:
-        raise InputError(f"target lava: unknown option {', '.join(sorted(unknown))}; it knows stall_s")
-    stall_s = float(options.extra.get("stall_s", STALL_S_DEFAULT))
-    if not stall_s > 0:
-        raise InputError(f"target lava: stall_s {stall_s} must be a positive number of seconds")
-    if options.stream is not None and options.stream < 1:
-        raise InputError(f"target lava: stream {options.stream} must be at least 1 sample")
-    return stall_s

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
-from sne_deploy.errors import RunError
 from sne_deploy.ir.program import NeuronGroup, Program
-from sne_lava.child import Worker, WorkerError
 from sne_lava.job import GroupCounts, Job
 from sne_lava.lowering import Lowered, make_job
+from sne_lava.pool import WorkerPool
 
 Array = npt.NDArray[Any]
 
@@ -34,9 +32,7 @@ class LavaExecutable:
         self._program = lowered.program
         self._options = options
         self._stall_s = stall_s
-        self._lock = threading.Lock()
-        self._workers: set[Worker] = set()
-        self._closed = False
+        self._pool = WorkerPool("lava", lowered.program.student)
 
     def __enter__(self) -> LavaExecutable:
         return self
@@ -46,10 +42,7 @@ class LavaExecutable:
 
     def close(self) -> None:
         """End every run that is still going, in whatever thread; their ``run`` raises RunError."""
-        with self._lock:
-            self._closed = True
-            for worker in self._workers:
-                worker.kill()
+        self._pool.close()
 
     def run(self, inputs: Array, record: Record = "counts") -> Trace:
         """Simulate N samples, streamed back to back.
@@ -87,23 +80,8 @@ class LavaExecutable:
             if self._options.progress is not None:
                 self._options.progress(job.student, steps, total)
 
-        try:
-            with self._started() as worker:
-                try:
-                    return worker.run(job, progress)  # type: ignore[no-any-return]  # as simulate gives it
-                finally:
-                    with self._lock:
-                        self._workers.discard(worker)
-        except WorkerError as error:
-            raise RunError(f"student {job.student!r} on target lava: {error}") from None
-
-    def _started(self) -> Worker:
-        with self._lock:
-            if self._closed:
-                raise RunError(f"student {self._program.student!r}: closed already; compile it again")
-            worker = Worker()
-            self._workers.add(worker)
-            return worker
+        counts: dict[str, GroupCounts] = self._pool.run(job, progress)
+        return counts
 
 
 def _readout(group: NeuronGroup, counts: GroupCounts) -> Array:

@@ -58,7 +58,7 @@ def make_job(
         The samples do not fit the Program's input.
     """
     program = lowered.program
-    samples = _checked(program, np.asarray(inputs))
+    samples = checked_inputs(program, np.asarray(inputs))
     driven = [_driven(host, program, samples) for host in program.hosts]
     job = Job(
         student=program.student,
@@ -89,7 +89,14 @@ def _packed(program: Program, samples: Array) -> Array:
     return np.packbits(flat.astype(bool), axis=-1)
 
 
-def _checked(program: Program, inputs: Array) -> Array:
+def checked_inputs(program: Program, inputs: Array) -> Array:
+    """The samples, which must fit the Program's input.
+
+    Raises
+    ------
+    DataError
+        Another shape, no samples, spikes other than 0 and 1, or numbers that are not finite.
+    """
     entry = program.input
     shape = (program.timesteps, *entry.shape) if entry.kind == "spikes" else entry.shape
     if inputs.ndim == 0 or inputs.shape[1:] != shape:

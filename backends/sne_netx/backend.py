@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sne_deploy.backend import Capabilities, RunOptions
-from sne_deploy.errors import InputError, TargetError, UnsupportedError
+from sne_deploy.errors import UnsupportedError
 from sne_deploy.files import atomic_path
 from sne_deploy.frontend.net_file import write_net
 from sne_deploy.frontend.net_layers import NetLayer
@@ -15,11 +14,9 @@ from sne_deploy.frontend.net_plan import plan_net
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify_program
 from sne_lava.installed import require_netx
+from sne_lava.options import MAX_SAMPLES_DEFAULT, require_linux, stall_s_of
 from sne_netx.driver import driver_script
 from sne_netx.executable import NetStudent, NetxExecutable
-
-MAX_SAMPLES_DEFAULT = 500
-STALL_S_DEFAULT = 600.0
 
 
 class NetxBackend:
@@ -53,10 +50,9 @@ class NetxBackend:
         VerificationError
             The Program is inconsistent.
         """
-        if sys.platform != "linux":
-            raise TargetError(f"target netx runs on Linux, not on {sys.platform}; use target norse here")
+        require_linux(self.name)
         require_netx()
-        stall_s = _stall_s(options)
+        stall_s = stall_s_of(options, self.name)
         plan = plan_net(program)
         if plan.net is None:
             raise UnsupportedError(f"student {program.student!r} on target netx", plan.problems)
@@ -91,15 +87,3 @@ def _entry_shape(layers: tuple[NetLayer, ...]) -> tuple[int, ...]:
     """Shape of what enters netx's first layer: maps, or a vector."""
     first, second = layers[0], layers[1] if len(layers) > 1 else layers[0]
     return first.shape if first.neuron is not None or second.type == "conv" else (first.size,)
-
-
-def _stall_s(options: RunOptions) -> float:
-    unknown = set(options.extra) - {"stall_s"}
-    if unknown:
-        raise InputError(f"target netx: unknown option {', '.join(sorted(unknown))}; it knows stall_s")
-    stall_s = float(options.extra.get("stall_s", STALL_S_DEFAULT))
-    if not stall_s > 0:
-        raise InputError(f"target netx: stall_s {stall_s} must be a positive number of seconds")
-    if options.stream is not None and options.stream < 1:
-        raise InputError(f"target netx: stream {options.stream} must be at least 1 sample")
-    return stall_s

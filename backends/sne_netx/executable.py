@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
-from sne_deploy.errors import DataError, RunError
-from sne_deploy.ir.program import NeuronGroup, Program, Synapse
-from sne_lava.child import Worker, WorkerError
+from sne_deploy.ir.fan_out import fan_out
+from sne_deploy.ir.program import NeuronGroup, Program
+from sne_lava.lowering import checked_inputs
+from sne_lava.pool import WorkerPool
 from sne_netx.simulation import LayerJob, NetJob, NetResult
 
 Array = npt.NDArray[Any]
@@ -51,10 +51,8 @@ class NetxExecutable:
     def __init__(self, student: NetStudent, options: RunOptions, stall_s: float) -> None:
         self._student, self._program = student, student.program
         self._options, self._stall_s = options, stall_s
-        self._lock = threading.Lock()
-        self._workers: set[Worker] = set()
-        self._closed = False
-        self._fan_out = {synapse.name: _fan_out(synapse) for synapse in self._program.synapses}
+        self._pool = WorkerPool("netx", student.program.student)
+        self._fan_out = {synapse.name: fan_out(synapse.weights) for synapse in self._program.synapses}
 
     def __enter__(self) -> NetxExecutable:
         return self
@@ -64,10 +62,7 @@ class NetxExecutable:
 
     def close(self) -> None:
         """End every run that is still going, in whatever thread; their ``run`` raises RunError."""
-        with self._lock:
-            self._closed = True
-            for worker in self._workers:
-                worker.kill()
+        self._pool.close()
 
     def run(self, inputs: Array, record: Record = "counts") -> Trace:
         """Run N samples, streamed back to back.
@@ -85,7 +80,7 @@ class NetxExecutable:
         RunError
             netx failed or was killed; names the student and the cause.
         """
-        samples = _checked(self._program, np.asarray(inputs))
+        samples = checked_inputs(self._program, np.asarray(inputs))
         chunk = self._options.stream or max(len(samples), 1)
         results, saturated, done = [], 0, 0
         total = sum(
@@ -129,24 +124,8 @@ class NetxExecutable:
             if self._options.progress is not None:
                 self._options.progress(name, before + steps, total)
 
-        try:
-            with self._started() as worker:
-                try:
-                    result: NetResult = worker.run(job, progress)
-                finally:
-                    with self._lock:
-                        self._workers.discard(worker)
-        except WorkerError as error:
-            raise RunError(f"student {name!r} on target netx: {error}") from None
+        result: NetResult = self._pool.run(job, progress)
         return result
-
-    def _started(self) -> Worker:
-        with self._lock:
-            if self._closed:
-                raise RunError(f"student {self._program.student!r}: closed already; compile it again")
-            worker = Worker()
-            self._workers.add(worker)
-            return worker
 
     def _trace(self, samples: Array, results: list[NetResult], saturated: int, record: Record) -> Trace:
         program, count = self._program, len(samples)
@@ -212,24 +191,3 @@ def _raster(group: NeuronGroup, result: NetResult) -> Array:
     raster = np.zeros((*bits.shape[:2], group.size), dtype=bool)
     raster[:, :, order] = np.unpackbits(bits, axis=-1, count=group.size)
     return raster
-
-
-def _fan_out(synapse: Synapse) -> Array:
-    """Existing synapses of each input: int64 array of shape (n_in,)."""
-    matrix = synapse.weights.matrix()
-    return np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int64)
-
-
-def _checked(program: Program, inputs: Array) -> Array:
-    entry, name = program.input, f"student {program.student!r}"
-    shape = (program.timesteps, *entry.shape) if entry.kind == "spikes" else entry.shape
-    if inputs.ndim == 0 or inputs.shape[1:] != shape:
-        wanted = ", ".join(("N", *map(str, shape)))
-        raise DataError(f"{name}: inputs have shape {inputs.shape}, it takes ({wanted})")
-    if len(inputs) == 0:
-        raise DataError(f"{name}: no samples; give at least one")
-    if entry.kind == "spikes" and not bool(np.all((inputs == 0) | (inputs == 1))):
-        raise DataError(f"{name}: spike inputs hold other values than 0 and 1")
-    if not bool(np.all(np.isfinite(inputs))):
-        raise DataError(f"{name}: inputs hold NaN or infinity")
-    return inputs

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
 from sne_deploy.ensembles import Readout
+from sne_deploy.ir.fan_out import fan_out
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, Synapse
 from sne_deploy.runtime.traces import concatenate_traces
 from sne_norse.graph_executor import GraphExecutor
@@ -44,7 +45,9 @@ class NorseExecutable:
         self._program = program
         self._options = options
         self._student: Simulated = norse_modules(program) or GraphExecutor(program)
-        self._fan_out = {(synapse.target, synapse.name): _fan_out(synapse) for synapse in program.synapses}
+        self._fan_out = {
+            (synapse.target, synapse.name): fan_out(synapse.weights) for synapse in program.synapses
+        }
 
     def __enter__(self) -> NorseExecutable:
         return self
@@ -140,9 +143,3 @@ class NorseExecutable:
             return steady
         flat = inputs.reshape(len(inputs), program.timesteps * program.input.size)
         return np.asarray(steady + flat.sum(axis=1, dtype=np.int64))
-
-
-def _fan_out(synapse: Synapse) -> Array:
-    """Synapses of every neuron that sends, int64 [n_in]."""
-    senders = synapse.weights.matrix().indices
-    return np.bincount(senders, minlength=synapse.weights.shape[1]).astype(np.int64)

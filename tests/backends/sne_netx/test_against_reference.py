@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sne_deploy.backend import FileWriter, RunOptions, Trace
 from sne_deploy.errors import DataError, InputError, RunError, UnsupportedError
 from sne_deploy.ir.program import Program
+from sne_lava import pool
 from sne_lava.child import WorkerError
 from sne_loihi import LoihiBackend
 from sne_netx import NetxBackend
-from sne_netx import executable as executable_module
 from tests.effort import examples
 from tests.net_programs import chain, net_programs
 from tests.reference import Reference, simulate
@@ -148,7 +148,7 @@ def test_a_failure_names_student_and_target(
         def run(self, *_: object) -> None:
             raise WorkerError("the worker was killed by SIGKILL")
 
-    monkeypatch.setattr(executable_module, "Worker", Failing)
+    monkeypatch.setattr(pool, "Worker", Failing)
     wanted = f"student {small[0].student!r} on target netx: the worker was killed by SIGKILL"
     with pytest.raises(RunError) as caught:
         run(*small)
