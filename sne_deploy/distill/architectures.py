@@ -95,12 +95,9 @@ class _Residual(nn.Module):
 
 
 def _block(channels_in: int, channels_out: int, pool: bool = False) -> list[nn.Module]:
-    layers: list[nn.Module] = [
-        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(),
-    ]
-    return [*layers, nn.MaxPool2d(2)] if pool else layers
+    conv = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
+    after = [nn.BatchNorm2d(channels_out), nn.ReLU()]
+    return [conv, nn.MaxPool2d(2), *after] if pool else [conv, *after]
 
 
 def _resnet9(described: TeacherModel, input_shape: Shape) -> nn.Module:
@@ -115,7 +112,8 @@ def _resnet9(described: TeacherModel, input_shape: Shape) -> nn.Module:
         nn.AdaptiveMaxPool2d(1),
         nn.Flatten(),
         nn.Dropout(described.dropout),
-        nn.Linear(8 * width, described.features),
+        nn.Linear(8 * width, described.features, bias=False),
+        nn.BatchNorm1d(described.features),
         nn.ReLU(),
     )
 

@@ -35,6 +35,7 @@ def train(
     experiment: Experiment,
     out: Path,
     log: Callable[[str, int, int, dict[str, float]], None] = lambda *_: None,
+    work: Path | None = None,
 ) -> Trained:
     """Run an experiment; write ``model.pt``, ``teacher.onnx``, ``training.jsonl`` and the report to ``out``.
 
@@ -45,6 +46,9 @@ def train(
         A folder; a run that was killed goes on where it was.
     log : callable
         Called as log(stage, epoch from 1, epochs, mean of every loss term).
+    work : Path, optional
+        Where the stages keep their state; ``out/work`` if left out. Experiments that share stages, such as
+        the teacher, share them there.
 
     Raises
     ------
@@ -60,7 +64,7 @@ def train(
             file.write(json.dumps({"stage": stage, "epoch": epoch, **terms}) + "\n")
         log(stage, epoch, epochs, terms)
 
-    distilled = distill(experiment, out, heard)
+    distilled = distill(experiment, work or out / "work", heard)
     model, teacher = out / "model.pt", out / "teacher.onnx"
     _save_teacher(experiment, distilled, teacher)
     ensemble = replace(distilled.ensemble, provenance=provenance(experiment, distilled))

@@ -37,8 +37,7 @@ class DataModel(_Model):
     """The data set: ``validation`` samples at the end of the training split are kept for choices.
 
     ``augment``: ``shift`` moves images by up to two pixels; ``crop-flip`` pads by four, crops, and flips:
-    anew in every batch of the teacher, and for the students, whose targets are the teacher's on the same
-    image, as so many ``copies`` of the training set.
+    anew in every batch of the teacher; for the students, see ``students.copies``.
     """
 
     source: Literal["digits", "mnist", "cifar10"]
@@ -46,11 +45,10 @@ class DataModel(_Model):
     validation: Annotated[int, Field(ge=10)] = 5000
     train_samples: Positive | None = None
     augment: Literal["none", "shift", "crop-flip"] = "none"
-    copies: Annotated[int, Field(ge=0, le=20)] = 0
 
 
 class ScheduleModel(_Model):
-    """AdamW, a linear warm-up, then a cosine to 0; ``precision`` bf16 uses autocast."""
+    """A linear warm-up, then a cosine to 0; ``precision`` bf16 uses autocast, ``sgd`` Nesterov's momentum."""
 
     epochs: Positive = 20
     batch_size: Positive = 128
@@ -59,13 +57,14 @@ class ScheduleModel(_Model):
     clip_norm: Above0 = 1.0
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["float32", "bf16"] = "float32"
+    optimizer: Literal["adamw", "sgd"] = "adamw"
 
 
 class TeacherModel(_Model):
     """A teacher of ours, trained, or another's as an ONNX file.
 
     ``width``: channels of the first convolution, or neurons of the hidden layers. ``features``: size of the
-    penultimate layer.
+    penultimate layer. ``label_smoothing``: the part of a label's weight that all classes share.
     """
 
     architecture: Literal["mlp", "cnn", "resnet9"] | None = None
@@ -73,6 +72,7 @@ class TeacherModel(_Model):
     width: Positive = 32
     features: Positive = 128
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     schedule: ScheduleModel = ScheduleModel()
 
     @model_validator(mode="after")
@@ -127,7 +127,11 @@ class StudentLossModel(_Model):
 
 
 class StudentsModel(_Model):
-    """The students: alike, each with its slice."""
+    """The students: alike, each with its slice.
+
+    ``copies``: so many augmented versions of the training set are added to it; their targets are the
+    teacher's features of the very same images.
+    """
 
     count: Positive
     timesteps: Positive
@@ -135,6 +139,7 @@ class StudentsModel(_Model):
     readout: Readout = "v_mean"
     layers: Annotated[tuple[LayerModel, ...], Field(min_length=1)]
     loss: StudentLossModel = StudentLossModel()
+    copies: Annotated[int, Field(ge=0, le=20)] = 0
     schedule: ScheduleModel = ScheduleModel()
 
 
@@ -192,7 +197,9 @@ class Experiment(_Model):
     def fingerprint(self, *sections: str) -> str:
         """A digest of some sections and of what all depends on: equal where a stored result still fits."""
         chosen = {"seed", "device", "data", *sections}
-        text = json.dumps(self.model_dump(mode="json", include=chosen), sort_keys=True)
+        values = self.model_dump(mode="json", include=chosen)
+        values["data"].pop("folder")  # where the data lies changes nothing
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

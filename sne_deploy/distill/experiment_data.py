@@ -79,8 +79,16 @@ def data_spec(described: DataModel, split: str) -> str:
     return f"{described.source}{middle}:{described.folder}"
 
 
-def load_splits(described: DataModel, seed: int) -> Splits:
+def load_splits(described: DataModel, seed: int, copies: int = 0) -> Splits:
     """Load the training split; its last ``validation`` samples, in a seeded order, are the validation data.
+
+    Parameters
+    ----------
+    described : DataModel
+    seed : int
+        Of the split and of the augmented copies.
+    copies : int
+        Augmented versions of the training samples that the students get beside them.
 
     Raises
     ------
@@ -103,15 +111,15 @@ def load_splits(described: DataModel, seed: int) -> Splits:
     x = torch.from_numpy(np.asarray(data.x[train], np.float32))
     y = torch.from_numpy(np.asarray(data.y[train], np.int64))
     transform = batch_transform(described.augment)
-    copies = [x]
+    versions = [x]
     if transform is not None:
         with deterministic(seed):
-            copies += [_transformed(x, transform) for _ in range(described.copies)]
+            versions += [_transformed(x, transform) for _ in range(copies)]
     return Splits(
         x=x,
         y=y,
-        students_x=torch.cat(copies) if len(copies) > 1 else x,
-        students_y=y.repeat(len(copies)),
+        students_x=torch.cat(versions) if len(versions) > 1 else x,
+        students_y=y.repeat(len(versions)),
         x_validation=torch.from_numpy(np.asarray(data.x[held_out], np.float32)),
         y_validation=np.asarray(data.y[held_out], np.int64),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sne_deploy.distill.determinism import evaluating
 from sne_deploy.errors import InputError
@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from sne_deploy.distill.teacher import Teacher
 
 
-def extract_features(teacher: Teacher, inputs: Tensor, batch_size: int = 512) -> Tensor:
+def extract_features(
+    teacher: Teacher,
+    inputs: Tensor,
+    batch_size: int = 512,
+    precision: Literal["float32", "bf16"] = "float32",
+) -> Tensor:
     """Compute the input of the teacher's last linear map, in evaluation mode.
 
     Parameters
@@ -21,6 +26,8 @@ def extract_features(teacher: Teacher, inputs: Tensor, batch_size: int = 512) ->
     teacher : Teacher
     inputs : float32 tensor of shape (N, *input_shape)
     batch_size : int
+    precision : {"float32", "bf16"}
+        bf16: matrix products and convolutions under autocast.
 
     Returns
     -------
@@ -28,8 +35,9 @@ def extract_features(teacher: Teacher, inputs: Tensor, batch_size: int = 512) ->
     """
     import torch
 
-    with evaluating(teacher), torch.no_grad():
-        return torch.cat([teacher.features(part) for part in torch.split(inputs, batch_size)])
+    half = torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16")
+    with evaluating(teacher), torch.no_grad(), half:
+        return torch.cat([teacher.features(part).float() for part in torch.split(inputs, batch_size)])
 
 
 def training_variance(features: Tensor, floor: float = 0.01) -> Tensor:

@@ -44,18 +44,24 @@ def feature_distillation(outputs: Tensor, targets: Tensor, variance: Tensor) -> 
     return ((outputs - targets).square() / variance).mean()
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    r"""Cross-entropy of the labels.
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    r"""Cross-entropy of the labels, of whose weight all C classes may share a part s.
 
-    .. math:: L = -\frac{1}{N} \sum_n \log \mathrm{softmax}(z_n)_{y_n}
+    .. math:: L = -\frac{1}{N} \sum_n \Bigl[ (1 - s) \log p_{n y_n} + \frac{s}{C} \sum_c \log p_{nc} \Bigr],
+              \quad p_n = \mathrm{softmax}(z_n)
 
     Parameters
     ----------
     logits : tensor of shape (N, classes)
     labels : int64 tensor of shape (N,)
+    smoothing : float
+        s, in [0, 1).
     """
     log_probabilities = logits.log_softmax(dim=1)
-    return -log_probabilities.gather(1, labels[:, None]).mean()
+    of_labels = -log_probabilities.gather(1, labels[:, None]).mean()
+    if not smoothing:
+        return of_labels
+    return (1.0 - smoothing) * of_labels - smoothing * log_probabilities.mean()
 
 
 def spike_rate(rates: Sequence[Tensor], target: float) -> Tensor:

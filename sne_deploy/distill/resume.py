@@ -47,8 +47,7 @@ class ResumePoint:
         state = self._read()
         if state.get("fingerprint") != self.fingerprint:
             raise InputError(
-                f"{self.path}: belongs to another experiment or an earlier version of this one; delete it, "
-                "or choose another --out"
+                f"{self.path}: belongs to another experiment; delete it, or choose another --out"
             )
         try:
             module.load_state_dict(state["module"])

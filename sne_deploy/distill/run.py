@@ -1,8 +1,9 @@
 """From an experiment to a trained, deployable ensemble: every stage in order, each resumable.
 
 data -> teacher -> its features -> partition (-> decorrelated teacher) -> students (-> together, through the
-head) (-> with quantised weights) -> head -> policy -> Ensemble. A stage's state lies in ``OUT/work`` after
-each epoch; what is finished there is not trained again.
+head) (-> with quantised weights) -> head -> policy -> Ensemble. A stage's state lies in the work folder after
+each epoch, named after the stage and all that it depends on: what is finished there is not trained again,
+also by another experiment whose stage is the same.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 
 from sne_deploy.distill.architectures import student_network, teacher_network
 from sne_deploy.distill.decorrelate import decorrelate_teacher
+from sne_deploy.distill.determinism import deterministic
 from sne_deploy.distill.dropout import (
     ConstantDropout,
     FirstStudents,
@@ -91,7 +93,8 @@ class _Stages:
     log: EpochLog
 
     def resume(self, name: str, *sections: str) -> ResumePoint:
-        return ResumePoint(self.folder / f"{name}.pt", f"{name} {self.experiment.fingerprint(*sections)}")
+        digest = self.experiment.fingerprint(*sections)
+        return ResumePoint(self.folder / f"{name}-{digest[:12]}.pt", f"{name} {digest}")
 
     def heard(self, name: str, epochs: int) -> EpochCallback:
         return lambda epoch, terms: self.log(name, epoch + 1, epochs, dict(terms))
@@ -103,14 +106,14 @@ class _Stages:
         return Schedule(**described.model_dump(), seed=seed, threads=experiment.threads)
 
 
-def distill(experiment: Experiment, out: Path, log: EpochLog = lambda *_: None) -> Distilled:
+def distill(experiment: Experiment, work: Path, log: EpochLog = lambda *_: None) -> Distilled:
     """Run an experiment; the same experiment gives the same ensemble on the same machine.
 
     Parameters
     ----------
     experiment : Experiment
-    out : Path
-        A folder; ``out/work`` keeps the state of every stage.
+    work : Path
+        A folder that keeps the state of every stage; several experiments may share it.
     log : callable
 
     Raises
@@ -120,11 +123,11 @@ def distill(experiment: Experiment, out: Path, log: EpochLog = lambda *_: None) 
     RunError
         A training diverged.
     """
-    stages = _Stages(experiment, ensure_folder(out / "work"), log)
-    data = load_splits(experiment.data, experiment.seed)
+    stages = _Stages(experiment, ensure_folder(work), log)
+    data = load_splits(experiment.data, experiment.seed, experiment.students.copies)
     teacher = _teacher(stages, data)
     parts, teacher = _parts(stages, data, teacher)
-    features, teacher_logits = _targets(teacher, data.students_x)
+    features, teacher_logits = _targets(stages, teacher, data.students_x)
     networks, head = _students(stages, data, parts, features, teacher_logits)
     return _deployable(stages, data, teacher, parts, networks, head)
 
@@ -139,6 +142,7 @@ def _teacher(stages: _Stages, data: Splits) -> Teacher:
         data.y,
         stages.schedule(described.schedule, 1),
         stages.heard("teacher", described.schedule.epochs),
+        label_smoothing=described.label_smoothing,
         transform=batch_transform(stages.experiment.data.augment),
         resume=stages.resume("teacher", "teacher"),
     ).module
@@ -149,7 +153,7 @@ def _parts(stages: _Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array
     experiment = stages.experiment
     described = experiment.partition
     space = FeatureSpace(
-        extract_features(teacher, data.x).numpy(),
+        _features(stages, teacher, data.x).numpy(),
         data.y.numpy(),
         teacher.classifier.weight.detach().numpy(),
     )
@@ -179,9 +183,16 @@ def _parts(stages: _Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array
     return parts, teacher
 
 
-def _targets(teacher: Teacher, x: Tensor) -> tuple[Tensor, Tensor]:
+def _features(stages: _Stages, teacher: Teacher, x: Tensor) -> Tensor:
+    """The teacher's features, in the precision in which it was trained."""
+    experiment = stages.experiment
+    with deterministic(experiment.seed, experiment.threads):
+        return extract_features(teacher, x, precision=experiment.teacher.schedule.precision)
+
+
+def _targets(stages: _Stages, teacher: Teacher, x: Tensor) -> tuple[Tensor, Tensor]:
     """The teacher's features and logits."""
-    features = extract_features(teacher, x)
+    features = _features(stages, teacher, x)
     with torch.no_grad():
         return features, teacher.classifier(features)
 

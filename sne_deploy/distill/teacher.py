@@ -52,6 +52,7 @@ def train_teacher(
     schedule: Schedule,
     on_epoch: EpochCallback | None = None,
     *,
+    label_smoothing: float = 0.0,
     transform: Transform | None = None,
     resume: ResumePoint | None = None,
 ) -> Trained[Teacher]:
@@ -65,6 +66,8 @@ def train_teacher(
     labels : int64 tensor of shape (N,)
     schedule : Schedule
     on_epoch : callable, optional
+    label_smoothing : float
+        Part of a label's weight that all classes share.
     transform : callable, optional
         Augmentation of each batch (inputs, labels).
     resume : ResumePoint, optional
@@ -76,7 +79,7 @@ def train_teacher(
     """
 
     def objective(module: Teacher, batch: Sequence[Tensor]) -> Terms:
-        return {"cross_entropy": losses.cross_entropy(module(batch[0]), batch[1])}
+        return {"cross_entropy": losses.cross_entropy(module(batch[0]), batch[1], label_smoothing)}
 
     return fit(build, (inputs, labels), objective, schedule, on_epoch, transform=transform, resume=resume)
 

@@ -61,13 +61,25 @@ def test_cross_entropy_by_hand():
     assert cross_entropy(logits, torch.tensor([1, 0])).item() == pytest.approx(expected, rel=1e-6)
 
 
-@given(seed=st.integers(0, 2**31), rows=st.integers(1, 7), classes=st.integers(2, 9))
-def test_cross_entropy_equals_torchs(seed, rows, classes):
+def test_cross_entropy_of_smoothed_labels_by_hand():
+    logits = torch.tensor([[0.0, math.log(3.0)]])
+    # the label's 3/4 counts 1 - 0.2 / 2, the other class's 1/4 counts 0.2 / 2
+    expected = -0.9 * math.log(0.75) - 0.1 * math.log(0.25)
+    assert cross_entropy(logits, torch.tensor([1]), 0.2).item() == pytest.approx(expected, rel=1e-6)
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    rows=st.integers(1, 7),
+    classes=st.integers(2, 9),
+    smoothing=st.floats(0, 0.99),
+)
+def test_cross_entropy_equals_torchs(seed, rows, classes, smoothing):
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(rows, classes, generator=generator, dtype=torch.float64) * 30
     labels = torch.randint(classes, (rows,), generator=generator)
-    theirs = torch.nn.functional.cross_entropy(logits, labels)
-    torch.testing.assert_close(cross_entropy(logits, labels), theirs, rtol=1e-12, atol=1e-12)
+    theirs = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+    torch.testing.assert_close(cross_entropy(logits, labels, smoothing), theirs, rtol=1e-12, atol=1e-12)
 
 
 def test_spike_rate_by_hand():
