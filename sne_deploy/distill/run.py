@@ -9,7 +9,7 @@ also by another experiment whose stage is the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import torch
 
 from sne_deploy.distill.architectures import student_network, teacher_network
 from sne_deploy.distill.decorrelate import decorrelate_teacher
+from sne_deploy.distill.deploy import deployable
 from sne_deploy.distill.determinism import deterministic
 from sne_deploy.distill.dropout import (
     ConstantDropout,
@@ -43,15 +44,14 @@ from sne_deploy.distill.partition import (
     Random,
     partition,
 )
-from sne_deploy.distill.policy import FittedPolicy, best_order, fit_confidence
+from sne_deploy.distill.policy import FittedPolicy
 from sne_deploy.distill.quantise_aware import tune_quantised
 from sne_deploy.distill.resume import ResumePoint
 from sne_deploy.distill.student import StudentLoss, StudentTask, train_student
 from sne_deploy.distill.teacher import Teacher, train_teacher
 from sne_deploy.distill.training import EpochCallback, Schedule
-from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Student
+from sne_deploy.ensembles import Ensemble, Head
 from sne_deploy.files import ensure_folder
-from sne_deploy.frontend.norse import layers_from_module
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -129,7 +129,8 @@ def distill(experiment: Experiment, work: Path, log: EpochLog = lambda *_: None)
     parts, teacher = _parts(stages, data, teacher)
     features, teacher_logits = _targets(stages, teacher, data.students_x)
     networks, head = _students(stages, data, parts, features, teacher_logits)
-    return _deployable(stages, data, teacher, parts, networks, head)
+    ensemble, fitted = deployable(experiment, data, parts, networks, head)
+    return Distilled(ensemble, teacher, parts, fitted)
 
 
 def _teacher(stages: _Stages, data: Splits) -> Teacher:
@@ -306,74 +307,3 @@ def _quantised(
         resume=stages.resume(name, "teacher", "partition", "students", "joint", "quantisation"),
     )
     return trained.module
-
-
-def _deployable(
-    stages: _Stages,
-    data: Splits,
-    teacher: Teacher,
-    parts: tuple[Array, ...],
-    networks: Sequence[nn.Module],
-    head: Head | None,
-) -> Distilled:
-    """Head and policy, fitted on what the students give as deployed integers."""
-    experiment = stages.experiment
-    described = experiment.students
-    students = tuple(
-        Student(f"student{k}", layers_from_module(network), described.readout, parts[k].astype(np.int64))
-        for k, network in enumerate(networks)
-    )
-    ensemble = Ensemble(
-        students, data.input_shape, described.timesteps, Encoder("constant"), head or Head("mean")
-    )
-    bits = experiment.quantisation.weight_bits
-    held_out = deployed_outputs(ensemble, data.x_validation.numpy(), bits)
-    if head is None:
-        outputs = deployed_outputs(ensemble, data.x.numpy(), bits)
-        labels = data.y.numpy()
-        first = fit_head(outputs, labels)
-        order = best_order(first, held_out, data.y_validation)
-        head = fit_head(outputs, labels, subset_bias=True, order=order)
-    else:
-        order = best_order(head, held_out, data.y_validation)
-    fitted = None
-    policy = ActivationPolicy("static", order)
-    if experiment.policy.kind == "confidence":
-        drop = experiment.policy.accuracy_drop
-        fitted = fit_confidence(head, held_out, data.y_validation, drop, order)
-        policy = fitted.policy
-    return Distilled(replace(ensemble, head=head, policy=policy), teacher, parts, fitted)
-
-
-def deployed_outputs(ensemble: Ensemble, x: Array, weight_bits: int) -> list[Array]:
-    """Outputs of every student in its own units, from the integers of target loihi.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-        Its head is not used.
-    x : float array of shape (N, *input_shape)
-    weight_bits : int
-
-    Returns
-    -------
-    list of float64 arrays of shape (N, n_out)
-    """
-    from sne_deploy.backend import RunOptions, load_backend
-    from sne_deploy.ir.registers import RegisterFormat
-    from sne_deploy.passes.pipeline import compile_student
-
-    backend = load_backend("loihi")
-    outputs = []
-    for student in ensemble.students:
-        program = compile_student(
-            student,
-            input_shape=ensemble.input_shape,
-            timesteps=ensemble.timesteps,
-            encoder=ensemble.encoder,
-            precision="fixed",
-            form=RegisterFormat(weight_bits),
-        )
-        with backend.compile(program, RunOptions()) as executable:
-            outputs.append(executable.run(x).outputs)
-    return outputs
