@@ -38,7 +38,12 @@ class Simulation:
 
 
 def simulate(
-    network: nn.Module, inputs: Tensor, timesteps: int, readout: Readout, constant_input: bool = True
+    network: nn.Module,
+    inputs: Tensor,
+    timesteps: int,
+    readout: Readout,
+    constant_input: bool = True,
+    alpha: float = 1.0,
 ) -> Simulation:
     """Run a student from its initial state.
 
@@ -54,11 +59,14 @@ def simulate(
         ``count`` for a network that ends in spikes, the others for one that ends in a leaky integrator.
     constant_input : bool
         The input is a current that is the same at every step.
+    alpha : float
+        Steepness of the surrogate gradient 1 / (alpha |v - v_th| + 1)^2. 1 is what Norse 1.1.0 computes,
+        whatever a cell's own alpha says; another needs LIFBox cells as the only spiking neurons, on the CPU.
 
     Raises
     ------
     InputError
-        The time axis or the readout does not fit.
+        The time axis, the readout or ``alpha`` does not fit.
     UnsupportedError
         The network has no neurons.
     """
@@ -70,7 +78,7 @@ def simulate(
     spiking = False
     for layer in flat_layers(network):
         if is_neuron(layer):
-            moving = _run_neurons(layer, steady, moving, timesteps)
+            moving = _run_neurons(layer, steady, moving, timesteps, alpha)
             steady, spiking = None, not is_integrator(layer)
             if spiking:
                 rates.append(moving.mean(dim=0))
@@ -130,10 +138,24 @@ def is_integrator(layer: nn.Module) -> bool:
     return isinstance(layer, (norse.LICell, norse.LIBoxCell, norse.LI))
 
 
-def _run_neurons(layer: nn.Module, steady: Tensor | None, moving: Tensor | None, timesteps: int) -> Tensor:
+def _run_neurons(
+    layer: nn.Module, steady: Tensor | None, moving: Tensor | None, timesteps: int, alpha: float
+) -> Tensor:
     import torch
     from norse.torch.module import snn
 
+    from sne_deploy.distill.box_neurons import box_constants, run_box_cell
+
+    current = steady if moving is None else moving
+    assert current is not None  # noqa: S101  one of the two is always there
+    constants = box_constants(layer, current)
+    if constants is not None:
+        return run_box_cell(constants, current, timesteps, moving is None, alpha)
+    if alpha != 1.0 and not is_integrator(layer):
+        raise InputError(
+            f"surrogate gradient: alpha {alpha} needs LIFBoxCell neurons with fixed scalar parameters on the "
+            f"CPU; this one is {type(layer).__name__} on {current.device}; use alpha 1"
+        )
     if isinstance(layer, (snn.SNN, snn.SNNRecurrent)):
         series = steady.expand(timesteps, *steady.shape) if steady is not None else moving
         outputs: Tensor = layer(series)[0]

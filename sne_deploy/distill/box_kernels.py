@@ -1,0 +1,144 @@
+"""LIFBox neurons over all steps in one pass, compiled: their spikes, and the gradient of their input.
+
+Everything is per neuron: how neurons are spread over threads changes nothing. States are float32; series are
+float32, or bfloat16 given as its bits (uint16, the upper half of a float32's). The operations of the forward
+pass and their order are Norse's, and so are the spikes, bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numba.extending import overload
+
+_f32, _u16, _u32 = np.float32, np.uint16, np.uint32
+BLOCK = 512
+"""Neurons whose states are kept at a time: they stay in the first cache."""
+
+
+def _read(value: Any) -> Any:
+    """A number of a series as float32."""
+    raise NotImplementedError(value)
+
+
+@overload(_read)
+def _typed_read(value: Any) -> Any:
+    def from_bits(value: Any) -> Any:
+        return _u32(_u32(value) << _u32(16)).view(np.float32)
+
+    def same(value: Any) -> Any:
+        return value
+
+    return from_bits if isinstance(value, nb.types.Integer) else same
+
+
+def _write(series: Any, index: Any, value: Any) -> None:
+    """Store a float32, rounded to even where the series is bfloat16."""
+    raise NotImplementedError(series, index, value)
+
+
+@overload(_write)
+def _typed_write(series: Any, index: Any, value: Any) -> Any:  # noqa: ARG001  numba wants the same names
+    if isinstance(series.dtype, nb.types.Integer):
+
+        def rounded(series: Any, index: Any, value: Any) -> None:
+            bits = _f32(value).view(np.uint32)
+            series[index] = _u16((bits + _u32(0x7FFF) + ((bits >> _u32(16)) & _u32(1))) >> _u32(16))
+
+        return rounded
+
+    def exact(series: Any, index: Any, value: Any) -> None:
+        series[index] = value
+
+    return exact
+
+
+@nb.njit(nogil=True, cache=True)
+def spikes(
+    current: Any, out: Any, gain: Any, v_leak: Any, v_th: Any, v_reset: Any, first: int, last: int
+) -> None:
+    """Spikes of the neurons from ``first`` to ``last``.
+
+    Parameters
+    ----------
+    current : array of shape (T, M), or (1, M) where it is the same at every step
+    out : array of shape (T, M)
+    gain : float32
+        dt / tau_mem.
+    v_leak, v_th, v_reset : float32
+    first, last : int
+    """
+    moving = 0 if current.shape[0] == 1 else 1
+    v = np.empty(BLOCK, np.float32)
+    for start in range(first, last, BLOCK):
+        count = min(BLOCK, last - start)
+        v[:] = v_leak
+        for step in range(out.shape[0]):
+            row, to = current[step * moving], out[step]
+            for i in range(count):
+                decayed = v[i] + gain * ((_read(row[start + i]) + v_leak) - v[i])
+                z = _f32(1) if decayed - v_th > _f32(0) else _f32(0)
+                _write(to, start + i, z)
+                v[i] = (_f32(1) - z) * decayed + z * v_reset
+
+
+@nb.njit(nogil=True, cache=True)
+def gradients(
+    current: Any,
+    wanted: Any,
+    out: Any,
+    gain: Any,
+    v_leak: Any,
+    v_th: Any,
+    v_reset: Any,
+    alpha: Any,
+    first: int,
+    last: int,
+) -> None:
+    """Gradient of the current from that of the spikes; a spike's is 1 / (alpha |v - v_th| + 1)^2 of v.
+
+    Parameters
+    ----------
+    current : as :func:`spikes`
+    wanted : array of shape (T, M)
+        Gradient of the spikes.
+    out : array like ``current``
+        Gradient of the current; summed over the steps where it is the same at every one.
+    gain, v_leak, v_th, v_reset, alpha : float32
+    first, last : int
+    """
+    steps = wanted.shape[0]
+    moving = 0 if current.shape[0] == 1 else 1
+    decayed = np.empty((steps, BLOCK), np.float32)
+    behind, total = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    for start in range(first, last, BLOCK):
+        count = min(BLOCK, last - start)
+        behind[:] = v_leak
+        for step in range(steps):
+            row = current[step * moving]
+            for i in range(count):
+                v = behind[i] + gain * ((_read(row[start + i]) + v_leak) - behind[i])
+                decayed[step, i] = v
+                behind[i] = v_reset if v - v_th > _f32(0) else v
+        behind[:] = _f32(0)
+        total[:] = _f32(0)
+        for back in range(steps):
+            step = steps - 1 - back
+            row = wanted[step]
+            for i in range(count):
+                v = decayed[step, i]
+                kept = _f32(0) if v - v_th > _f32(0) else _f32(1)
+                slope = alpha * abs(v - v_th) + _f32(1)
+                of_spike = _read(row[start + i]) + behind[i] * (v_reset - v)
+                of_v = behind[i] * kept + of_spike / (slope * slope)
+                behind[i] = of_v - of_v * gain
+                total[i] += of_v * gain
+            if moving:
+                for i in range(count):
+                    _write(out[step], start + i, total[i])
+                total[:] = _f32(0)
+        if not moving:
+            for i in range(count):
+                _write(out[0], start + i, total[i])
