@@ -94,7 +94,7 @@ class LayerModel(_Model):
     """A layer of a student, by its kind in the registry; sizes that follow from the input are left out.
 
     ``out``: output features or channels; left out, the size of the student's slice. ``tau_mem_s``,
-    ``tau_syn_s``, ``v_th``, ``v_reset``, ``v_leak``, ``alpha`` (steepness of the surrogate): of cells.
+    ``tau_syn_s``, ``v_th``, ``v_reset``, ``v_leak``: of cells.
     """
 
     kind: str
@@ -110,7 +110,6 @@ class LayerModel(_Model):
     v_th: float = 1.0
     v_reset: float = 0.0
     v_leak: float = 0.0
-    alpha: Above0 = 10.0
 
 
 class StudentLossModel(_Model):
@@ -130,7 +129,8 @@ class StudentsModel(_Model):
     """The students: alike, each with its slice.
 
     ``copies``: so many augmented versions of the training set are added to it; their targets are the
-    teacher's features of the very same images.
+    teacher's features of the very same images. ``surrogate_alpha``: steepness of a spike's gradient, see
+    :func:`sne_deploy.distill.simulate.simulate`.
     """
 
     count: Positive
@@ -140,6 +140,7 @@ class StudentsModel(_Model):
     layers: Annotated[tuple[LayerModel, ...], Field(min_length=1)]
     loss: StudentLossModel = StudentLossModel()
     copies: Annotated[int, Field(ge=0, le=20)] = 0
+    surrogate_alpha: Above0 = 1.0
     schedule: ScheduleModel = ScheduleModel()
 
 
@@ -173,6 +174,22 @@ class PolicyModel(_Model):
     accuracy_drop: NotNegative = 0.005
 
 
+class NoiseModel(_Model):
+    """Noise under which teacher and ensemble are compared; see :mod:`sne_deploy.study.corruptions`.
+
+    ``gaussian``: standard deviations; ``salt_and_pepper``: fractions of the pixels; ``occlusion``: sides of a
+    square, relative to the image's; ``contrast``: factors, 1 changes nothing. ``samples``: of the test split,
+    from the first; left out, all of them.
+    """
+
+    gaussian: tuple[NotNegative, ...] = ()
+    salt_and_pepper: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    occlusion: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    contrast: tuple[NotNegative, ...] = ()
+    samples: Positive | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
 class Experiment(_Model):
     """A whole training run."""
 
@@ -187,6 +204,7 @@ class Experiment(_Model):
     joint: JointModel | None = None
     quantisation: QuantisationModel = QuantisationModel()
     policy: PolicyModel = PolicyModel()
+    noise: NoiseModel | None = None
 
     @model_validator(mode="after")
     def _trainable(self) -> Experiment:

@@ -1,0 +1,1 @@
+"""What is measured on trained ensembles, as plain rows for tables."""
