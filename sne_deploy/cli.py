@@ -23,6 +23,7 @@ from sne_deploy.cli_options import (
     DtS,
     HardwareOption,
     InputShape,
+    MeasureOption,
     Model,
     Out,
     PolicyOption,
@@ -31,6 +32,7 @@ from sne_deploy.cli_options import (
     Samples,
     Scheduler,
     Seed,
+    StudentsOption,
     Target,
     Teacher,
     Threshold,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sne_deploy.data import DataSet
-    from sne_deploy.ensembles import ActivationPolicy, Ensemble
+    from sne_deploy.ensembles import Ensemble
 
 FILE_WIDTH = 110
 """Columns of a table that goes to a file or a pipe, where nothing else says how wide it is."""
@@ -72,6 +74,8 @@ def compile_command(
     hardware: HardwareOption = "loihi1",
     policy: PolicyOption = None,
     threshold: Threshold = None,
+    students: StudentsOption = None,
+    measure: MeasureOption = None,
     teacher: Teacher = None,
     out: Out = None,
     verify: Verify = 0,
@@ -87,10 +91,11 @@ def compile_command(
 ) -> None:
     """Compile a model for a target, run it on real data, and report accuracy, operations and energy."""
     import sne_deploy as sne
+    from sne_deploy.policies import changed_policy
     from sne_deploy.progress import ProgressBars
     from sne_deploy.report.table import report_view
 
-    _check_choices(precision, policy)
+    _check_choices(precision, policy, measure)
     limit = _default_samples(target)
     _check_out(out)
     ensemble = _load(model, data, timesteps, dt_s, reset, input_shape)
@@ -103,7 +108,9 @@ def compile_command(
             precision=precision,  # type: ignore[arg-type]  # checked above
             weight_bits=weight_bits,
             hardware=hardware,
-            policy=_policy(ensemble, policy, threshold),
+            policy=changed_policy(
+                ensemble.policy, kind=policy, threshold=threshold, students=students, measure=measure
+            ),
             seed=seed,
             progress=progress,
             workers=workers,
@@ -187,20 +194,32 @@ def train_command(
     data_folder: Annotated[
         str | None, typer.Option(help="Folder of the data set, instead of the file's data.folder.")
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="ONNX file to distil, instead of the file's teacher.", metavar="FILE.onnx"),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="PyTorch device to train on, such as cuda, instead of the file's.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the file's seed.", min=0)] = None,
     threads: Annotated[int | None, typer.Option(help="Instead of the file's threads.", min=1)] = None,
     debug: Debug = False,  # noqa: ARG001  read by _run
 ) -> None:
     """Distil an ensemble of spiking students from a teacher; a killed run goes on where it was."""
-    from sne_deploy.distill.command import train
+    from sne_deploy.distill.command import onnx_teacher, train
     from sne_deploy.distill.experiment import load_experiment
     from sne_deploy.progress import TrainingBars
     from sne_deploy.report.table import report_view
 
-    given = {"data.folder": data_folder, "seed": seed, "threads": threads}
-    described = load_experiment(experiment, {key: value for key, value in given.items() if value is not None})
-    with TrainingBars() as bars:
-        trained = train(described, out, bars)
+    given = {"data.folder": data_folder, "device": device, "seed": seed, "threads": threads}
+    changes = {key: value for key, value in given.items() if value is not None}
+    described = load_experiment(experiment, changes | ({} if teacher is None else onnx_teacher(teacher)))
+    try:
+        with TrainingBars() as bars:
+            trained = train(described, out, bars, started=bars.started)
+    except KeyboardInterrupt:
+        _say("interrupted: the same command goes on after the last whole epoch")
+        raise SystemExit(130) from None
     _show(report_view(trained.result.report))
     _say(f"Written: {trained.model}, {trained.teacher}")
 
@@ -303,12 +322,14 @@ def _show(view: RenderableType) -> None:
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
-def _check_choices(precision: str | None, policy: str | None) -> None:
+def _check_choices(precision: str | None, policy: str | None, measure: str | None) -> None:
     from sne_deploy.errors import InputError
+    from sne_deploy.policies import MEASURES, POLICIES
 
     for name, value, known in (
         ("precision", precision, ("fixed", "float")),
-        ("policy", policy, ("static", "confidence")),
+        ("policy", policy, POLICIES),
+        ("measure", measure, MEASURES),
     ):
         if value is not None and value not in known:
             raise InputError(f"unknown {name} {value!r}; known: {', '.join(known)}")
@@ -392,20 +413,3 @@ def _samples(data: str, ensemble: Ensemble, samples: int | None, limit: int | No
         _say(f"Running the first {limit} of {len(dataset)} samples; --samples N for more.")
         samples = limit
     return select_samples(dataset, samples)
-
-
-def _policy(ensemble: Ensemble, kind: str | None, threshold: float | None) -> ActivationPolicy | None:
-    """The model's own policy with what the options change; None where they change nothing."""
-    from sne_deploy.ensembles import ActivationPolicy
-    from sne_deploy.errors import InputError
-
-    if kind is None and threshold is None:
-        return None
-    own = ensemble.policy
-    chosen = kind or own.kind
-    if chosen == "static" and threshold is not None:
-        raise InputError(
-            f"--threshold {threshold} has no meaning for policy 'static'; add --policy confidence"
-        )
-    value = threshold if threshold is not None else own.threshold
-    return ActivationPolicy(kind=chosen, order=own.order, threshold=value)  # type: ignore[arg-type]  # it checks

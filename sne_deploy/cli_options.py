@@ -28,9 +28,22 @@ WeightBits = Annotated[
 ]
 HardwareOption = Annotated[str, typer.Option(help="loihi1, or a TOML file with energy constants.")]
 PolicyOption = Annotated[
-    str | None, typer.Option(help="Which students run: static or confidence. Default: the model's own.")
+    str | None,
+    typer.Option(help="Which students run: static, confidence or gate. Default: the model's own."),
 ]
-Threshold = Annotated[float | None, typer.Option(help="Confidence in (0, 1] at which no more students run.")]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="In (0, 1]: confidence at which no more students run; probability of a gate's student."
+    ),
+]
+StudentsOption = Annotated[
+    int | None, typer.Option("--students", help="Static policy: how many run, from the first of the order.")
+]
+MeasureOption = Annotated[
+    str | None,
+    typer.Option("--measure", help="Confidence as max_probability, margin or entropy of the head's softmax."),
+]
 Teacher = Annotated[
     Path | None, typer.Option(help="The teacher as ONNX, to compare with on the same samples.")
 ]

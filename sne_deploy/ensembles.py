@@ -14,11 +14,29 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import InputError
+from sne_deploy.policies import ActivationPolicy, Gate, Measure, PolicyKind, check_policy
 
 if TYPE_CHECKING:
     import nir
 
     from sne_deploy.ir.program import Program
+
+__all__ = [
+    "ENCODERS",
+    "READOUTS",
+    "ActivationPolicy",
+    "Encoder",
+    "EncoderKind",
+    "Ensemble",
+    "Gate",
+    "Head",
+    "Layer",
+    "Measure",
+    "OptionValue",
+    "PolicyKind",
+    "Readout",
+    "Student",
+]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
@@ -141,34 +159,6 @@ class Head:
     subset_bias: FloatArray | None = None
 
 
-@dataclass(frozen=True)
-class ActivationPolicy:
-    """Which students run on which samples.
-
-    Attributes
-    ----------
-    kind : {"static", "confidence"}
-        ``static``: all of them. ``confidence``: in ``order``, until the head's highest softmax
-        probability reaches ``threshold``.
-    order : tuple of int
-        Student indices in the order in which they run; empty means the ensemble's own order.
-    threshold : float or None
-        In (0, 1]; required by ``confidence``.
-    """
-
-    kind: Literal["static", "confidence"] = "static"
-    order: tuple[int, ...] = ()
-    threshold: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("static", "confidence"):
-            raise InputError(f"policy {self.kind!r} is not one of static, confidence")
-        if self.kind == "confidence" and not (self.threshold is not None and 0.0 < self.threshold <= 1.0):
-            raise InputError(
-                f"policy 'confidence': threshold {self.threshold} is not in (0, 1]; give one with --threshold"
-            )
-
-
 @dataclass(frozen=True, eq=False)
 class Ensemble:
     """Students that see the same input, a head and a policy.
@@ -192,7 +182,7 @@ class Ensemble:
     timesteps: int
     encoder: Encoder
     head: Head
-    policy: ActivationPolicy = ActivationPolicy()
+    policy: ActivationPolicy = field(default_factory=ActivationPolicy)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -205,10 +195,7 @@ class Ensemble:
             raise InputError(f"timesteps {self.timesteps} must be at least 1")
         if not self.input_shape or any(size < 1 for size in self.input_shape):
             raise InputError(f"input_shape {self.input_shape} must have positive sizes")
-        if self.policy.order and sorted(self.policy.order) != list(range(len(self.students))):
-            raise InputError(
-                f"policy order {self.policy.order} is not a permutation of 0..{len(self.students) - 1}"
-            )
+        check_policy(self.policy, len(self.students), self.input_shape)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``model.pt``; see :func:`sne_deploy.checkpoint.save_checkpoint`."""

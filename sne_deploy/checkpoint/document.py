@@ -1,9 +1,17 @@
-"""The document inside a ``model.pt``: its schema, and the way from and to an Ensemble."""
+"""The document inside a ``model.pt``: its schema, and the way from and to an Ensemble.
+
+Every version up to ``VERSION`` is read. A model is written in the earliest version that can say all of it, so
+that whoever has an earlier sne-deploy can read what that one could run. A key that is new belongs to a new
+version, has a default for files of the earlier ones, and is refused in them.
+
+Version 2 adds to ``policy``: ``students`` (of static), ``measure`` (of confidence), ``gate``.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -15,16 +23,19 @@ from sne_deploy.ensembles import (
     Encoder,
     EncoderKind,
     Ensemble,
+    Gate,
     Head,
     Layer,
+    Measure,
     OptionValue,
+    PolicyKind,
     Readout,
     Student,
 )
 from sne_deploy.errors import CheckpointError
 
 FORMAT = "sne-deploy/model"
-VERSION = 1
+VERSION = 2
 MAX_STUDENTS = 1024
 MAX_LAYERS = 1024
 MAX_TIMESTEPS = 1_000_000
@@ -61,11 +72,27 @@ class _Head(BaseModel):
     subset_bias: np.ndarray[Any, Any] | None
 
 
+class _Gate(BaseModel):
+    model_config = _STRICT
+    grid: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=4)]
+    hidden_weight: np.ndarray[Any, Any]
+    hidden_bias: np.ndarray[Any, Any]
+    weight: np.ndarray[Any, Any]
+    bias: np.ndarray[Any, Any]
+
+
 class _Policy(BaseModel):
     model_config = _STRICT
-    kind: Literal["static", "confidence"]
+    kind: PolicyKind
     order: list[int]
     threshold: float | None
+    students: int | None = None
+    measure: Measure = "max_probability"
+    gate: _Gate | None = None
+
+
+SINCE_2 = ("students", "measure", "gate")
+"""Keys of a policy that version 1 does not have."""
 
 
 class _Encoder(BaseModel):
@@ -107,12 +134,17 @@ def parse_document(where: object, plain: Any) -> _Document:
         raise CheckpointError(
             f"{where}: format version {version} is newer than {VERSION}, the newest known; update sne-deploy"
         )
-    if type(version) is not int or version != VERSION:
-        raise CheckpointError(f"{where}: format version {version!r:.40} is not {VERSION}; {REMEDY}")
+    if type(version) is not int or version < 1:
+        raise CheckpointError(f"{where}: format version {version!r:.40} is not 1 to {VERSION}; {REMEDY}")
     try:
-        return _Document.model_validate(plain)
+        document = _Document.model_validate(plain)
     except ValidationError as error:
         raise CheckpointError(f"{where}: {_problems(error)}") from error
+    later = [key for key in SINCE_2 if key in document.policy.model_fields_set]
+    if version < 2 and (later or document.policy.kind == "gate"):
+        named = ", ".join(later) or "kind 'gate'"
+        raise CheckpointError(f"{where}: policy: {named}: not in format version {version}; {REMEDY}")
+    return document
 
 
 def _is_state_dict(plain: Any) -> bool:
@@ -144,9 +176,20 @@ def to_ensemble(document: _Document) -> Ensemble:
         timesteps=document.timesteps,
         encoder=Encoder(document.encoder.kind, (lo, hi)),
         head=Head(head.kind, head.weight, head.bias, head.mean, head.subset_bias),
-        policy=ActivationPolicy(policy.kind, tuple(policy.order), policy.threshold),
+        policy=ActivationPolicy(
+            policy.kind,
+            tuple(policy.order),
+            policy.threshold,
+            policy.students,
+            policy.measure,
+            None if policy.gate is None else _gate(policy.gate),
+        ),
         provenance=document.provenance,
     )
+
+
+def _gate(gate: _Gate) -> Gate:
+    return Gate(tuple(gate.grid), gate.hidden_weight, gate.hidden_bias, gate.weight, gate.bias)
 
 
 def _layer(layer: _Layer) -> Layer:
@@ -166,24 +209,39 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
     CheckpointError
         A student is a NIR graph, or a value is not plain.
     """
-    policy, encoder, head = ensemble.policy, ensemble.encoder, ensemble.head
+    encoder, head = ensemble.encoder, ensemble.head
+    policy = _policy(ensemble.policy)
     document = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": 2 if any(key in policy for key in SINCE_2) else 1,
         "input_shape": ensemble.input_shape,
         "timesteps": ensemble.timesteps,
         "encoder": {"kind": encoder.kind, "input_range": [float(x) for x in encoder.input_range]},
         "students": [_student(student) for student in ensemble.students],
         "head": {name: getattr(head, name) for name in ("kind", "weight", "bias", "mean", "subset_bias")},
-        "policy": {
-            "kind": policy.kind,
-            "order": policy.order,
-            "threshold": None if policy.threshold is None else float(policy.threshold),
-        },
+        "policy": policy,
         "provenance": ensemble.provenance,
     }
     plain: dict[str, Any] = _plain("ensemble", document, 0)
     return plain
+
+
+def _policy(policy: ActivationPolicy) -> dict[str, Any]:
+    """The keys of version 1, and those of version 2 where one of them says something."""
+    first = {
+        "kind": policy.kind,
+        "order": policy.order,
+        "threshold": None if policy.threshold is None else float(policy.threshold),
+    }
+    gate = policy.gate
+    second = {
+        "students": policy.students,
+        "measure": policy.measure,
+        "gate": None if gate is None else {field.name: getattr(gate, field.name) for field in fields(gate)},
+    }
+    plain = ActivationPolicy()
+    changed = any(value != getattr(plain, name) for name, value in second.items())
+    return first | second if changed else first
 
 
 def _student(student: Student) -> dict[str, Any]:

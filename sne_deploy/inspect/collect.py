@@ -17,6 +17,7 @@ from sne_deploy.inspect.views import ConnectionView, EdgeView, ModelView, NodeVi
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.ir.registers import RegisterFormat
 from sne_deploy.models import ModelPath, load_model
+from sne_deploy.policies import policy_text
 
 if TYPE_CHECKING:
     import nir
@@ -201,11 +202,20 @@ def _facts(ensemble: Ensemble) -> Iterator[tuple[str, str]]:
         classes, features = head.weight.shape
         yield "head", f"{head.kind}, {features:,} outputs -> {classes:,} classes, on the host"
     names = [student.name for student in ensemble.students]
-    order = " then ".join(names[at] for at in policy.order or range(len(names)))
-    confidence = (
-        f" until the confidence is {policy.threshold}: {order}" if policy.kind == "confidence" else ""
+    order = [names[at] for at in policy.order or range(len(names))]
+    yield (
+        "policy",
+        policy_text(
+            policy.kind,
+            order,
+            threshold=policy.threshold,
+            students=policy.students,
+            measure=policy.measure,
+        ),
     )
-    yield "policy", f"{policy.kind}{confidence}"
+    if policy.gate is not None:
+        grid, hidden = " x ".join(map(str, policy.gate.grid)), policy.gate.hidden_bias.size
+        yield "gate", f"mean of {grid} cells -> {hidden:,} hidden -> {len(names):,} students, on the host"
 
 
 def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

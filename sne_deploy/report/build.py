@@ -17,6 +17,7 @@ from sne_deploy.errors import VerificationError
 from sne_deploy.ir.program import Precision
 from sne_deploy.report.agreement import LayerComparisons, SpikeComparison
 from sne_deploy.report.check import check_report, require
+from sne_deploy.report.policy import policy_model
 from sne_deploy.report.schema import (
     SCHEMA_VERSION,
     ConstantModel,
@@ -113,7 +114,11 @@ def build_report(
                 _student(student, count, result.labels, samples, hardware, comparisons or {})
                 for student, count in zip(result.students, counts, strict=True)
             ),
-            shared=SharedModel(**_cost(shared, hardware)),
+            policy=policy_model(ensemble),
+            shared=SharedModel(
+                total_host_macs_of={"head": _total([result.head_macs]), "gate": _total([result.gate_macs])},
+                **_cost(shared, hardware),
+            ),
             ensemble=EnsembleModel(
                 accuracy=result.accuracy,
                 mean_active_students=int(result.active.sum()) / samples,
@@ -147,8 +152,9 @@ def student_counts(student: StudentResult) -> Counts:
 
 
 def shared_counts(result: RunResult) -> Counts:
-    """Exact totals of what belongs to no student: the head's host MACs. It has no neurons: no updates."""
-    return Counts(0, 0, 0, 0, 0, _total([result.head_macs]), len(result.predictions))
+    """Exact totals of what belongs to no student: host MACs of head and gate. They have no neurons."""
+    macs = _total([result.head_macs, result.gate_macs])
+    return Counts(0, 0, 0, 0, 0, macs, len(result.predictions))
 
 
 def _student(

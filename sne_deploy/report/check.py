@@ -19,6 +19,7 @@ def check_report(report: Report) -> None:
     """Verify every sum in a report.
 
     * the ensemble's integer totals are the shared ones plus the students', exactly;
+    * the shared host MACs are the head's and the gate's, exactly, and the gate's the same on every sample;
     * every ``*_per_sample`` is its total over the samples run, exactly, and null where there were none;
     * a student's layers sum to the student;
     * every energy is its counts at the report's own constants, its total the sum of its parts;
@@ -32,6 +33,7 @@ def check_report(report: Report) -> None:
     samples = report.data.samples
     ran = [student for student in report.students if student.totals.samples_run]
     _check_totals(report, ran, samples)
+    _check_shared(report, samples)
     for name, cost in _costs(report):
         _check_means(name, cost)
         _check_energy(name, cost, report)
@@ -64,6 +66,14 @@ def _check_totals(report: Report, ran: list[StudentModel], samples: int) -> None
         require(stored == expected, f"ensemble: {name} is {stored}, shared and students sum to {expected}")
     for label, totals in (("shared", report.shared.totals), ("ensemble", report.ensemble.totals)):
         require(totals.samples_run == samples, f"{label}: samples_run is {totals.samples_run}, not {samples}")
+
+
+def _check_shared(report: Report, samples: int) -> None:
+    parts, gate = report.shared.total_host_macs_of, report.policy.gate
+    total = report.shared.totals.host_macs
+    require(sum(parts.values()) == total, f"shared: host_macs is {total}, its parts are {parts}")
+    gated = 0 if gate is None else gate.macs_per_sample * samples
+    require(parts.get("gate", 0) == gated, f"shared: the gate's MACs are {parts.get('gate', 0)}, not {gated}")
 
 
 def _check_means(name: str, cost: CostModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sne_deploy.policies import policy_text
 from sne_deploy.report.schema import FidelityModel, Report, TeacherModel
 from sne_deploy.report.units import count, joules, percent, printable, three_digits
 
@@ -16,8 +17,8 @@ _WHY = {
 
 
 def report_notes(report: Report) -> tuple[Note, ...]:
-    """Notes on the energy, its constants, the host, the teacher, fidelity, verification; then warnings."""
-    notes = [*_energy(report), *_constants(report), *_shared(report)]
+    """Notes on policy, energy, its constants, the host, teacher, fidelity, verification; then warnings."""
+    notes = [*_policy(report), *_energy(report), *_constants(report), *_shared(report)]
     if report.teacher is not None:
         notes += _teacher(report.teacher)
     if report.fidelity is not None:
@@ -97,7 +98,28 @@ def _shared(report: Report) -> list[Note]:
         return []
     energy = joules(shared.energy_per_sample_j.host)
     macs = count(shared.host_macs_per_sample)
-    return [("shared", f"the ensemble includes {macs} MACs per sample of its head on the host, {energy}")]
+    parts = shared.total_host_macs_of
+    whose = " and ".join(name for name, total in parts.items() if total)
+    text = f"the ensemble includes {macs} MACs per sample of its {whose} on the host, {energy}"
+    if parts.get("gate"):
+        text += f"; the gate's part is {count(parts['gate'] / report.data.samples)} MACs, on every sample"
+    return [("shared", text)]
+
+
+def _policy(report: Report) -> list[Note]:
+    """Who ran, where that was not simply everyone."""
+    policy = report.policy
+    if policy.kind == "static" and policy.students == len(report.students):
+        return []
+    order = [printable(name) for name in policy.order]
+    text = policy_text(
+        policy.kind,
+        order,
+        threshold=policy.threshold,
+        students=policy.students,
+        measure=policy.measure,
+    )
+    return [("policy", text)]
 
 
 def _teacher(teacher: TeacherModel) -> list[Note]:

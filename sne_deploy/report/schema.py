@@ -15,7 +15,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-SCHEMA_VERSION: Literal["1.1"] = "1.1"
+from sne_deploy.policies import Measure, PolicyKind
+
+SCHEMA_VERSION: Literal["1.2"] = "1.2"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 
@@ -135,7 +137,12 @@ class StudentModel(CostModel):
 
 
 class SharedModel(CostModel):
-    """What belongs to no student: head, policy, gate, encoder. Means are over all samples."""
+    """What belongs to no student: head, policy, gate, encoder. Means are over all samples.
+
+    ``total_host_macs_of`` says whose the ``totals.host_macs`` are: the head's, the gate's.
+    """
+
+    total_host_macs_of: dict[Literal["head", "gate"], Count]
 
 
 class EnsembleModel(CostModel):
@@ -143,6 +150,33 @@ class EnsembleModel(CostModel):
 
     accuracy: Fraction | None
     mean_active_students: Mean
+
+
+class GateModel(_Model):
+    """The network on the host that chose the students: cells along each axis of the input, hidden neurons.
+
+    ``macs_per_sample``: one for every input value that it averages, one for every weight.
+    """
+
+    grid: tuple[Annotated[int, Field(ge=1)], ...]
+    hidden: Annotated[int, Field(ge=1)]
+    macs_per_sample: Count
+
+
+class PolicyModel(_Model):
+    """Which students ran: the policy and its parameters; null where the kind has no such parameter.
+
+    ``order`` names the students as they run. ``threshold``: the confidence, by ``measure``, at which no more
+    students run; or the probability above which the gate activates one. ``students``: how many of a static
+    policy run.
+    """
+
+    kind: PolicyKind
+    order: tuple[Text, ...]
+    threshold: Fraction | None
+    measure: Measure | None
+    students: Annotated[int, Field(ge=1)] | None
+    gate: GateModel | None
 
 
 class TeacherModel(_Model):
@@ -190,12 +224,13 @@ class ProvenanceModel(_Model):
 class Report(_Model):
     """``report.json``."""
 
-    schema_version: Literal["1.1"]
+    schema_version: Literal["1.2"]
     model: Text
     target: Text
     precision: Literal["fixed", "float"]
     hardware: HardwareModel
     data: DataModel
+    policy: PolicyModel
     students: Annotated[tuple[StudentModel, ...], Field(min_length=1)]
     shared: SharedModel
     ensemble: EnsembleModel

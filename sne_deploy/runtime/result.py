@@ -100,7 +100,10 @@ class RunResult:
     active : bool array of shape (N, students)
     labels : int64 array of shape (N,), or None
     head_macs : int64 array of shape (N,)
-        Host multiply-accumulates of the head (it may be evaluated several times in a cascade).
+        Host multiply-accumulates of the head. A cascade asks it several times: each student that ran is
+        added once to what is there, so that its answers together cost as much as the last alone.
+    gate_macs : int64 array of shape (N,)
+        Those of the gate, on every sample; 0 without one.
     wall_s : float
     warnings : tuple of str
     """
@@ -111,6 +114,7 @@ class RunResult:
     active: Array
     labels: Array | None
     head_macs: Array
+    gate_macs: Array
     wall_s: float
     warnings: tuple[str, ...] = ()
 

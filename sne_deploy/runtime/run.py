@@ -1,4 +1,4 @@
-"""Run a compiled ensemble: students in the policy's order on the samples still undecided."""
+"""Run a compiled ensemble: each student on the samples for which the policy activates it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sne_deploy.ensembles import ActivationPolicy, Ensemble
 from sne_deploy.ir.program import Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_deploy.runtime import head as heads
+from sne_deploy.runtime.activation import chosen_students, confidence, gate_macs
 from sne_deploy.runtime.execution import Runner
 from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
 
@@ -47,12 +48,11 @@ def run_ensemble(
     started = time.perf_counter()
     sizes = [program.output_size for program in programs]
     heads.check_head(ensemble.head, sizes)
-    if policy.kind == "static":
-        active = np.ones((len(inputs), len(programs)), dtype=bool)
-        jobs = [(index, inputs) for index in range(len(programs))]
-        traces: list[Trace | None] = list(runner.run(jobs, record))
-    else:
+    if policy.kind == "confidence":
         active, traces = _cascade(ensemble, runner, inputs, sizes, policy, record)
+    else:
+        active = chosen_students(policy, inputs, len(programs))
+        traces = _all_at_once(runner, inputs, active, record)
     outputs = [
         _scatter(trace.outputs if trace else np.zeros((0, size)), active[:, k], np.nan)
         for k, (trace, size) in enumerate(zip(traces, sizes, strict=True))
@@ -68,9 +68,20 @@ def run_ensemble(
         active=active,
         labels=labels,
         head_macs=heads.head_macs(ensemble.head, sizes, active),
+        gate_macs=gate_macs(policy, inputs),
         wall_s=time.perf_counter() - started,
         warnings=run_warnings(students),
     )
+
+
+def _all_at_once(runner: Runner, inputs: Array, active: Array, record: Record) -> list[Trace | None]:
+    """Every student on the samples chosen for it; one that no sample needs does not run."""
+    needed = [index for index in range(active.shape[1]) if bool(active[:, index].any())]
+    jobs = [(index, inputs if bool(active[:, index].all()) else inputs[active[:, index]]) for index in needed]
+    traces: list[Trace | None] = [None] * active.shape[1]
+    for index, trace in zip(needed, runner.run(jobs, record), strict=True):
+        traces[index] = trace
+    return traces
 
 
 def _cascade(
@@ -94,8 +105,8 @@ def _cascade(
         traces[index] = trace
         active[:, index] = undecided
         outputs[index][undecided] = trace.outputs
-        confidence = heads.softmax(heads.logits(ensemble.head, outputs, active)).max(axis=1)
-        undecided = undecided & (confidence < (policy.threshold or 1.0))
+        sure = confidence(policy.measure, heads.logits(ensemble.head, outputs, active))
+        undecided = undecided & (sure < (policy.threshold or 1.0))
     return active, traces
 
 

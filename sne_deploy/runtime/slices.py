@@ -50,6 +50,7 @@ def merge_runs(parts: Sequence[RunResult]) -> RunResult:
         active=np.concatenate([part.active for part in parts]),
         labels=np.concatenate(labels) if labels else None,
         head_macs=np.concatenate([part.head_macs for part in parts]),
+        gate_macs=np.concatenate([part.gate_macs for part in parts]),
         wall_s=sum(part.wall_s for part in parts),
         warnings=run_warnings(students),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.checkpoint import load_checkpoint, save_checkpoint
-from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
+from sne_deploy.checkpoint.document import from_ensemble
+from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Gate, Head, Layer, Student
 from sne_deploy.errors import CheckpointError, OutputError
 
 FLOATS = (np.float32, np.float64)
@@ -81,13 +83,29 @@ def students(draw, index):
 
 
 @st.composite
+def policies(draw, order):
+    """Every kind, with and without what version 1 cannot say, for inputs of shape (2, 6, 6)."""
+    kind = draw(st.sampled_from(["static", "confidence", "gate"]))
+    if kind == "static":
+        return ActivationPolicy(kind, order, students=draw(st.none() | st.integers(1, len(order))))
+    threshold = draw(st.floats(0.0, 1.0, exclude_min=True))
+    if kind == "confidence":
+        measure = draw(st.sampled_from(["max_probability", "margin", "entropy"]))
+        return ActivationPolicy(kind, order, threshold, measure=measure)
+    grid, hidden = draw(st.sampled_from([(2, 3, 3), (1, 6, 2), (2, 6, 6)])), draw(st.integers(1, 4))
+    shapes = (hidden, math.prod(grid)), (hidden,), (len(order), hidden), (len(order),)
+    tensors = [weights(draw, *shape).astype(np.float32) for shape in shapes]
+    return ActivationPolicy(kind, order, threshold, gate=Gate(grid, *tensors))
+
+
+@st.composite
 def ensembles(draw):
     made = [draw(students(index)) for index in range(draw(st.integers(1, 3)))]
     total, classes = sum(n for _, n in made), draw(st.integers(1, 3))
     subset = draw(st.sampled_from([None, np.zeros((len(made), classes))]))
     head = Head("linear", weights(draw, classes, total), weights(draw, classes), weights(draw, total), subset)
     order = tuple(draw(st.permutations(range(len(made)))))
-    policy = draw(st.sampled_from([ActivationPolicy(), ActivationPolicy("confidence", order, 0.75)]))
+    policy = draw(policies(order))
     plain = st.recursive(
         st.none()
         | st.booleans()
@@ -134,6 +152,17 @@ def test_round_trip_is_exact_and_deterministic(ensemble):
         save_checkpoint(loaded, paths[2])
         assert same(ensemble, loaded)
         assert paths[0].read_bytes() == paths[1].read_bytes() == paths[2].read_bytes()
+
+
+def test_a_file_has_the_earliest_version_that_says_all_of_it(ensemble):
+    """Whoever has an earlier release can read what it could run."""
+    two = ActivationPolicy("static", (1, 0), students=2)
+    margin = ActivationPolicy("confidence", (1, 0), 0.5, measure="margin")
+    for policy, version in ((ActivationPolicy(), 1), (ensemble.policy, 1), (two, 2), (margin, 2)):
+        document = from_ensemble(dataclasses.replace(ensemble, policy=policy))
+        assert document["version"] == version
+        added = {"students", "measure", "gate"} if version == 2 else set()
+        assert set(document["policy"]) == {"kind", "order", "threshold"} | added
 
 
 def test_loaded_arrays_are_read_only(ensemble, tmp_path):

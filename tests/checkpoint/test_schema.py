@@ -44,10 +44,10 @@ NAN, INF = torch.full((4,), float("nan")), torch.full((4,), float("inf"))
     ("change", "message"),
     [
         (put("format", "other"), "format 'other' is not 'sne-deploy/model'"),
-        (put("version", 2), "format version 2 is newer than 1, the newest known; update sne-deploy"),
-        (put("version", 0), "format version 0 is not 1"),
-        (put("version", True), "format version True is not 1"),
-        (put("version", "1"), "format version '1' is not 1"),
+        (put("version", 3), "format version 3 is newer than 2, the newest known; update sne-deploy"),
+        (put("version", 0), "format version 0 is not 1 to 2"),
+        (put("version", True), "format version True is not 1 to 2"),
+        (put("version", "1"), "format version '1' is not 1 to 2"),
         (drop("head"), "head: Field required"),
         (put("extra", 1), r"extra: Extra inputs are not permitted \(got 1\)"),
         (put("students", []), "students: List should have at least 1 item"),
@@ -70,7 +70,7 @@ NAN, INF = torch.full((4,), float("nan")), torch.full((4,), float("inf"))
         (put("policy", "order", [0, 0]), r"policy order \(0, 0\) is not a permutation of 0..1"),
         (put("policy", "threshold", 1.5), r"threshold 1.5 is not in \(0, 1\]"),
         (put("policy", "threshold", None), "threshold None is not in"),
-        (put("policy", "kind", "lucky"), "policy.kind: Input should be 'static' or 'confidence'"),
+        (put("policy", "kind", "lucky"), "policy.kind: Input should be 'static', 'confidence' or 'gate'"),
         (put("students", 0, "name", "../../etc"), "students.0.name: String should match pattern"),
         (put("students", 0, "name", ""), "students.0.name: String should match pattern"),
         (put("students", 0, "name", "second"), "student names must be unique"),
@@ -136,6 +136,94 @@ def test_documents_that_cannot_be_are_refused(document, saved, change, message):
     text = str(caught.value)
     assert "\n" not in text
     assert "model.pt: " in text
+
+
+def gate(**changes):
+    """The parts of a gate of 2 cells and 5 hidden neurons for the two students."""
+    tensors = {
+        "hidden_weight": torch.zeros(5, 2), "hidden_bias": torch.zeros(5), "weight": torch.zeros(2, 5),
+        "bias": torch.zeros(2),
+    }  # fmt: skip
+    return {"grid": [2], **tensors} | changes
+
+
+GATED = {"kind": "gate", "order": [], "threshold": 0.5, "students": None, "measure": "max_probability"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ({"gate": None}, "policy 'gate': there is no gate; train one"),
+        ({"gate": gate(), "threshold": None}, r"policy 'gate': threshold None is not in \(0, 1\]"),
+        ({"gate": gate(), "threshold": 0.0}, r"policy 'gate': threshold 0\.0 is not in \(0, 1\]"),
+        ({"gate": gate(), "kind": "static"}, "policy 'static': gate has a meaning for policy 'gate' alone"),
+        ({"gate": gate(), "measure": "margin"}, "measure has a meaning for policy 'confidence' alone"),
+        ({"gate": gate(), "measure": "luck"}, "policy.measure: Input should be 'max_probability', 'margin'"),
+        ({"gate": None, "kind": "static", "students": 3}, "students 3 is more than the ensemble's 2"),
+        ({"gate": None, "kind": "static", "students": 0}, "students 0 must be at least 1"),
+        ({"gate": None, "kind": "static", "students": True}, "policy.students: Input should be a valid int"),
+        ({"gate": None, "kind": "confidence", "students": 1}, "students has a meaning for policy 'static'"),
+        ({"gate": []}, "policy.gate: Input should be a valid dictionary"),
+        ({"gate": gate(extra=1)}, "policy.gate.extra: Extra inputs are not permitted"),
+        ({"gate": gate(bias="text")}, "policy.gate.bias: Input should be an instance of ndarray"),
+        ({"gate": gate(grid=[])}, "policy.gate.grid: List should have at least 1 item"),
+        ({"gate": gate(grid=[0])}, "policy.gate.grid.0: Input should be greater than or equal to 1"),
+        ({"gate": gate(grid=[1, 2])}, r"a grid of \(1, 2\) does not fit an input of shape \(3,\)"),
+        ({"gate": gate(grid=[10**30])}, r"gate: hidden_weight has shape \(5, 2\), not \(5, 10{30}\)"),
+        (
+            {"gate": gate(grid=[4], hidden_weight=torch.zeros(5, 4))},
+            r"a grid of \(4,\) does not fit an input of shape \(3,\)",
+        ),
+        ({"gate": gate(hidden_weight=torch.zeros(5, 3))}, r"hidden_weight has shape \(5, 3\), not \(5, 2\)"),
+        ({"gate": gate(hidden_bias=torch.zeros(5, 1))}, r"hidden_bias has shape \(5, 1\), not \(5,\)"),
+        ({"gate": gate(hidden_bias=torch.zeros(4))}, r"gate: hidden_weight has shape \(5, 2\), not \(4, 2\)"),
+        ({"gate": gate(weight=torch.zeros(5, 2))}, r"gate: weight has shape \(5, 2\), not \(2, 5\)"),
+        (
+            {"gate": gate(weight=torch.zeros(3, 5), bias=torch.zeros(3))},
+            "it decides on 3 students, the ensemble has 2; train it anew",
+        ),
+        ({"gate": gate(bias=torch.tensor([0, float("nan")]))}, "gate: bias: holds NaN or infinity"),
+        ({"gate": gate(bias=torch.tensor([0, float("inf")]))}, "gate: bias: holds NaN or infinity"),
+        ({"gate": gate(bias=torch.zeros(2, dtype=torch.float64))}, "gate: bias: dtype float64; it takes"),
+        ({"gate": gate(bias=torch.zeros(2, dtype=torch.int64))}, "gate: bias: dtype int64; it takes"),
+        (
+            {
+                "gate": gate(
+                    hidden_weight=torch.zeros(4097, 2),
+                    hidden_bias=torch.zeros(4097),
+                    weight=torch.zeros(2, 4097),
+                )
+            },
+            "gate: 4097 hidden neurons and 2 students; it takes 1 to 4096",
+        ),
+        (
+            {
+                "gate": gate(
+                    hidden_weight=torch.zeros(0, 2), hidden_bias=torch.zeros(0), weight=torch.zeros(2, 0)
+                )
+            },
+            "gate: 0 hidden neurons and 2 students; it takes 1 to 4096",
+        ),
+    ],
+)
+def test_policies_that_cannot_be_are_refused(document, saved, policy, message):
+    document.update(version=2, policy=GATED | policy)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(saved(document))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_gate_itself_is_fine_and_version_1_does_not_have_it(document, saved):
+    document.update(version=2, policy=GATED | {"gate": gate()})
+    assert load_checkpoint(saved(document)).policy.gate.weight.shape == (2, 5)
+    document["version"] = 1
+    with pytest.raises(CheckpointError, match="policy: students, measure, gate: not in format version 1"):
+        load_checkpoint(saved(document))
+
+
+def test_version_2_needs_none_of_what_it_adds(document, saved):
+    document["version"] = 2
+    assert load_checkpoint(saved(document)).policy.threshold == 0.9
 
 
 def test_the_document_itself_is_fine(document, saved):

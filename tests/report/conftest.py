@@ -80,7 +80,9 @@ def made_up_student(
     )
 
 
-def made_up_result(students: list[StudentResult], *, labels: Any = None, head_macs: int = 7) -> RunResult:
+def made_up_result(
+    students: list[StudentResult], *, labels: Any = None, head_macs: int = 7, gate_macs: int = 0
+) -> RunResult:
     """A run of these students whose predictions are all 1."""
     active = np.stack([student.active for student in students], axis=1)
     n = len(active)
@@ -91,6 +93,7 @@ def made_up_result(students: list[StudentResult], *, labels: Any = None, head_ma
         active=active,
         labels=None if labels is None else np.asarray(labels, np.int64),
         head_macs=np.full(n, head_macs, np.int64),
+        gate_macs=np.full(n, gate_macs, np.int64),
         wall_s=0.5,
         warnings=("layer 1: 3 weights saturated",),
     )
