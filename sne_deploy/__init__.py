@@ -7,6 +7,8 @@
     with sne.compile(ensemble, target="lava") as compiled:
         result = compiled.run(x, y)
     result.report.save("out/")
+
+    trained = sne.distill("experiment.toml", "out/")
 """
 
 from __future__ import annotations
@@ -15,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sne_deploy.api import Compiled, Result, compile, ensemble, load  # noqa: A004  its name here
+    from sne_deploy.distill import CallablePackage
     from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
     from sne_deploy.errors import SneError
+
+    distill: CallablePackage
 
 __all__ = [
     "ActivationPolicy",
@@ -29,6 +34,7 @@ __all__ = [
     "SneError",
     "Student",
     "compile",
+    "distill",
     "ensemble",
     "load",
 ]
@@ -43,10 +49,12 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, when it is asked for: ``--help`` must not wait for NumPy."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'sne_deploy' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "distill":  # the subpackage, which can be called
+        return import_module("sne_deploy.distill")
+    if name not in _HOME:
+        raise AttributeError(f"module 'sne_deploy' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
 
 

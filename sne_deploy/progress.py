@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -86,12 +87,13 @@ class ProgressBars:
 class TrainingBars:
     """A context manager that shows a training's epochs on stderr: a bar with metrics, or a line per epoch.
 
-    Called as bars(stage, epoch from 1, epochs, mean of every loss term).
+    Told ``started(stage, epochs, loss terms of those that are done)`` and, after each epoch,
+    ``bars(stage, epoch from 1, epochs, mean of every loss term)``.
     """
 
     def __enter__(self) -> TrainingBars:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         self._console = Console(stderr=True)
         self._tasks: dict[str, Any] = {}
@@ -100,6 +102,8 @@ class TrainingBars:
             BarColumn(bar_width=20),
             TextColumn("{task.completed:.0f} of {task.total:.0f} epochs"),
             TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
             TextColumn("{task.fields[terms]}", markup=False),
             console=self._console,
         )
@@ -115,12 +119,27 @@ class TrainingBars:
 
     def __call__(self, stage: str, epoch: int, epochs: int, terms: dict[str, float]) -> None:
         """Show that an epoch is done."""
-        text = "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
         if not self._console.is_terminal:
-            self._console.print(
-                f"{stage} {epoch}/{epochs}  {text}", markup=False, highlight=False, soft_wrap=True
-            )
+            self._print(f"{stage} {epoch}/{epochs}  {_terms(terms)}")
             return
+        self._bars.update(self._task(stage, epochs), completed=epoch, terms=_terms(terms))
+
+    def started(self, stage: str, epochs: int, done: Sequence[Mapping[str, float]]) -> None:
+        """Show a stage before its next epoch; some of them, or all, an earlier run may have done."""
+        if self._console.is_terminal:
+            terms = _terms(done[-1]) if done else ""
+            self._bars.update(self._task(stage, epochs), completed=len(done), terms=terms)
+        elif 0 < len(done) < epochs:
+            self._print(f"{stage} goes on after epoch {len(done)} of {epochs}")
+
+    def _task(self, stage: str, epochs: int) -> Any:
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=epochs, terms="")
-        self._bars.update(self._tasks[stage], completed=epoch, terms=text)
+        return self._tasks[stage]
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _terms(terms: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in terms.items())

@@ -185,7 +185,6 @@ def _cell(layer: LayerModel, shape: Shape, out: int, dt_s: float) -> nn.Module:
         "v_th": layer.v_th,
         "v_reset": layer.v_reset,
         "v_leak": layer.v_leak,
-        "alpha": layer.alpha,
     }
     tensors = {name: np.array(values[name], np.float32) for name in kind.tensors if name in values}
     if "input_weights" in kind.tensors:

@@ -2,40 +2,91 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sne_deploy.distill.experiment import Experiment
-from sne_deploy.distill.experiment_data import data_spec
-from sne_deploy.distill.run import Distilled, distill
+from sne_deploy.distill.experiment import Experiment, as_experiment
+from sne_deploy.distill.experiment_data import load_splits, load_test
+from sne_deploy.distill.given import Given, as_arrays, teacher_of_module
+from sne_deploy.distill.journal import Journal
+from sne_deploy.distill.run import Distilled, EpochLog, StageLog, distill
 from sne_deploy.distill.teacher import save_teacher_onnx
+from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path, ensure_folder
 from sne_deploy.onnx_model import read_onnx
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from sne_deploy.compiled import Result
+    from sne_deploy.data import DataSet
+    from sne_deploy.ensembles import Ensemble
 
 PACKAGES = ("norse", "numpy", "sne-deploy", "torch")
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Files of a training run, and its figures on the test split as deployed on target loihi."""
+    """What a training run gave: the files, the ensemble, its figures on the test split on target loihi."""
 
     model: Path
     teacher: Path
+    ensemble: Ensemble
     result: Result
+
+
+def distill_given(
+    experiment: Experiment | Mapping[str, Any] | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    teacher: nn.Module | str | os.PathLike[str] | None,
+    data: Any,
+    test: Any,
+    changes: Mapping[str, Any],
+    work: str | os.PathLike[str] | None,
+    log: EpochLog | None,
+) -> Trained:
+    """What ``sne_deploy.distill(...)`` does; see there. ``changes`` of None change nothing."""
+    from torch import nn
+
+    given = Given(
+        data=None if data is None else as_arrays("data", data),
+        test=None if test is None else as_arrays("test", test),
+        teacher=teacher if isinstance(teacher, nn.Module) else None,
+    )
+    if given.test is not None and given.data is None:
+        raise InputError("test: is for data=(x, y) alone; a described data set has its own test split")
+    changed = {key: value for key, value in changes.items() if value is not None}
+    if given.data is not None:
+        changed |= {"data.source": "arrays", "data.folder": None}
+    if given.teacher is not None:
+        changed |= {"teacher.architecture": "module", "teacher.onnx": None}
+    elif isinstance(teacher, (str, os.PathLike)):
+        changed |= onnx_teacher(os.fspath(teacher))
+    elif teacher is not None:
+        raise InputError(f"teacher: give a torch module or an ONNX file, not {type(teacher).__name__}")
+    described = as_experiment(experiment, changed)
+    folder = None if work is None else Path(work)
+    return train(described, Path(out), log or (lambda *_: None), folder, given=given)
+
+
+def onnx_teacher(path: str) -> dict[str, Any]:
+    """The changes to an experiment that make its teacher this file."""
+    return {"teacher.onnx": path, "teacher.architecture": None}
 
 
 def train(
     experiment: Experiment,
     out: Path,
-    log: Callable[[str, int, int, dict[str, float]], None] = lambda *_: None,
+    log: EpochLog = lambda *_: None,
     work: Path | None = None,
+    *,
+    started: StageLog = lambda *_: None,
+    given: Given | None = None,
 ) -> Trained:
     """Run an experiment; write ``model.pt``, ``teacher.onnx``, ``training.jsonl`` and the report to ``out``.
 
@@ -49,27 +100,41 @@ def train(
     work : Path, optional
         Where the stages keep their state; ``out/work`` if left out. Experiments that share stages, such as
         the teacher, share them there.
+    started : callable
+        Called as started(stage, epochs, loss terms of those that are done already).
+    given : Given, optional
+        Arrays and a teacher that the experiment does not describe.
 
     Raises
     ------
-    InputError, DataError, RunError
+    InputError, DataError, UnsupportedError, RunError
         As :func:`sne_deploy.distill.run.distill`.
     OutputError
         Something cannot be written.
     """
-    lines = ensure_folder(out) / "training.jsonl"
+    given = given or Given()
+    journal = Journal(ensure_folder(out) / "training.jsonl")
+
+    def begun(stage: str, epochs: int, done: Sequence[Mapping[str, float]]) -> None:
+        journal.started(stage, done)
+        started(stage, epochs, done)
 
     def heard(stage: str, epoch: int, epochs: int, terms: dict[str, float]) -> None:
-        with lines.open("a") as file:
-            file.write(json.dumps({"stage": stage, "epoch": epoch, **terms}) + "\n")
+        journal.epoch(stage, epoch, terms)
         log(stage, epoch, epochs, terms)
 
-    distilled = distill(experiment, work or out / "work", heard)
+    data = load_splits(experiment.data, experiment.seed, experiment.students.copies, given.data)
+    test = load_test(experiment.data, data, given.test)
     model, teacher = out / "model.pt", out / "teacher.onnx"
+    if experiment.teacher.architecture == "module" and given.teacher is not None:
+        # What cannot be exported must not be found out at the end.
+        save_teacher_onnx(teacher_of_module(given.teacher, data.x[:2]), teacher, data.input_shape)
+    distilled = distill(experiment, work or out / "work", heard, started=begun, given=given, data=data)
+    journal.finish()
     _save_teacher(experiment, distilled, teacher)
     ensemble = replace(distilled.ensemble, provenance=provenance(experiment, distilled))
     ensemble.save(model)
-    return Trained(model, teacher, _measured(ensemble, experiment, teacher, out))
+    return Trained(model, teacher, ensemble, _measured(ensemble, experiment, test, teacher, out))
 
 
 def _save_teacher(experiment: Experiment, distilled: Distilled, path: Path) -> None:
@@ -77,8 +142,9 @@ def _save_teacher(experiment: Experiment, distilled: Distilled, path: Path) -> N
     if experiment.teacher.onnx is None:
         save_teacher_onnx(distilled.teacher, path, distilled.ensemble.input_shape)
         return
+    content = read_onnx(Path(experiment.teacher.onnx))
     with atomic_path(path) as temporary:
-        temporary.write_bytes(read_onnx(Path(experiment.teacher.onnx)))
+        temporary.write_bytes(content)
 
 
 def provenance(experiment: Experiment, distilled: Distilled) -> dict[str, Any]:
@@ -100,16 +166,11 @@ def provenance(experiment: Experiment, distilled: Distilled) -> dict[str, Any]:
     }
 
 
-def _measured(ensemble: Any, experiment: Experiment, teacher: Path, out: Path) -> Result:
+def _measured(ensemble: Ensemble, experiment: Experiment, test: DataSet, teacher: Path, out: Path) -> Result:
     """The test split on target loihi; the report is saved."""
     import sne_deploy as sne
-    from sne_deploy.data import load_data
 
-    spec = data_spec(experiment.data, "test")
-    data = load_data(
-        spec, input_shape=ensemble.input_shape, timesteps=ensemble.timesteps, encoder=ensemble.encoder
-    )
     with sne.compile(ensemble, "loihi", weight_bits=experiment.quantisation.weight_bits) as compiled:
-        result = compiled.run(data.x, data.y, model=experiment.name, data_name=spec, teacher=teacher)
+        result = compiled.run(test.x, test.y, model=experiment.name, data_name=test.name, teacher=teacher)
     result.save(out)
     return result

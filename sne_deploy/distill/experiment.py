@@ -6,9 +6,12 @@ temperatures and weights of losses are plain numbers.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,11 +39,13 @@ class _Model(BaseModel):
 class DataModel(_Model):
     """The data set: ``validation`` samples at the end of the training split are kept for choices.
 
+    ``folder``: of ``mnist`` and ``cifar10``, with the files as published; of ``npz``, with ``train.npz`` and
+    ``test.npz``, each with ``x`` and ``y``. ``arrays``: given in Python, to ``sne_deploy.distill``.
     ``augment``: ``shift`` moves images by up to two pixels; ``crop-flip`` pads by four, crops, and flips:
     anew in every batch of the teacher; for the students, see ``students.copies``.
     """
 
-    source: Literal["digits", "mnist", "cifar10"]
+    source: Literal["digits", "mnist", "cifar10", "npz", "arrays"]
     folder: str | None = None
     validation: Annotated[int, Field(ge=10)] = 5000
     train_samples: Positive | None = None
@@ -61,13 +66,13 @@ class ScheduleModel(_Model):
 
 
 class TeacherModel(_Model):
-    """A teacher of ours, trained, or another's as an ONNX file.
+    """A teacher of ours, trained, or another's: an ONNX file, or a ``module`` given in Python.
 
     ``width``: channels of the first convolution, or neurons of the hidden layers. ``features``: size of the
     penultimate layer. ``label_smoothing``: the part of a label's weight that all classes share.
     """
 
-    architecture: Literal["mlp", "cnn", "resnet9"] | None = None
+    architecture: Literal["mlp", "cnn", "resnet9", "module"] | None = None
     onnx: str | None = None
     width: Positive = 32
     features: Positive = 128
@@ -217,6 +222,8 @@ class Experiment(_Model):
         chosen = {"seed", "device", "data", *sections}
         values = self.model_dump(mode="json", include=chosen)
         values["data"].pop("folder")  # where the data lies changes nothing
+        if values.get("teacher", {}).get("onnx") is not None:
+            values["teacher"]["onnx"] = ""  # nor where the teacher lies; what it is stands beside
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -246,9 +253,7 @@ def load_experiment(path: Path, changes: dict[str, Any] | None = None) -> Experi
         document: dict[str, Any] = tomllib.loads(text.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: is no TOML: {error}") from None
-    for key, value in (changes or {}).items():
-        _set(document, key, value)
-    return parse_experiment(document, str(path))
+    return _parsed(document, changes or {}, str(path))
 
 
 def parse_experiment(document: dict[str, Any], where: str = "experiment") -> Experiment:
@@ -264,8 +269,30 @@ def parse_experiment(document: dict[str, Any], where: str = "experiment") -> Exp
         raise InputError(f"{where}: {key}: {text}{more}") from None
 
 
-def _set(document: dict[str, Any], key: str, value: Any) -> None:
-    *tables, last = key.split(".")
-    for name in tables:
-        document = document.setdefault(name, {})
-    document[last] = value
+def as_experiment(
+    described: Experiment | Mapping[str, Any] | str | os.PathLike[str], changes: dict[str, Any] | None = None
+) -> Experiment:
+    """Take an experiment, a dictionary of what its file holds, or a file; see :func:`load_experiment`."""
+    if isinstance(described, (str, os.PathLike)):
+        return load_experiment(Path(described), changes)
+    if isinstance(described, Experiment):
+        document = described.model_dump()
+    elif isinstance(described, Mapping):
+        document = copy.deepcopy(dict(described))
+    else:
+        raise InputError(
+            f"experiment: give a TOML file, a dict or an Experiment, not {type(described).__name__}"
+        )
+    return _parsed(document, changes or {}, "experiment")
+
+
+def _parsed(document: dict[str, Any], changes: Mapping[str, Any], where: str) -> Experiment:
+    for key, value in changes.items():
+        *tables, last = key.split(".")
+        place = document
+        for name in tables:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise InputError(f"{where}: {name}: must be a table")
+        place[last] = value
+    return parse_experiment(document, where)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,18 +13,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sne_deploy.data import SOURCES, load_data
+from sne_deploy.data import DataSet, load_data
+from sne_deploy.data.dataset import ModelInput, fit_to_model
+from sne_deploy.data.npz import load_npz
 from sne_deploy.distill.determinism import deterministic
+from sne_deploy.distill.given import digest_of
 from sne_deploy.ensembles import Encoder
 from sne_deploy.errors import DataError
 
 if TYPE_CHECKING:
     from sne_deploy.distill.experiment import DataModel
+    from sne_deploy.distill.given import Arrays
     from sne_deploy.distill.training import Transform
 
 Array = npt.NDArray[Any]
 INPUT_SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 BATCH = 4096
+MAX_CLASSES = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +44,8 @@ class Splits:
         The same, followed by their augmented copies.
     x_validation : Tensor
     y_validation : int64 array
+    digest : str
+        Of data of the user's own; "" of a published set, which its name stands for.
     """
 
     x: Tensor
@@ -46,6 +54,12 @@ class Splits:
     students_y: Tensor
     x_validation: Tensor
     y_validation: Array
+    digest: str = ""
+
+    def to(self, device: torch.device) -> Splits:
+        """The same on a device, all of it; the validation data, which the host uses, stays where it is."""
+        names = ("x", "y", "students_x", "students_y")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -66,8 +80,10 @@ def data_spec(described: DataModel, split: str) -> str:
     DataError
         The data set needs a folder and has none.
     """
-    if described.source not in SOURCES:
-        raise DataError(f"data.source: {described.source!r} is unknown; known: {', '.join(SOURCES)}")
+    if described.source == "arrays":
+        raise DataError(
+            "data.source 'arrays': these are given in Python, as data=(x, y) of sne_deploy.distill"
+        )
     if described.source == "digits":
         return "digits:train" if split == "train" else "digits"
     if described.folder is None:
@@ -75,11 +91,13 @@ def data_spec(described: DataModel, split: str) -> str:
             f"data.folder is missing: name the folder that holds {described.source}, in the file or with "
             "--data-folder"
         )
+    if described.source == "npz":
+        return str(Path(described.folder) / f"{split}.npz")
     middle = ":train" if split == "train" else ""
     return f"{described.source}{middle}:{described.folder}"
 
 
-def load_splits(described: DataModel, seed: int, copies: int = 0) -> Splits:
+def load_splits(described: DataModel, seed: int, copies: int = 0, arrays: Arrays | None = None) -> Splits:
     """Load the training split; its last ``validation`` samples, in a seeded order, are the validation data.
 
     Parameters
@@ -89,24 +107,24 @@ def load_splits(described: DataModel, seed: int, copies: int = 0) -> Splits:
         Of the split and of the augmented copies.
     copies : int
         Augmented versions of the training samples that the students get beside them.
+    arrays : Arrays, optional
+        The training split of source "arrays".
 
     Raises
     ------
     DataError
         The data is missing or damaged, or there are too few samples.
     """
-    spec = data_spec(described, "train")
-    shape = INPUT_SHAPES[described.source]
-    data = load_data(spec, input_shape=shape, timesteps=1, encoder=Encoder("constant"))
-    if data.y is None:
-        raise DataError(f"data {spec}: has no labels")
+    data = _training_split(described, arrays)
+    assert data.y is not None  # noqa: S101  the split has labels
     order = np.random.default_rng(seed).permutation(len(data))
     train, held_out = order[: -described.validation], order[-described.validation :]
     if described.train_samples is not None:
         train = train[: described.train_samples]
     if len(train) < 2 or described.validation >= len(data):
         raise DataError(
-            f"data.validation {described.validation} leaves {len(train)} of {len(data)} samples to train on"
+            f"data.validation {described.validation} leaves {len(train)} of {len(data)} samples to train on; "
+            "lower it"
         )
     x = torch.from_numpy(np.asarray(data.x[train], np.float32))
     y = torch.from_numpy(np.asarray(data.y[train], np.int64))
@@ -122,7 +140,86 @@ def load_splits(described: DataModel, seed: int, copies: int = 0) -> Splits:
         students_y=y.repeat(len(versions)),
         x_validation=torch.from_numpy(np.asarray(data.x[held_out], np.float32)),
         y_validation=np.asarray(data.y[held_out], np.int64),
+        digest="" if described.source in INPUT_SHAPES else digest_of([data.x, data.y]),
     )
+
+
+def _training_split(described: DataModel, arrays: Arrays | None) -> DataSet:
+    """The training split, with labels of which none is missing in between."""
+    spec = "arrays:train" if arrays is not None else data_spec(described, "train")
+    if described.source in INPUT_SHAPES:
+        shape = INPUT_SHAPES[described.source]
+        data = load_data(spec, input_shape=shape, timesteps=1, encoder=Encoder("constant"))
+    else:
+        x, y = load_npz("train", Path(spec)) if arrays is None else arrays
+        data = fit_to_model(spec, x, y, ModelInput(_own_shape(spec, x), 1, Encoder("constant")))
+    if data.y is None:
+        raise DataError(f"data {spec}: has no labels y")
+    if described.augment != "none" and data.x.ndim != 4:
+        raise DataError(
+            f"data.augment {described.augment!r} needs images (channels, height, width), not samples of "
+            f"shape {data.x.shape[1:]}"
+        )
+    _check_labels(spec, data.y)
+    return data
+
+
+def _check_labels(spec: str, y: Array) -> None:
+    """A label far from all others is a damaged file, and would be a class of its own."""
+    present = np.unique(y)
+    gaps = np.flatnonzero(np.diff(present) > 1)
+    if gaps.size or present[-1] >= MAX_CLASSES:
+        why = f"at most {MAX_CLASSES} classes can be learnt"
+        if gaps.size:
+            why = f"no sample has label {present[gaps[0]] + 1}"
+        raise DataError(
+            f"data {spec}: labels go up to {present[-1]}, but {why}; number the classes from 0, or get the "
+            "data again"
+        )
+
+
+def _own_shape(spec: str, x: Array) -> tuple[int, ...]:
+    """One sample of the user's own data: an image, with one channel where it says none, or a vector."""
+    shape = tuple(int(size) for size in x.shape[1:])
+    if len(shape) not in (1, 2, 3) or 0 in shape:
+        raise DataError(
+            f"data {spec}: x has shape {x.shape}; give (N, channels, height, width), (N, height, width) or "
+            "(N, values)"
+        )
+    return (1, *shape) if len(shape) == 2 else shape
+
+
+def load_test(described: DataModel, splits: Splits, arrays: Arrays | None = None) -> DataSet:
+    """Load what is measured on: the test split; without one, the validation samples.
+
+    Parameters
+    ----------
+    described : DataModel
+    splits : Splits
+        What is trained on.
+    arrays : Arrays, optional
+        The test split of source "arrays".
+
+    Raises
+    ------
+    DataError
+        The data is missing, damaged, has no labels, or does not fit what is trained on.
+    """
+    takes = ModelInput(splits.input_shape, 1, Encoder("constant"))
+    if arrays is not None:
+        data = fit_to_model("arrays:test", *arrays, takes)
+    elif described.source == "arrays":
+        return DataSet("arrays:validation", splits.x_validation.numpy(), splits.y_validation)
+    else:
+        spec = data_spec(described, "test")
+        data = load_data(spec, input_shape=takes.shape, timesteps=1, encoder=takes.encoder)
+    if data.y is None:
+        raise DataError(f"data {data.name}: has no labels y")
+    if int(data.y.max()) >= splits.classes:
+        raise DataError(
+            f"data {data.name}: label {data.y.max()}, but training sees none above {splits.classes - 1}"
+        )
+    return data
 
 
 def _transformed(x: Tensor, transform: Transform) -> Tensor:
@@ -142,7 +239,7 @@ def batch_transform(kind: str) -> Transform | None:
     def transform(batch: Sequence[Tensor]) -> Sequence[Tensor]:
         images = _cropped(batch[0], margin, mode)
         if mirror:
-            flipped = torch.rand(len(images)) < 0.5
+            flipped = (torch.rand(len(images)) < 0.5).to(images.device)
             images = torch.where(flipped[:, None, None, None], images.flip(3), images)
         return [images, *batch[1:]]
 

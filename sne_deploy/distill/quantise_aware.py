@@ -79,8 +79,8 @@ class _Simulated(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, inputs: Tensor, timesteps: int, readout: Readout) -> Simulation:
-        return simulate(self.network, inputs, timesteps, readout)
+    def forward(self, inputs: Tensor, timesteps: int, readout: Readout, alpha: float) -> Simulation:
+        return simulate(self.network, inputs, timesteps, readout, alpha=alpha)
 
 
 class QuantisedRun:
@@ -93,6 +93,8 @@ class QuantisedRun:
         2 to 8, or 16.
     every : int
         Steps between two compilations of a network.
+    alpha : float
+        See :func:`sne_deploy.distill.simulate.simulate`.
 
     Raises
     ------
@@ -100,11 +102,13 @@ class QuantisedRun:
         ``weight_bits`` or ``every`` is out of range.
     """
 
-    def __init__(self, input_shape: Shape, weight_bits: int = 8, every: int = 100) -> None:
+    def __init__(
+        self, input_shape: Shape, weight_bits: int = 8, every: int = 100, alpha: float = 1.0
+    ) -> None:
         check_weight_bits(weight_bits)
         if every < 1:
             raise InputError(f"quantisation-aware training: every {every} steps must be at least 1")
-        self._input_shape, self._bits, self._every = input_shape, weight_bits, every
+        self._input_shape, self._bits, self._every, self._alpha = input_shape, weight_bits, every, alpha
         self._grids: WeakKeyDictionary[nn.Module, tuple[int, dict[str, WeightGrid]]] = WeakKeyDictionary()
 
     def __call__(self, network: nn.Module, inputs: Tensor, timesteps: int, readout: Readout) -> Simulation:
@@ -115,7 +119,7 @@ class QuantisedRun:
         self._grids[network] = (steps + 1, grids)
         stored = {f"network.{name}": value for name, value in stored_weights(network, grids).items()}
         done: Simulation = torch.func.functional_call(
-            _Simulated(network), stored, (inputs, timesteps, readout)
+            _Simulated(network), stored, (inputs, timesteps, readout, self._alpha)
         )
         return done
 
@@ -143,6 +147,7 @@ def tune_quantised(
     *,
     weight_bits: int = 8,
     every: int = 100,
+    alpha: float = 1.0,
     teacher_logits: Tensor | None = None,
     resume: ResumePoint | None = None,
 ) -> Trained[nn.Module]:
@@ -158,6 +163,8 @@ def tune_quantised(
         2 to 8, or 16: what the student will be compiled with.
     every : int
         Steps between two compilations; a divisor of an epoch's steps where training is to be resumed.
+    alpha : float
+        See :func:`sne_deploy.distill.simulate.simulate`.
     resume : ResumePoint, optional
 
     Returns
@@ -180,6 +187,6 @@ def tune_quantised(
         schedule,
         on_epoch,
         teacher_logits=teacher_logits,
-        run=QuantisedRun(shape, weight_bits, every),
+        run=QuantisedRun(shape, weight_bits, every, alpha),
         resume=resume,
     )

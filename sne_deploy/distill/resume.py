@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sne_deploy.errors import InputError
+from sne_deploy.errors import InputError, OutputError
 from sne_deploy.files import atomic_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from torch import nn, optim
+    import torch
+    from torch import Tensor, nn, optim
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,13 @@ class ResumePoint:
         Written anew after each epoch, atomically.
     fingerprint : str
         Of everything that the training depends on; a file with another one is refused.
+    on_start : callable, optional
+        Called once with the log of the epochs that are done already, before the next one.
     """
 
     path: Path
     fingerprint: str
+    on_start: Callable[[Sequence[Mapping[str, float]]], None] | None = None
 
     def restore(self, module: nn.Module, optimizer: optim.Optimizer) -> list[Mapping[str, float]]:
         """Put back what was kept, random state included; the log of the epochs that are done.
@@ -40,10 +44,14 @@ class ResumePoint:
         InputError
             The file is damaged, or of another training.
         """
+        log = self._restore(module, optimizer) if self.path.exists() else []
+        if self.on_start is not None:
+            self.on_start(log)
+        return log
+
+    def _restore(self, module: nn.Module, optimizer: optim.Optimizer) -> list[Mapping[str, float]]:
         import torch
 
-        if not self.path.exists():
-            return []
         state = self._read()
         if state.get("fingerprint") != self.fingerprint:
             raise InputError(
@@ -53,6 +61,8 @@ class ResumePoint:
             module.load_state_dict(state["module"])
             optimizer.load_state_dict(state["optimizer"])
             torch.set_rng_state(state["random"])
+            if "device_random" in state:
+                torch.cuda.set_rng_state(state["device_random"], _device(module))
             log: list[Mapping[str, float]] = list(state["log"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise self._damaged(error) from None
@@ -68,15 +78,21 @@ class ResumePoint:
         """
         import torch
 
-        state = {
+        state: dict[str, Any] = {
             "fingerprint": self.fingerprint,
             "module": module.state_dict(),
             "optimizer": optimizer.state_dict(),
             "random": torch.get_rng_state(),
             "log": [dict(epoch) for epoch in log],
         }
+        if _device(module).type == "cuda":
+            state["device_random"] = torch.cuda.get_rng_state(_device(module))
         with atomic_path(self.path) as temporary:
-            torch.save(state, temporary)
+            try:
+                torch.save(state, temporary)
+            except RuntimeError as error:  # what torch's writer makes of a full disk
+                reason = str(error).splitlines()[0][:200]
+                raise OutputError(f"cannot write {self.path}: {reason}; is the disk full?") from error
 
     def _read(self) -> dict[str, Any]:
         import torch
@@ -92,3 +108,9 @@ class ResumePoint:
     def _damaged(self, error: Exception) -> InputError:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         return InputError(f"{self.path}: is damaged ({reason}); delete it to train that part again")
+
+
+def _device(module: nn.Module) -> torch.device:
+    """Where a module computes."""
+    parameters: list[Tensor] = list(module.parameters())
+    return parameters[0].device

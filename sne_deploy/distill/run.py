@@ -8,7 +8,8 @@ also by another experiment whose stage is the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,9 +20,10 @@ import numpy.typing as npt
 import torch
 
 from sne_deploy.distill.architectures import student_network, teacher_network
+from sne_deploy.distill.checks import check_students, joint_loss
 from sne_deploy.distill.decorrelate import decorrelate_teacher
 from sne_deploy.distill.deploy import deployable
-from sne_deploy.distill.determinism import deterministic
+from sne_deploy.distill.determinism import deterministic, open_device
 from sne_deploy.distill.dropout import (
     ConstantDropout,
     FirstStudents,
@@ -32,9 +34,9 @@ from sne_deploy.distill.dropout import (
 from sne_deploy.distill.evaluate import evaluate_student
 from sne_deploy.distill.experiment_data import Splits, batch_transform, load_splits
 from sne_deploy.distill.features import extract_features
+from sne_deploy.distill.given import Given, teacher_of
 from sne_deploy.distill.head import fit_head
 from sne_deploy.distill.joint import JointTask, tune_together
-from sne_deploy.distill.onnx_teacher import load_onnx_teacher
 from sne_deploy.distill.partition import (
     Attribution,
     Contiguous,
@@ -47,9 +49,10 @@ from sne_deploy.distill.partition import (
 from sne_deploy.distill.policy import FittedPolicy
 from sne_deploy.distill.quantise_aware import tune_quantised
 from sne_deploy.distill.resume import ResumePoint
-from sne_deploy.distill.student import StudentLoss, StudentTask, train_student
+from sne_deploy.distill.simulate import simulate
+from sne_deploy.distill.student import Run, StudentLoss, StudentTask, train_student
 from sne_deploy.distill.teacher import Teacher, train_teacher
-from sne_deploy.distill.training import EpochCallback, Schedule
+from sne_deploy.distill.training import EpochCallback, Schedule, split_rows
 from sne_deploy.ensembles import Ensemble, Head
 from sne_deploy.files import ensure_folder
 
@@ -61,6 +64,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 EpochLog = Callable[[str, int, int, "dict[str, float]"], None]
 """Called as log(stage, epoch from 1, epochs, mean of every loss term)."""
+StageLog = Callable[[str, int, Sequence[Mapping[str, float]]], None]
+"""Called as started(stage, epochs, loss terms of those that are done already)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,22 +96,37 @@ class _Stages:
     experiment: Experiment
     folder: Path
     log: EpochLog
+    started: StageLog = lambda *_: None
+    own: str = ""
+    """A digest of data and teacher of the user's own, which the experiment does not describe; or ""."""
 
-    def resume(self, name: str, *sections: str) -> ResumePoint:
+    def resume(self, name: str, epochs: int, *sections: str) -> ResumePoint:
         digest = self.experiment.fingerprint(*sections)
-        return ResumePoint(self.folder / f"{name}-{digest[:12]}.pt", f"{name} {digest}")
+        if self.own:
+            digest = hashlib.sha256((digest + self.own).encode()).hexdigest()
+        path = self.folder / f"{name}-{digest[:12]}.pt"
+        return ResumePoint(path, f"{name} {digest}", partial(self.started, name, epochs))
 
     def heard(self, name: str, epochs: int) -> EpochCallback:
         return lambda epoch, terms: self.log(name, epoch + 1, epochs, dict(terms))
 
-    def schedule(self, described: ScheduleModel, salt: int) -> Schedule:
+    def schedule(self, described: ScheduleModel, salt: int, section: str) -> Schedule:
         """A schedule with a seed of its own for each stage."""
         experiment = self.experiment
         seed = int(np.random.SeedSequence([experiment.seed, salt]).generate_state(1)[0])
-        return Schedule(**described.model_dump(), seed=seed, threads=experiment.threads)
+        key = f"{section}.schedule"
+        return Schedule(**described.model_dump(), seed=seed, threads=experiment.threads, key=key)
 
 
-def distill(experiment: Experiment, work: Path, log: EpochLog = lambda *_: None) -> Distilled:
+def distill(
+    experiment: Experiment,
+    work: Path,
+    log: EpochLog = lambda *_: None,
+    *,
+    started: StageLog = lambda *_: None,
+    given: Given | None = None,
+    data: Splits | None = None,
+) -> Distilled:
     """Run an experiment; the same experiment gives the same ensemble on the same machine.
 
     Parameters
@@ -114,38 +134,47 @@ def distill(experiment: Experiment, work: Path, log: EpochLog = lambda *_: None)
     experiment : Experiment
     work : Path
         A folder that keeps the state of every stage; several experiments may share it.
-    log : callable
+    log, started : callable
+        Hear of every epoch, and of every stage before its first one.
+    given : Given, optional
+        Arrays and a teacher that the experiment does not describe.
+    data : Splits, optional
+        What :func:`sne_deploy.distill.experiment_data.load_splits` gives, where it is loaded already.
 
     Raises
     ------
-    InputError, DataError
+    InputError, DataError, UnsupportedError
         Something in the experiment does not fit; names the key or the file.
     RunError
         A training diverged.
     """
-    stages = _Stages(experiment, ensure_folder(work), log)
-    data = load_splits(experiment.data, experiment.seed, experiment.students.copies)
-    teacher = _teacher(stages, data)
-    parts, teacher = _parts(stages, data, teacher)
-    features, teacher_logits = _targets(stages, teacher, data.students_x)
-    networks, head = _students(stages, data, parts, features, teacher_logits)
+    device, given = open_device(experiment.device), given or Given()
+    folder = ensure_folder(work)
+    data = data or load_splits(experiment.data, experiment.seed, experiment.students.copies, given.data)
+    teacher, digest = teacher_of(experiment.teacher, given.teacher, data.x[:2])
+    stages = _Stages(experiment, folder, log, started, data.digest + digest)
+    features = experiment.teacher.features if teacher is None else teacher.classifier.in_features
+    check_students(experiment, data.input_shape, features, _run(experiment))
+    placed = data.to(device)
+    teacher = _teacher(stages, placed) if teacher is None else teacher.to(device)
+    parts, teacher = _parts(stages, placed, teacher)
+    targets = _targets(stages, teacher, placed.students_x)
+    networks, head = _students(stages, placed, parts, *targets)
     ensemble, fitted = deployable(experiment, data, parts, networks, head)
-    return Distilled(ensemble, teacher, parts, fitted)
+    return Distilled(ensemble, teacher.cpu(), parts, fitted)
 
 
 def _teacher(stages: _Stages, data: Splits) -> Teacher:
     described = stages.experiment.teacher
-    if described.onnx is not None:
-        return load_onnx_teacher(Path(described.onnx))
     return train_teacher(
         lambda: teacher_network(described, data.input_shape, data.classes),
         data.x,
         data.y,
-        stages.schedule(described.schedule, 1),
+        stages.schedule(described.schedule, 1, "teacher"),
         stages.heard("teacher", described.schedule.epochs),
         label_smoothing=described.label_smoothing,
         transform=batch_transform(stages.experiment.data.augment),
-        resume=stages.resume("teacher", "teacher"),
+        resume=stages.resume("teacher", described.schedule.epochs, "teacher"),
     ).module
 
 
@@ -154,9 +183,9 @@ def _parts(stages: _Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array
     experiment = stages.experiment
     described = experiment.partition
     space = FeatureSpace(
-        _features(stages, teacher, data.x).numpy(),
-        data.y.numpy(),
-        teacher.classifier.weight.detach().numpy(),
+        _features(stages, teacher, data.x).numpy(force=True),
+        data.y.numpy(force=True),
+        teacher.classifier.weight.numpy(force=True),
     )
     strategies: dict[str, PartitionStrategy] = {
         "contiguous": Contiguous(),
@@ -176,10 +205,10 @@ def _parts(stages: _Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array
             data.y,
             parts,
             described.decorrelate,
-            stages.schedule(schedule, 2),
+            stages.schedule(schedule, 2, "teacher"),
             stages.heard("decorrelation", epochs),
             transform=batch_transform(experiment.data.augment),
-            resume=stages.resume("decorrelation", "teacher", "partition", "students"),
+            resume=stages.resume("decorrelation", epochs, "teacher", "partition", "students"),
         ).module
     return parts, teacher
 
@@ -187,7 +216,7 @@ def _parts(stages: _Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array
 def _features(stages: _Stages, teacher: Teacher, x: Tensor) -> Tensor:
     """The teacher's features, in the precision in which it was trained."""
     experiment = stages.experiment
-    with deterministic(experiment.seed, experiment.threads):
+    with deterministic(experiment.seed, experiment.threads, x.device.type):
         return extract_features(teacher, x, precision=experiment.teacher.schedule.precision)
 
 
@@ -215,10 +244,11 @@ def _students(
             targets,
             data.students_y,
             task,
-            stages.schedule(described.schedule, 100 + index),
+            stages.schedule(described.schedule, 100 + index, "students"),
             stages.heard(name, described.schedule.epochs),
             teacher_logits=teacher_logits,
-            resume=stages.resume(name, *sections),
+            run=_run(experiment),
+            resume=stages.resume(name, described.schedule.epochs, *sections),
         )
         networks.append(trained.module)
     head = None
@@ -233,6 +263,10 @@ def _students(
     return networks, head
 
 
+def _run(experiment: Experiment) -> Run:
+    return partial(simulate, alpha=experiment.students.surrogate_alpha)
+
+
 def _together(
     stages: _Stages,
     data: Splits,
@@ -242,9 +276,10 @@ def _together(
 ) -> tuple[list[nn.Module], Head]:
     experiment = stages.experiment
     joint, students = experiment.joint, experiment.students
-    assert joint is not None  # noqa: S101  the caller asked
+    loss = joint_loss(experiment)
+    assert joint is not None and loss is not None  # noqa: S101, PT018  the caller asked
     before = [
-        evaluate_student(network, data.students_x, students.timesteps, students.readout).outputs
+        evaluate_student(network, data.x, students.timesteps, students.readout).outputs
         for network in networks
     ]
     dropout: dict[str, StudentDropout] = {
@@ -253,25 +288,25 @@ def _together(
         "uniform": UniformSubsets(),
         "order": FirstStudents(),
     }
-    weights = ("feature", "cross_entropy", "logits", "tau_teacher", "tau_student", "synops")
     task = JointTask(
         students.timesteps,
         (students.readout,) * len(networks),
-        StudentLoss(**{name: getattr(joint, name) for name in weights}),
+        loss,
         dropout[joint.dropout],
         subset_bias=joint.dropout != "none",
     )
     done = tune_together(
         networks,
-        fit_head(before, data.students_y.numpy(), subset_bias=joint.dropout != "none"),
+        fit_head(before, data.y.numpy(force=True), subset_bias=joint.dropout != "none"),
         data.students_x,
         slices,
         data.students_y,
         task,
-        stages.schedule(joint.schedule, 3),
+        stages.schedule(joint.schedule, 3, "joint"),
         stages.heard("together", joint.schedule.epochs),
         teacher_logits=teacher_logits,
-        resume=stages.resume("together", "teacher", "partition", "students", "joint"),
+        run=_run(experiment),
+        resume=stages.resume("together", joint.schedule.epochs, "teacher", "partition", "students", "joint"),
     )
     return list(done.networks), done.head
 
@@ -299,11 +334,14 @@ def _quantised(
         targets,
         data.students_y,
         task,
-        stages.schedule(described, 200 + index),
+        stages.schedule(described, 200 + index, "students"),
         stages.heard(name, described.epochs),
         weight_bits=experiment.quantisation.weight_bits,
-        every=-(-len(data.students_x) // described.batch_size),
+        every=len(split_rows(data.students_y, described.batch_size)),
+        alpha=experiment.students.surrogate_alpha,
         teacher_logits=teacher_logits,
-        resume=stages.resume(name, "teacher", "partition", "students", "joint", "quantisation"),
+        resume=stages.resume(
+            name, described.epochs, "teacher", "partition", "students", "joint", "quantisation"
+        ),
     )
     return trained.module

@@ -48,6 +48,8 @@ class Schedule:
         bf16: matrix products and convolutions under autocast; parameters stay float32.
     optimizer : {"adamw", "sgd"}
         sgd: with Nesterov momentum 0.9.
+    key : str
+        The experiment's table that says all this, for messages.
     """
 
     epochs: int = 40
@@ -60,6 +62,7 @@ class Schedule:
     threads: int = 2
     precision: Literal["float32", "bf16"] = "float32"
     optimizer: Literal["adamw", "sgd"] = "adamw"
+    key: str = "schedule"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "clip_norm", "threads"):
@@ -125,7 +128,7 @@ def fit(
     lengths = {len(tensor) for tensor in data}
     if len(lengths) != 1 or 0 in lengths:
         raise InputError(f"training data must be tensors of one length > 0, got lengths {sorted(lengths)}")
-    with deterministic(schedule.seed, schedule.threads):
+    with deterministic(schedule.seed, schedule.threads, data[0].device.type):
         module = _placed(build(), data[0])
         module.train()
         optimizer = _optimizer(module, schedule)
@@ -138,6 +141,14 @@ def fit(
                 on_epoch(epoch, log[-1])
     module.eval()
     return Trained(module, tuple(log))
+
+
+def split_rows(rows: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+    """Cut into batches; a single row that is left over joins the one before: batch norm needs two."""
+    starts = list(range(0, len(rows), batch_size))
+    if len(starts) > 1 and len(rows) - starts[-1] == 1:
+        starts.pop()
+    return tuple(rows[start:end] for start, end in zip(starts, [*starts[1:], len(rows)], strict=True))
 
 
 def _placed(module: M, inputs: Tensor) -> M:
@@ -186,7 +197,7 @@ def _epoch(
     import torch
 
     rows = len(data[0])
-    batches = torch.split(torch.randperm(rows), schedule.batch_size)
+    batches = split_rows(torch.randperm(rows), schedule.batch_size)
     means: dict[str, float] = {}
     for index, chosen in enumerate(batches):
         progress = (epoch + index / len(batches)) / schedule.epochs
@@ -215,8 +226,16 @@ def _step(
     loss = torch.stack(list(terms.values())).sum()
     values = {name: float(term.detach()) for name, term in terms.items()}
     if not math.isfinite(float(loss.detach())):
-        raise RunError(f"training diverged: loss {values}; lower learning_rate {schedule.learning_rate}")
+        raise _diverged("loss " + ", ".join(f"{key} {value:g}" for key, value in values.items()), schedule)
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip_norm)
+    norm = float(torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip_norm))
+    if not math.isfinite(norm):
+        raise _diverged(f"gradient of norm {norm}", schedule)
     optimizer.step()
     return values
+
+
+def _diverged(what: str, schedule: Schedule) -> RunError:
+    return RunError(
+        f"training diverged: {what}; lower {schedule.key}.learning_rate {schedule.learning_rate:g}"
+    )

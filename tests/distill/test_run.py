@@ -125,9 +125,7 @@ def test_damaged_state_is_refused_by_name(tmp_path: Path) -> None:
         distill(experiment(), tmp_path, killed_after(1))
     (path,) = tmp_path.glob("teacher-*.pt")
     path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(
-        InputError, match=r"teacher-\w+\.pt: is damaged .*; delete it to train"
-    ):
+    with pytest.raises(InputError, match=r"teacher-\w+\.pt: is damaged .*; delete it to train"):
         distill(experiment(), tmp_path)
 
 
@@ -139,7 +137,7 @@ def test_damaged_state_is_refused_by_name(tmp_path: Path) -> None:
         ("[students]\nlayers = [{kind = 'Linear', size = 3}]", "students.layers.0.size: unknown key"),
         (
             "name = 'a'\n[data]\nsource = 'cats'",
-            "data.source: input should be 'digits', 'mnist' or 'cifar10'",
+            "data.source: input should be 'digits', 'mnist', 'cifar10', 'npz' or 'arrays'",
         ),
     ],
 )

@@ -112,7 +112,9 @@ def test_fit_takes_the_step_that_adamw_takes():
 
 def test_fit_tells_of_divergence():
     schedule = Schedule(epochs=1, learning_rate=0.1)
-    with pytest.raises(RunError, match=r"training diverged: loss .*nan.*; lower learning_rate 0\.1"):
+    with pytest.raises(
+        RunError, match=r"training diverged: loss .*nan.*; lower schedule\.learning_rate 0\.1"
+    ):
         fit(
             lambda: nn.Linear(1, 1),
             [torch.full((4, 1), torch.nan)],

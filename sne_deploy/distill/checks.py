@@ -1,0 +1,97 @@
+"""What can be known to fail before hours of training: students that do not fit their slice or the chip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sne_deploy.distill.architectures import student_network
+from sne_deploy.distill.determinism import deterministic
+from sne_deploy.distill.student import Run, StudentLoss
+from sne_deploy.ensembles import Encoder, Student
+from sne_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sne_deploy.distill.experiment import Experiment
+
+Shape = tuple[int, ...]
+LOSS_WEIGHTS = ("feature", "cross_entropy", "logits", "tau_teacher", "tau_student", "synops")
+
+
+def joint_loss(experiment: Experiment) -> StudentLoss | None:
+    """The loss of training together; None where the experiment has none."""
+    joint = experiment.joint
+    return None if joint is None else StudentLoss(**{name: getattr(joint, name) for name in LOSS_WEIGHTS})
+
+
+def check_students(experiment: Experiment, input_shape: Shape, features: int, run: Run) -> None:
+    """Build one untrained student for the smallest and the largest slice, run it, and compile it.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    input_shape : tuple of int
+        One sample.
+    features : int
+        Of the teacher.
+    run : Run
+        How students are run while they are trained.
+
+    Raises
+    ------
+    InputError, UnsupportedError, GraphError
+        The layers, readout, losses or number of the students do not fit; names the key.
+    """
+    described = experiment.students
+    if described.count > features:
+        raise InputError(
+            f"students.count {described.count}: the teacher has {features} features, at least one for each "
+            f"student; use 1 to {features}"
+        )
+    for loss in ("students.loss", "joint"):
+        try:
+            _ = StudentLoss(**described.loss.model_dump()) if loss != "joint" else joint_loss(experiment)
+        except InputError as error:
+            raise InputError(f"{loss}: {error}") from None
+    for size in sorted({features // described.count, -(-features // described.count)}):
+        with deterministic(experiment.seed):
+            network = student_network(described.layers, input_shape, size, described.dt_s)
+        _check_run(experiment, network, input_shape, size, run)
+        _check_compiled(experiment, network, input_shape)
+
+
+def _check_run(experiment: Experiment, network: nn.Module, shape: Shape, size: int, run: Run) -> None:
+    import torch
+
+    described = experiment.students
+    try:
+        with torch.no_grad():
+            done = run(network.eval(), torch.zeros(1, *shape), described.timesteps, described.readout)
+    except InputError as error:
+        raise InputError(f"students: {error}") from None
+    if tuple(done.outputs.shape) != (1, size):
+        raise InputError(
+            f"students.layers: the last one gives {done.outputs[0].numel()} values, but the student's slice "
+            f"of the teacher's features has {size}; leave out its 'out'"
+        )
+
+
+def _check_compiled(experiment: Experiment, network: nn.Module, input_shape: Shape) -> None:
+    """What the compiler refuses, and quantisation-aware training."""
+    from sne_deploy.distill.quantise_aware import folded
+    from sne_deploy.distill.weight_grids import weight_grids
+    from sne_deploy.frontend.norse import layers_from_module
+    from sne_deploy.passes.pipeline import compile_student
+
+    described, quantised = experiment.students, experiment.quantisation
+    compile_student(
+        Student("students.layers", layers_from_module(network), described.readout),
+        input_shape=input_shape,
+        timesteps=described.timesteps,
+        encoder=Encoder("constant"),
+        precision="float",
+    )
+    if quantised.epochs:
+        made = folded(network, input_shape).eval()
+        weight_grids(made, input_shape, described.timesteps, described.readout, quantised.weight_bits)

@@ -1,0 +1,179 @@
+"""What a run is given in Python beside its description: arrays, and a teacher that is a torch module."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sne_deploy.distill.experiment import TeacherModel
+    from sne_deploy.distill.teacher import Teacher
+
+Array = npt.NDArray[Any]
+Arrays = tuple[Array, Array]
+"""Samples of shape (N, C, H, W) or (N, F), each value in [0, 1], and labels of shape (N,) from 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What the description leaves open.
+
+    Attributes
+    ----------
+    data : Arrays or None
+        To train on; ``data.source`` is then "arrays".
+    test : Arrays or None
+        To measure on.
+    teacher : nn.Module or None
+        Trained; ``teacher.architecture`` is then "module".
+    """
+
+    data: Arrays | None = None
+    test: Arrays | None = None
+    teacher: nn.Module | None = None
+
+
+def as_arrays(name: str, pair: Any) -> Arrays:
+    """Take ``(x, y)`` of NumPy arrays, tensors or lists.
+
+    Raises
+    ------
+    DataError
+        It is no such pair.
+    """
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise DataError(f"{name}: give a pair (x, y), not {type(pair).__name__}")
+    try:
+        x, y = (np.asarray(part.detach().cpu() if hasattr(part, "detach") else part) for part in pair)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{name}: x and y must be arrays: {str(error).splitlines()[0][:100]}") from None
+    return x, y
+
+
+def digest_of(arrays: Iterable[Array | str]) -> str:
+    """A digest of arrays (dtype, shape, values) and texts, in their order."""
+    found = hashlib.sha256()
+    for part in arrays:
+        if isinstance(part, str):
+            found.update(part.encode())
+        else:
+            found.update(f"{part.dtype.str}{part.shape}".encode())
+            found.update(np.ascontiguousarray(part).data)
+        found.update(b"\0")
+    return found.hexdigest()
+
+
+def digest_of_module(module: nn.Module) -> str:
+    """A digest of a module's structure and of all its parameters and buffers."""
+    values = module.state_dict()
+    texts: list[Array | str] = [str(module)]
+    for name, value in values.items():
+        texts += [name, value.detach().cpu().float().numpy()]
+    return digest_of(texts)
+
+
+def teacher_of_module(module: nn.Module, x: Tensor) -> Teacher:
+    """Split a module into the features before its last linear layer and that layer.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A :class:`sne_deploy.distill.teacher.Teacher`, or one whose last module is ``nn.Linear`` and gives its
+        output. It is copied, never changed.
+    x : float32 tensor of shape (N, *input_shape)
+        A few samples, to try the split on.
+
+    Raises
+    ------
+    InputError
+        The module does not run on these samples, or does not end in a linear layer.
+    """
+    import torch
+
+    from sne_deploy.distill.teacher import Teacher
+
+    own = copy.deepcopy(module).cpu().float().eval()
+    try:
+        with torch.no_grad():
+            wanted = own(x)
+            teacher = own if isinstance(own, Teacher) else _split(own)
+            features = teacher.features(x)
+            found = teacher.classifier(features)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a module of the caller's may raise
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise InputError(
+            f"teacher: does not run on samples of shape {tuple(x.shape[1:])}: {reason}"
+        ) from error
+    size = teacher.classifier.in_features
+    right = features.shape == (len(x), size) and found.shape == wanted.shape
+    if not right or not torch.allclose(found, wanted, 1e-4, 1e-5):
+        raise InputError(
+            f"teacher: its last module, a Linear of {size} features, does not give its output; give a "
+            "sne_deploy.distill.teacher.Teacher(features, classifier)"
+        )
+    return teacher
+
+
+def _split(module: nn.Module) -> Teacher:
+    """The module with its last linear layer replaced by nothing, and that layer."""
+    from torch import nn
+
+    from sne_deploy.distill.teacher import Teacher
+
+    leaves = [name for name, part in module.named_modules() if name and not list(part.children())]
+    last = module.get_submodule(leaves[-1]) if leaves else module
+    if not isinstance(last, nn.Linear) or not leaves:
+        raise InputError(
+            f"teacher: its last module is {type(last).__name__}, not Linear; students learn the features "
+            "before a last linear layer: give a sne_deploy.distill.teacher.Teacher(features, classifier)"
+        )
+    path, _, name = leaves[-1].rpartition(".")
+    setattr(module.get_submodule(path), name, nn.Identity())
+    return Teacher(module, last).eval()
+
+
+def teacher_of(described: TeacherModel, module: nn.Module | None, x: Tensor) -> tuple[Teacher | None, str]:
+    """The teacher that is not trained here, and a digest of it; None and "" where it is.
+
+    Parameters
+    ----------
+    described : TeacherModel
+    module : nn.Module or None
+        Given in Python.
+    x : float32 tensor of shape (N, *input_shape)
+        A few samples, to try it on.
+
+    Raises
+    ------
+    InputError
+        It is missing, damaged, cannot be divided into features and a linear map, or does not fit the samples.
+    """
+    from sne_deploy.distill.onnx_teacher import load_onnx_teacher
+    from sne_deploy.onnx_model import read_onnx
+    from sne_deploy.teacher import evaluate_teacher
+
+    if described.architecture == "module":
+        if module is None:
+            raise InputError(
+                "teacher.architecture 'module': it is given in Python, as teacher= of sne_deploy.distill"
+            )
+        return teacher_of_module(module, x), digest_of_module(module)
+    if described.onnx is None:
+        return None, ""
+    path = Path(described.onnx)
+    teacher = load_onnx_teacher(path)
+    evaluate_teacher(path, x.numpy(), None)
+    return teacher, hashlib.sha256(read_onnx(path)).hexdigest()
