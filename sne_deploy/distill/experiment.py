@@ -17,8 +17,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sne_deploy.distill.losses import MAX_GATED
 from sne_deploy.ensembles import Readout
 from sne_deploy.errors import InputError
+from sne_deploy.policies import MAX_HIDDEN, Measure, PolicyKind
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -133,6 +135,8 @@ class StudentLossModel(_Model):
 class StudentsModel(_Model):
     """The students: alike, each with its slice.
 
+    ``outputs``: ``features`` of the slice, with a classifier and a head behind them; or the classes'
+    ``logits`` themselves, of which an ensemble takes the mean; no student has a slice then.
     ``copies``: so many augmented versions of the training set are added to it; their targets are the
     teacher's features of the very same images. ``surrogate_alpha``: steepness of a spike's gradient, see
     :func:`sne_deploy.distill.simulate.simulate`.
@@ -146,7 +150,16 @@ class StudentsModel(_Model):
     loss: StudentLossModel = StudentLossModel()
     copies: Annotated[int, Field(ge=0, le=20)] = 0
     surrogate_alpha: Above0 = 1.0
+    outputs: Literal["features", "logits"] = "features"
     schedule: ScheduleModel = ScheduleModel()
+
+    @model_validator(mode="after")
+    def _no_features_of_logits(self) -> StudentsModel:
+        if self.outputs == "logits" and self.loss.feature:
+            raise ValueError(
+                f"outputs 'logits' have no features to learn: set loss.feature {self.loss.feature} to 0"
+            )
+        return self
 
 
 class JointModel(_Model):
@@ -169,14 +182,53 @@ class QuantisationModel(_Model):
     epochs: Annotated[int, Field(ge=0)] = 0
 
 
-class PolicyModel(_Model):
-    """Which students run. The threshold of ``confidence`` is fitted on validation data to ``accuracy_drop``.
+class GateModel(_Model):
+    """The network on the host that chooses students from the input, and its training.
 
-    ``accuracy_drop``: largest loss against all students running, as a fraction (0.005 is half a point).
+    ``grid``: cells along each of the input's last two axes, or as many as these are long. ``hidden``:
+    neurons.
     """
 
-    kind: Literal["static", "confidence"] = "static"
-    accuracy_drop: NotNegative = 0.005
+    grid: Annotated[int, Field(ge=1, le=64)] = 8
+    hidden: Annotated[int, Field(ge=1, le=MAX_HIDDEN)] = 32
+    epochs: Positive = 20
+    learning_rate: Above0 = 1e-2
+
+
+class PolicyModel(_Model):
+    """Which students run. What is free in the policy is fitted on validation data to a target.
+
+    Free are the ``threshold`` of ``confidence``, a gate's weights and threshold, and how many students of
+    ``static`` run where a target is given and ``students`` is not.
+
+    ``accuracy_drop``: the cheapest setting that loses at most so much against all students running, as a
+    fraction (0.005 is half a point; of ``confidence`` and ``gate`` the default). ``energy_j``: instead, the
+    most accurate setting of at most so many joules per inference, on Loihi 1's constants.
+    """
+
+    kind: PolicyKind = "static"
+    students: Positive | None = None
+    measure: Measure = "max_probability"
+    accuracy_drop: NotNegative | None = None
+    energy_j: Above0 | None = None
+    gate: GateModel | None = None
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> PolicyModel:
+        if self.accuracy_drop is not None and self.energy_j is not None:
+            raise ValueError("give accuracy_drop or energy_j, not both")
+        if self.students is not None and (self.kind != "static" or self.fitted):
+            raise ValueError("students is of kind 'static' alone, without accuracy_drop and energy_j")
+        if self.measure != "max_probability" and self.kind != "confidence":
+            raise ValueError("measure is of kind 'confidence' alone")
+        if self.gate is not None and self.kind != "gate":
+            raise ValueError("gate is of kind 'gate' alone")
+        return self
+
+    @property
+    def fitted(self) -> bool:
+        """Whether something is fitted to a target."""
+        return self.kind != "static" or self.accuracy_drop is not None or self.energy_j is not None
 
 
 class NoiseModel(_Model):
@@ -212,9 +264,20 @@ class Experiment(_Model):
     noise: NoiseModel | None = None
 
     @model_validator(mode="after")
+    def _activatable(self) -> Experiment:
+        count, policy = self.students.count, self.policy
+        if policy.students is not None and policy.students > count:
+            raise ValueError(f"policy.students {policy.students} is more than students.count {count}")
+        if policy.kind == "gate" and count > MAX_GATED:
+            raise ValueError(f"policy.kind 'gate' takes at most {MAX_GATED} students, not {count}")
+        return self
+
+    @model_validator(mode="after")
     def _trainable(self) -> Experiment:
         if self.teacher.onnx is not None and self.partition.decorrelate:
             raise ValueError("partition.decorrelate needs a teacher that can be trained, not an ONNX file")
+        if self.students.outputs == "logits" and self.joint is not None:
+            raise ValueError("joint trains a head over features; students.outputs 'logits' has none")
         return self
 
     def fingerprint(self, *sections: str) -> str:

@@ -233,13 +233,22 @@ def _students(
     """Each student by itself, then all together, then with quantised weights."""
     experiment = stages.experiment
     described, sections = experiment.students, ("teacher", "partition", "students")
-    task = StudentTask(described.timesteps, described.readout, StudentLoss(**described.loss.model_dump()))
+    direct = described.outputs == "logits"
+    task = StudentTask(
+        described.timesteps, described.readout, StudentLoss(**described.loss.model_dump()), direct
+    )
     slices = [features[:, torch.from_numpy(part)] for part in parts]
     networks: list[nn.Module] = []
     for index, targets in enumerate(slices):
         name = f"student{index}"
         trained = train_student(
-            partial(student_network, described.layers, data.input_shape, targets.shape[1], described.dt_s),
+            partial(
+                student_network,
+                described.layers,
+                data.input_shape,
+                data.classes if direct else targets.shape[1],
+                described.dt_s,
+            ),
             data.students_x,
             targets,
             data.students_y,
@@ -251,7 +260,7 @@ def _students(
             resume=stages.resume(name, described.schedule.epochs, *sections),
         )
         networks.append(trained.module)
-    head = None
+    head = Head("mean") if direct else None
     if experiment.joint is not None:
         networks, head = _together(stages, data, networks, slices, teacher_logits)
     if experiment.quantisation.epochs:
@@ -259,7 +268,7 @@ def _students(
             _quantised(stages, data, index, network, slices[index], teacher_logits, task)
             for index, network in enumerate(networks)
         ]
-        head = None
+        head = head if direct else None
     return networks, head
 
 

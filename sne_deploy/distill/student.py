@@ -33,7 +33,7 @@ class StudentLoss:
         Of :func:`losses.feature_distillation` on the student's slice.
     cross_entropy : float
         Of :func:`losses.cross_entropy` through a linear classifier on the student's outputs, which is
-        trained along and dropped afterwards.
+        trained along and dropped afterwards, or of the outputs themselves where they are logits.
     spike_rate, target_rate : float
         Of :func:`losses.spike_rate`, and its target in spikes per neuron and step.
     logits, tau_student, tau_teacher : float
@@ -72,11 +72,20 @@ class StudentTask:
     timesteps : int
     readout : Readout
     loss : StudentLoss
+    direct : bool
+        The outputs are the logits; otherwise they are features, and a classifier is trained along.
     """
 
     timesteps: int
     readout: Readout = "v_mean"
     loss: StudentLoss = StudentLoss()
+    direct: bool = False
+
+    def __post_init__(self) -> None:
+        if self.direct and self.loss.feature:
+            raise InputError(
+                f"loss: feature {self.loss.feature} needs features; outputs are logits: set it to 0"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +148,8 @@ def train_student(
     Returns
     -------
     Trained
-        Its module is the network alone. Its outputs are in the student's own units: the features less their
-        training mean, divided by the root of their training variance.
+        Its module is the network alone. Its outputs are logits, or in the student's own units: the features
+        less their training mean, divided by the root of their training variance.
 
     Raises
     ------
@@ -153,7 +162,8 @@ def train_student(
     costs = fan_outs_of(build, inputs, schedule.seed) if task.loss.synops else ()
 
     def build_pair() -> nn.ModuleDict:
-        return nn.ModuleDict({"network": build(), "classifier": nn.Linear(features.shape[1], classes)})
+        classifier = nn.Identity() if task.direct else nn.Linear(features.shape[1], classes)
+        return nn.ModuleDict({"network": build(), "classifier": classifier})
 
     objective = _objective(FeatureUnits.of(features), task, costs, run)
     data = (

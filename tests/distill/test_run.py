@@ -120,6 +120,22 @@ def test_experiments_share_the_stages_that_are_alike(tmp_path: Path) -> None:
     assert list(dict.fromkeys(heard)) == ["student0", "student1"]
 
 
+def test_students_of_logits_have_no_slices_and_no_head_to_fit(tmp_path: Path) -> None:
+    loss = {"feature": 0.0, "logits": 1.0, "tau_teacher": 4.0, "tau_student": 0.5}
+    students = {**DOCUMENT["students"], "outputs": "logits", "loss": loss, "surrogate_alpha": 3.0}
+    plain: dict[str, Any] = {"joint": None, "quantisation": {}, "partition": {}}
+    ensemble = distill(experiment(**plain, students=students), tmp_path).ensemble
+    assert ensemble.head.kind == "mean"
+    assert all(student.features is None for student in ensemble.students)
+    x = np.zeros((2, *ensemble.input_shape), np.float32)
+    with sne.compile(ensemble, "loihi") as compiled:
+        assert compiled.run(x).run.logits.shape == (2, 10)
+    with pytest.raises(InputError, match=r"students: .*outputs 'logits' have no features to learn: set loss"):
+        experiment(students={**students, "loss": {"logits": 1.0}})
+    with pytest.raises(InputError, match=r"joint trains a head over features; students.outputs 'logits' has"):
+        experiment(students=students)
+
+
 def test_damaged_state_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(KilledError):
         distill(experiment(), tmp_path, killed_after(1))
