@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample
 from sne_deploy.energy.hardware import Hardware
-from sne_deploy.ensembles import ActivationPolicy, Ensemble
+from sne_deploy.ensembles import ActivationPolicy, Ensemble, Measure
 from sne_deploy.errors import InputError
 from sne_deploy.report.build import shared_counts, student_counts
-from sne_deploy.runtime import head as heads
 from sne_deploy.runtime.result import RunResult
 from sne_deploy.study.companions import ratios
+from sne_deploy.study.confidences import Confidences, confidences, labels_of
 from sne_deploy.study.restricted import restricted
 
 if TYPE_CHECKING:
@@ -65,10 +65,8 @@ class OperatingPoint:
 
     Attributes
     ----------
-    kind : {"first", "confidence"}
-        The first ``students`` of the order on every sample, or a cascade with a ``threshold``.
-    students : int or None
-    threshold : float or None
+    policy : ActivationPolicy
+        ``static`` with its number of students, or ``confidence``.
     accuracy, mean_students : float
     counts : Counts
         Exact totals over all samples, the head's host MACs included.
@@ -78,9 +76,7 @@ class OperatingPoint:
     teacher : TeacherModel or None
     """
 
-    kind: str
-    students: int | None
-    threshold: float | None
+    policy: ActivationPolicy
     accuracy: float
     mean_students: float
     counts: Counts
@@ -90,13 +86,14 @@ class OperatingPoint:
 
     def row(self) -> dict[str, Any]:
         """Figures per sample, as plain values; energies in joules."""
-        counts, samples = self.counts, self.counts.samples_run
+        policy, counts, samples = self.policy, self.counts, self.counts.samples_run
         names = ("synops", "spikes", "host_macs", "updates_active", "updates_idle")
         means = {name: _mean(getattr(counts, name), samples) for name in names}
         return {
-            "kind": self.kind,
-            "students": self.students,
-            "threshold": self.threshold,
+            "kind": "first" if policy.kind == "static" else policy.kind,
+            "students": policy.students,
+            "threshold": policy.threshold,
+            "measure": policy.measure if policy.kind == "confidence" else None,
             "samples": samples,
             "accuracy": self.accuracy,
             "mean_students": self.mean_students,
@@ -193,28 +190,34 @@ def first_students(full: FullRun) -> list[OperatingPoint]:
     for k in range(1, len(full.order) + 1):
         active = np.zeros_like(full.run.active)
         active[:, list(full.order[:k])] = True
-        points.append(_point(full, active, "first", students=k))
+        points.append(_point(full, active, ActivationPolicy("static", full.order, students=k)))
     return points
 
 
-def cascade(full: FullRun, thresholds: Sequence[float]) -> list[OperatingPoint]:
-    """Points of a cascade that goes on until the head's largest probability reaches a threshold.
+def cascade(
+    full: FullRun, thresholds: Sequence[float], measure: Measure = "max_probability"
+) -> list[OperatingPoint]:
+    """Points of a cascade that goes on until the head's confidence reaches a threshold.
 
     Parameters
     ----------
     full : FullRun
     thresholds : sequence of float
         Each in (0, 1].
+    measure : Measure
+        Of confidence.
     """
-    confidence, _ = _along(full)
-    return [_cascade_point(full, confidence, float(threshold)) for threshold in thresholds]
+    found = confidences(full.run, full.ensemble.head, full.order, measure)
+    return [_cascade_point(full, found, float(threshold)) for threshold in thresholds]
 
 
-def fitted_points(validation: FullRun, test: FullRun, drops: Sequence[float] = DROPS) -> list[FittedPoint]:
+def fitted_points(
+    validation: FullRun,
+    test: FullRun,
+    drops: Sequence[float] = DROPS,
+    measure: Measure = "max_probability",
+) -> list[FittedPoint]:
     """The cheapest cascades that stay within a drop against the teacher on validation data.
-
-    The cost of a cascade never falls as its threshold rises: the cheapest is the one of the lowest threshold
-    whose validation accuracy is enough. Thresholds are multiples of 0.0001.
 
     Parameters
     ----------
@@ -222,6 +225,8 @@ def fitted_points(validation: FullRun, test: FullRun, drops: Sequence[float] = D
         Of one ensemble, each with its teacher.
     drops : sequence of float
         Allowed drops of accuracy, as fractions: 0.01 is a point.
+    measure : Measure
+        Of confidence.
 
     Raises
     ------
@@ -230,85 +235,38 @@ def fitted_points(validation: FullRun, test: FullRun, drops: Sequence[float] = D
     """
     if validation.teacher is None or validation.teacher.accuracy is None or test.teacher is None:
         raise InputError("operating points: drops are against the teacher's accuracy; run both with teacher=")
-    confidence, right = _along(validation)
-    thresholds = _candidates(confidence)
-    accuracies = np.array([_accuracy(confidence, right, threshold) for threshold in thresholds])
-    on_test, _ = _along(test)
+    theirs, ours = (
+        confidences(full.run, full.ensemble.head, full.order, measure) for full in (validation, test)
+    )
     points = []
     for drop in drops:
-        needed = validation.teacher.accuracy - drop
-        if not np.isfinite(needed):
+        if not np.isfinite(drop):
             raise InputError(f"operating points: a drop of {drop} is no fraction; give 0.01 for a point")
-        enough = np.flatnonzero(accuracies >= needed - _ROUNDING)
-        threshold = float(thresholds[enough[0]]) if len(enough) else 1.0
+        found = theirs.lowest_threshold(validation.teacher.accuracy - drop)
+        threshold = 1.0 if found is None else found
         points.append(
             FittedPoint(
                 allowed_drop=drop,
-                reached=bool(len(enough)),
-                validation=_cascade_point(validation, confidence, threshold),
-                test=_cascade_point(test, on_test, threshold),
+                reached=found is not None,
+                validation=_cascade_point(validation, theirs, threshold),
+                test=_cascade_point(test, ours, threshold),
             )
         )
     return points
 
 
-_ROUNDING = 1e-12
-"""Far below one sample's share of any accuracy, far above the rounding of a difference of two."""
+def _cascade_point(full: FullRun, found: Confidences, threshold: float) -> OperatingPoint:
+    policy = ActivationPolicy("confidence", full.order, threshold, measure=found.measure)  # checks them
+    return _point(full, found.active(threshold), policy)
 
 
-def _along(full: FullRun) -> tuple[Array, Array]:
-    """Confidence and correctness (N, K) after the first k + 1 students of the order."""
-    run, confidence, right = full.run, [], []
-    active = np.zeros_like(run.active)
-    for index in full.order:
-        active[:, index] = True
-        logits = heads.logits(full.ensemble.head, [student.outputs for student in run.students], active)
-        confidence.append(heads.softmax(logits).max(axis=1))
-        right.append(np.argmax(logits, axis=1) == _labels(run))
-    return np.stack(confidence, axis=1), np.stack(right, axis=1)
-
-
-def _labels(run: RunResult) -> Array:
-    if run.labels is None:
-        raise InputError("operating points: accuracies need labels; give y")
-    return run.labels
-
-
-def _stops(confidence: Array, threshold: float) -> Array:
-    """Number of students, less one, after which each sample is decided."""
-    enough = confidence >= threshold
-    enough[:, -1] = True
-    return np.asarray(enough.argmax(axis=1))
-
-
-def _candidates(confidence: Array) -> Array:
-    """Thresholds between which some sample's decision differs, rounded, in rising order; 1 is the last."""
-    rounded = np.round(confidence[:, :-1].ravel(), 4)
-    return np.unique(np.concatenate([rounded[rounded > 0], [1.0]]))
-
-
-def _accuracy(confidence: Array, right: Array, threshold: float) -> float:
-    return float(right[np.arange(len(right)), _stops(confidence, threshold)].mean())
-
-
-def _cascade_point(full: FullRun, confidence: Array, threshold: float) -> OperatingPoint:
-    policy = ActivationPolicy("confidence", full.order, threshold)  # refuses an impossible threshold
-    place = np.argsort(full.order)
-    active = place[None, :] <= _stops(confidence, threshold)[:, None]
-    return _point(full, active, "confidence", threshold=policy.threshold)
-
-
-def _point(
-    full: FullRun, active: Array, kind: str, *, students: int | None = None, threshold: float | None = None
-) -> OperatingPoint:
+def _point(full: FullRun, active: Array, policy: ActivationPolicy) -> OperatingPoint:
     run = restricted(full.run, full.ensemble.head, active)
     counts = [count for count in map(student_counts, run.students) if count.samples_run]
     shared = shared_counts(run)
     return OperatingPoint(
-        kind=kind,
-        students=students,
-        threshold=threshold,
-        accuracy=float(np.mean(run.predictions == _labels(run))),
+        policy=policy,
+        accuracy=float(np.mean(run.predictions == labels_of(run))),
         mean_students=int(active.sum()) / len(active),
         counts=add_counts([shared, *counts], len(active)),
         head_macs=shared.host_macs,

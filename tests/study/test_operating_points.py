@@ -13,7 +13,7 @@ import pytest
 
 import sne_deploy as sne
 from sne_deploy.data import load_data
-from sne_deploy.ensembles import ActivationPolicy
+from sne_deploy.ensembles import ActivationPolicy, Measure
 from sne_deploy.errors import InputError
 from sne_deploy.study.operating_points import (
     FullRun,
@@ -67,6 +67,15 @@ def test_a_threshold_is_what_the_runtime_does_with_it(threshold: float) -> None:
     equal(point, with_policy(ActivationPolicy("confidence", ORDER, threshold)))
 
 
+@pytest.mark.parametrize("measure", ["margin", "entropy"])
+def test_so_is_another_measure(measure: Measure) -> None:
+    (point,) = cascade(full(), [0.7], measure)
+    equal(point, with_policy(ActivationPolicy("confidence", ORDER, 0.7, measure=measure)))
+    assert 1.0 < point.mean_students < 4.0
+    (fitted,) = fitted_points(full("digits:train"), full(), (0.05,), measure)
+    assert fitted.row()["measure"] == measure
+
+
 def test_thresholds_tell_samples_apart() -> None:
     students = [point.mean_students for point in cascade(full(), [1e-9, 0.5, 0.8, 0.95, 0.999])]
     assert students == sorted(students)
@@ -77,12 +86,14 @@ def test_thresholds_tell_samples_apart() -> None:
 
 def test_the_first_students() -> None:
     points = first_students(full())
+    for point in points:
+        equal(point, with_policy(point.policy))
     equal(points[-1], with_policy(ActivationPolicy("static", ORDER)))
     equal(points[0], with_policy(ActivationPolicy("confidence", ORDER, 1e-9)))
     everyone = full().run.students
     for k, point in enumerate(points, 1):
         wanted = sum(int(everyone[index].synops.sum()) for index in ORDER[:k])
-        assert (point.students, point.mean_students, point.counts.synops) == (k, k, wanted)
+        assert (point.policy.students, point.mean_students, point.counts.synops) == (k, k, wanted)
 
 
 def test_rows_are_plain_and_count_updates_as_operations() -> None:
@@ -108,12 +119,12 @@ def test_thresholds_are_chosen_on_validation_data_alone() -> None:
     assert validation.teacher is not None
     assert validation.teacher.accuracy is not None
     for point in fitted_points(validation, test, (0.0, 0.01, 0.05, 0.3)):
-        threshold = point.validation.threshold
+        threshold = point.validation.policy.threshold
         assert threshold is not None
         assert point.reached == (
             point.validation.accuracy >= validation.teacher.accuracy - point.allowed_drop
         )
-        assert point.test.threshold == threshold
+        assert point.test.policy.threshold == threshold
         equal(point.test, with_policy(ActivationPolicy("confidence", ORDER, threshold)))
         needed = validation.teacher.accuracy - point.allowed_drop
         for cheaper in cascade(validation, [step / 1e4 for step in range(1, round(threshold * 1e4), 97)]):
@@ -125,7 +136,7 @@ def test_thresholds_are_chosen_on_validation_data_alone() -> None:
 def test_a_drop_out_of_reach_is_said() -> None:
     (point,) = fitted_points(full("digits:train"), full(), (-0.5,))
     assert not point.reached
-    assert point.test.threshold == 1.0
+    assert point.test.policy.threshold == 1.0
     assert point.row()["reached"] is False
 
 
