@@ -3,13 +3,14 @@
 A MAC is one product added to a sum: convolutions and matrix products have them. Every other operator
 either is known to have none (activations, element-wise arithmetic, pooling by sums and maxima, moving of
 data) or is listed as uncounted: recurrent layers, normalisations that depend on the sample, control flow
-with its sub-graphs, operators of other domains, and a convolution or product whose shapes are unknown.
+with its sub-graphs, operators of other domains, and a convolution or product whose shapes are unknown (they
+are known where the model can be run: see sne_deploy.teacher).
 Border positions count as the dense operator computes them: padding is multiplied too.
 
 Why not a library: onnx-tool also charges comparisons, roots and divisions of element-wise operators as
 fractions of MACs, which does not compare with synaptic operations, and executes unknown graphs in NumPy
 to find shapes; torch.utils.flop_counter needs a torch module, and the teacher is a file. Shapes are
-ONNX's own (onnx.shape_inference).
+ONNX's own (onnx.shape_inference), and where that gives up, those of a run.
 """
 
 from __future__ import annotations
@@ -106,6 +107,18 @@ def count_macs(model: onnx.ModelProto) -> MacCount:
             f"{name} x{times}" if times > 1 else name for name, times in sorted(uncounted.items())
         ),
     )
+
+
+def missing_shapes(model: onnx.ModelProto) -> tuple[str, ...]:
+    """The tensors whose shapes :func:`count_macs` needs and the model does not say."""
+    shapes = _shapes(model.graph)
+    needed = (
+        name
+        for node in model.graph.node
+        if node.op_type in _COUNTERS and node.domain in _STANDARD_DOMAINS
+        for name in (*node.input, *node.output)
+    )
+    return tuple(name for name in dict.fromkeys(needed) if name and name not in shapes)
 
 
 def _conv(node: onnx.NodeProto, shapes: Shapes, weight: int) -> int:

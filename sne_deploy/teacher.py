@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import DataError
-from sne_deploy.onnx_macs import count_macs
+from sne_deploy.onnx_macs import count_macs, missing_shapes
 from sne_deploy.onnx_model import TeacherError, infer_shapes, one_line, parse_onnx, read_onnx
 
 if TYPE_CHECKING:
@@ -88,9 +88,10 @@ def evaluate_teacher(path: str | os.PathLike[str], x: Array, y: Array | None) ->
         raise DataError(f"teacher {name!r}: labels of shape {y.shape} do not fit {len(x)} samples")
     batch, shape = input_layout(model, name, x.shape[1:])
     inferred = infer_shapes(model, name, (batch or 1, *shape))
-    macs = count_macs(inferred)
+    samples = np.asarray(x).reshape(len(x), *shape)
     session = open_session(data, name)
-    logits = run_session(session, name, np.asarray(x).reshape(len(x), *shape), batch)
+    logits = run_session(session, name, samples, batch)
+    macs = count_macs(with_observed_shapes(inferred, name, samples, batch or 1))
     return TeacherResult(
         accuracy=None if y is None else _accuracy(logits, y, name),
         macs=_per_sample(macs.total, batch or 1, name),
@@ -128,6 +129,43 @@ def input_layout(
         f"teacher {name!r}: input {shown} does not fit samples of shape {sample}: "
         f"use the data that it was trained on"
     )
+
+
+def with_observed_shapes(inferred: onnx.ModelProto, name: str, x: Array, batch: int) -> onnx.ModelProto:
+    """Run one batch where shape inference gave up, and write down the shapes that the count of MACs needs.
+
+    Parameters
+    ----------
+    inferred : onnx.ModelProto
+        After shape inference; returned as it is where nothing is missing.
+    name : str
+    x : array of shape (N, *shape)
+    batch : int
+    """
+    import onnx
+
+    missing = missing_shapes(inferred)
+    if not missing:
+        return inferred
+    watched = onnx.ModelProto()
+    watched.CopyFrom(inferred)
+    outputs = {value.name for value in watched.graph.output}
+    watched.graph.output.extend(
+        onnx.ValueInfoProto(name=tensor) for tensor in missing if tensor not in outputs
+    )
+    session = open_session(watched.SerializeToString(), name)
+    entry = session.get_inputs()[0]
+    part = np.resize(x, (batch, *x.shape[1:])).astype(_DTYPES[entry.type])
+    try:
+        found = session.run(list(missing), {entry.name: part})
+    except Exception as error:  # onnxruntime's exceptions share no base class but Exception
+        raise TeacherError(f"teacher {name!r}: onnxruntime cannot run it: {one_line(error)}") from error
+    known = onnx.ModelProto()
+    known.CopyFrom(inferred)
+    for tensor, value in zip(missing, found, strict=True):
+        kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+        known.graph.value_info.append(onnx.helper.make_tensor_value_info(tensor, kind, value.shape))
+    return known
 
 
 def open_session(data: bytes, name: str) -> onnxruntime.InferenceSession:
