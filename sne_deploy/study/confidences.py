@@ -16,6 +16,8 @@ from sne_deploy.runtime.activation import confidence
 from sne_deploy.runtime.result import RunResult
 
 Array = npt.NDArray[Any]
+STEPS = 10_000
+"""Thresholds that are tried lie on a grid of so many steps from 0 to 1."""
 ROUNDING = 1e-12
 """Far below one sample's share of any accuracy, far above the rounding of a difference of two."""
 
@@ -44,12 +46,12 @@ class Confidences:
         return np.asarray(place[None, :] <= self._stops(threshold)[:, None])
 
     def lowest_threshold(self, accuracy: float) -> float | None:
-        """The lowest threshold, a multiple of 0.0001, whose cascade has an accuracy; None if none has.
+        """The lowest threshold, a multiple of 1 / STEPS, whose cascade has an accuracy; None if none has.
 
         The cost of a cascade never falls as its threshold rises: it is the cheapest one too.
         """
-        rounded = np.round(self.values[:, :-1].ravel(), 4)
-        for threshold in np.unique(np.concatenate([rounded[rounded > 0], [1.0]])):
+        reached = np.floor(self.values[:, :-1].ravel() * STEPS) / STEPS
+        for threshold in np.unique(np.append(np.maximum(reached, 1.0 / STEPS), 1.0)):
             right = self.right[np.arange(len(self.right)), self._stops(float(threshold))]
             if float(right.mean()) >= accuracy - ROUNDING:
                 return float(threshold)

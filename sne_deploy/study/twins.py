@@ -35,7 +35,7 @@ from sne_deploy.distill.features import extract_features
 from sne_deploy.distill.head import fit_head
 from sne_deploy.distill.joint import JointTask, tune_together
 from sne_deploy.distill.onnx_teacher import load_onnx_teacher
-from sne_deploy.distill.policy import best_order
+from sne_deploy.distill.policy import Runs, best_order
 from sne_deploy.distill.student import StudentLoss, StudentTask, train_student
 from sne_deploy.errors import InputError
 from sne_deploy.files import ensure_folder
@@ -143,8 +143,8 @@ def train_twins(
     if experiment.joint is not None:
         networks, head = training.together(networks, slices, experiment.joint)
     networks = [network.cpu().eval() for network in networks]
-    head, order = _head(networks, data, head)
     macs = tuple(dense_macs(network, data.input_shape) for network in networks)
+    head, order = _head(networks, macs, data, head)
     return Twins(tuple(networks), head, order, macs)
 
 
@@ -271,13 +271,20 @@ def _digest(teacher: Path, parts: Sequence[Array]) -> str:
     return found.hexdigest()
 
 
-def _head(networks: Sequence[nn.Module], data: Splits, head: Head | None) -> tuple[Head, tuple[int, ...]]:
+def _head(
+    networks: Sequence[nn.Module], macs: Sequence[int], data: Splits, head: Head | None
+) -> tuple[Head, tuple[int, ...]]:
     """Head and order as a deployed ensemble gets them: from training data, and from validation data."""
-    held_out = _outputs(networks, data.x_validation)
+    held_out = tuple(_outputs(networks, data.x_validation))
+    operations = np.tile(np.array(macs, np.int64), (len(data.x_validation), 1))
+
+    def order_with(fitted: Head) -> tuple[int, ...]:  # by accuracy alone: energies are not asked for
+        return best_order(Runs(fitted, held_out, data.y_validation, operations, np.zeros(operations.shape)))
+
     if head is not None:
-        return head, best_order(head, held_out, data.y_validation)
+        return head, order_with(head)
     outputs, labels = _outputs(networks, data.x), data.y.numpy()
-    order = best_order(fit_head(outputs, labels), held_out, data.y_validation)
+    order = order_with(fit_head(outputs, labels))
     return fit_head(outputs, labels, subset_bias=True, order=order), order
 
 

@@ -133,6 +133,12 @@ def test_thresholds_are_chosen_on_validation_data_alone() -> None:
     json.dumps([point.row() for point in fitted_points(validation, test)], allow_nan=False)
 
 
+def test_where_anything_will_do_one_student_runs() -> None:
+    (point,) = fitted_points(full("digits:train"), full(), (1.0,))
+    assert point.reached
+    assert point.validation.mean_students == 1.0
+
+
 def test_a_drop_out_of_reach_is_said() -> None:
     (point,) = fitted_points(full("digits:train"), full(), (-0.5,))
     assert not point.reached
