@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
+ROUNDING = 1e-9
+"""An output that varies by less, relative to its size, is constant: the mean of equal numbers is rounded."""
 
 
 def fit_head(
@@ -62,7 +64,8 @@ def fit_head(
     if sorted(order) != list(range(len(outputs))):
         raise InputError(f"head: order {order} is not a permutation of 0..{len(outputs) - 1}")
     mean, deviation = joined.mean(axis=0), joined.std(axis=0)
-    deviation = np.where(deviation > 0, deviation, 1.0)
+    constant = deviation <= ROUNDING * np.abs(joined).max(axis=0)
+    deviation = np.where(constant, 1.0, deviation)
     scaled_weight, bias = _logistic((joined - mean) / deviation, labels, l2)
     weight = scaled_weight / deviation
     head_bias = bias - weight @ mean
