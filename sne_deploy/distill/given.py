@@ -145,7 +145,9 @@ def _split(module: nn.Module) -> Teacher:
     return Teacher(module, last).eval()
 
 
-def teacher_of(described: TeacherModel, module: nn.Module | None, x: Tensor) -> tuple[Teacher | None, str]:
+def teacher_of(
+    described: TeacherModel, module: nn.Module | None, x: Tensor, classes: int
+) -> tuple[Teacher | None, str]:
     """The teacher that is not trained here, and a digest of it; None and "" where it is.
 
     Parameters
@@ -155,6 +157,8 @@ def teacher_of(described: TeacherModel, module: nn.Module | None, x: Tensor) -> 
         Given in Python.
     x : float32 tensor of shape (N, *input_shape)
         A few samples, to try it on.
+    classes : int
+        That the labels need.
 
     Raises
     ------
@@ -170,10 +174,21 @@ def teacher_of(described: TeacherModel, module: nn.Module | None, x: Tensor) -> 
             raise InputError(
                 "teacher.architecture 'module': it is given in Python, as teacher= of sne_deploy.distill"
             )
-        return teacher_of_module(module, x), digest_of_module(module)
+        made = teacher_of_module(module, x)
+        _check_classes("teacher", made, classes)
+        return made, digest_of_module(module)
     if described.onnx is None:
         return None, ""
     path = Path(described.onnx)
     teacher = load_onnx_teacher(path)
     evaluate_teacher(path, x.numpy(), None)
+    _check_classes(f"teacher {path.name!r}", teacher, classes)
     return teacher, hashlib.sha256(read_onnx(path)).hexdigest()
+
+
+def _check_classes(name: str, teacher: Teacher, classes: int) -> None:
+    if classes > teacher.classifier.out_features:
+        raise InputError(
+            f"{name} has {teacher.classifier.out_features} classes, but the labels go up to {classes - 1}; "
+            "use the data that it was trained on"
+        )

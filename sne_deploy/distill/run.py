@@ -151,7 +151,7 @@ def distill(
     device, given = open_device(experiment.device), given or Given()
     folder = ensure_folder(work)
     data = data or load_splits(experiment.data, experiment.seed, experiment.students.copies, given.data)
-    teacher, digest = teacher_of(experiment.teacher, given.teacher, data.x[:2])
+    teacher, digest = teacher_of(experiment.teacher, given.teacher, data.x[:2], data.classes)
     stages = _Stages(experiment, folder, log, started, data.digest + digest)
     features = experiment.teacher.features if teacher is None else teacher.classifier.in_features
     check_students(experiment, data.input_shape, features, _run(experiment))
