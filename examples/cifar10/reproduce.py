@@ -1,0 +1,103 @@
+"""Measure on CIFAR-10 what docs/results.md shows.
+
+usage: python -m examples.cifar10.reproduce --out OUT --data-folder FOLDER [--only STUDY] [--seeds N]
+
+A killed run goes on when it is started again. ``--setting small`` goes the same way with a few images, in
+seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from examples.reproduction.command import Example, main
+from examples.reproduction.measure import activation
+from examples.reproduction.rows import Record
+from examples.reproduction.studies import (
+    Bench,
+    Found,
+    Study,
+    companions_study,
+    model_study,
+    noise_study,
+    quantisation_study,
+)
+
+STRATEGIES = ("contiguous", "random", "correlation", "attribution")
+DECORRELATION = {"partition.decorrelate": 1.0, "partition.decorrelate_epochs": 2}
+REDUCED: Mapping[str, Any] = {
+    "teacher.width": 32,
+    "teacher.schedule.epochs": 8,
+    "students.copies": 1,
+    "students.schedule": {"epochs": 4, "learning_rate": 4e-3, "batch_size": 128},
+    "joint": None,
+    "policy": {"kind": "static"},
+}
+"""What many trainings can afford: a teacher of half the width, and short trainings of the students."""
+
+
+def divisions(strategies: Sequence[str], bench: Bench) -> Found:
+    """Every strategy, with the teacher as it is and with one that is trained to separate the parts."""
+    taken = activation(bench.verify)
+    rows: list[Record] = []
+    for teacher, changes in (("frozen", {"partition.decorrelate": 0.0}), ("decorrelated", DECORRELATION)):
+        for strategy in strategies:
+            variant = {"partition.strategy": strategy, **changes}
+            rows += bench.every_seed(f"{strategy}-{teacher}", variant, taken)
+    return Found(tuple(rows))
+
+
+def _studies(bits: Sequence[int], epochs: int, widths: Sequence[int]) -> tuple[Study, ...]:
+    return (
+        Study("model", "the committed model along its students and thresholds", model_study),
+        Study(
+            "partition",
+            "four divisions of the features, the teacher as it is or trained to separate the parts",
+            partial(divisions, STRATEGIES),
+            REDUCED,
+        ),
+        Study(
+            "quantisation",
+            f"{', '.join(str(width) for width in bits)} bits, after training and with training for them",
+            quantisation_study(bits, epochs),
+            REDUCED,
+        ),
+        Study("noise", "the committed model and its teacher on corrupted images", noise_study),
+        Study("companions", "ReLU twins and smaller networks", companions_study(widths)),
+    )
+
+
+QUICK = {"epochs": 1, "batch_size": 32, "learning_rate": 1e-2}
+SMALL_LAYERS = [
+    {"kind": "Conv2d", "out": 4, "kernel": 3, "stride": 4, "padding": 1, "bias": False},
+    {"kind": "BatchNorm2d"},
+    {"kind": "LIFBoxCell"},
+    {"kind": "Flatten"},
+    {"kind": "Linear"},
+    {"kind": "LIBoxCell", "tau_mem_s": 4e-3},
+]
+EXAMPLE = Example(
+    name="cifar10",
+    base=Path(__file__).with_name("experiment.toml"),
+    studies={"full": _studies((8, 6, 4), 2, (4, 8, 16, 32)), "small": _studies((8, 4), 1, (2, 4))},
+    small={
+        "threads": 1,
+        "data.validation": 60,
+        "data.train_samples": 300,
+        "teacher.width": 4,
+        "teacher.features": 24,
+        "teacher.schedule": {**QUICK, "epochs": 3},
+        "students.copies": 0,
+        "students.count": 2,
+        "students.layers": SMALL_LAYERS,
+        "students.schedule": QUICK,
+        "noise": {"gaussian": [0.1, 0.3], "occlusion": [0.25], "contrast": [0.5], "samples": 40},
+    },
+)
+
+if __name__ == "__main__":
+    sys.exit(main(EXAMPLE))

@@ -1,0 +1,158 @@
+"""Measure on MNIST what docs/results.md shows.
+
+usage: python -m examples.mnist.reproduce --out OUT --data-folder FOLDER [--only STUDY] [--seeds N]
+
+A killed run goes on when it is started again. ``--setting small`` goes the same way on scikit-learn's digits,
+in seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from examples.reproduction.command import Example, main
+from examples.reproduction.measure import deployed
+from examples.reproduction.rows import Candidate, Choice, choose_best, choose_cheapest
+from examples.reproduction.studies import (
+    Bench,
+    Found,
+    Study,
+    model_study,
+    noise_study,
+    quantisation_study,
+)
+
+Changes = Mapping[str, Any]
+LABELS: Changes = {"students.loss": {"feature": 0.0, "cross_entropy": 1.0}}
+ONE_STUDENT: Changes = {
+    "students.count": 1,
+    "students.outputs": "logits",
+    "joint": None,
+    "policy": {"kind": "static"},
+}
+"""One student that gives logits, so that nothing but its losses differs, and no head is fitted to them."""
+EVERYBODY: Changes = {"policy": {"kind": "static"}}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is chosen from.
+
+    Attributes
+    ----------
+    temperatures : of the teacher and the student
+    synops : weights of the cost of synaptic operations
+    rates : weights of the rate's distance from 0
+    """
+
+    temperatures: Sequence[float]
+    synops: Sequence[float]
+    rates: Sequence[float]
+
+
+FULL = Grid((1.0, 2.0, 4.0, 8.0), (0.1, 0.3, 1.0), (3.0, 30.0))
+SMALL = Grid((1.0, 4.0), (0.3,), (3.0,))
+
+
+def distilled(teacher: float, student: float, **more: float) -> Changes:
+    """Labels and the teacher's logits, half and half, and perhaps a cost of activity."""
+    loss = {"feature": 0.0, "cross_entropy": 0.5, "logits": 0.5, **more}
+    return {"students.loss": {**loss, "tau_teacher": teacher, "tau_student": student}}
+
+
+def regularised(grid: Grid, teacher: float, student: float) -> dict[str, Changes]:
+    """Both sorts of cost with each weight."""
+    synops = {f"synops{weight:g}": distilled(teacher, student, synops=weight) for weight in grid.synops}
+    rates = {
+        f"rate{weight:g}": distilled(teacher, student, spike_rate=weight, target_rate=0.0)
+        for weight in grid.rates
+    }
+    return synops | rates
+
+
+def variants(grid: Grid, bench: Bench) -> Found:
+    """Labels alone, conventional distillation, two temperatures, a cost of activity, both."""
+    alike = {f"tau{tau:g}": distilled(tau, tau) for tau in grid.temperatures}
+    conventional = choose_best("temperature of conventional distillation", bench.candidates(alike))
+    reference = _chosen(conventional)
+    unlike = {
+        f"teacher{a:g}-student{b:g}": distilled(a, b)
+        for a in grid.temperatures
+        for b in grid.temperatures
+        if a != b
+    }
+
+    def cheapest(what: str, offered: Mapping[str, Changes]) -> Choice:
+        return choose_cheapest(
+            what, bench.candidates(offered), reference.accuracy, "conventional distillation"
+        )
+
+    temperatures = cheapest("two temperatures", unlike)
+    tau = alike[conventional.chosen]["students.loss"]
+    costs = regularised(grid, tau["tau_teacher"], tau["tau_student"])
+    activity = cheapest("cost of activity", costs)
+    pair = unlike[temperatures.chosen]["students.loss"]
+    both = {
+        f"both-{name}": changes
+        for name, changes in regularised(grid, pair["tau_teacher"], pair["tau_student"]).items()
+    }
+    combination = cheapest("cost of activity with two temperatures", both)
+    final = {
+        "no-distillation": LABELS,
+        "conventional": alike[conventional.chosen],
+        "two-temperatures": unlike[temperatures.chosen],
+        "activity-cost": costs[activity.chosen],
+        "combination": both[combination.chosen],
+    }
+    taken = deployed(bench.verify)
+    rows = [row for name, changes in final.items() for row in bench.every_seed(name, changes, taken)]
+    return Found(tuple(rows), (conventional, temperatures, activity, combination))
+
+
+def _chosen(choice: Choice) -> Candidate:
+    return next(one for one in choice.candidates if one.variant == choice.chosen)
+
+
+def _studies(grid: Grid, bits: Sequence[int], epochs: int) -> tuple[Study, ...]:
+    return (
+        Study(
+            "variants",
+            "losses of one student: labels, logits, two temperatures, a cost of activity, both",
+            partial(variants, grid),
+            ONE_STUDENT,
+        ),
+        Study("model", "the committed model along its students and thresholds", model_study),
+        Study(
+            "quantisation",
+            f"{', '.join(str(width) for width in bits)} bits, after training and with training for them",
+            quantisation_study(bits, epochs),
+            EVERYBODY,
+        ),
+        Study("noise", "the committed model and its teacher on corrupted images", noise_study),
+    )
+
+
+QUICK = {"epochs": 4, "batch_size": 32, "learning_rate": 1e-2}
+EXAMPLE = Example(
+    name="mnist",
+    base=Path(__file__).with_name("experiment.toml"),
+    studies={"full": _studies(FULL, (8, 6, 4), 2), "small": _studies(SMALL, (8, 4), 1)},
+    small={
+        "threads": 1,
+        "data": {"source": "digits", "validation": 100, "train_samples": 480},
+        "teacher.width": 4,
+        "teacher.features": 16,
+        "teacher.schedule": {**QUICK, "epochs": 8},
+        "students.copies": 0,
+        "noise": {"gaussian": [0.1, 0.3], "occlusion": [0.25], "contrast": [0.5], "samples": 40},
+        "students.schedule": QUICK,
+    },
+)
+
+if __name__ == "__main__":
+    sys.exit(main(EXAMPLE))

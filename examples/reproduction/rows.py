@@ -1,0 +1,182 @@
+"""A study's rows as a document: what is committed under ``docs/results`` and what the page is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sne_deploy.errors import InputError
+from sne_deploy.files import atomic_path
+
+Figures = dict[str, Any]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Record(_Model):
+    """One finished run.
+
+    ``wall_s`` is the time of its trainings and measurements, in all attempts; stages that another run had
+    trained already took none.
+    """
+
+    study: str
+    variant: str
+    seed: int
+    digest: str
+    changes: dict[str, Any]
+    wall_s: float
+    figures: Figures
+
+
+class Candidate(_Model):
+    """A variant that could have been chosen, on the validation data."""
+
+    variant: str
+    accuracy: float
+    spikes: float
+    wall_s: float = 0.0
+
+
+class Choice(_Model):
+    """A choice that was made on validation data.
+
+    ``met``: whether some candidate kept the rule; else the most accurate one was taken.
+    """
+
+    what: str
+    rule: str
+    candidates: tuple[Candidate, ...]
+    chosen: str
+    met: bool
+
+
+class Document(_Model):
+    """One study.
+
+    ``changes``: what differs from the example's experiment file in all runs. ``data_note``: said beside every
+    figure. ``subject``: digests of the model and its teacher that the rows of variant ``model`` are of.
+    ``command``: makes the rows again.
+    """
+
+    format: Literal[1] = 1
+    example: str
+    study: str
+    setting: str
+    changes: dict[str, Any]
+    seeds: tuple[int, ...]
+    command: str
+    data_note: str | None
+    subject: str
+    machine: str
+    versions: dict[str, str | None]
+    choices: tuple[Choice, ...]
+    rows: tuple[Record, ...]
+
+    @property
+    def name(self) -> str:
+        """What its file is called."""
+        return f"{self.example}-{self.study}"
+
+    def variant(self, name: str) -> list[Record]:
+        """The rows of a variant, in the order of seeds."""
+        return [row for row in self.rows if row.variant == name]
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds of everything that was done for it."""
+        candidates = (one for choice in self.choices for one in choice.candidates)
+        return sum(row.wall_s for row in self.rows) + sum(one.wall_s for one in candidates)
+
+    @property
+    def variants(self) -> list[str]:
+        """In their order."""
+        return list(dict.fromkeys(row.variant for row in self.rows))
+
+
+def read_record(path: Path) -> Record:
+    """Read a finished run.
+
+    Raises
+    ------
+    InputError
+        The file is no record.
+    """
+    try:
+        return Record.model_validate_json(path.read_text("utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: is no record of a run ({reason}); delete it to do the run again") from None
+
+
+def write_document(document: Document, folder: Path) -> Path:
+    """Write a document; the same content gives the same bytes."""
+    path = folder / f"{document.name}.json"
+    with atomic_path(path) as temporary:
+        temporary.write_text(document.model_dump_json(indent=1) + "\n", "utf-8")
+    return path
+
+
+def read_documents(folder: Path) -> list[Document]:
+    """Every document of a folder, by name.
+
+    Raises
+    ------
+    InputError
+        A file is no document: names it and what is wrong.
+    """
+    return [_read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _read(path: Path) -> Document:
+    try:
+        document = Document.model_validate_json(path.read_text("utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: is no document of rows ({reason}); write it with reproduce.py") from None
+    if path.stem != document.name:
+        raise InputError(f"{path}: holds {document.name}; rename the file")
+    return document
+
+
+def choose_cheapest(what: str, candidates: Sequence[Candidate], accuracy: float, against: str) -> Choice:
+    """Fewest spikes at no loss of validation accuracy; the most accurate one where all lose some.
+
+    Parameters
+    ----------
+    what : str
+    candidates : sequence of Candidate
+    accuracy : float
+        That must be reached.
+    against : str
+        Whose accuracy it is.
+    """
+    enough = [one for one in candidates if one.accuracy >= accuracy]
+    if enough:
+        chosen = min(enough, key=lambda one: (one.spikes, -one.accuracy))
+    else:
+        chosen = max(candidates, key=lambda one: (one.accuracy, -one.spikes))
+    return Choice(
+        what=what,
+        rule=f"fewest spikes at no loss of validation accuracy against {against}",
+        candidates=tuple(candidates),
+        chosen=chosen.variant,
+        met=bool(enough),
+    )
+
+
+def choose_best(what: str, candidates: Sequence[Candidate]) -> Choice:
+    """Highest validation accuracy; of equal ones that with fewest spikes."""
+    chosen = max(candidates, key=lambda one: (one.accuracy, -one.spikes))
+    return Choice(
+        what=what,
+        rule="highest validation accuracy, then fewest spikes",
+        candidates=tuple(candidates),
+        chosen=chosen.variant,
+        met=True,
+    )

@@ -1,0 +1,57 @@
+"""What the same operations buy without spikes: the students with ReLU, and smaller networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from examples.reproduction.rows import Document
+from examples.results.models import operations
+from examples.results.text import Section, facts, table
+
+
+def section(document: Document) -> Section:
+    """Tables; the model's plot shows the points."""
+    return Section(tuple(_lines(document)))
+
+
+def _lines(document: Document) -> Iterator[str]:
+    figures = document.rows[0].figures
+    yield (
+        "The students with ReLU in the place of spiking neurons, trained on the same parts of the teacher's "
+        "features; a MAC and a SynOp count as one operation each, though they cost different energies."
+    )
+    yield ""
+    rows = [
+        (
+            str(twin["students"]),
+            f"{100 * point['accuracy']:.2f} %",
+            f"{operations(point):,.0f}",
+            f"{100 * twin['accuracy']:.2f} %",
+            f"{twin['macs']:,}",
+        )
+        for point, twin in zip(figures["first"], figures["twins"], strict=True)
+    ]
+    head = ("students", "spiking", "SynOps and host MACs", "with ReLU", "MACs")
+    yield from table(head, rows)
+    yield "Networks of the teacher's family, narrower, trained as it was:"
+    yield ""
+    family = [
+        (str(one["width"]), f"{100 * one['accuracy']:.2f} %", f"{one['macs']:,}", f"{one['parameters']:,}")
+        for one in figures["family"]
+    ]
+    yield from table(("width", "accuracy", "MACs", "parameters"), family)
+    smallest = figures["smallest"]
+    yield (
+        "None of them is as accurate as the whole ensemble."
+        if smallest is None
+        else f"The smallest that is as accurate as the whole ensemble: width {smallest['width']}, "
+        f"{smallest['macs']:,} MACs."
+    )
+    yield ""
+    samples = figures["first"][0]["samples"]
+    target = (
+        f"Spiking: target `loihi`, deployed integers; the others: floating point. {samples:,} test samples. "
+        "None of these runs was compared with `lava`: the model's own section says what was."
+    )
+    left_out = "energies of the networks without spikes, and any tuning of how they are trained"
+    yield from facts(document, [], target, left_out)

@@ -1,0 +1,165 @@
+"""A model's accuracy against what it costs: students activated one by one, the cascade, its teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from examples.reproduction.rows import Document
+from examples.results.published import ENSEMBLE, OPERATIONS_DROP_POINTS, OPERATIONS_FEWER
+from examples.results.text import ABSENT, Section, facts, picture, table, times
+from sne_deploy.report.units import joules
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Point = Mapping[str, Any]
+HEAD = (
+    "", "students", "accuracy", "drop, points", "SynOps", "host MACs", "fewer operations",
+    "updates counted", "energy", "less energy",
+)  # fmt: skip
+
+
+def section(document: Document, companions: Document | None = None) -> Section:
+    """Tables and plot; ``companions``: networks to show beside it."""
+    draw = partial(_plot, document, companions)
+    return Section(tuple(_lines(document)), {f"{document.name}.svg": draw})
+
+
+def _lines(document: Document) -> Iterator[str]:
+    figures = document.rows[0].figures
+    test = figures["test"]
+    yield (
+        f"Teacher: {_percent(test['teacher_accuracy'])}, {test['teacher_macs']:,} MACs, "
+        f"{joules(test['teacher_energy_j'])}. The model with its own policy: "
+        f"{_percent(test['accuracy'])} deployed, {_percent(test['float_accuracy'])} in floating point; the "
+        f"same class on {100 * test['agreement']:.1f} % of the samples."
+    )
+    yield ""
+    yield "The first students in the policy's order, on every sample:"
+    yield ""
+    rows = [point_row(f"first {point['students']}", point) for point in figures["first"]]
+    yield from table(HEAD, rows)
+    yield "The cascade, by the confidence that ends it:"
+    yield ""
+    rows = [point_row(f"{point['threshold']:g}", point) for point in figures["cascade"]]
+    yield from table(HEAD, rows)
+    yield from picture(f"{document.name}.svg", "Accuracy against operations and energy per inference")
+    yield from _fitted(document, figures["fitted"])
+    yield OPERATIONS
+    yield ""
+    yield from facts(document, [test])
+
+
+OPERATIONS = """\
+Drop: teacher minus ensemble. Fewer operations: the teacher's MACs over the ensemble's SynOps and host MACs;
+*updates counted*: over these and active neuron updates. Energies are counts times published constants, the
+teacher's is that of its arithmetic alone."""
+
+
+def point_row(name: str, point: Point) -> tuple[str, ...]:
+    """A point's cells."""
+    return (
+        name,
+        f"{point['mean_students']:.2f}",
+        _percent(point["accuracy"]),
+        f"{100 * point['drop']:.2f}",
+        f"{point['synops']:,.0f}",
+        f"{point['host_macs']:,.0f}",
+        times(point["ratio_ops"]),
+        times(point["ratio_ops_updates"]),
+        joules(point["energy_j"]),
+        times(point["ratio_energy"]),
+    )
+
+
+def _fitted(document: Document, fitted: Sequence[Point]) -> Iterator[str]:
+    yield (
+        "Operating points: the cheapest one whose drop against the teacher on validation data is within what "
+        "is allowed, and what it is on test data:"
+    )
+    yield ""
+    rows = []
+    for one in fitted:
+        drop = 100 * one["allowed_drop"]
+        allowed = f"{drop:g} point" if drop == 1 else f"{drop:g} points"
+        rows.append(
+            point_row(allowed, one)
+            if one["reached"]
+            else (f"{allowed}: not reached on validation data", *[ABSENT] * (len(HEAD) - 1))
+        )
+    yield from table(HEAD, rows)
+    if document.example == "cifar10":
+        yield (
+            f"Published for CIFAR-10: up to {OPERATIONS_FEWER} x fewer operations at a drop of "
+            f"{OPERATIONS_DROP_POINTS} points, with other networks ({ENSEMBLE.key})."
+        )
+        yield ""
+
+
+def _percent(value: float | None) -> str:
+    return ABSENT if value is None else f"{100 * value:.2f} %"
+
+
+def operations(point: Point) -> float:
+    """Synaptic operations and MACs on the host, per sample."""
+    return float(point["synops"] + point["host_macs"])
+
+
+def _plot(document: Document, companions: Document | None) -> Figure:
+    from examples.results.plots import drawn, log_axis, percent_axis
+
+    figures = document.rows[0].figures
+    test = figures["test"]
+
+    def draw(panels: Sequence[Axes]) -> None:
+        left, right = panels
+        _curves(left, figures, operations)
+        _curves(right, figures, lambda point: 1e6 * float(point["energy_j"]))
+        _teacher(left, test["teacher_macs"], test["teacher_accuracy"])
+        _teacher(right, 1e6 * test["teacher_energy_j"], test["teacher_accuracy"])
+        if companions is not None:
+            _networks(left, companions.rows[0].figures)
+        log_axis(left, "operations per inference (SynOps + MACs)")
+        log_axis(right, "energy per inference (µJ)")
+        percent_axis(left)
+        right.tick_params(labelleft=False)
+        right.legend(*left.get_legend_handles_labels(), loc="lower right")
+
+    return drawn(draw, columns=2, height=3.4, sharey=True)
+
+
+def _curves(axes: Axes, figures: Mapping[str, Any], cost: Any) -> None:
+    from examples.results.plots import BLUE, ORANGE
+
+    first, cascade = figures["first"], figures["cascade"]
+    axes.plot(
+        [cost(point) for point in cascade], [point["accuracy"] for point in cascade], "-", color=BLUE,
+        label="cascade, by threshold",
+    )  # fmt: skip
+    axes.plot(
+        [cost(point) for point in first], [point["accuracy"] for point in first], "o--", color=ORANGE,
+        linewidth=0.8, label="first 1, 2, ... students",
+    )  # fmt: skip
+
+
+def _teacher(axes: Axes, cost: float, accuracy: float) -> None:
+    from examples.results.plots import GREY
+
+    axes.plot([cost], [accuracy], "*", color=GREY, markersize=9, label="teacher")
+
+
+def _networks(axes: Axes, figures: Mapping[str, Any]) -> None:
+    from examples.results.plots import GREEN, PURPLE
+
+    for key, colour, mark, label in (
+        ("twins", GREEN, "s:", "the same students with ReLU"),
+        ("family", PURPLE, "^:", "smaller networks"),
+    ):
+        rows = figures[key]
+        axes.plot(
+            [row["macs"] for row in rows], [row["accuracy"] for row in rows], mark, color=colour,
+            linewidth=0.8, label=label,
+        )  # fmt: skip
