@@ -25,7 +25,7 @@ def joint_loss(experiment: Experiment) -> StudentLoss | None:
     return None if joint is None else StudentLoss(**{name: getattr(joint, name) for name in LOSS_WEIGHTS})
 
 
-def check_students(experiment: Experiment, input_shape: Shape, features: int, run: Run) -> None:
+def check_students(experiment: Experiment, input_shape: Shape, features: int, classes: int, run: Run) -> None:
     """Build one untrained student for the smallest and the largest slice, run it, and compile it.
 
     Parameters
@@ -35,6 +35,8 @@ def check_students(experiment: Experiment, input_shape: Shape, features: int, ru
         One sample.
     features : int
         Of the teacher.
+    classes : int
+        Outputs of students that give logits.
     run : Run
         How students are run while they are trained.
 
@@ -54,7 +56,8 @@ def check_students(experiment: Experiment, input_shape: Shape, features: int, ru
             _ = StudentLoss(**described.loss.model_dump()) if loss != "joint" else joint_loss(experiment)
         except InputError as error:
             raise InputError(f"{loss}: {error}") from None
-    for size in sorted({features // described.count, -(-features // described.count)}):
+    sizes = {features // described.count, -(-features // described.count)}
+    for size in sorted({classes} if described.outputs == "logits" else sizes):
         with deterministic(experiment.seed):
             network = student_network(described.layers, input_shape, size, described.dt_s)
         _check_run(experiment, network, input_shape, size, run)
@@ -72,8 +75,8 @@ def _check_run(experiment: Experiment, network: nn.Module, shape: Shape, size: i
         raise InputError(f"students: {error}") from None
     if tuple(done.outputs.shape) != (1, size):
         raise InputError(
-            f"students.layers: the last one gives {done.outputs[0].numel()} values, but the student's slice "
-            f"of the teacher's features has {size}; leave out its 'out'"
+            f"students.layers: the last one gives {done.outputs[0].numel()} values, but it has {size} to "
+            f"learn (students.outputs {described.outputs!r}); leave out its 'out'"
         )
 
 

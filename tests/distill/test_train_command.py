@@ -237,7 +237,14 @@ def test_help_names_every_option() -> None:
         ),
         (
             {"students": STUDENTS.replace("{kind = 'Linear'}, ", "{kind = 'Linear', out = 3}, ")},
-            ["students.layers: the last one gives 3 values", "has 4"],
+            ["students.layers: the last one gives 3 values", "it has 4 to learn"],
+        ),
+        (
+            {
+                "students": STUDENTS.replace("{kind = 'Linear'}, ", "{kind = 'Linear', out = 3}, ")
+                + "outputs = 'logits'\nloss = {feature = 0.0, cross_entropy = 1.0}"
+            },
+            ["gives 3 values", "it has 10 to learn"],
         ),
         ({"students": STUDENTS + "loss = {feature = 0.0}"}, ["students.loss: ", "feature"]),
         ({"students": STUDENTS + "readout = 'count'"}, ["students: ", "count"]),
