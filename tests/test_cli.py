@@ -105,6 +105,21 @@ def test_options_reach_the_run(model: Path, tmp_path: Path) -> None:
     assert report["ensemble"]["mean_active_students"] < 2
 
 
+def test_the_policy_of_the_options_is_the_report_s(model: Path, tmp_path: Path) -> None:
+    arguments = [model, "--target", "norse", "--samples", 10, "--out", tmp_path]
+    alone = command(*arguments, "--students", 1)
+    assert alone.status == 0, alone.stderr
+    assert "static, the first 1 of" in alone.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["policy"]["kind"], report["policy"]["students"]) == ("static", 1)
+    assert report["ensemble"]["mean_active_students"] == 1
+    options = ("--policy", "confidence", "--measure", "margin", "--threshold", "0.2")
+    assert command(*arguments, *options).status == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["policy"]["measure"] == "margin"
+    assert report["policy"]["threshold"] == 0.2
+
+
 def test_more_data_than_the_target_runs_by_default_is_said(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

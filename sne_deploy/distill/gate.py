@@ -30,6 +30,8 @@ WEIGHTS = tuple(10.0 ** (step / 2) for step in range(-6, 3))
 """The ladder of lambda, from a thousandth to ten: the cross-entropy in nats that all students may cost."""
 THRESHOLDS = (0.01, 0.02, 0.05, *(step / 10 for step in range(1, 10)), 0.95)
 """Probabilities that are tried for each gate."""
+PART = 4096
+"""Samples that are pooled at a time, in float64."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def train_gate(x: Array, runs: Runs, weight: float, described: GateTraining) -> 
     described : GateTraining
     """
     grid = described.cells(x.shape[1:])
-    cells = pooled(grid, x)
+    cells = np.concatenate([pooled(grid, x[start : start + PART]) for start in range(0, len(x), PART)])
     mean, deviation = cells.mean(axis=0), cells.std(axis=0)
     deviation = np.where(deviation > 1e-6, deviation, 1.0)
     subsets = SubsetLoss(runs.head, [output.shape[1] for output in runs.outputs])
