@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from sne_deploy.errors import InputError, SneError
 from sne_deploy.files import ensure_folder
 
 Setting = Literal["full", "small"]
+SERVERS = ("Xeon", "EPYC")
 COUNTS = ("one core", "two cores", "three cores", "four cores")
 
 
@@ -128,7 +130,7 @@ def _document(example: Example, study: Study, options: Options, bench: Bench, fo
         study=study.name,
         setting=options.setting,
         changes=changes,
-        seeds=bench.seeds,
+        seeds=tuple(sorted({row.seed for row in found.rows})),
         command=_command(example, study, options, bench),
         data_note=options.data_note,
         subject=bench.subject.name,
@@ -144,19 +146,33 @@ def _command(example: Example, study: Study, options: Options, bench: Bench) -> 
     words = ["python", "-m", f"examples.{example.name}.reproduce", "--only", study.name]
     words += ["--setting", options.setting, "--seeds", str(len(bench.seeds)), "--verify", str(bench.verify)]
     words += [] if options.data_folder is None else ["--data-folder", "FOLDER"]
+    for key, value in options.changes.items():
+        words += ["--set", f"{key}={json.dumps(value)}"]
     words += [] if options.model is None else ["--model", options.model.name]
     words += [] if options.teacher is None else ["--teacher", options.teacher.name]
     return shlex.join([*words, "--out", "OUT"])
 
 
 def machine_class() -> str:
-    """The sort of machine this is, such as ``two cores of an AVX-512 CPU``."""
+    """The sort of machine this is, such as ``two cores of an AVX-512 server CPU``."""
     machine = describe_machine()
     flags = machine["instructions"]
     vectors = "an AVX-512" if "avx512f" in flags else "an AVX2" if "avx2" in flags else "a"
+    server = " server" if any(name in machine["cpu"] for name in SERVERS) else ""
     cores = machine["cores"]
     counted = COUNTS[cores - 1] if cores <= len(COUNTS) else f"{cores} cores"
-    return f"{counted} of {vectors} CPU"
+    return f"{counted} of {vectors}{server} CPU"
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """``students.copies=2``: the value as JSON, or else as text."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise InputError(f"--set {text}: is no change; give KEY=VALUE, such as students.copies=2")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
 
 
 def _say(line: str) -> None:
@@ -180,6 +196,9 @@ def main(example: Example) -> int:
         results: Annotated[Path | None, typer.Option(help="folder of the rows; OUT/results")] = None,
         data_note: Annotated[str | None, typer.Option(help="said beside every figure")] = None,
         machine: Annotated[str | None, typer.Option(help="what the machine is to be called")] = None,
+        change: Annotated[
+            list[str] | None, typer.Option("--set", help="KEY=VALUE in the experiment; may be given again")
+        ] = None,
     ) -> None:
         options = Options(
             out=out,
@@ -193,6 +212,7 @@ def main(example: Example) -> int:
             results=results,
             data_note=data_note,
             machine=machine,
+            changes=dict(_change(text) for text in change or ()),
         )
         for path in reproduce(example, options):
             print(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,9 +18,18 @@ from examples.cifar10 import reproduce as cifar10
 from examples.mnist import reproduce as mnist
 from examples.reproduction.command import Example, Options, main, reproduce
 from examples.reproduction.measure import Subject
-from examples.reproduction.rows import Candidate, Document, choose_best, choose_cheapest, read_documents
+from examples.reproduction.rows import (
+    Candidate,
+    Document,
+    Record,
+    choose_best,
+    choose_cheapest,
+    read_documents,
+)
 from examples.reproduction.runs import Lab, Measurement, Run, Task
+from examples.reproduction.studies import Bench, Study
 from examples.results.page import make_page
+from sne_deploy.distill.experiment import Experiment
 from sne_deploy.errors import InputError
 
 BASE = mnist.EXAMPLE.base
@@ -265,6 +274,47 @@ def test_the_partition_study_has_every_division_with_both_teachers(images: dict[
         assert row.figures["first"][-1]["accuracy"] == row.figures["test"]["accuracy"]
 
 
+@dataclass(frozen=True)
+class Planned(Lab):
+    """Makes every experiment and trains none."""
+
+    experiments: list[tuple[Run, Experiment]] = field(default_factory=list)
+
+    def record(self, run: Run, measurement: Measurement) -> Record:
+        self.experiments.append((run, self.experiment(run)))
+        figures = {"validation": {"accuracy": 0.9, "spikes": 100.0}}
+        return Record(
+            study=run.study,
+            variant=run.variant,
+            seed=run.seed,
+            digest="",
+            changes={},
+            wall_s=0,
+            figures=figures,
+        )
+
+
+@pytest.mark.parametrize(
+    ("example", "study"),
+    [(example, study) for example in (mnist.EXAMPLE, cifar10.EXAMPLE) for study in example.studies["full"]],
+    ids=lambda value: value.name,
+)
+def test_every_experiment_of_the_full_setting_is_valid_and_its_seeds_share_a_plan(
+    example: Example, study: Study
+) -> None:
+    planned = Planned(example.base, study.changes, Path())
+    bench = Bench(study.name, planned, (0, 1, 2), Subject(), 0)
+    study.run(bench)
+    runs = [run for run, _ in planned.experiments]
+    assert len({run.name for run in runs}) == len(runs)
+    trained = {run.variant for run in runs if run.seed == 1}
+    for variant in trained:
+        assert [run.seed for run in runs if run.variant == variant] == [0, 1, 2]
+    for run, experiment in planned.experiments:
+        assert experiment.seed == run.seed
+        assert experiment.data.train_samples is None  # all of the training data
+
+
 def called(example: Example, *arguments: Any) -> int:
     with mock.patch("sys.argv", ["reproduce", *(str(argument) for argument in arguments)]):
         return main(example)
@@ -275,6 +325,22 @@ def test_the_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureF
     assert "--only nothing: no study of mnist; known: variants, model" in capsys.readouterr().err
     assert called(mnist.EXAMPLE, "--out", tmp_path, "--only", "variants") == 2
     assert "data.folder is missing" in capsys.readouterr().err
+    assert called(mnist.EXAMPLE, "--out", tmp_path, "--set", "seed") == 2
+    assert "--set seed: is no change; give KEY=VALUE" in capsys.readouterr().err
+    assert called(mnist.EXAMPLE, "--out", tmp_path, "--set", "students.colour=3") == 2
+    assert "students.colour: unknown key" in capsys.readouterr().err
+
+
+def test_a_change_is_part_of_the_rows_and_of_the_command_that_makes_them(
+    digits: tuple[Path, dict[str, Document]], tmp_path: Path
+) -> None:
+    changes = {"students.timesteps": 2, "name": "other"}
+    found = run_small(mnist.EXAMPLE, tmp_path, verify=0, seeds=2, only=("model",), changes=changes)["model"]
+    assert found.seeds == (0,)  # a model is measured once, with however many seeds others are
+    assert found.changes.items() >= changes.items()
+    assert "--set students.timesteps=2 --set 'name=\"other\"'" in found.command
+    assert found.rows[0].figures["test"]["timesteps"] == 2
+    assert digits[1]["model"].rows[0].figures["test"]["timesteps"] == 4
 
 
 def test_the_command_says_what_the_studies_are(capsys: pytest.CaptureFixture[str]) -> None:

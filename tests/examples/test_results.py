@@ -258,7 +258,7 @@ def test_an_unknown_option_is_refused(docs: Path, capsys: pytest.CaptureFixture[
     assert (docs / "results.md").read_bytes() == before
 
 
-def drawn(document: Document, others: list[Document] | None = None) -> dict[str, list[tuple[float, float]]]:
+def drawn(document: Document, others: list[Document] | None = None) -> dict[str, Any]:
     """Points of each labelled line of a document's plot, all panels together."""
     figure = make_page([document, *(others or [])]).plots[f"{document.name}.svg"]()
     found: dict[str, list[tuple[float, float]]] = {}
