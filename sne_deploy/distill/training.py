@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from sne_deploy.distill.determinism import deterministic
+from sne_deploy.distill.memory import keep_freed_memory
 from sne_deploy.distill.resume import ResumePoint
 from sne_deploy.errors import InputError, RunError
 
@@ -128,6 +129,7 @@ def fit(
     lengths = {len(tensor) for tensor in data}
     if len(lengths) != 1 or 0 in lengths:
         raise InputError(f"training data must be tensors of one length > 0, got lengths {sorted(lengths)}")
+    keep_freed_memory()
     with deterministic(schedule.seed, schedule.threads, data[0].device.type):
         module = _placed(build(), data[0])
         module.train()
