@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from sne_deploy.distill.architectures import student_network
 from sne_deploy.distill.determinism import deterministic
 from sne_deploy.distill.student import Run, StudentLoss
@@ -11,7 +13,7 @@ from sne_deploy.ensembles import Encoder, Student
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from sne_deploy.distill.experiment import Experiment
 
@@ -25,7 +27,9 @@ def joint_loss(experiment: Experiment) -> StudentLoss | None:
     return None if joint is None else StudentLoss(**{name: getattr(joint, name) for name in LOSS_WEIGHTS})
 
 
-def check_students(experiment: Experiment, input_shape: Shape, features: int, classes: int, run: Run) -> None:
+def check_students(
+    experiment: Experiment, input_shape: Shape, features: int, classes: int, run: Run, device: torch.device
+) -> None:
     """Build one untrained student for the smallest and the largest slice, run it, and compile it.
 
     Parameters
@@ -39,6 +43,8 @@ def check_students(experiment: Experiment, input_shape: Shape, features: int, cl
         Outputs of students that give logits.
     run : Run
         How students are run while they are trained.
+    device : torch.device
+        Where.
 
     Raises
     ------
@@ -60,17 +66,15 @@ def check_students(experiment: Experiment, input_shape: Shape, features: int, cl
     for size in sorted({classes} if described.outputs == "logits" else sizes):
         with deterministic(experiment.seed):
             network = student_network(described.layers, input_shape, size, described.dt_s)
-        _check_run(experiment, network, input_shape, size, run)
+        _check_run(experiment, network.to(device), torch.zeros(1, *input_shape, device=device), size, run)
         _check_compiled(experiment, network, input_shape)
 
 
-def _check_run(experiment: Experiment, network: nn.Module, shape: Shape, size: int, run: Run) -> None:
-    import torch
-
+def _check_run(experiment: Experiment, network: nn.Module, sample: Tensor, size: int, run: Run) -> None:
     described = experiment.students
     try:
         with torch.no_grad():
-            done = run(network.eval(), torch.zeros(1, *shape), described.timesteps, described.readout)
+            done = run(network.eval(), sample, described.timesteps, described.readout)
     except InputError as error:
         raise InputError(f"students: {error}") from None
     if tuple(done.outputs.shape) != (1, size):

@@ -154,7 +154,7 @@ def distill(
     teacher, digest = teacher_of(experiment.teacher, given.teacher, data.x[:2], data.classes)
     stages = _Stages(experiment, folder, log, started, data.digest + digest)
     features = experiment.teacher.features if teacher is None else teacher.classifier.in_features
-    check_students(experiment, data.input_shape, features, data.classes, _run(experiment))
+    check_students(experiment, data.input_shape, features, data.classes, _run(experiment), device)
     placed = data.to(device)
     teacher = _teacher(stages, placed) if teacher is None else teacher.to(device)
     parts, teacher = _parts(stages, placed, teacher)
