@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sne_deploy.distill.determinism import evaluating
 from sne_deploy.distill.experiment import LayerModel
 from sne_deploy.distill.teacher import Teacher
 from sne_deploy.ensembles import Layer
@@ -47,8 +48,17 @@ def teacher_network(described: TeacherModel, input_shape: Shape, classes: int) -
             f"teacher.architecture {described.architecture!r} needs images (channels, height, width), not "
             f"{input_shape}"
         )
-    features = makers[described.architecture](described, input_shape)
-    return Teacher(features, nn.Linear(described.features, classes))
+    try:
+        features = makers[described.architecture](described, input_shape)
+        with evaluating(features), torch.no_grad():
+            features(torch.zeros(1, *input_shape))
+        return Teacher(features, nn.Linear(described.features, classes))
+    except RuntimeError as error:
+        raise InputError(
+            f"teacher.architecture {described.architecture!r} of width {described.width} and "
+            f"{described.features} features does not fit samples of shape {input_shape}: "
+            f"{str(error).splitlines()[0][:200]}"
+        ) from None
 
 
 def _mlp(described: TeacherModel, input_shape: Shape) -> nn.Module:

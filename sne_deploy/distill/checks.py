@@ -11,6 +11,7 @@ from sne_deploy.distill.determinism import deterministic
 from sne_deploy.distill.student import Run, StudentLoss
 from sne_deploy.ensembles import Encoder, Student
 from sne_deploy.errors import InputError
+from sne_deploy.ir.registers import RegisterFormat
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,6 +58,10 @@ def check_students(
             f"students.count {described.count}: the teacher has {features} features, at least one for each "
             f"student; use 1 to {features}"
         )
+    if experiment.partition.decorrelate and experiment.teacher.schedule.batch_size < 2:
+        raise InputError(
+            "partition.decorrelate: teacher.schedule.batch_size 1 has no correlation; use 64 or more"
+        )
     for loss in ("students.loss", "joint"):
         try:
             _ = StudentLoss(**described.loss.model_dump()) if loss != "joint" else joint_loss(experiment)
@@ -75,8 +80,8 @@ def _check_run(experiment: Experiment, network: nn.Module, sample: Tensor, size:
     try:
         with torch.no_grad():
             done = run(network.eval(), sample, described.timesteps, described.readout)
-    except InputError as error:
-        raise InputError(f"students: {error}") from None
+    except (InputError, RuntimeError) as error:
+        raise InputError(f"students: {str(error).splitlines()[0][:300]}") from None
     if tuple(done.outputs.shape) != (1, size):
         raise InputError(
             f"students.layers: the last one gives {done.outputs[0].numel()} values, but it has {size} to "
@@ -97,7 +102,8 @@ def _check_compiled(experiment: Experiment, network: nn.Module, input_shape: Sha
         input_shape=input_shape,
         timesteps=described.timesteps,
         encoder=Encoder("constant"),
-        precision="float",
+        precision="fixed",
+        form=RegisterFormat(quantised.weight_bits),
     )
     if quantised.epochs:
         made = folded(network, input_shape).eval()

@@ -316,6 +316,8 @@ def load_experiment(path: Path, changes: dict[str, Any] | None = None) -> Experi
         document: dict[str, Any] = tomllib.loads(text.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: is no TOML: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: is no experiment: its values are nested too deeply") from None
     return _parsed(document, changes or {}, str(path))
 
 

@@ -7,8 +7,9 @@ keep their diagonal at zero).
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
@@ -136,7 +137,8 @@ def fit(
         optimizer = _optimizer(module, schedule)
         log = [] if resume is None else resume.restore(module, optimizer)
         for epoch in range(len(log), schedule.epochs):
-            log.append(_epoch(module, data, objective, optimizer, schedule, epoch, transform))
+            with _named(schedule):
+                log.append(_epoch(module, data, objective, optimizer, schedule, epoch, transform))
             if resume is not None:
                 resume.keep(module, optimizer, log)
             if on_epoch is not None:
@@ -179,6 +181,29 @@ def _optimizer(module: nn.Module, schedule: Schedule) -> optim.Optimizer:
     if schedule.optimizer == "sgd":
         return optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, nesterov=True)
     return optim.AdamW(groups, lr=schedule.learning_rate)
+
+
+@contextlib.contextmanager
+def _named(schedule: Schedule) -> Iterator[None]:
+    """Say what to change where torch's own errors only say what went wrong."""
+    import torch
+
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"{schedule.key}.batch_size {schedule.batch_size}: batch norm needs more than one value per "
+            "channel; use 2 or more"
+        ) from error
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        reason = str(error).splitlines()[0][:200]
+        raise RunError(
+            f"out of memory: {reason}; lower {schedule.key}.batch_size {schedule.batch_size}"
+        ) from error
 
 
 def _set_rate(optimizer: optim.Optimizer, rate: float) -> None:

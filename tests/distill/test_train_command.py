@@ -247,6 +247,31 @@ def test_help_names_every_option() -> None:
             ["gives 3 values", "it has 10 to learn"],
         ),
         ({"students": STUDENTS + "loss = {feature = 0.0}"}, ["students.loss: ", "feature"]),
+        ({"top": "x = " + "[" * 50_000 + "]" * 50_000}, ["nested too deeply"]),
+        (
+            {"teacher": TEACHER.replace("width = 8", "width = 4000000000")},
+            ["teacher.architecture 'mlp' of width 4"],
+        ),
+        ({"students": STUDENTS.replace("timesteps = 2", "timesteps = 4000000000")}, ["students: ", "memory"]),
+        (
+            {
+                "teacher": TEACHER.replace("mlp", "resnet9").replace(
+                    "epochs = 2", "epochs = 1, batch_size = 1"
+                )
+            },
+            ["teacher.schedule.batch_size 1: batch norm needs", "use 2 or more"],
+        ),
+        (
+            {
+                "teacher": TEACHER.replace("epochs = 2", "epochs = 1, batch_size = 1"),
+                "students": STUDENTS + "\n[partition]\ndecorrelate = 1.0",
+            },
+            ["partition.decorrelate: teacher.schedule.batch_size 1"],
+        ),
+        (
+            {"students": STUDENTS.replace("'LIFBoxCell'", "'LIFBoxCell', v_th = -1.0")},
+            ["v_th - v_reset = -1", "train with v_th above v_reset"],
+        ),
         ({"students": STUDENTS + "readout = 'count'"}, ["students: ", "count"]),
         ({"students": STUDENTS + "readout = 'best'"}, ["students.readout: input should be"]),
         (
@@ -262,6 +287,32 @@ def test_help_names_every_option() -> None:
 def test_a_wrong_experiment_is_one_line(tmp_path: Path, change: dict[str, str], parts: list[str]) -> None:
     refused(train(tmp_path, document(**change)), *parts)
     assert not list((tmp_path / "out").glob("**/*.pt"))
+
+
+def test_a_teacher_that_does_not_fit_the_images(tmp_path: Path) -> None:
+    y = np.arange(30) % 2
+    npz(tmp_path / "own" / "train.npz", x=np.zeros((30, 5, 5), np.float32), y=y)
+    npz(tmp_path / "own" / "test.npz", x=np.zeros((30, 5, 5), np.float32), y=y)
+    text = document(
+        data="data = {source = 'npz', validation = 10}",
+        teacher=TEACHER.replace("mlp", "resnet9"),
+        students=STUDENTS,
+    )
+    done = train(tmp_path, text, "--data-folder", tmp_path / "own")
+    refused(done, "teacher.architecture 'resnet9'", "does not fit samples of shape (1, 5, 5)")
+
+
+def test_out_of_memory_says_what_to_lower(tmp_path: Path) -> None:
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nSee more")
+
+    with mock.patch("sne_deploy.distill.training._step", full):
+        refused(
+            train(tmp_path, document()),
+            "out of memory: CUDA out of memory",
+            "lower teacher.schedule.batch_size 128",
+            status=1,
+        )
 
 
 def test_no_file_and_a_table_that_is_none(tmp_path: Path) -> None:
