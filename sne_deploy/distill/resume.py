@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
     import torch
     from torch import Tensor, nn, optim
+
+ABANDONED_S = 3600.0
+"""A half-written file of this age belongs to no run that is alive."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class ResumePoint:
         InputError
             The file is damaged, or of another training.
         """
+        self._sweep()
         log = self._restore(module, optimizer) if self.path.exists() else []
         if self.on_start is not None:
             self.on_start(log)
@@ -93,6 +99,13 @@ class ResumePoint:
             except RuntimeError as error:  # what torch's writer makes of a full disk
                 reason = str(error).splitlines()[0][:200]
                 raise OutputError(f"cannot write {self.path}: {reason}; is the disk full?") from error
+
+    def _sweep(self) -> None:
+        """Remove what kills left while this file was written; what is young may be another run's."""
+        for left in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+            with contextlib.suppress(FileNotFoundError):  # another run sweeps too
+                if time.time() - left.stat().st_mtime > ABANDONED_S:
+                    left.unlink()
 
     def _read(self) -> dict[str, Any]:
         import torch
