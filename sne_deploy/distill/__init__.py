@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sne_deploy.distill.command import Trained
     from sne_deploy.distill.experiment import Experiment
-    from sne_deploy.distill.run import EpochLog
+    from sne_deploy.distill.stages import EpochLog
 
     Path = str | os.PathLike[str]
 

@@ -13,7 +13,8 @@ from sne_deploy.distill.experiment import Experiment, as_experiment
 from sne_deploy.distill.experiment_data import load_splits, load_test
 from sne_deploy.distill.given import Given, as_arrays, teacher_of_module
 from sne_deploy.distill.journal import Journal
-from sne_deploy.distill.run import Distilled, EpochLog, StageLog, distill
+from sne_deploy.distill.run import Distilled, distill
+from sne_deploy.distill.stages import EpochLog, StageLog
 from sne_deploy.distill.teacher import save_teacher_onnx
 from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path, ensure_folder

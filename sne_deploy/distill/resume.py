@@ -58,11 +58,7 @@ class ResumePoint:
     def _restore(self, module: nn.Module, optimizer: optim.Optimizer) -> list[Mapping[str, float]]:
         import torch
 
-        state = self._read()
-        if state.get("fingerprint") != self.fingerprint:
-            raise InputError(
-                f"{self.path}: belongs to another experiment; delete it, or choose another --out"
-            )
+        state = self.read()
         try:
             module.load_state_dict(state["module"])
             optimizer.load_state_dict(state["optimizer"])
@@ -71,7 +67,7 @@ class ResumePoint:
                 torch.cuda.set_rng_state(state["device_random"], _device(module))
             log: list[Mapping[str, float]] = list(state["log"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise self._damaged(error) from None
+            raise self.damaged(error) from None
         return log
 
     def keep(self, module: nn.Module, optimizer: optim.Optimizer, log: list[Mapping[str, float]]) -> None:
@@ -93,6 +89,18 @@ class ResumePoint:
         }
         if _device(module).type == "cuda":
             state["device_random"] = torch.cuda.get_rng_state(_device(module))
+        self.write(state)
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Write a state, atomically.
+
+        Raises
+        ------
+        OutputError
+            The file cannot be written.
+        """
+        import torch
+
         with atomic_path(self.path) as temporary:
             try:
                 torch.save(state, temporary)
@@ -107,20 +115,54 @@ class ResumePoint:
                 if time.time() - left.stat().st_mtime > ABANDONED_S:
                     left.unlink()
 
-    def _read(self) -> dict[str, Any]:
+    def read(self) -> dict[str, Any]:
+        """The state in the file.
+
+        Raises
+        ------
+        InputError
+            The file is damaged, or of another training.
+        """
         import torch
 
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
-            raise self._damaged(error) from None
+            raise self.damaged(error) from None
         if not isinstance(state, dict):
-            raise self._damaged(TypeError("no dictionary"))
+            raise self.damaged(TypeError("no dictionary"))
+        if state.get("fingerprint") != self.fingerprint:
+            raise InputError(
+                f"{self.path}: belongs to another experiment; delete it, or choose another --out"
+            )
         return state
 
-    def _damaged(self, error: Exception) -> InputError:
+    def damaged(self, error: Exception) -> InputError:
+        """The file does not hold what it should."""
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         return InputError(f"{self.path}: is damaged ({reason}); delete it to train that part again")
+
+
+def kept_tensor(point: ResumePoint, compute: Callable[[], Tensor]) -> Tensor:
+    """What ``compute`` gave when it was asked first; it is kept in the point's file.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or of another experiment.
+    OutputError
+        It cannot be written.
+    """
+    import torch
+
+    if point.path.exists():
+        found = point.read().get("tensor")
+        if not isinstance(found, torch.Tensor):
+            raise point.damaged(TypeError("no tensor"))
+        return found
+    made = compute()
+    point.write({"fingerprint": point.fingerprint, "tensor": made.cpu()})
+    return made
 
 
 def _device(module: nn.Module) -> torch.device:

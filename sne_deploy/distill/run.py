@@ -8,14 +8,12 @@ also by another experiment whose stage is the same.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -23,7 +21,7 @@ from sne_deploy.distill.architectures import student_network, teacher_network
 from sne_deploy.distill.checks import check_students, joint_loss
 from sne_deploy.distill.decorrelate import decorrelate_teacher
 from sne_deploy.distill.deploy import deployable
-from sne_deploy.distill.determinism import deterministic, open_device
+from sne_deploy.distill.determinism import open_device
 from sne_deploy.distill.dropout import (
     ConstantDropout,
     FirstStudents,
@@ -33,7 +31,6 @@ from sne_deploy.distill.dropout import (
 )
 from sne_deploy.distill.evaluate import evaluate_student
 from sne_deploy.distill.experiment_data import Splits, batch_transform, load_splits
-from sne_deploy.distill.features import extract_features
 from sne_deploy.distill.given import Given, teacher_of
 from sne_deploy.distill.head import fit_head
 from sne_deploy.distill.joint import JointTask, tune_together
@@ -48,24 +45,29 @@ from sne_deploy.distill.partition import (
 )
 from sne_deploy.distill.policy import FittedPolicy
 from sne_deploy.distill.quantise_aware import tune_quantised
-from sne_deploy.distill.resume import ResumePoint
 from sne_deploy.distill.simulate import simulate
+from sne_deploy.distill.stages import (
+    DECORRELATION,
+    FIRST_QUANTISED,
+    FIRST_STUDENT,
+    TEACHER,
+    TOGETHER,
+    EpochLog,
+    StageLog,
+    Stages,
+)
 from sne_deploy.distill.student import Run, StudentLoss, StudentTask, train_student
 from sne_deploy.distill.teacher import Teacher, train_teacher
-from sne_deploy.distill.training import EpochCallback, Schedule, split_rows
+from sne_deploy.distill.training import split_rows
 from sne_deploy.ensembles import Ensemble, Head
 from sne_deploy.files import ensure_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sne_deploy.distill.experiment import Experiment, ScheduleModel
+    from sne_deploy.distill.experiment import Experiment
 
 Array = npt.NDArray[Any]
-EpochLog = Callable[[str, int, int, "dict[str, float]"], None]
-"""Called as log(stage, epoch from 1, epochs, mean of every loss term)."""
-StageLog = Callable[[str, int, Sequence[Mapping[str, float]]], None]
-"""Called as started(stage, epochs, loss terms of those that are done already)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,35 +89,6 @@ class Distilled:
     teacher: Teacher
     parts: tuple[Array, ...]
     fitted: FittedPolicy | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Stages:
-    """Where stages keep their state, and who hears of their epochs."""
-
-    experiment: Experiment
-    folder: Path
-    log: EpochLog
-    started: StageLog = lambda *_: None
-    own: str = ""
-    """A digest of data and teacher of the user's own, which the experiment does not describe; or ""."""
-
-    def resume(self, name: str, epochs: int, *sections: str) -> ResumePoint:
-        digest = self.experiment.fingerprint(*sections)
-        if self.own:
-            digest = hashlib.sha256((digest + self.own).encode()).hexdigest()
-        path = self.folder / f"{name}-{digest[:12]}.pt"
-        return ResumePoint(path, f"{name} {digest}", partial(self.started, name, epochs))
-
-    def heard(self, name: str, epochs: int) -> EpochCallback:
-        return lambda epoch, terms: self.log(name, epoch + 1, epochs, dict(terms))
-
-    def schedule(self, described: ScheduleModel, salt: int, section: str) -> Schedule:
-        """A schedule with a seed of its own for each stage."""
-        experiment = self.experiment
-        seed = int(np.random.SeedSequence([experiment.seed, salt]).generate_state(1)[0])
-        key = f"{section}.schedule"
-        return Schedule(**described.model_dump(), seed=seed, threads=experiment.threads, key=key)
 
 
 def distill(
@@ -152,25 +125,27 @@ def distill(
     folder = ensure_folder(work)
     data = data or load_splits(experiment.data, experiment.seed, experiment.students.copies, given.data)
     teacher, digest = teacher_of(experiment.teacher, given.teacher, data.x[:2], data.classes)
-    stages = _Stages(experiment, folder, log, started, data.digest + digest)
-    features = experiment.teacher.features if teacher is None else teacher.classifier.in_features
-    check_students(experiment, data.input_shape, features, data.classes, _run(experiment), device)
+    stages = Stages(experiment, folder, log, started, data.digest + digest)
+    width = experiment.teacher.features if teacher is None else teacher.classifier.in_features
+    check_students(experiment, data.input_shape, width, data.classes, _run(experiment), device)
     placed = data.to(device)
     teacher = _teacher(stages, placed) if teacher is None else teacher.to(device)
     parts, teacher = _parts(stages, placed, teacher)
-    targets = _targets(stages, teacher, placed.students_x)
-    networks, head = _students(stages, placed, parts, *targets)
+    features = stages.features("features", teacher, placed.students_x, *_teacher_sections(experiment))
+    with torch.no_grad():
+        teacher_logits = teacher.classifier(features)
+    networks, head = _students(stages, placed, parts, features, teacher_logits)
     ensemble, fitted = deployable(experiment, data, parts, networks, head)
     return Distilled(ensemble, teacher.cpu(), parts, fitted)
 
 
-def _teacher(stages: _Stages, data: Splits) -> Teacher:
+def _teacher(stages: Stages, data: Splits) -> Teacher:
     described = stages.experiment.teacher
     return train_teacher(
         lambda: teacher_network(described, data.input_shape, data.classes),
         data.x,
         data.y,
-        stages.schedule(described.schedule, 1, "teacher"),
+        stages.schedule(described.schedule, TEACHER, "teacher"),
         stages.heard("teacher", described.schedule.epochs),
         label_smoothing=described.label_smoothing,
         transform=batch_transform(stages.experiment.data.augment),
@@ -178,12 +153,12 @@ def _teacher(stages: _Stages, data: Splits) -> Teacher:
     ).module
 
 
-def _parts(stages: _Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array, ...], Teacher]:
+def _parts(stages: Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array, ...], Teacher]:
     """Divide the features; with a decorrelation weight, fine-tune the teacher to that division."""
     experiment = stages.experiment
     described = experiment.partition
     space = FeatureSpace(
-        _features(stages, teacher, data.x).numpy(force=True),
+        stages.features("features", teacher, data.x, "teacher").numpy(force=True),
         data.y.numpy(force=True),
         teacher.classifier.weight.numpy(force=True),
     )
@@ -205,30 +180,22 @@ def _parts(stages: _Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array
             data.y,
             parts,
             described.decorrelate,
-            stages.schedule(schedule, 2, "teacher"),
+            stages.schedule(schedule, DECORRELATION, "teacher"),
             stages.heard("decorrelation", epochs),
             transform=batch_transform(experiment.data.augment),
-            resume=stages.resume("decorrelation", epochs, "teacher", "partition", "students"),
+            resume=stages.resume("decorrelation", epochs, *_teacher_sections(experiment)),
         ).module
     return parts, teacher
 
 
-def _features(stages: _Stages, teacher: Teacher, x: Tensor) -> Tensor:
-    """The teacher's features, in the precision in which it was trained."""
-    experiment = stages.experiment
-    with deterministic(experiment.seed, experiment.threads, x.device.type):
-        return extract_features(teacher, x, precision=experiment.teacher.schedule.precision)
-
-
-def _targets(stages: _Stages, teacher: Teacher, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The teacher's features and logits."""
-    features = _features(stages, teacher, x)
-    with torch.no_grad():
-        return features, teacher.classifier(features)
+def _teacher_sections(experiment: Experiment) -> tuple[str, ...]:
+    """What the features depend on."""
+    decorrelated = experiment.partition.decorrelate and experiment.students.count > 1
+    return ("teacher", "partition", "students") if decorrelated else ("teacher",)
 
 
 def _students(
-    stages: _Stages, data: Splits, parts: Sequence[Array], features: Tensor, teacher_logits: Tensor
+    stages: Stages, data: Splits, parts: Sequence[Array], features: Tensor, teacher_logits: Tensor
 ) -> tuple[list[nn.Module], Head | None]:
     """Each student by itself, then all together, then with quantised weights."""
     experiment = stages.experiment
@@ -253,7 +220,7 @@ def _students(
             targets,
             data.students_y,
             task,
-            stages.schedule(described.schedule, 100 + index, "students"),
+            stages.schedule(described.schedule, FIRST_STUDENT + index, "students"),
             stages.heard(name, described.schedule.epochs),
             teacher_logits=teacher_logits,
             run=_run(experiment),
@@ -277,7 +244,7 @@ def _run(experiment: Experiment) -> Run:
 
 
 def _together(
-    stages: _Stages,
+    stages: Stages,
     data: Splits,
     networks: Sequence[nn.Module],
     slices: Sequence[Tensor],
@@ -311,7 +278,7 @@ def _together(
         slices,
         data.students_y,
         task,
-        stages.schedule(joint.schedule, 3, "joint"),
+        stages.schedule(joint.schedule, TOGETHER, "joint"),
         stages.heard("together", joint.schedule.epochs),
         teacher_logits=teacher_logits,
         run=_run(experiment),
@@ -321,7 +288,7 @@ def _together(
 
 
 def _quantised(
-    stages: _Stages,
+    stages: Stages,
     data: Splits,
     index: int,
     network: nn.Module,
@@ -343,7 +310,7 @@ def _quantised(
         targets,
         data.students_y,
         task,
-        stages.schedule(described, 200 + index, "students"),
+        stages.schedule(described, FIRST_QUANTISED + index, "students"),
         stages.heard(name, described.epochs),
         weight_bits=experiment.quantisation.weight_bits,
         every=len(split_rows(data.students_y, described.batch_size)),

@@ -20,8 +20,8 @@ from sne_deploy.errors import InputError
 if TYPE_CHECKING:
     from sne_deploy.distill.experiment import Experiment, TeacherModel
     from sne_deploy.distill.experiment_data import Splits
+    from sne_deploy.distill.stages import EpochLog
     from sne_deploy.distill.teacher import Teacher
-    from sne_deploy.study.stages import EpochLog
 
 Array = npt.NDArray[Any]
 FAMILIES = ("mlp", "cnn", "resnet9")
@@ -149,8 +149,8 @@ def _trained(
 ) -> Teacher:
     from sne_deploy.distill.architectures import teacher_network
     from sne_deploy.distill.experiment_data import batch_transform
+    from sne_deploy.distill.stages import TEACHER, heard, stage_file, stage_schedule
     from sne_deploy.distill.teacher import train_teacher
-    from sne_deploy.study.stages import TEACHER, heard, stage_file, stage_schedule
 
     return (
         train_teacher(

@@ -36,11 +36,11 @@ from sne_deploy.distill.head import fit_head
 from sne_deploy.distill.joint import JointTask, tune_together
 from sne_deploy.distill.onnx_teacher import load_onnx_teacher
 from sne_deploy.distill.policy import Runs, best_order
+from sne_deploy.distill.stages import FIRST_STUDENT, TOGETHER, EpochLog, heard, stage_file, stage_schedule
 from sne_deploy.distill.student import StudentLoss, StudentTask, train_student
 from sne_deploy.errors import InputError
 from sne_deploy.files import ensure_folder
 from sne_deploy.runtime import head as heads
-from sne_deploy.study.stages import FIRST_STUDENT, TOGETHER, EpochLog, heard, stage_file, stage_schedule
 from sne_deploy.study.twin_network import dense_macs, twin_network
 
 if TYPE_CHECKING:
