@@ -1,4 +1,7 @@
-"""Training through LIFBox cells without a tensor operation per step: one kernel forward, one backward."""
+"""Training through LIFBox cells: on the CPU one kernel forward and one backward, for all steps together.
+
+Elsewhere, with a steepness of the gradient that Norse does not have, tensor operations step by step.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from torch import Tensor
 from sne_deploy.frontend import norse_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import nn
 
@@ -39,9 +42,13 @@ def box_constants(layer: nn.Module, inputs: Tensor) -> BoxConstants | None:
     They run LIFBox cells with scalar parameters that are not trained, SuperSpike's gradient and a reset to a
     value, on the CPU, in float32 and bfloat16.
     """
-    if type(layer) not in (LIFBoxCell, norse_cells.LIFBoxCell):
-        return None
     if inputs.device.type != "cpu" or inputs.dtype not in (torch.float32, torch.bfloat16):
+        return None
+    return _constants(layer)
+
+
+def _constants(layer: nn.Module) -> BoxConstants | None:
+    if type(layer) not in (LIFBoxCell, norse_cells.LIFBoxCell):
         return None
     p: Any = layer.p
     values = [torch.as_tensor(value) for value in (p.tau_mem_inv, p.v_leak, p.v_th, p.v_reset)]
@@ -76,6 +83,47 @@ def run_box_cell(
     flat = current if steady else current.flatten(0, 1)
     made: Tensor = _BoxSpikes.apply(flat, timesteps, steady, constants, alpha)  # type: ignore[no-untyped-call]
     return made.reshape(timesteps, -1, *made.shape[1:])
+
+
+def run_box_steps(layer: nn.Module, series: Iterator[Tensor], alpha: float) -> Tensor | None:
+    """As :func:`run_box_cell`, step by step on any device; None where the cell is not a plain LIFBox.
+
+    Parameters
+    ----------
+    layer : nn.Module
+    series : iterator of tensors of shape (N, ...)
+        The current of each step.
+    alpha : float
+    """
+    constants = _constants(layer)
+    if constants is None:
+        return None
+    gain, v_leak, v_th, v_reset = (
+        float(value) for value in (constants.gain, constants.v_leak, constants.v_th, constants.v_reset)
+    )
+    v, steps = None, []
+    for current in series:
+        v = torch.full_like(current, v_leak) if v is None else v
+        v = v + gain * ((current + v_leak) - v)
+        z: Tensor = _Spike.apply(v - v_th, alpha)  # type: ignore[no-untyped-call]
+        v = (1 - z) * v + z * v_reset
+        steps.append(z)
+    return torch.stack(steps)
+
+
+class _Spike(torch.autograd.Function):
+    """1 above 0, else 0; its gradient is 1 / (alpha |x| + 1)^2."""
+
+    @staticmethod
+    def forward(ctx: Any, above: Tensor, alpha: float) -> Tensor:
+        ctx.save_for_backward(above)
+        ctx.alpha = alpha
+        return (above > 0).to(above.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *wanted: Tensor) -> tuple[Tensor, None]:
+        (above,) = ctx.saved_tensors
+        return wanted[0] / (ctx.alpha * above.abs() + 1).square(), None
 
 
 class _BoxSpikes(torch.autograd.Function):

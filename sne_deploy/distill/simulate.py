@@ -9,6 +9,7 @@ In training mode a batch norm after the first neurons takes its statistics over 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from sne_deploy.errors import InputError, UnsupportedError
@@ -61,7 +62,7 @@ def simulate(
         The input is a current that is the same at every step.
     alpha : float
         Steepness of the surrogate gradient 1 / (alpha |v - v_th| + 1)^2. 1 is what Norse 1.1.0 computes,
-        whatever a cell's own alpha says; another needs LIFBox cells as the only spiking neurons, on the CPU.
+        whatever a cell's own alpha says; another needs LIFBox cells as the only spiking neurons.
 
     Raises
     ------
@@ -144,7 +145,7 @@ def _run_neurons(
     import torch
     from norse.torch.module import snn
 
-    from sne_deploy.distill.box_neurons import box_constants, run_box_cell
+    from sne_deploy.distill.box_neurons import box_constants, run_box_cell, run_box_steps
 
     current = steady if moving is None else moving
     assert current is not None  # noqa: S101  one of the two is always there
@@ -152,10 +153,14 @@ def _run_neurons(
     if constants is not None:
         return run_box_cell(constants, current, timesteps, moving is None, alpha)
     if alpha != 1.0 and not is_integrator(layer):
-        raise InputError(
-            f"surrogate gradient: alpha {alpha} needs LIFBoxCell neurons with fixed scalar parameters on the "
-            f"CPU; this one is {type(layer).__name__} on {current.device}; use alpha 1"
-        )
+        series = repeat(current, timesteps) if moving is None else iter(moving)
+        spikes = run_box_steps(layer, series, alpha)
+        if spikes is None:
+            raise InputError(
+                f"surrogate gradient: alpha {alpha} needs LIFBoxCell neurons with fixed scalar parameters; "
+                f"this one is {type(layer).__name__}; use alpha 1"
+            )
+        return spikes
     if isinstance(layer, (snn.SNN, snn.SNNRecurrent)):
         series = steady.expand(timesteps, *steady.shape) if steady is not None else moving
         outputs: Tensor = layer(series)[0]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from norse.torch import LIFBoxCell, LIFBoxParameters
 from torch import Tensor
 
-from sne_deploy.distill.box_neurons import SMALL, box_constants, run_box_cell
+from sne_deploy.distill.box_neurons import SMALL, box_constants, run_box_cell, run_box_steps
 from sne_deploy.distill.simulate import simulate
 from sne_deploy.errors import InputError
 from sne_deploy.frontend import norse_cells
@@ -102,6 +102,31 @@ def test_the_gradient_by_hand_with_a_steepness() -> None:
     through = second * 0.5
     first = first + through * (0.0 - 0.6) / 2.2**2
     assert gradient.item() == pytest.approx(0.5 * second + 0.5 * (first + through), rel=1e-5)
+
+
+def test_step_by_step_is_the_same_for_any_type_and_device() -> None:
+    generator = torch.Generator().manual_seed(2)
+    current = torch.randn(4, 3, 40, generator=generator) * 2
+    wanted = torch.randn(4, 3, 40, generator=generator)
+    module = cell(v_leak=0.1, v_reset=-0.2)
+    constants = box_constants(module, current)
+    assert constants is not None
+    found: list[tuple[Tensor, Tensor]] = []
+    for kernels in (True, False):
+        x = current.clone().requires_grad_()
+        if kernels:
+            spikes = run_box_cell(constants, x, 4, False, 3.0)
+        else:
+            steps = run_box_steps(module, iter(x), 3.0)
+            assert steps is not None
+            spikes = steps
+        found.append((spikes, torch.autograd.grad(spikes, x, wanted)[0]))
+    assert torch.equal(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-5)
+    double = simulate(torch.nn.Sequential(module), current[0].double(), 4, "count", alpha=3.0)
+    assert torch.equal(
+        double.outputs.float(), simulate(torch.nn.Sequential(module), current[0], 4, "count").outputs
+    )
 
 
 def test_bfloat16_series_have_float32_states() -> None:
