@@ -59,7 +59,7 @@ def first_terms(loss: StudentLoss, **options: object) -> dict[str, float]:
 def by_hand() -> dict[str, torch.Tensor]:
     inputs, features, labels, logits = data()
     with deterministic(SCHEDULE.seed, SCHEDULE.threads):
-        network, classifier = build(), nn.Linear(2, 3)
+        classifier, network = nn.Linear(2, 3), build()
         with torch.no_grad():
             run = simulate(network, inputs, STEPS, "v_mean")
             predicted = run.outputs * training_variance(features).sqrt() + features.mean(0)
