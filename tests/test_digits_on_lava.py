@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,23 +19,20 @@ STUDENTS = ["conv", "dense", "current", "recurrent"]
 
 @dataclass(frozen=True)
 class Run:
-    """The command's outcome, its report, and how long it took."""
+    """The command's outcome and its report."""
 
     outcome: Outcome
     report: Report
-    wall_s: float
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("digits")
-    started = time.perf_counter()
     outcome = command(
         DIGITS / "model.pt", "--target", "lava", "--teacher", DIGITS / "teacher.onnx", "--out", out
     )
-    wall_s = time.perf_counter() - started
     assert outcome.status == 0, outcome.stderr
-    return Run(outcome, load_report(out), wall_s)
+    return Run(outcome, load_report(out))
 
 
 def test_it_ran_everything_in_fixed_point(run: Run) -> None:
@@ -44,10 +40,6 @@ def test_it_ran_everything_in_fixed_point(run: Run) -> None:
     assert (report.target, report.precision, report.hardware.name) == ("lava", "fixed", "loihi1")
     assert (report.data.name, report.data.samples, report.data.timesteps) == ("digits", 460, 16)
     assert [student.name for student in report.students] == STUDENTS
-
-
-def test_it_takes_less_than_two_minutes(run: Run) -> None:
-    assert run.wall_s < 120
 
 
 def test_accuracy_is_within_a_point_of_floating_point_and_above_95_percent(run: Run) -> None:
