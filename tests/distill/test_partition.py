@@ -1,6 +1,7 @@
 """Every strategy gives every feature to exactly one student."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sne_deploy.distill.partition import (
     Attribution,
     Contiguous,
     Correlation,
+    Coverage,
     FeatureSpace,
     PartitionStrategy,
     Random,
@@ -185,3 +187,37 @@ def test_dead_features_are_no_part_of_their_own(strategy: PartitionStrategy) -> 
     space = FeatureSpace(features, rng.integers(0, 3, 200), rng.normal(size=(3, 12)))
     for part in partition(strategy, space, 3):
         assert sorted(int(f) % 2 for f in part) == [0, 0, 1, 1]
+
+
+@given(seed=st.integers(0, 2**32 - 1), features=st.integers(2, 12), data=st.data())
+def test_coverage_takes_what_adds_most_to_what_a_part_knows(
+    seed: int, features: int, data: st.DataObject
+) -> None:
+    parts = data.draw(st.integers(1, features))
+    random = np.random.default_rng(seed)
+    found = FeatureSpace(
+        random.random((30, features)), np.arange(30) % 3, random.standard_normal((3, features))
+    )
+    profiles = class_profiles(found)
+
+    def known(chosen: list[int]) -> float:
+        return sum(math.log(1 + sum(max(row[f], 0) for f in chosen)) for row in profiles)
+
+    left = list(range(features))
+    for part in partition(Coverage(), found, parts):
+        assert len(part) - features // parts in (0, 1)
+        chosen: list[int] = []
+        for _ in part:
+            best = max(left, key=lambda f: known([*chosen, f]))
+            assert best in part
+            chosen.append(best)
+            left.remove(best)
+
+
+def test_coverage_by_hand() -> None:
+    """Two features for each of two classes: each part gets one of both, the first part the stronger ones."""
+    labels = np.array([0, 1])
+    features = np.array([[4.0, 2.0, 0.0, 0.0], [0.0, 0.0, 4.0, 2.0]])
+    weights = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+    found = partition(Coverage(), FeatureSpace(features, labels, weights), 2)
+    assert [part.tolist() for part in found] == [[0, 2], [1, 3]]
