@@ -56,13 +56,19 @@ def evaluate_student(
     """
     import torch
 
+    outputs: list[Tensor] = []
+    sums: list[list[float]] = []  # of rates, per batch and layer: those of every neuron would fill the memory
+    neurons: list[int] = []
     with evaluating(network), torch.no_grad():
-        runs = [simulate(network, part, timesteps, readout) for part in torch.split(inputs, batch_size)]
-    outputs = torch.cat([run.outputs for run in runs]).double().numpy(force=True)
-    per_layer = zip(*(run.rates for run in runs), strict=True)
-    layers = [torch.cat(parts).flatten(1).double() for parts in per_layer]
-    spikes = sum(float(layer.sum(dim=1).mean()) * timesteps for layer in layers)
-    return StudentFigures(outputs, tuple(float(layer.mean()) for layer in layers), spikes)
+        for part in torch.split(inputs, batch_size):
+            run = simulate(network, part, timesteps, readout)
+            outputs.append(run.outputs)
+            sums.append([float(layer.double().sum()) for layer in run.rates])
+            neurons = [layer[0].numel() for layer in run.rates]
+    per_sample = np.array(sums).reshape(len(sums), -1).sum(axis=0) / len(inputs)
+    rates = tuple(float(total / count) for total, count in zip(per_sample, neurons, strict=True))
+    joined = torch.cat(outputs).double().numpy(force=True)
+    return StudentFigures(joined, rates, float(per_sample.sum()) * timesteps)
 
 
 def accuracy(logits: FloatArray, labels: IntArray) -> float:
