@@ -124,7 +124,7 @@ def train(
         journal.epoch(stage, epoch, terms)
         log(stage, epoch, epochs, terms)
 
-    data = load_splits(experiment.data, experiment.seed, experiment.students.copies, given.data)
+    data = load_splits(experiment.data, experiment.seed, experiment.copies, given.data)
     test = load_test(experiment.data, data, given.test)
     model, teacher = out / "model.pt", out / "teacher.onnx"
     if experiment.teacher.architecture == "module" and given.teacher is not None:

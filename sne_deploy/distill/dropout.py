@@ -6,12 +6,14 @@ A schedule draws, for every batch anew, who is present on each sample: at least 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+DropoutName = Literal["none", "constant", "uniform", "order"]
 
 
 class StudentDropout(Protocol):
@@ -98,3 +100,12 @@ class FirstStudents:
             raise InputError(f"student dropout: order {order} is not a permutation of 0..{students - 1}")
         ranks = torch.tensor(order).argsort()
         return ranks < torch.randint(1, students + 1, (samples, 1))
+
+
+BY_NAME: dict[DropoutName, StudentDropout] = {
+    "none": NoDropout(),
+    "constant": ConstantDropout(),
+    "uniform": UniformSubsets(),
+    "order": FirstStudents(),
+}
+"""As experiments name them."""

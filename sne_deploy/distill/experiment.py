@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sne_deploy.distill.dropout import DropoutName
 from sne_deploy.distill.losses import MAX_GATED
 from sne_deploy.ensembles import Readout
 from sne_deploy.errors import InputError
@@ -31,6 +32,7 @@ MAX_BYTES = 2**20
 Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Augmentation = Literal["none", "shift", "crop-flip", "shift-contrast", "crop-flip-contrast"]
 Option = bool | int | float | str | tuple[int, ...]
 
 
@@ -43,15 +45,16 @@ class DataModel(_Model):
 
     ``folder``: of ``mnist`` and ``cifar10``, with the files as published; of ``npz``, with ``train.npz`` and
     ``test.npz``, each with ``x`` and ``y``. ``arrays``: given in Python, to ``sne_deploy.distill``.
-    ``augment``: ``shift`` moves images by up to two pixels; ``crop-flip`` pads by four, crops, and flips:
-    anew in every batch of the teacher; for the students, see ``students.copies``.
+    ``augment``: ``shift`` moves images by up to two pixels; ``crop-flip`` pads by four, crops, and flips;
+    with ``-contrast``, half of the images also get less contrast: anew in every batch of the teacher; for
+    the students, see ``students.copies``.
     """
 
     source: Literal["digits", "mnist", "cifar10", "npz", "arrays"]
     folder: str | None = None
     validation: Annotated[int, Field(ge=10)] = 5000
     train_samples: Positive | None = None
-    augment: Literal["none", "shift", "crop-flip"] = "none"
+    augment: Augmentation = "none"
 
 
 class ScheduleModel(_Model):
@@ -92,7 +95,7 @@ class TeacherModel(_Model):
 class PartitionModel(_Model):
     """Which features each student learns; ``decorrelate`` fine-tunes the teacher so that parts separate."""
 
-    strategy: Literal["contiguous", "random", "correlation", "attribution"] = "attribution"
+    strategy: Literal["contiguous", "random", "correlation", "attribution", "coverage"] = "attribution"
     decorrelate: NotNegative = 0.0
     decorrelate_epochs: Positive = 5
 
@@ -163,10 +166,14 @@ class StudentsModel(_Model):
 
 
 class JointModel(_Model):
-    """Fine-tuning of all students through the head; ``dropout`` says who is left out of a batch."""
+    """Fine-tuning of all students through the head; ``dropout`` says who is left out of a batch.
+
+    ``copies``: as ``students.copies``, which it is where it is left out.
+    """
 
     schedule: ScheduleModel
-    dropout: Literal["none", "constant", "uniform", "order"] = "uniform"
+    copies: Annotated[int, Field(ge=0, le=20)] | None = None
+    dropout: DropoutName = "uniform"
     feature: NotNegative = 0.0
     cross_entropy: NotNegative = 1.0
     logits: NotNegative = 0.0
@@ -279,6 +286,17 @@ class Experiment(_Model):
         if self.students.outputs == "logits" and self.joint is not None:
             raise ValueError("joint trains a head over features; students.outputs 'logits' has none")
         return self
+
+    @property
+    def copies(self) -> int:
+        """Augmented versions of the training set that some stage uses."""
+        return max(self.students.copies, self.joint_copies)
+
+    @property
+    def joint_copies(self) -> int:
+        """Of them, those that the joint stage uses."""
+        own = None if self.joint is None else self.joint.copies
+        return self.students.copies if own is None else own
 
     def fingerprint(self, *sections: str) -> str:
         """A digest of some sections and of what all depends on: equal where a stored result still fits."""

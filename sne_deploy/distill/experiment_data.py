@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 INPUT_SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 BATCH = 4096
+LEAST_CONTRAST = 0.25
+"""That augmentation leaves of an image's."""
 MAX_CLASSES = 10_000
 
 
@@ -41,7 +43,7 @@ class Splits:
     x, y : Tensor
         Training images and int64 labels.
     students_x, students_y : Tensor
-        The same, followed by their augmented copies.
+        The same, followed by their augmented copies: whole versions of ``x``, one after the other.
     x_validation : Tensor
     y_validation : int64 array
     digest : str
@@ -60,6 +62,11 @@ class Splits:
         """The same on a device, all of it; the validation data, which the host uses, stays where it is."""
         names = ("x", "y", "students_x", "students_y")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    def with_copies(self, copies: int) -> Splits:
+        """The same with at most so many of the augmented copies."""
+        count = len(self.x) * (1 + copies)
+        return replace(self, students_x=self.students_x[:count], students_y=self.students_y[:count])
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -230,20 +237,32 @@ def batch_transform(kind: str) -> Transform | None:
     """Augmentation of a batch whose first tensor is images; it draws from torch's random state.
 
     ``shift``: zero padding of 2, then a random crop. ``crop-flip``: padding of 4 by reflection, a random
-    crop, and a mirror image half of the time.
+    crop, and a mirror image half of the time. ``-contrast`` behind either: half of the time, each value is
+    drawn towards the image's mean, to a part of its distance that is uniform in [0.25, 1].
     """
     if kind == "none":
         return None
-    margin, mode, mirror = (2, "constant", False) if kind == "shift" else (4, "reflect", True)
+    contrast = kind.endswith("-contrast")
+    margin, mode, mirror = (2, "constant", False) if kind.startswith("shift") else (4, "reflect", True)
 
     def transform(batch: Sequence[Tensor]) -> Sequence[Tensor]:
         images = _cropped(batch[0], margin, mode)
         if mirror:
             flipped = (torch.rand(len(images)) < 0.5).to(images.device)
             images = torch.where(flipped[:, None, None, None], images.flip(3), images)
+        if contrast:
+            images = _faded(images)
         return [images, *batch[1:]]
 
     return transform
+
+
+def _faded(images: Tensor) -> Tensor:
+    """Half of the images with less contrast."""
+    chosen, drawn = torch.rand(2, len(images))
+    kept = torch.where(chosen < 0.5, 1 - (1 - LEAST_CONTRAST) * drawn, 1.0)
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return mean + kept.to(images.device)[:, None, None, None] * (images - mean)
 
 
 def _cropped(images: Tensor, margin: int, mode: str) -> Tensor:

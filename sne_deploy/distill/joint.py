@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 MOMENTUM = 0.1
 """Of the running mean of every output, per batch."""
+MEANS = 20_000
+"""Samples that the final means are taken over, at most."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Joint:
     networks : tuple of nn.Module
         In evaluation mode.
     head : Head
-        ``mean`` is the training mean of the final outputs.
+        ``mean`` is the mean of the final outputs on the first ``MEANS`` training samples.
     log : tuple of mapping
         Mean of every loss term in each epoch.
     """
@@ -213,9 +215,9 @@ def _objective(
 
 
 def _head(model: JointModel, inputs: Tensor, task: JointTask) -> Head:
-    """The trained head in float64, with the means of what the students now give."""
+    """The trained head in float64, with the means of what the students now give on the first samples."""
     means = [
-        evaluate_student(network, inputs, task.timesteps, readout).outputs.mean(axis=0)
+        evaluate_student(network, inputs[:MEANS], task.timesteps, readout).outputs.mean(axis=0)
         for network, readout in zip(model.networks, task.readouts, strict=True)
     ]
     tensors = (model.weight, model.bias, model.biases())

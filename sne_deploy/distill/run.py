@@ -22,13 +22,7 @@ from sne_deploy.distill.checks import check_students, joint_loss
 from sne_deploy.distill.decorrelate import decorrelate_teacher
 from sne_deploy.distill.deploy import deployable
 from sne_deploy.distill.determinism import open_device
-from sne_deploy.distill.dropout import (
-    ConstantDropout,
-    FirstStudents,
-    NoDropout,
-    StudentDropout,
-    UniformSubsets,
-)
+from sne_deploy.distill.dropout import BY_NAME as DROPOUT
 from sne_deploy.distill.evaluate import evaluate_student
 from sne_deploy.distill.experiment_data import Splits, batch_transform, load_splits
 from sne_deploy.distill.given import Given, teacher_of
@@ -38,6 +32,7 @@ from sne_deploy.distill.partition import (
     Attribution,
     Contiguous,
     Correlation,
+    Coverage,
     FeatureSpace,
     PartitionStrategy,
     Random,
@@ -123,7 +118,7 @@ def distill(
     """
     device, given = open_device(experiment.device), given or Given()
     folder = ensure_folder(work)
-    data = data or load_splits(experiment.data, experiment.seed, experiment.students.copies, given.data)
+    data = data or load_splits(experiment.data, experiment.seed, experiment.copies, given.data)
     teacher, digest = teacher_of(experiment.teacher, given.teacher, data.x[:2], data.classes)
     stages = Stages(experiment, folder, log, started, data.digest + digest)
     width = experiment.teacher.features if teacher is None else teacher.classifier.in_features
@@ -167,6 +162,7 @@ def _parts(stages: Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array,
         "random": Random(experiment.seed),
         "correlation": Correlation(),
         "attribution": Attribution(),
+        "coverage": Coverage(),
     }
     parts = partition(strategies[described.strategy], space, experiment.students.count)
     if described.decorrelate and len(parts) > 1:
@@ -205,6 +201,8 @@ def _students(
         described.timesteps, described.readout, StudentLoss(**described.loss.model_dump()), direct
     )
     slices = [features[:, torch.from_numpy(part)] for part in parts]
+    own = data.with_copies(described.copies)
+    count = len(own.students_y)
     networks: list[nn.Module] = []
     for index, targets in enumerate(slices):
         name = f"student{index}"
@@ -216,13 +214,13 @@ def _students(
                 data.classes if direct else targets.shape[1],
                 described.dt_s,
             ),
-            data.students_x,
-            targets,
-            data.students_y,
+            own.students_x,
+            targets[:count],
+            own.students_y,
             task,
             stages.schedule(described.schedule, FIRST_STUDENT + index, "students"),
             stages.heard(name, described.schedule.epochs),
-            teacher_logits=teacher_logits,
+            teacher_logits=teacher_logits[:count],
             run=_run(experiment),
             resume=stages.resume(name, described.schedule.epochs, *sections),
         )
@@ -232,7 +230,7 @@ def _students(
         networks, head = _together(stages, data, networks, slices, teacher_logits)
     if experiment.quantisation.epochs:
         networks = [
-            _quantised(stages, data, index, network, slices[index], teacher_logits, task)
+            _quantised(stages, own, index, network, slices[index][:count], teacher_logits[:count], task)
             for index, network in enumerate(networks)
         ]
         head = head if direct else None
@@ -253,34 +251,30 @@ def _together(
     experiment = stages.experiment
     joint, students = experiment.joint, experiment.students
     loss = joint_loss(experiment)
+    data = data.with_copies(experiment.joint_copies)
+    count = len(data.students_y)
     assert joint is not None and loss is not None  # noqa: S101, PT018  the caller asked
     before = [
         evaluate_student(network, data.x, students.timesteps, students.readout).outputs
         for network in networks
     ]
-    dropout: dict[str, StudentDropout] = {
-        "none": NoDropout(),
-        "constant": ConstantDropout(),
-        "uniform": UniformSubsets(),
-        "order": FirstStudents(),
-    }
     task = JointTask(
         students.timesteps,
         (students.readout,) * len(networks),
         loss,
-        dropout[joint.dropout],
+        DROPOUT[joint.dropout],
         subset_bias=joint.dropout != "none",
     )
     done = tune_together(
         networks,
         fit_head(before, data.y.numpy(force=True), subset_bias=joint.dropout != "none"),
         data.students_x,
-        slices,
+        [part[:count] for part in slices],
         data.students_y,
         task,
         stages.schedule(joint.schedule, TOGETHER, "joint"),
         stages.heard("together", joint.schedule.epochs),
-        teacher_logits=teacher_logits,
+        teacher_logits=teacher_logits[:count],
         run=_run(experiment),
         resume=stages.resume("together", joint.schedule.epochs, "teacher", "partition", "students", "joint"),
     )

@@ -22,13 +22,7 @@ import torch
 from torch import nn
 
 from sne_deploy.distill.determinism import deterministic
-from sne_deploy.distill.dropout import (
-    ConstantDropout,
-    FirstStudents,
-    NoDropout,
-    StudentDropout,
-    UniformSubsets,
-)
+from sne_deploy.distill.dropout import BY_NAME as DROPOUT
 from sne_deploy.distill.evaluate import accuracy, evaluate_student
 from sne_deploy.distill.experiment_data import Splits, load_splits
 from sne_deploy.distill.features import extract_features
@@ -53,12 +47,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 READOUT: Readout = "v_last"
 """Of one step: the output itself."""
-DROPOUT: dict[str, StudentDropout] = {
-    "none": NoDropout(),
-    "constant": ConstantDropout(),
-    "uniform": UniformSubsets(),
-    "order": FirstStudents(),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +118,7 @@ def train_twins(
     """
     folder, path = ensure_folder(Path(work)), Path(teacher)
     parts = _parts(experiment, ensemble)
-    data = load_splits(experiment.data, experiment.seed, experiment.students.copies)
+    data = load_splits(experiment.data, experiment.seed, experiment.copies)
     features, logits = _targets(experiment, path, data)
     if int(max(part.max() for part in parts)) >= features.shape[1]:
         raise InputError(
@@ -186,11 +174,11 @@ class _Training:
         described, name = self.experiment.students, f"twin{index}"
         losses = StudentLoss(**described.loss.model_dump())
         task = StudentTask(1, READOUT, replace(losses, synops=0.0, spike_rate=0.0))
-        inputs, labels, logits = self._placed()
+        inputs, labels, logits = self._placed(described.copies)
         return train_student(
             partial(twin_network, described.layers, self.data.input_shape, targets.shape[1]),
             inputs,
-            targets.to(inputs.device),
+            targets[: len(labels)].to(inputs.device),
             labels,
             task,
             stage_schedule(self.experiment, described.schedule, FIRST_STUDENT + index),
@@ -212,13 +200,13 @@ class _Training:
             DROPOUT[joint.dropout],
             subset_bias=biased,
         )
-        inputs, labels, logits = self._placed()
+        inputs, labels, logits = self._placed(self.experiment.joint_copies)
         before = _outputs(networks, self.data.x)
         done = tune_together(
             networks,
             fit_head(before, self.data.y.numpy(), subset_bias=biased),
             inputs,
-            [part.to(inputs.device) for part in slices],
+            [part[: len(labels)].to(inputs.device) for part in slices],
             labels,
             task,
             stage_schedule(self.experiment, joint.schedule, TOGETHER),
@@ -232,14 +220,11 @@ class _Training:
         digest = self.experiment.fingerprint(*sections) + self.targets_digest
         return stage_file(self.folder, name, hashlib.sha256(digest.encode()).hexdigest())
 
-    def _placed(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs, labels and the teacher's logits where the experiment trains."""
-        device = torch.device(self.experiment.device)
-        return (
-            self.data.students_x.to(device),
-            self.data.students_y.to(device),
-            self.teacher_logits.to(device),
-        )
+    def _placed(self, copies: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs, labels and the teacher's logits with so many copies, where the experiment trains."""
+        device, data = torch.device(self.experiment.device), self.data.with_copies(copies)
+        inputs, labels = data.students_x.to(device), data.students_y.to(device)
+        return inputs, labels, self.teacher_logits[: len(labels)].to(device)
 
 
 def _parts(experiment: Experiment, ensemble: Ensemble) -> list[Array]:

@@ -1,9 +1,10 @@
-"""Affine copies: deterministic, in range, and none where nothing may change."""
+"""Augmentation: affine copies and what batches get; deterministic, in range, and as said."""
 
 import pytest
 import torch
 
 from sne_deploy.distill.augment import Affine, augmented
+from sne_deploy.distill.experiment_data import LEAST_CONTRAST, batch_transform
 from sne_deploy.errors import InputError
 
 
@@ -48,3 +49,39 @@ def test_no_copies_is_the_images():
 def test_refuses(shape, copies):
     with pytest.raises(InputError, match=rf"{copies} copies of shape .*; give >= 0, \(N, C, H, W\)"):
         augmented(torch.zeros(shape), copies, Affine(), seed=0)
+
+
+def transformed(kind: str, x: torch.Tensor) -> torch.Tensor:
+    transform = batch_transform(kind)
+    assert transform is not None
+    torch.manual_seed(0)
+    return transform([x])[0]
+
+
+def test_contrast_draws_half_of_the_images_towards_their_mean() -> None:
+    x = torch.rand(2000, 1, 1, 1, generator=torch.Generator().manual_seed(1)).expand(-1, 2, 32, 32) * 0.5
+    x = x + 0.25 * torch.randn(1, 2, 32, 32, generator=torch.Generator().manual_seed(2)).tanh()
+    placed, faded = transformed("shift", x), transformed("shift-contrast", x)
+    spread = faded.flatten(1).std(1) / placed.flatten(1).std(1)
+    torch.testing.assert_close(faded.mean((1, 2, 3)), placed.mean((1, 2, 3)), rtol=1e-4, atol=1e-5)
+    changed = spread < 0.999
+    assert 0.46 < changed.float().mean() < 0.54
+    torch.testing.assert_close(faded[~changed], placed[~changed], rtol=1e-3, atol=1e-3)
+    assert spread.min() >= LEAST_CONTRAST - 1e-4
+    assert spread[changed].min() < LEAST_CONTRAST + 0.02
+    assert abs(float(spread[changed].mean()) - (1 + LEAST_CONTRAST) / 2) < 0.02
+
+
+def test_a_shifted_image_is_a_window_of_its_padded_self() -> None:
+    x = torch.rand(50, 1, 6, 6, generator=torch.Generator().manual_seed(3))
+    padded = torch.nn.functional.pad(x, (2, 2, 2, 2))
+    windows = padded.unfold(2, 6, 1).unfold(3, 6, 1).reshape(50, 25, 1, 6, 6)
+    equal = (windows == transformed("shift", x)[:, None]).all(dim=(2, 3, 4))
+    assert (equal.sum(1) == 1).all()
+    assert len(set(equal.int().argmax(1).tolist())) > 15
+
+
+def test_a_mirror_image_is_drawn_half_of_the_time() -> None:
+    ramp = torch.arange(16.0).expand(1000, 1, 16, 16)
+    rising = transformed("crop-flip", ramp)[:, 0, 0].diff(dim=1).sum(1) > 0
+    assert 0.45 < rising.float().mean() < 0.55

@@ -120,6 +120,22 @@ def test_experiments_share_the_stages_that_are_alike(tmp_path: Path) -> None:
     assert list(dict.fromkeys(heard)) == ["student0", "student1"]
 
 
+def test_training_together_may_see_more_copies_than_each_student_alone(tmp_path: Path) -> None:
+    heard: list[str] = []
+    plain: dict[str, Any] = {"quantisation": {}, "partition": {}}
+    few = distill(experiment(**plain), tmp_path)
+    joint = {**DOCUMENT["joint"], "copies": 2}
+    many = distill(experiment(**plain, joint=joint), tmp_path, lambda stage, *_: heard.append(stage))
+    assert set(heard) == {"together"}
+    assert {path.name.split("-")[0] for path in tmp_path.glob("features*.pt")} == {
+        "features120",  # the division
+        "features240",
+        "features360",
+    }
+    assert not np.array_equal(few.ensemble.head.weight, many.ensemble.head.weight)
+    distill(experiment(**plain, joint={**joint, "copies": 1}), tmp_path, killed_after(3))
+
+
 def test_students_of_logits_have_no_slices_and_no_head_to_fit(tmp_path: Path) -> None:
     loss = {"feature": 0.0, "logits": 1.0, "tau_teacher": 4.0, "tau_student": 0.5}
     students = {**DOCUMENT["students"], "outputs": "logits", "loss": loss, "surrogate_alpha": 3.0}
