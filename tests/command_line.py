@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import pty
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,3 +40,30 @@ def captured() -> Iterator[tuple[io.StringIO, io.StringIO]]:
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         yield stdout, stderr
+
+
+def on_a_terminal(script: str, columns: int = 80) -> str:
+    """Run a script whose stderr is a terminal; give what it wrote there, and see that stdout stayed empty."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", script], stderr=theirs, stdout=subprocess.PIPE, env=environment
+        ) as process:
+            os.close(theirs)
+            written = b""
+            while chunk := _read(ours):
+                written += chunk
+            stdout, _ = process.communicate()
+    finally:
+        os.close(ours)
+    assert (process.returncode, stdout) == (0, b""), (stdout, written)
+    return written.decode()
+
+
+def _read(terminal: int) -> bytes:
+    """What is there; nothing when the other end is closed."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
 import shlex
 import signal
 import subprocess
@@ -25,7 +24,7 @@ from sne_deploy.errors import RunError, VerificationError
 from sne_deploy.frontend.net_file import write_net
 from sne_deploy.progress import ProgressBars
 from sne_deploy.report.schema import Report
-from tests.command_line import command
+from tests.command_line import command, on_a_terminal
 from tests.net_programs import chain
 from tests.networks import lif_box
 
@@ -246,30 +245,6 @@ print("LOADED", status, *sorted({{"torch", "numpy", "norse", "lava", "scipy", "o
 
 
 # progress
-
-
-def on_a_terminal(script: str) -> str:
-    """Run a script whose stderr is a terminal of 80 columns; give what it wrote there."""
-    main, other = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    try:
-        with subprocess.Popen(
-            [sys.executable, "-c", script], stderr=other, stdout=subprocess.DEVNULL, env=environment
-        ) as process:
-            os.close(other)
-            written = b""
-            while True:
-                try:
-                    chunk = os.read(main, 4096)
-                except OSError:  # the other end is closed
-                    break
-                if not chunk:
-                    break
-                written += chunk
-        assert process.returncode == 0, written
-    finally:
-        os.close(main)
-    return written.decode()
 
 
 REPORTING = """

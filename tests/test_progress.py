@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 from sne_deploy.progress import TrainingBars
-from tests.command_line import captured
+from tests.command_line import captured, on_a_terminal
 
 PROGRAM = """
 from sne_deploy.progress import TrainingBars
@@ -34,30 +29,12 @@ def test_lines_where_there_is_no_terminal() -> None:
     ]
 
 
-def test_bars_on_a_terminal(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "120", "TERM": "xterm"}
-    with (tmp_path / "stdout").open("wb") as stdout:
-        child = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM], stdout=stdout, stderr=theirs, env=environment
-        )
-        os.close(theirs)
-        found = b""
-        while True:
-            try:
-                part = os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not part:
-                break
-            found += part
-        assert child.wait() == 0
-    os.close(ours)
-    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", found.decode()).replace("\r", "\n").splitlines()
+def test_bars_on_a_terminal() -> None:
+    found = on_a_terminal(PROGRAM, columns=120)
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", found).replace("\r", "\n").splitlines()
     teacher = [line for line in lines if line.startswith("teacher")][-1]
     student = [line for line in lines if line.startswith("student0")][-1]
     assert "2 of 2 epochs" in teacher
     assert teacher.rstrip().endswith("cross_entropy 0.25")
     assert "2 of 4 epochs" in student
     assert student.rstrip().endswith("feature 0.125  synops 1e-05")
-    assert (tmp_path / "stdout").read_bytes() == b""
