@@ -124,7 +124,7 @@ def distill(
     width = experiment.teacher.features if teacher is None else teacher.classifier.in_features
     check_students(experiment, data.input_shape, width, data.classes, _run(experiment), device)
     placed = data.to(device)
-    teacher = _teacher(stages, placed) if teacher is None else teacher.to(device)
+    teacher = train_own_teacher(stages, placed) if teacher is None else teacher.to(device)
     parts, teacher = _parts(stages, placed, teacher)
     features = stages.features("features", teacher, placed.students_x, *_teacher_sections(experiment))
     with torch.no_grad():
@@ -134,7 +134,8 @@ def distill(
     return Distilled(ensemble, teacher.cpu(), parts, fitted)
 
 
-def _teacher(stages: Stages, data: Splits) -> Teacher:
+def train_own_teacher(stages: Stages, data: Splits) -> Teacher:
+    """The teacher that the experiment describes, trained on data that lies on the experiment's device."""
     described = stages.experiment.teacher
     return train_teacher(
         lambda: teacher_network(described, data.input_shape, data.classes),

@@ -18,10 +18,9 @@ import numpy.typing as npt
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:
-    from sne_deploy.distill.experiment import Experiment, TeacherModel
+    from sne_deploy.distill.experiment import Experiment
     from sne_deploy.distill.experiment_data import Splits
     from sne_deploy.distill.stages import EpochLog
-    from sne_deploy.distill.teacher import Teacher
 
 Array = npt.NDArray[Any]
 FAMILIES = ("mlp", "cnn", "resnet9")
@@ -120,13 +119,17 @@ def _resized(experiment: Experiment, width: int, classes: int, epochs: int | Non
 
 
 def _row(experiment: Experiment, data: Splits, x: Array, y: Array, folder: Path, log: EpochLog) -> FamilyRow:
+    import torch
+
+    from sne_deploy.distill.run import train_own_teacher
+    from sne_deploy.distill.stages import Stages
     from sne_deploy.distill.teacher import save_teacher_onnx
     from sne_deploy.teacher import evaluate_teacher
 
     described = experiment.teacher
-    digest = experiment.fingerprint("teacher")
-    network = _trained(experiment, described, data, folder, digest, log)
-    file = folder / f"teacher-{digest[:12]}.onnx"
+    stages = Stages(experiment, folder, lambda _, *epoch: log(f"width{described.width}", *epoch))
+    network = train_own_teacher(stages, data.to(torch.device(experiment.device))).cpu().eval()
+    file = folder / f"teacher-{experiment.fingerprint('teacher')[:12]}.onnx"
     save_teacher_onnx(network, file, data.input_shape)
     found = evaluate_teacher(file, np.asarray(x), np.asarray(y))
     return FamilyRow(
@@ -136,33 +139,4 @@ def _row(experiment: Experiment, data: Splits, x: Array, y: Array, folder: Path,
         accuracy=float(found.accuracy or 0.0),
         macs=found.macs,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-    )
-
-
-def _trained(
-    experiment: Experiment,
-    described: TeacherModel,
-    data: Splits,
-    folder: Path,
-    digest: str,
-    log: EpochLog,
-) -> Teacher:
-    from sne_deploy.distill.architectures import teacher_network
-    from sne_deploy.distill.experiment_data import batch_transform
-    from sne_deploy.distill.stages import TEACHER, heard, stage_file, stage_schedule
-    from sne_deploy.distill.teacher import train_teacher
-
-    return (
-        train_teacher(
-            lambda: teacher_network(described, data.input_shape, data.classes),
-            data.x.to(experiment.device),
-            data.y.to(experiment.device),
-            stage_schedule(experiment, described.schedule, TEACHER),
-            heard(log, f"width{described.width}", described.schedule.epochs),
-            label_smoothing=described.label_smoothing,
-            transform=batch_transform(experiment.data.augment),
-            resume=stage_file(folder, "teacher", digest),
-        )
-        .module.cpu()
-        .eval()
     )
