@@ -27,17 +27,39 @@ from examples.reproduction.studies import (
     quantisation_study,
 )
 
-STRATEGIES = ("contiguous", "random", "correlation", "attribution")
+STRATEGIES = ("contiguous", "random", "correlation", "attribution", "coverage")
 DECORRELATION = {"partition.decorrelate": 1.0, "partition.decorrelate_epochs": 2}
 REDUCED: Mapping[str, Any] = {
+    "data.train_samples": 10_000,
     "teacher.width": 32,
-    "teacher.schedule.epochs": 8,
-    "students.copies": 1,
-    "students.schedule": {"epochs": 4, "learning_rate": 4e-3, "batch_size": 128},
+    "teacher.features": 32,
+    "teacher.schedule.epochs": 10,
+    "teacher.schedule.batch_size": 128,
+    "teacher.schedule.learning_rate": 0.1,
+    "students.layers": [
+        *[
+            layer
+            for channels in (16, 32, 64)
+            for layer in (
+                {"kind": "Conv2d", "out": channels, "kernel": 3, "stride": 2, "padding": 1, "bias": False},
+                {"kind": "BatchNorm2d"},
+                {"kind": "LIFBoxCell", "tau_mem_s": 2e-3, "v_th": 0.5},
+            )
+        ],
+        {"kind": "Flatten"},
+        {"kind": "Linear"},
+        {"kind": "LIBoxCell", "tau_mem_s": 4e-3},
+    ],
+    "students.loss": {"feature": 1.0},
+    "students.copies": 0,
+    "students.schedule": {"epochs": 8, "learning_rate": 8e-3, "batch_size": 128, "warmup": 0.1},
     "joint": None,
     "policy": {"kind": "static"},
 }
-"""What many trainings can afford: a teacher of half the width, and short trainings of the students."""
+"""What many trainings can afford: 10,000 images, a teacher of half the width, 32 features, small students.
+
+The students learn their features and nothing else, so that nothing but the division tells them apart.
+"""
 
 
 def divisions(strategies: Sequence[str], bench: Bench) -> Found:

@@ -128,7 +128,7 @@ def activation(verify: int) -> Measurement:
         ensemble, teacher = trained(task)
         x, y = _test(ensemble, task)
         bits = task.experiment.quantisation.weight_bits
-        full = run_all(ensemble, x, y, teacher=teacher, weight_bits=bits)
+        full = run_all(ensemble, x, y, weight_bits=bits)
         return {
             "test": _on_test(ensemble, teacher, task, verify),
             "first": [point.row() for point in first_students(full)],

@@ -16,7 +16,13 @@ VARIANTS = {
     "activity-cost": (0.9855, 450.0),
     "combination": (0.9853, 300.0),
 }
-STRATEGIES = {"contiguous": 0.700, "random": 0.704, "correlation": 0.712, "attribution": 0.725}
+STRATEGIES = {
+    "contiguous": 0.700,
+    "random": 0.704,
+    "correlation": 0.712,
+    "attribution": 0.725,
+    "coverage": 0.721,
+}
 
 
 def measured(accuracy: float, spikes: float, bits: int = 8, **more: Any) -> dict[str, Any]:

@@ -312,7 +312,7 @@ def test_every_experiment_of_the_full_setting_is_valid_and_its_seeds_share_a_pla
         assert [run.seed for run in runs if run.variant == variant] == [0, 1, 2]
     for run, experiment in planned.experiments:
         assert experiment.seed == run.seed
-        assert experiment.data.train_samples is None  # all of the training data
+        assert experiment.data.train_samples == study.changes.get("data.train_samples")  # else all
 
 
 def called(example: Example, *arguments: Any) -> int:
