@@ -84,7 +84,7 @@ class Grid:
     rates: Sequence[float]
 
 
-FULL = Grid((1.0, 2.0, 4.0), ((16.0, 1.0), (32.0, 1.0), (64.0, 1.0), (128.0, 1.0)), (0.01, 0.03), (0.3,))
+FULL = Grid((1.0, 2.0, 4.0), ((16.0, 1.0), (32.0, 1.0), (64.0, 1.0), (128.0, 1.0)), (0.003, 0.01), (0.1, 0.3))
 SMALL = Grid((1.0, 4.0), ((4.0, 1.0), (8.0, 1.0)), (0.3,), (3.0,))
 
 
@@ -120,7 +120,8 @@ def variants(grid: Grid, bench: Bench) -> Found:
     tau = alike[conventional.chosen]["students.loss"]
     costs = regularised(grid, tau["tau_teacher"], tau["tau_student"])
     activity = cheapest("cost of activity", costs)
-    pair = unlike[temperatures.chosen]["students.loss"]
+    accurate = choose_best("two temperatures to add a cost to", bench.candidates(unlike))
+    pair = unlike[accurate.chosen]["students.loss"]
     both = {
         f"both-{name}": changes
         for name, changes in regularised(grid, pair["tau_teacher"], pair["tau_student"]).items()
@@ -135,7 +136,7 @@ def variants(grid: Grid, bench: Bench) -> Found:
     }
     taken = deployed(bench.verify)
     rows = [row for name, changes in final.items() for row in bench.every_seed(name, changes, taken)]
-    return Found(tuple(rows), (conventional, temperatures, activity, combination))
+    return Found(tuple(rows), (conventional, temperatures, activity, accurate, combination))
 
 
 def _chosen(choice: Choice) -> Candidate:

@@ -90,8 +90,8 @@ class Document(_Model):
     @property
     def wall_s(self) -> float:
         """Seconds of everything that was done for it."""
-        candidates = (one for choice in self.choices for one in choice.candidates)
-        return sum(row.wall_s for row in self.rows) + sum(one.wall_s for one in candidates)
+        candidates = {one.variant: one.wall_s for choice in self.choices for one in choice.candidates}
+        return sum(row.wall_s for row in self.rows) + sum(candidates.values())
 
     @property
     def variants(self) -> list[str]:

@@ -13,17 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.distill.confidences import confidences
 from sne_deploy.ensembles import ActivationPolicy, Head, Measure
 from sne_deploy.errors import InputError
-from sne_deploy.runtime.activation import confidence
 from sne_deploy.runtime.head import logits
 
 Array = npt.NDArray[Any]
 
-STEPS = 10_000
-"""Thresholds of a cascade that are tried, at most: confidences are told apart to so many parts of 1."""
-LOWEST = 1e-6
-"""The lowest threshold: all but those that know nothing are above it."""
 ROUNDING = 1e-12
 """Fractions of correct samples that differ by less are equal."""
 
@@ -172,20 +168,18 @@ def fit_confidence(
 ) -> FittedPolicy:
     """The confidence at which no more students run; see :func:`choose`.
 
-    Every student more costs more, so that the cheapest threshold is the lowest. Tried are the confidences
-    that the validation samples reach, rounded down to 1 / :data:`STEPS`, and 1.
+    Every student more costs more, so that the cheapest threshold is the lowest.
     """
-    sure, right = _along(runs, order, measure)
+    found = confidences(runs.head, runs.outputs, runs.labels, order, measure)
     energy = np.cumsum(runs.energy_j[:, list(order)], axis=1)
     rows = np.arange(len(runs.labels))
-    reached = np.floor(sure[:, :-1].ravel() * STEPS) / STEPS
     settings = []
-    for threshold in np.unique(np.append(np.maximum(reached, LOWEST), 1.0)):
-        stop = _stops(sure, float(threshold))
+    for threshold in found.thresholds():
+        stop = found.stops(threshold)
         settings.append(
             Setting(
-                ActivationPolicy("confidence", order, float(threshold), measure=measure),
-                float(right[rows, stop].mean()),
+                ActivationPolicy("confidence", order, threshold, measure=measure),
+                found.accuracy(threshold),
                 float(energy[rows, stop].mean()),
                 float(stop.mean() + 1),
             )
@@ -236,20 +230,3 @@ def choose(settings: Sequence[Setting], runs: Runs, target: Target) -> FittedPol
         best.energy_j,
         everyone.energy_j,
     )
-
-
-def _along(runs: Runs, order: Sequence[int], measure: Measure) -> tuple[Array, Array]:
-    """Confidence and correctness (N, K) after the first k + 1 students."""
-    sure, right = [], []
-    for k in range(1, len(order) + 1):
-        values = logits(runs.head, runs.outputs, runs.only(order[:k]))
-        sure.append(confidence(measure, values))
-        right.append(values.argmax(axis=1) == runs.labels)
-    return np.stack(sure, axis=1), np.stack(right, axis=1)
-
-
-def _stops(sure: Array, threshold: float) -> Array:
-    """Index of the student after which each sample is decided."""
-    enough = sure >= threshold
-    enough[:, -1] = True
-    return np.asarray(enough.argmax(axis=1))

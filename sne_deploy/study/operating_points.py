@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.distill.confidences import Confidences, confidences
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample
 from sne_deploy.energy.hardware import Hardware
 from sne_deploy.ensembles import ActivationPolicy, Ensemble, Measure
@@ -21,7 +22,6 @@ from sne_deploy.errors import InputError
 from sne_deploy.report.build import shared_counts, student_counts
 from sne_deploy.runtime.result import RunResult
 from sne_deploy.study.companions import ratios
-from sne_deploy.study.confidences import Confidences, confidences, labels_of
 from sne_deploy.study.restricted import restricted
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 DROPS = (0.01, 0.02, 0.03)
 """Points of accuracy below the teacher's, as fractions."""
+ROUNDING = 1e-12
+"""Far below one sample's share of any accuracy, far above the rounding of a difference of two."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +209,7 @@ def cascade(
     measure : Measure
         Of confidence.
     """
-    found = confidences(full.run, full.ensemble.head, full.order, measure)
+    found = _confidences(full, measure)
     return [_cascade_point(full, found, float(threshold)) for threshold in thresholds]
 
 
@@ -235,14 +237,13 @@ def fitted_points(
     """
     if validation.teacher is None or validation.teacher.accuracy is None or test.teacher is None:
         raise InputError("operating points: drops are against the teacher's accuracy; run both with teacher=")
-    theirs, ours = (
-        confidences(full.run, full.ensemble.head, full.order, measure) for full in (validation, test)
-    )
+    theirs, ours = (_confidences(full, measure) for full in (validation, test))
     points = []
     for drop in drops:
         if not np.isfinite(drop):
             raise InputError(f"operating points: a drop of {drop} is no fraction; give 0.01 for a point")
-        found = theirs.lowest_threshold(validation.teacher.accuracy - drop)
+        enough = validation.teacher.accuracy - drop - ROUNDING
+        found = next((one for one in theirs.thresholds() if theirs.accuracy(one) >= enough), None)
         threshold = 1.0 if found is None else found
         points.append(
             FittedPoint(
@@ -253,6 +254,17 @@ def fitted_points(
             )
         )
     return points
+
+
+def _confidences(full: FullRun, measure: Measure) -> Confidences:
+    outputs = [student.outputs for student in full.run.students]
+    return confidences(full.ensemble.head, outputs, _labels(full.run), full.order, measure)
+
+
+def _labels(run: RunResult) -> Array:
+    if run.labels is None:
+        raise InputError("operating points: accuracies need labels; give y")
+    return run.labels
 
 
 def _cascade_point(full: FullRun, found: Confidences, threshold: float) -> OperatingPoint:
@@ -266,7 +278,7 @@ def _point(full: FullRun, active: Array, policy: ActivationPolicy) -> OperatingP
     shared = shared_counts(run)
     return OperatingPoint(
         policy=policy,
-        accuracy=float(np.mean(run.predictions == labels_of(run))),
+        accuracy=float(np.mean(run.predictions == _labels(run))),
         mean_students=int(active.sum()) / len(active),
         counts=add_counts([shared, *counts], len(active)),
         head_macs=shared.host_macs,
