@@ -78,7 +78,7 @@ def _studies(bits: Sequence[int], epochs: int, widths: Sequence[int]) -> tuple[S
         Study("model", "the committed model along its students and thresholds", model_study),
         Study(
             "partition",
-            "four divisions of the features, the teacher as it is or trained to separate the parts",
+            "five divisions of the features, the teacher as it is or trained to separate the parts",
             partial(divisions, STRATEGIES),
             REDUCED,
         ),
