@@ -101,6 +101,7 @@ def _places(beside: Document | None) -> list[tuple[str, list[Place]]]:
     cifar10: list[tuple[str, str, Callable[[Document], Section]]] = [
         ("model", "The model", partial(models.section, companions=beside)),
         ("partition", "Dividing the features", partition.section),
+        ("decorrelation", "Dividing the features of a teacher that separates them", partition.section),
         *both,
         ("companions", "The same without spikes", companions.section),
     ]

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TEACHERS = {"frozen": "as it is", "decorrelated": "trained to separate the parts"}
 UNINFORMED = ("contiguous", "random")
 
 
@@ -47,8 +46,8 @@ def _lines(document: Document) -> Iterator[str]:
     )
     yield ""
     head = (
-        "division", "teacher", f"accuracy, {half(document)} of {count}", "gain over contiguous",
-        "gain over random", f"accuracy, {count} of {count}", "teacher's accuracy",
+        "division", f"accuracy, {half(document)} of {count}", "gain over contiguous", "gain over random",
+        f"accuracy, {count} of {count}", "teacher's accuracy",
     )  # fmt: skip
     yield from table(head, [_row(document, variant) for variant in document.variants])
     yield from picture(f"{document.name}.svg", "Accuracy against the number of active students")
@@ -58,16 +57,14 @@ def _lines(document: Document) -> Iterator[str]:
 
 
 def _row(document: Document, variant: str) -> tuple[str, ...]:
-    strategy, teacher = variant.rsplit("-", 1)
     count = len(document.rows[0].figures["first"])
     gains = (
-        "" if strategy == other else points(gain(document, variant, f"{other}-{teacher}", half(document)))
+        "" if variant == other else points(gain(document, variant, other, half(document)))
         for other in UNINFORMED
     )
     theirs = [row.figures["test"]["teacher_accuracy"] for row in document.variant(variant)]
     return (
-        strategy,
-        TEACHERS[teacher],
+        variant,
         percentage(spread(accuracies(document, variant, half(document)))),
         *gains,
         percentage(spread(accuracies(document, variant, count))),
@@ -77,37 +74,32 @@ def _row(document: Document, variant: str) -> tuple[str, ...]:
 
 def _best(document: Document) -> str:
     """The informed division with the highest mean, beside what was published."""
-    informed = [name for name in document.variants if name.rsplit("-", 1)[0] not in UNINFORMED]
+    informed = [name for name in document.variants if name not in UNINFORMED]
     best = max(informed, key=lambda name: spread(accuracies(document, name, half(document))).mean)
-    strategy, teacher = best.rsplit("-", 1)
     gains = " and ".join(
-        f"{points(gain(document, best, f'{other}-{teacher}', half(document)))} points over {other}"
-        for other in UNINFORMED
+        f"{points(gain(document, best, other, half(document)))} points over {other}" for other in UNINFORMED
     )
     return (
-        f"Best informed division: {strategy}, teacher {TEACHERS[teacher]}: {gains}. It was picked among "
-        f"{len(informed)} on these very figures, which favours it. Published: up to {PARTITION_POINTS:g} "
-        f"points, with other networks ({ENSEMBLE.key})."
+        f"Best informed division: {best}: {gains}. It was picked among {len(informed)} on these very "
+        f"figures, which favours it. Published: up to {PARTITION_POINTS:g} points, with other networks "
+        f"({ENSEMBLE.key})."
     )
 
 
 def _plot(document: Document) -> Figure:
     from examples.results.plots import COLOURS, drawn, percent_axis
 
-    teachers = [name for name in TEACHERS if any(one.endswith(f"-{name}") for one in document.variants)]
-
     def draw(panels: Sequence[Axes]) -> None:
-        for axes, teacher in zip(panels, teachers, strict=True):
-            variants = [name for name in document.variants if name.endswith(f"-{teacher}")]
-            for index, (colour, variant) in enumerate(zip(COLOURS, variants, strict=False)):
-                _curve(axes, document, variant, colour, 0.06 * (index - (len(variants) - 1) / 2))
-            axes.set_title(f"teacher {TEACHERS[teacher]}", loc="left")
-            axes.set_xlabel("active students")
-            axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
-        percent_axis(panels[0], "accuracy, deployed (%)")
-        panels[0].legend(loc="lower right")
+        (axes,) = panels
+        variants = document.variants
+        for index, (colour, variant) in enumerate(zip(COLOURS, variants, strict=False)):
+            _curve(axes, document, variant, colour, 0.06 * (index - (len(variants) - 1) / 2))
+        axes.set_xlabel("active students")
+        axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
+        percent_axis(axes, "accuracy, deployed (%)")
+        axes.legend(loc="lower right")
 
-    return drawn(draw, columns=len(teachers), height=3.0, sharey=True)
+    return drawn(draw, height=3.0)
 
 
 def _curve(axes: Axes, document: Document, variant: str, colour: str, shift: float) -> None:
@@ -119,5 +111,5 @@ def _curve(axes: Axes, document: Document, variant: str, colour: str, shift: flo
         [one.mean for one in spreads],
         yerr=None if spreads[0].n == 1 else [one.std for one in spreads],
         fmt="o-", color=colour, elinewidth=0.8, capsize=2, linewidth=0.9, markersize=3,
-        label=variant.rsplit("-", 1)[0],
+        label=variant,
     )  # fmt: skip
