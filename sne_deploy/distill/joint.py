@@ -112,7 +112,7 @@ class JointModel(nn.Module):
         """Logits of shape (N, classes) from each student's outputs (N, n_out) and who is present (N, K)."""
         joined = torch.cat(list(outputs), dim=1)
         if self.training:
-            self.mean.lerp_(joined.detach().mean(dim=0), MOMENTUM)
+            self.mean.lerp_(joined.detach().float().mean(dim=0), MOMENTUM)  # bf16 from an autocast map
         widths = torch.tensor([output.shape[1] for output in outputs], device=present.device)
         seen = torch.where(present.repeat_interleave(widths, dim=1), joined, self.mean)
         return seen @ self.weight.T + self.bias + self.biases()[present.sum(dim=1) - 1]
