@@ -111,22 +111,21 @@ def variants(grid: Grid, bench: Bench) -> Found:
     reference = _chosen(conventional)
     unlike = {f"teacher{a:g}-student{b:g}": distilled(a, b) for a, b in grid.pairs}
 
-    def cheapest(what: str, offered: Mapping[str, Changes]) -> Choice:
-        return choose_cheapest(
-            what, bench.candidates(offered), reference.accuracy, "conventional distillation"
-        )
+    def cheapest(what: str, candidates: Sequence[Candidate]) -> Choice:
+        return choose_cheapest(what, candidates, reference.accuracy, "conventional distillation")
 
-    temperatures = cheapest("two temperatures", unlike)
+    pairs = bench.candidates(unlike)
+    temperatures = cheapest("two temperatures", pairs)
     tau = alike[conventional.chosen]["students.loss"]
     costs = regularised(grid, tau["tau_teacher"], tau["tau_student"])
-    activity = cheapest("cost of activity", costs)
-    accurate = choose_best("two temperatures to add a cost to", bench.candidates(unlike))
+    activity = cheapest("cost of activity", bench.candidates(costs))
+    accurate = choose_best("two temperatures to add a cost to", pairs)
     pair = unlike[accurate.chosen]["students.loss"]
     both = {
         f"both-{name}": changes
         for name, changes in regularised(grid, pair["tau_teacher"], pair["tau_student"]).items()
     }
-    combination = cheapest("cost of activity with two temperatures", both)
+    combination = cheapest("cost of activity with two temperatures", bench.candidates(both))
     final = {
         "no-distillation": LABELS,
         "conventional": alike[conventional.chosen],
