@@ -83,6 +83,8 @@ def family_rows(
     InputError
         The teacher is another's, of which there is no architecture to train; or a width is not positive.
     """
+    import torch
+
     from sne_deploy.distill.experiment_data import load_splits
     from sne_deploy.files import ensure_folder
 
@@ -94,7 +96,7 @@ def family_rows(
     if any(width < 1 for width in widths):
         raise InputError(f"family: widths {list(widths)} must be at least 1")
     folder = ensure_folder(Path(work))
-    data = load_splits(experiment.data, experiment.seed)
+    data = load_splits(experiment.data, experiment.seed).to(torch.device(experiment.device))
     return [
         _row(_resized(experiment, width, data.classes, epochs), data, x, y, folder, log) for width in widths
     ]
@@ -119,8 +121,6 @@ def _resized(experiment: Experiment, width: int, classes: int, epochs: int | Non
 
 
 def _row(experiment: Experiment, data: Splits, x: Array, y: Array, folder: Path, log: EpochLog) -> FamilyRow:
-    import torch
-
     from sne_deploy.distill.run import train_own_teacher
     from sne_deploy.distill.stages import Stages
     from sne_deploy.distill.teacher import save_teacher_onnx
@@ -128,7 +128,7 @@ def _row(experiment: Experiment, data: Splits, x: Array, y: Array, folder: Path,
 
     described = experiment.teacher
     stages = Stages(experiment, folder, lambda _, *epoch: log(f"width{described.width}", *epoch))
-    network = train_own_teacher(stages, data.to(torch.device(experiment.device))).cpu().eval()
+    network = train_own_teacher(stages, data).cpu().eval()
     file = folder / f"teacher-{experiment.fingerprint('teacher')[:12]}.onnx"
     save_teacher_onnx(network, file, data.input_shape)
     found = evaluate_teacher(file, np.asarray(x), np.asarray(y))

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.distill.confidences import Confidences, confidences
+from sne_deploy.distill.policy import ROUNDING
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample
 from sne_deploy.energy.hardware import Hardware
 from sne_deploy.ensembles import ActivationPolicy, Ensemble, Measure
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 DROPS = (0.01, 0.02, 0.03)
 """Points of accuracy below the teacher's, as fractions."""
-ROUNDING = 1e-12
-"""Far below one sample's share of any accuracy, far above the rounding of a difference of two."""
 
 
 @dataclass(frozen=True, eq=False)
