@@ -32,7 +32,9 @@ MAX_BYTES = 2**20
 Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Augmentation = Literal["none", "shift", "crop-flip", "shift-contrast", "crop-flip-contrast"]
+Augmentation = Literal[
+    "none", "shift", "crop-flip", "shift-contrast", "crop-flip-contrast", "crop-flip-cutout"
+]
 Option = bool | int | float | str | tuple[int, ...]
 
 
@@ -46,8 +48,8 @@ class DataModel(_Model):
     ``folder``: of ``mnist`` and ``cifar10``, with the files as published; of ``npz``, with ``train.npz`` and
     ``test.npz``, each with ``x`` and ``y``. ``arrays``: given in Python, to ``sne_deploy.distill``.
     ``augment``: ``shift`` moves images by up to two pixels; ``crop-flip`` pads by four, crops, and flips;
-    with ``-contrast``, half of the images also get less contrast: anew in every batch of the teacher; for
-    the students, see ``students.copies``.
+    with ``-contrast``, half of the images also get less contrast, with ``-cutout``, each loses a square:
+    anew in every batch of the teacher; for the students, see ``students.copies``.
     """
 
     source: Literal["digits", "mnist", "cifar10", "npz", "arrays"]

@@ -31,6 +31,8 @@ INPUT_SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32
 BATCH = 4096
 LEAST_CONTRAST = 0.25
 """That augmentation leaves of an image's."""
+CUT_PARTS = 4
+"""A cut-out square's side is the image's shorter one divided by this."""
 MAX_CLASSES = 10_000
 
 
@@ -136,15 +138,17 @@ def load_splits(described: DataModel, seed: int, copies: int = 0, arrays: Arrays
     x = torch.from_numpy(np.asarray(data.x[train], np.float32))
     y = torch.from_numpy(np.asarray(data.y[train], np.int64))
     transform = batch_transform(described.augment)
-    versions = [x]
+    versions = 1 if transform is None else 1 + copies
+    students_x = x.repeat(versions, *[1] * (x.ndim - 1)) if versions > 1 else x
     if transform is not None:
         with deterministic(seed):
-            versions += [_transformed(x, transform) for _ in range(copies)]
+            for version in students_x.split(len(x))[1:]:
+                _transform(version, transform)
     return Splits(
         x=x,
         y=y,
-        students_x=torch.cat(versions) if len(versions) > 1 else x,
-        students_y=y.repeat(len(versions)),
+        students_x=students_x,
+        students_y=y.repeat(versions),
         x_validation=torch.from_numpy(np.asarray(data.x[held_out], np.float32)),
         y_validation=np.asarray(data.y[held_out], np.int64),
         digest="" if described.source in INPUT_SHAPES else digest_of([data.x, data.y]),
@@ -229,8 +233,10 @@ def load_test(described: DataModel, splits: Splits, arrays: Arrays | None = None
     return data
 
 
-def _transformed(x: Tensor, transform: Transform) -> Tensor:
-    return torch.cat([transform([part])[0] for part in torch.split(x, BATCH)])
+def _transform(x: Tensor, transform: Transform) -> None:
+    """Transform images where they lie: all versions of a large set fit in memory once, not twice."""
+    for part in x.split(BATCH):
+        part.copy_(transform([part])[0])
 
 
 def batch_transform(kind: str) -> Transform | None:
@@ -238,11 +244,12 @@ def batch_transform(kind: str) -> Transform | None:
 
     ``shift``: zero padding of 2, then a random crop. ``crop-flip``: padding of 4 by reflection, a random
     crop, and a mirror image half of the time. ``-contrast`` behind either: half of the time, each value is
-    drawn towards the image's mean, to a part of its distance that is uniform in [0.25, 1].
+    drawn towards the image's mean, to a part of its distance that is uniform in [0.25, 1]. ``-cutout``: a
+    square of a quarter of the shorter side gets the image's mean, anywhere that its centre is inside.
     """
     if kind == "none":
         return None
-    contrast = kind.endswith("-contrast")
+    contrast, cutout = kind.endswith("-contrast"), kind.endswith("-cutout")
     margin, mode, mirror = (2, "constant", False) if kind.startswith("shift") else (4, "reflect", True)
 
     def transform(batch: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -252,6 +259,8 @@ def batch_transform(kind: str) -> Transform | None:
             images = torch.where(flipped[:, None, None, None], images.flip(3), images)
         if contrast:
             images = _faded(images)
+        if cutout:
+            images = _cut(images)
         return [images, *batch[1:]]
 
     return transform
@@ -263,6 +272,18 @@ def _faded(images: Tensor) -> Tensor:
     kept = torch.where(chosen < 0.5, 1 - (1 - LEAST_CONTRAST) * drawn, 1.0)
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     return mean + kept.to(images.device)[:, None, None, None] * (images - mean)
+
+
+def _cut(images: Tensor) -> Tensor:
+    """Images with a square of a quarter of their shorter side, cut at the border, at their mean."""
+    count, _, height, width = images.shape
+    half = min(height, width) / CUT_PARTS / 2
+    inside = [
+        ((torch.arange(size) + 0.5 - size * torch.rand(count, 1)).abs() < half).to(images.device)
+        for size in (height, width)
+    ]
+    hole = (inside[0][:, :, None] & inside[1][:, None, :])[:, None]
+    return torch.where(hole, images.mean(dim=(1, 2, 3), keepdim=True), images)
 
 
 def _cropped(images: Tensor, margin: int, mode: str) -> Tensor:

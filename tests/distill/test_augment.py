@@ -72,6 +72,23 @@ def test_contrast_draws_half_of_the_images_towards_their_mean() -> None:
     assert abs(float(spread[changed].mean()) - (1 + LEAST_CONTRAST) / 2) < 0.02
 
 
+def test_a_cut_out_square_has_a_quarter_of_the_shorter_side_and_the_image_s_mean() -> None:
+    x = torch.rand(3000, 3, 16, 24, generator=torch.Generator().manual_seed(4))
+    placed, cut = transformed("crop-flip", x), transformed("crop-flip-cutout", x)
+    hole = (cut != placed).any(dim=1)
+    rows, columns = hole.any(dim=2), hole.any(dim=1)
+    assert torch.equal(hole, rows[:, :, None] & columns[:, None, :])
+    for inside in (rows, columns):
+        assert inside.any(1).all()
+        assert ((inside.int().diff(dim=1) == 1).sum(1) + inside[:, 0].int() == 1).all()  # one run
+        assert inside.sum(1).max() == 4
+        whole = inside.sum(1) == 4
+        assert abs(float(whole.float().mean()) - (1 - 3 / inside.shape[1])) < 0.03  # the border cuts the rest
+    mean = placed.mean((1, 2, 3), keepdim=True).expand_as(placed)
+    filled = hole[:, None].expand_as(placed)
+    assert torch.equal(cut[filled], mean[filled])
+
+
 def test_a_shifted_image_is_a_window_of_its_padded_self() -> None:
     x = torch.rand(50, 1, 6, 6, generator=torch.Generator().manual_seed(3))
     padded = torch.nn.functional.pad(x, (2, 2, 2, 2))
