@@ -26,15 +26,18 @@ from examples.reproduction.studies import (
     quantisation_study,
 )
 
-STRATEGIES = ("contiguous", "random", "coverage", "attribution", "correlation")
+STRATEGIES = ("contiguous", "random", "selection", "coverage", "attribution", "correlation")
 DECORRELATION = {"partition.decorrelate": 1.0, "partition.decorrelate_epochs": 1}
 REDUCED: Mapping[str, Any] = {
     "data.train_samples": 10_000,
+    "data.augment": "crop-flip",
     "teacher.width": 32,
     "teacher.features": 32,
     "teacher.schedule.epochs": 10,
     "teacher.schedule.batch_size": 128,
     "teacher.schedule.learning_rate": 0.1,
+    "partition.strategy": "attribution",
+    "students.timesteps": 2,
     "students.layers": [
         *[
             layer
@@ -75,13 +78,13 @@ def _studies(bits: Sequence[int], epochs: int, widths: Sequence[int]) -> tuple[S
         Study("model", "the committed model along its students and thresholds", model_study),
         Study(
             "partition",
-            "five divisions of the features",
+            "six divisions of the features",
             divisions,
             REDUCED,
         ),
         Study(
             "decorrelation",
-            "five divisions of the features, the teacher trained further to separate the parts",
+            "six divisions of the features, the teacher trained further to separate the parts",
             divisions,
             {**REDUCED, **DECORRELATION},
         ),

@@ -84,7 +84,12 @@ class Grid:
     rates: Sequence[float]
 
 
-FULL = Grid((1.0, 2.0, 4.0), ((16.0, 1.0), (32.0, 1.0), (64.0, 1.0), (128.0, 1.0)), (0.003, 0.01), (0.1, 0.3))
+FULL = Grid(
+    (1.0, 2.0, 4.0),
+    ((16.0, 1.0), (32.0, 1.0), (48.0, 1.0), (64.0, 1.0)),
+    (0.003, 0.01),
+    (0.1, 0.3),
+)
 SMALL = Grid((1.0, 4.0), ((4.0, 1.0), (8.0, 1.0)), (0.3,), (3.0,))
 
 
@@ -114,16 +119,14 @@ def variants(grid: Grid, bench: Bench) -> Found:
     def cheapest(what: str, candidates: Sequence[Candidate]) -> Choice:
         return choose_cheapest(what, candidates, reference.accuracy, "conventional distillation")
 
-    pairs = bench.candidates(unlike)
-    temperatures = cheapest("two temperatures", pairs)
+    temperatures = cheapest("two temperatures", bench.candidates(unlike))
     tau = alike[conventional.chosen]["students.loss"]
     costs = regularised(grid, tau["tau_teacher"], tau["tau_student"])
     activity = cheapest("cost of activity", bench.candidates(costs))
-    accurate = choose_best("two temperatures to add a cost to", pairs)
-    pair = unlike[accurate.chosen]["students.loss"]
     both = {
-        f"both-{name}": changes
-        for name, changes in regularised(grid, pair["tau_teacher"], pair["tau_student"]).items()
+        f"{name}-synops{weight:g}": distilled(*pair, synops=weight)
+        for name, pair in zip(unlike, grid.pairs, strict=True)
+        for weight in grid.synops
     }
     combination = cheapest("cost of activity with two temperatures", bench.candidates(both))
     final = {
@@ -135,7 +138,7 @@ def variants(grid: Grid, bench: Bench) -> Found:
     }
     taken = deployed(bench.verify)
     rows = [row for name, changes in final.items() for row in bench.every_seed(name, changes, taken)]
-    return Found(tuple(rows), (conventional, temperatures, activity, accurate, combination))
+    return Found(tuple(rows), (conventional, temperatures, activity, combination))
 
 
 def _chosen(choice: Choice) -> Candidate:

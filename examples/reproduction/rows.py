@@ -35,7 +35,7 @@ class Record(_Model):
 
 
 class Candidate(_Model):
-    """A variant that could have been chosen, on the validation data."""
+    """A variant that could have been chosen: means over the seeds on the validation data."""
 
     variant: str
     accuracy: float

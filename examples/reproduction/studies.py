@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from examples.reproduction import measure
@@ -28,7 +29,6 @@ class Bench:
     study : str
     lab : Lab
     seeds : tuple of int
-        The first is the one that choices are made with.
     subject : measure.Subject
     verify : int
     """
@@ -51,13 +51,14 @@ class Bench:
         return tuple(self.lab.record(run, measurement) for run in runs)
 
     def candidates(self, variants: Mapping[str, Mapping[str, Any]]) -> list[Candidate]:
-        """Train each variant with the first seed; their figures on the validation data."""
+        """Train each variant with every seed; means of their figures on the validation data."""
         found = []
         for variant, changes in variants.items():
-            record = self.one(f"candidate-{variant}", changes, measure.candidate())
-            figures = record.figures["validation"]
-            accuracy, spikes = figures["accuracy"], figures["spikes"]
-            found.append(Candidate(variant=variant, accuracy=accuracy, spikes=spikes, wall_s=record.wall_s))
+            records = self.every_seed(f"candidate-{variant}", changes, measure.candidate())
+            figures = [record.figures["validation"] for record in records]
+            accuracy, spikes = (fmean(each[key] for each in figures) for key in ("accuracy", "spikes"))
+            wall_s = sum(record.wall_s for record in records)
+            found.append(Candidate(variant=variant, accuracy=accuracy, spikes=spikes, wall_s=wall_s))
         return found
 
 

@@ -55,7 +55,7 @@ def _lines(document: Document) -> Iterator[str]:
     yield _compared(document)
     yield ""
     yield from facts(document, measured)
-    yield "Chosen on validation data, with the first seed, before any test sample was run:"
+    yield "Chosen on validation data, by means over the seeds, before any test sample was run:"
     yield ""
     rows = [row for choice in document.choices for row in _candidates(choice)]
     yield from table(("choice", "candidate", "validation accuracy", "spikes", ""), rows)

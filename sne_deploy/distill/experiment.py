@@ -97,7 +97,9 @@ class TeacherModel(_Model):
 class PartitionModel(_Model):
     """Which features each student learns; ``decorrelate`` fine-tunes the teacher so that parts separate."""
 
-    strategy: Literal["contiguous", "random", "correlation", "attribution", "coverage"] = "attribution"
+    strategy: Literal["contiguous", "random", "correlation", "attribution", "coverage", "selection"] = (
+        "attribution"
+    )
     decorrelate: NotNegative = 0.0
     decorrelate_epochs: Positive = 5
 

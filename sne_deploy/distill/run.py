@@ -36,6 +36,7 @@ from sne_deploy.distill.partition import (
     FeatureSpace,
     PartitionStrategy,
     Random,
+    Selection,
     partition,
 )
 from sne_deploy.distill.policy import FittedPolicy
@@ -164,6 +165,7 @@ def _parts(stages: Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array,
         "correlation": Correlation(),
         "attribution": Attribution(),
         "coverage": Coverage(),
+        "selection": Selection(),
     }
     parts = partition(strategies[described.strategy], space, experiment.students.count)
     if described.decorrelate and len(parts) > 1:

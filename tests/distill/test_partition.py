@@ -18,6 +18,7 @@ from sne_deploy.distill.partition import (
     FeatureSpace,
     PartitionStrategy,
     Random,
+    Selection,
     balanced_clusters,
     class_profiles,
     partition,
@@ -212,6 +213,54 @@ def test_coverage_takes_what_adds_most_to_what_a_part_knows(
             assert best in part
             chosen.append(best)
             left.remove(best)
+
+
+def explained(x: np.ndarray, y: np.ndarray, noise: float) -> float:
+    """Part of the labels' variance that a linear map of the standardised features, seen with noise, gives."""
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    scale = np.sqrt((x**2).sum(axis=0))
+    x = x / np.where(scale > 0, scale, 1.0)
+    noisy = np.vstack([x, math.sqrt(noise) * np.eye(x.shape[1])])  # ridge regression as least squares
+    target = np.vstack([y, np.zeros((x.shape[1], y.shape[1]))])
+    return float((target**2).sum() - ((target - noisy @ np.linalg.lstsq(noisy, target)[0]) ** 2).sum())
+
+
+@given(seed=st.integers(0, 2**32 - 1), features=st.integers(2, 10), data=st.data())
+def test_selection_takes_what_explains_most_with_all_before_it(
+    seed: int, features: int, data: st.DataObject
+) -> None:
+    parts = data.draw(st.integers(1, features))
+    noise = data.draw(st.sampled_from([0.1, 1.0, 3.0]))
+    random = np.random.default_rng(seed)
+    labels = np.arange(30) % 3
+    x = random.standard_normal((30, features)) * 10.0 ** random.integers(-3, 3, features)
+    x += labels[:, None] * random.random(features)
+    x[:, random.random(features) < 0.2] = 0.5
+    found = partition(Selection(noise), FeatureSpace(x, labels), parts)
+    taken: list[int] = []
+    for part in found:
+        left = [f for f in range(features) if f not in taken]
+        for _ in part:
+            worth = {f: explained(x[:, [*taken, f]], np.eye(3)[labels], noise) for f in left}
+            best = max(worth.values())
+            mine = [f for f in part if f in left and worth[f] >= best - 1e-9]
+            assert mine, (worth, part)
+            taken.append(mine[0])
+            left.remove(mine[0])
+        assert set(taken[-len(part) :]) == set(part.tolist())
+
+
+def test_selection_leaves_a_repeated_feature_to_the_next_student() -> None:
+    labels = np.arange(40) % 4
+    high, low = (labels // 2).astype(float), (labels % 2).astype(float)
+    x = np.stack([high, high, low, low], axis=1)
+    assert [part.tolist() for part in partition(Selection(), FeatureSpace(x, labels), 2)] == [[0, 2], [1, 3]]
+
+
+@pytest.mark.parametrize("noise", [0.0, -1.0, math.nan])
+def test_selection_refuses_impossible_noise(noise: float) -> None:
+    with pytest.raises(InputError, match=f"selection: noise {noise} must be positive"):
+        Selection(noise)
 
 
 def test_coverage_by_hand() -> None:
