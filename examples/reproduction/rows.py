@@ -46,7 +46,7 @@ class Candidate(_Model):
 class Choice(_Model):
     """A choice that was made on validation data.
 
-    ``met``: whether some candidate kept the rule; else the most accurate one was taken.
+    ``met``: whether some candidate kept the rule; else the one that came closest was taken.
     """
 
     what: str
@@ -144,26 +144,26 @@ def _read(path: Path) -> Document:
     return document
 
 
-def choose_cheapest(what: str, candidates: Sequence[Candidate], accuracy: float, against: str) -> Choice:
-    """Fewest spikes at no loss of validation accuracy; the most accurate one where all lose some.
+def choose_sparse(what: str, candidates: Sequence[Candidate], reference: Candidate, fewer: float) -> Choice:
+    """Highest validation accuracy at so many fewer spikes; fewest spikes where none saves as much.
 
     Parameters
     ----------
     what : str
     candidates : sequence of Candidate
-    accuracy : float
-        That must be reached.
-    against : str
-        Whose accuracy it is.
+    reference : Candidate
+        Whose spikes are to be saved.
+    fewer : float
+        Part of them, in [0, 1].
     """
-    enough = [one for one in candidates if one.accuracy >= accuracy]
+    enough = [one for one in candidates if one.spikes <= (1 - fewer) * reference.spikes]
     if enough:
-        chosen = min(enough, key=lambda one: (one.spikes, -one.accuracy))
+        chosen = max(enough, key=lambda one: (one.accuracy, -one.spikes))
     else:
-        chosen = max(candidates, key=lambda one: (one.accuracy, -one.spikes))
+        chosen = min(candidates, key=lambda one: (one.spikes, -one.accuracy))
     return Choice(
         what=what,
-        rule=f"fewest spikes at no loss of validation accuracy against {against}",
+        rule=f"highest validation accuracy at {100 * fewer:g} % fewer spikes than {reference.variant}",
         candidates=tuple(candidates),
         chosen=chosen.variant,
         met=bool(enough),

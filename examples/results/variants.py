@@ -60,7 +60,7 @@ def _lines(document: Document) -> Iterator[str]:
     rows = [row for choice in document.choices for row in _candidates(choice)]
     yield from table(("choice", "candidate", "validation accuracy", "spikes", ""), rows)
     for choice in document.choices:
-        missed = "" if choice.met else " No candidate kept that rule: the most accurate one was taken."
+        missed = "" if choice.met else " No candidate kept that rule: the one that came closest was taken."
         yield f"- {choice.what}: {choice.rule}.{missed}"
     yield ""
 

@@ -24,7 +24,7 @@ from examples.reproduction.rows import (
     Document,
     Record,
     choose_best,
-    choose_cheapest,
+    choose_sparse,
     read_documents,
 )
 from examples.reproduction.runs import Lab, Measurement, Run, Task
@@ -134,17 +134,20 @@ candidates = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=8).map(
 )
 
 
-@given(candidates, numbers)
-def test_the_cheapest_that_loses_nothing_is_chosen(offered: list[Candidate], wanted: float) -> None:
-    choice = choose_cheapest("what", offered, wanted / 20, "reference")
+@given(candidates, numbers, st.sampled_from([0.0, 0.25, 0.5]))
+def test_the_most_accurate_of_the_sparse_is_chosen(
+    offered: list[Candidate], spikes: float, fewer: float
+) -> None:
+    reference = Candidate(variant="reference", accuracy=1.0, spikes=spikes)
+    choice = choose_sparse("what", offered, reference, fewer)
     chosen = next(one for one in offered if one.variant == choice.chosen)
-    enough = [one for one in offered if one.accuracy >= wanted / 20]
+    enough = [one for one in offered if one.spikes <= spikes - fewer * spikes]
     assert choice.met == bool(enough)
     if enough:
         assert chosen in enough
-        assert chosen.spikes == min(one.spikes for one in enough)
+        assert chosen.accuracy == max(one.accuracy for one in enough)
     else:
-        assert chosen.accuracy == max(one.accuracy for one in offered)
+        assert chosen.spikes == min(one.spikes for one in offered)
 
 
 @given(candidates)
@@ -207,13 +210,9 @@ def test_a_choice_saw_validation_data_alone(digits: tuple[Path, dict[str, Docume
         record = json.loads((out / "runs" / f"variants-candidate-{variant}-seed{seed}.json").read_text())
         assert list(record["figures"]) == ["validation"]
         assert record["figures"]["validation"]["samples"] == 100
-    chosen = documents["variants"].choices[1]
-    accuracy = next(
-        one.accuracy
-        for one in documents["variants"].choices[0].candidates
-        if one.variant == documents["variants"].choices[0].chosen
-    )
-    assert chosen == choose_cheapest(chosen.what, chosen.candidates, accuracy, "conventional distillation")
+    conventional, temperatures = documents["variants"].choices[:2]
+    reference = next(one for one in conventional.candidates if one.variant == conventional.chosen)
+    assert temperatures == choose_sparse(temperatures.what, temperatures.candidates, reference, mnist.SAVING)
 
 
 def test_a_finished_reproduction_trains_nothing_and_gives_the_same_rows(
