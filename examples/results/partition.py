@@ -92,7 +92,7 @@ def _plot(document: Document) -> Figure:
     def draw(panels: Sequence[Axes]) -> None:
         (axes,) = panels
         variants = document.variants
-        for index, (colour, variant) in enumerate(zip(COLOURS, variants, strict=False)):
+        for index, (colour, variant) in enumerate(zip(COLOURS[: len(variants)], variants, strict=True)):
             _curve(axes, document, variant, colour, 0.06 * (index - (len(variants) - 1) / 2))
         axes.set_xlabel("active students")
         axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CREATOR = f"matplotlib {mpl.__version__}"
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0060a8", "#d1600a", "#1a8a5f", "#8a4fa3", "#6b6b6b"
-COLOURS = (GREY, ORANGE, GREEN, BLUE, PURPLE)
+COLOURS = (GREY, ORANGE, GREEN, BLUE, PURPLE, "#b8327a")
 STYLE: Any = {
     "svg.hashsalt": "sne-deploy",
     "svg.fonttype": "path",

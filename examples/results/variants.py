@@ -120,7 +120,7 @@ def _plot(document: Document) -> Figure:
 
     def draw(panels: Sequence[Axes]) -> None:
         (axes,) = panels
-        for colour, variant in zip(COLOURS, document.variants, strict=False):
+        for colour, variant in zip(COLOURS[: len(document.variants)], document.variants, strict=True):
             spikes, right = (spread(_values(document, variant, key)) for key in ("spikes", "accuracy"))
             alone = spikes.n == 1
             axes.errorbar(

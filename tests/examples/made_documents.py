@@ -22,6 +22,7 @@ STRATEGIES = {
     "correlation": 0.712,
     "attribution": 0.725,
     "coverage": 0.721,
+    "selection": 0.722,
 }
 
 

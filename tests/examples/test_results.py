@@ -291,6 +291,7 @@ def test_plots_show_the_rows() -> None:
     assert noise["teacher"][:2] == [(0.0, 0.993), (0.1, pytest.approx(0.943))]
     assert (1.0, 0.985) in noise["ensemble"]  # clean images, in the panel of contrasts
     divisions = drawn(made.partition())
+    assert set(divisions) == set(made.partition().variants)
     assert [right for _, right in divisions["random"][:2]] == [pytest.approx(0.659), pytest.approx(0.704)]
 
 
