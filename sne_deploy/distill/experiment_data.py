@@ -142,7 +142,7 @@ def load_splits(described: DataModel, seed: int, copies: int = 0, arrays: Arrays
     students_x = x.repeat(versions, *[1] * (x.ndim - 1)) if versions > 1 else x
     if transform is not None:
         with deterministic(seed):
-            for version in students_x.split(len(x))[1:]:
+            for version in torch.split(students_x, len(x))[1:]:
                 _transform(version, transform)
     return Splits(
         x=x,
@@ -235,7 +235,7 @@ def load_test(described: DataModel, splits: Splits, arrays: Arrays | None = None
 
 def _transform(x: Tensor, transform: Transform) -> None:
     """Transform images where they lie: all versions of a large set fit in memory once, not twice."""
-    for part in x.split(BATCH):
+    for part in torch.split(x, BATCH):
         part.copy_(transform([part])[0])
 
 
