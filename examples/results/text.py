@@ -162,6 +162,7 @@ def _seeds(document: Document) -> str:
 def _measured(measured: Sequence[dict[str, Any]]) -> str:
     samples = _range([figures["samples"] for figures in measured])
     steps = _range([figures["timesteps"] for figures in measured])
+    unit = "step" if steps == "1" else "steps"
     bits = _range([figures["weight_bits"] for figures in measured])
     checked = _range([figures["verified_samples"] or 0 for figures in measured])
     names = {figures["verified_against"] for figures in measured} - {None}
@@ -171,7 +172,7 @@ def _measured(measured: Sequence[dict[str, Any]]) -> str:
         if checked == "0"
         else f"in each row {checked} of them run on `{oracle}` too, equal in every bit"
     )
-    return f"Target `loihi`, {bits}-bit weights, {steps} time steps, {samples} test samples; {compared}."
+    return f"Target `loihi`, {bits}-bit weights, {steps} time {unit}, {samples} test samples; {compared}."
 
 
 def _range(values: Sequence[int]) -> str:
