@@ -111,7 +111,7 @@ SMALL_LAYERS = [
 EXAMPLE = Example(
     name="cifar10",
     base=Path(__file__).with_name("experiment.toml"),
-    studies={"full": _studies((8, 6, 4), 2, (4, 8, 16, 32)), "small": _studies((8, 4), 1, (2, 4))},
+    studies={"full": _studies((8, 6, 4), 2, (4, 8, 12, 16)), "small": _studies((8, 4), 1, (2, 4))},
     small={
         "threads": 1,
         "data.validation": 60,

@@ -23,6 +23,7 @@ from sne_deploy.distill.run import distill
 from sne_deploy.distill.teacher import save_teacher_onnx
 from sne_deploy.errors import InputError
 from sne_deploy.study.family import family_rows, smallest_reaching
+from sne_deploy.study.gates import gate_points, priced_gates
 from sne_deploy.study.noise import mean_drops, noise_rows
 from sne_deploy.study.operating_points import cascade, first_students, fitted_points, run_all
 from sne_deploy.study.summary import measure, quantisation_rows, test_data
@@ -36,6 +37,10 @@ THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999,
 """Confidences at which the cascade is measured."""
 DROPS = (0.01, 0.02, 0.03)
 """Allowed drops of accuracy against the teacher, as fractions, of the operating points."""
+PRICES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""Cross-entropies, in nats, that all students may cost a gate."""
+GATE_SAMPLES = 20_000
+"""Training images that gates learn from, at most."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ def activation(verify: int) -> Measurement:
 
 
 def model_figures(subject: Subject, verify: int) -> Measurement:
-    """A model's figures, along its students and the cascade's thresholds, and its operating points."""
+    """A model's figures, along its students, the cascade's thresholds and gates; its operating points."""
 
     def take(task: Task) -> Figures:
         ensemble, teacher = subject.get(task)
@@ -146,6 +151,9 @@ def model_figures(subject: Subject, verify: int) -> Measurement:
         splits = load_splits(task.experiment.data, task.experiment.seed)
         x, y = _test(ensemble, task)
         test = run_all(ensemble, x, y, teacher=teacher, weight_bits=bits)
+        seen_x, seen_y = splits.x[:GATE_SAMPLES].numpy(), splits.y[:GATE_SAMPLES].numpy()
+        gates = priced_gates(ensemble, seen_x, seen_y, PRICES, weight_bits=bits)
+        gated = gate_points(test, gates, x)
         validation = run_all(
             ensemble, splits.x_validation.numpy(), splits.y_validation, teacher=teacher, weight_bits=bits
         )
@@ -153,10 +161,14 @@ def model_figures(subject: Subject, verify: int) -> Measurement:
             "test": _on_test(ensemble, teacher, task, verify),
             "first": [point.row() for point in first_students(test)],
             "cascade": [point.row() for point in cascade(test, THRESHOLDS)],
+            "gates": [
+                {"price": price, "trained_on": len(seen_y), **point.row()}
+                for price, point in zip(PRICES, gated, strict=True)
+            ],
             "fitted": [point.row() for point in fitted_points(validation, test, DROPS)],
         }
 
-    return Measurement(f"model, {subject.name}, {verify} verified", take)
+    return Measurement(f"model and gates, {subject.name}, {verify} verified", take)
 
 
 def weight_bits(subject: Subject, bits: Sequence[int], verify: int) -> Measurement:

@@ -46,6 +46,13 @@ def _lines(document: Document) -> Iterator[str]:
     yield ""
     rows = [point_row(f"{point['threshold']:g}", point) for point in figures["cascade"]]
     yield from table(HEAD, rows)
+    gates = figures["gates"]
+    yield (
+        f"Gates that choose students from the input, trained on {gates[0]['trained_on']:,} training images, "
+        "by the cross-entropy (nats) that all students may cost; their own MACs are counted:"
+    )
+    yield ""
+    yield from table(HEAD, [point_row(f"{point['price']:g}", point) for point in gates])
     yield from picture(f"{document.name}.svg", "Accuracy against operations and energy per inference")
     yield from _fitted(document, figures["fitted"])
     yield OPERATIONS
@@ -132,9 +139,9 @@ def _plot(document: Document, companions: Document | None) -> Figure:
 
 
 def _curves(axes: Axes, figures: Mapping[str, Any], cost: Any) -> None:
-    from examples.results.plots import BLUE, ORANGE
+    from examples.results.plots import BLUE, ORANGE, PINK
 
-    first, cascade = figures["first"], figures["cascade"]
+    first, cascade, gates = figures["first"], figures["cascade"], figures["gates"]
     axes.plot(
         [cost(point) for point in cascade], [point["accuracy"] for point in cascade], "-", color=BLUE,
         label="cascade, by threshold",
@@ -142,6 +149,10 @@ def _curves(axes: Axes, figures: Mapping[str, Any], cost: Any) -> None:
     axes.plot(
         [cost(point) for point in first], [point["accuracy"] for point in first], "o--", color=ORANGE,
         linewidth=0.8, label="first 1, 2, ... students",
+    )  # fmt: skip
+    axes.plot(
+        [cost(point) for point in gates], [point["accuracy"] for point in gates], "x", color=PINK,
+        markersize=5, label="gates, by price",
     )  # fmt: skip
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CREATOR = f"matplotlib {mpl.__version__}"
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0060a8", "#d1600a", "#1a8a5f", "#8a4fa3", "#6b6b6b"
-COLOURS = (GREY, ORANGE, GREEN, BLUE, PURPLE, "#b8327a")
+BLUE, ORANGE, GREEN, PURPLE, GREY, PINK = "#0060a8", "#d1600a", "#1a8a5f", "#8a4fa3", "#6b6b6b", "#b8327a"
+COLOURS = (GREY, ORANGE, GREEN, BLUE, PURPLE, PINK)
 STYLE: Any = {
     "svg.hashsalt": "sne-deploy",
     "svg.fonttype": "path",

@@ -67,12 +67,12 @@ class OperatingPoint:
     Attributes
     ----------
     policy : ActivationPolicy
-        ``static`` with its number of students, or ``confidence``.
+        ``static`` with its number of students, ``confidence``, or ``gate``.
     accuracy, mean_students : float
     counts : Counts
         Exact totals over all samples, the head's host MACs included.
     head_macs : int
-        Total over all samples.
+        Total over all samples, those of a gate among them.
     hardware : Hardware
     teacher : TeacherModel or None
     """
@@ -191,7 +191,7 @@ def first_students(full: FullRun) -> list[OperatingPoint]:
     for k in range(1, len(full.order) + 1):
         active = np.zeros_like(full.run.active)
         active[:, list(full.order[:k])] = True
-        points.append(_point(full, active, ActivationPolicy("static", full.order, students=k)))
+        points.append(point_of(full, active, ActivationPolicy("static", full.order, students=k)))
     return points
 
 
@@ -255,6 +255,30 @@ def fitted_points(
     return points
 
 
+def point_of(full: FullRun, active: Array, policy: ActivationPolicy) -> OperatingPoint:
+    """What running these students on each sample achieves and costs.
+
+    Parameters
+    ----------
+    full : FullRun
+    active : bool array of shape (N, students)
+    policy : ActivationPolicy
+        Which chose them.
+    """
+    run = restricted(full.run, full.ensemble.head, active)
+    counts = [count for count in map(student_counts, run.students) if count.samples_run]
+    shared = shared_counts(run)
+    return OperatingPoint(
+        policy=policy,
+        accuracy=float(np.mean(run.predictions == _labels(run))),
+        mean_students=int(active.sum()) / len(active),
+        counts=add_counts([shared, *counts], len(active)),
+        head_macs=shared.host_macs,
+        hardware=full.hardware,
+        teacher=full.teacher,
+    )
+
+
 def _confidences(full: FullRun, measure: Measure) -> Confidences:
     outputs = [student.outputs for student in full.run.students]
     return confidences(full.ensemble.head, outputs, _labels(full.run), full.order, measure)
@@ -268,22 +292,7 @@ def _labels(run: RunResult) -> Array:
 
 def _cascade_point(full: FullRun, found: Confidences, threshold: float) -> OperatingPoint:
     policy = ActivationPolicy("confidence", full.order, threshold, measure=found.measure)  # checks them
-    return _point(full, found.active(threshold), policy)
-
-
-def _point(full: FullRun, active: Array, policy: ActivationPolicy) -> OperatingPoint:
-    run = restricted(full.run, full.ensemble.head, active)
-    counts = [count for count in map(student_counts, run.students) if count.samples_run]
-    shared = shared_counts(run)
-    return OperatingPoint(
-        policy=policy,
-        accuracy=float(np.mean(run.predictions == _labels(run))),
-        mean_students=int(active.sum()) / len(active),
-        counts=add_counts([shared, *counts], len(active)),
-        head_macs=shared.host_macs,
-        hardware=full.hardware,
-        teacher=full.teacher,
-    )
+    return point_of(full, found.active(threshold), policy)
 
 
 def _mean(total: int | None, samples: int) -> float | None:

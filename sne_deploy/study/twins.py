@@ -30,6 +30,7 @@ from sne_deploy.distill.head import fit_head
 from sne_deploy.distill.joint import JointTask, tune_together
 from sne_deploy.distill.onnx_teacher import load_onnx_teacher
 from sne_deploy.distill.policy import Runs, best_order
+from sne_deploy.distill.resume import kept_tensor
 from sne_deploy.distill.stages import FIRST_STUDENT, TOGETHER, EpochLog, heard, stage_file, stage_schedule
 from sne_deploy.distill.student import StudentLoss, StudentTask, train_student
 from sne_deploy.errors import InputError
@@ -119,7 +120,7 @@ def train_twins(
     folder, path = ensure_folder(Path(work)), Path(teacher)
     parts = _parts(experiment, ensemble)
     data = load_splits(experiment.data, experiment.seed, experiment.copies)
-    features, logits = _targets(experiment, path, data)
+    features, logits = _targets(experiment, path, data, folder)
     if int(max(part.max() for part in parts)) >= features.shape[1]:
         raise InputError(
             f"twins: teacher {path.name!r} has {features.shape[1]} features, too few for the model"
@@ -237,15 +238,19 @@ def _parts(experiment: Experiment, ensemble: Ensemble) -> list[Array]:
     for student in ensemble.students:
         if student.features is None or not len(student.features):
             raise InputError(f"twins: student {student.name!r} does not say which features it learned")
-        parts.append(np.asarray(student.features, np.int64))
+        parts.append(np.array(student.features, np.int64))  # a loaded model's cannot be written to
     return parts
 
 
-def _targets(experiment: Experiment, path: Path, data: Splits) -> tuple[Tensor, Tensor]:
-    """The teacher's features and logits on the students' samples."""
+def _targets(experiment: Experiment, path: Path, data: Splits, folder: Path) -> tuple[Tensor, Tensor]:
+    """The teacher's features and logits on the students' samples; the features are computed once."""
     teacher = load_onnx_teacher(path)
+    digest = hashlib.sha256((experiment.fingerprint() + _digest(path, ())).encode()).hexdigest()
     with deterministic(experiment.seed, experiment.threads), torch.no_grad():
-        features = extract_features(teacher, data.students_x)
+        features = kept_tensor(
+            stage_file(folder, f"targets{len(data.students_x)}", digest),
+            lambda: extract_features(teacher, data.students_x),
+        )
         return features, teacher.classifier(features)
 
 

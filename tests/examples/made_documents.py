@@ -144,6 +144,10 @@ def model(example: str, **more: Any) -> Document:
             point(0.99 - 0.05 * (1 - t) ** 2 - 0.002, 1 + 2.9 * t**4, kind="confidence", threshold=t)
             for t in thresholds
         ],
+        "gates": [
+            point(0.97 - price / 50, 2.0 - price / 5, kind="gate", threshold=0.5, price=price, trained_on=100)
+            for price in (0.01, 0.1, 1.0)
+        ],
         "fitted": [
             point(
                 0.98,

@@ -33,10 +33,11 @@ def experiment(**changes: Any) -> Experiment:
 
 
 def ensemble(parts: tuple[list[int], ...] = ([0, 2, 5], [1, 3, 4, 6])) -> Ensemble:
-    """As far as twins ask: whose features are whose."""
-    students = tuple(
-        Student(f"student{k}", (), "v_mean", np.array(part, np.int64)) for k, part in enumerate(parts)
-    )
+    """As far as twins ask: whose features are whose, read-only as a file gives them."""
+    features = [np.array(part, np.int64) for part in parts]
+    for part in features:
+        part.setflags(write=False)
+    students = tuple(Student(f"student{k}", (), "v_mean", part) for k, part in enumerate(features))
     return Ensemble(students, SHAPE, 3, Encoder("constant"), Head("mean"))
 
 
@@ -112,6 +113,15 @@ def test_twins_are_trained_like_students_and_resumed(tmp_path: Path, joint: Any)
         np.testing.assert_array_equal(wanted, found)
     assert sorted(whole.order) == [0, 1]
     assert whole.macs == (3 * 16 * 9 + 48 * 3, 3 * 16 * 9 + 48 * 4)
+
+
+def test_the_teacher_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    described = experiment(joint=None)
+    whole = train_twins(described, ensemble(), TEACHER, tmp_path)
+    monkeypatch.delattr("sne_deploy.study.twins.extract_features")
+    again = train_twins(described, ensemble(), TEACHER, tmp_path)
+    for wanted, found in zip(tensors(whole), tensors(again), strict=True):
+        np.testing.assert_array_equal(wanted, found)
 
 
 def test_other_slices_or_another_teacher_are_other_trainings(tmp_path: Path) -> None:
