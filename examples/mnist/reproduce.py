@@ -77,7 +77,8 @@ class Grid:
     Attributes
     ----------
     temperatures : of teacher and student alike
-    pairs : of temperatures of the teacher and the student
+    pairs : of temperatures of the teacher and the student; their ratio says how small the student's logits
+        are to be, the teacher's how soft its targets
     synops : weights of the cost of synaptic operations
     rates : weights of the rate's distance from 0
     """
@@ -90,7 +91,7 @@ class Grid:
 
 FULL = Grid(
     (1.0, 2.0, 4.0),
-    ((16.0, 1.0), (32.0, 1.0), (48.0, 1.0), (64.0, 1.0)),
+    ((16.0, 1.0), (32.0, 1.0), (48.0, 1.0), (64.0, 1.0), (4.0, 0.125), (4.0, 0.1), (4.0, 0.08)),
     (0.003, 0.01),
     (0.1, 0.3),
 )

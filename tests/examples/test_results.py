@@ -85,7 +85,8 @@ def test_variants_show_the_rows(page: str) -> None:
         "61,000 ± 1,000",
         "1.22 uJ ± 1.6 %",
     ]
-    assert "49.6 ± 0.4 % fewer spikes at -0.03 ± 0.00 points of accuracy" in text
+    assert "two temperatures 49.6 ± 0.4 % fewer spikes at -0.03 ± 0.00 points of accuracy" in text
+    assert "as well 74.4 ± 0.6 % fewer spikes at -0.09 ± 0.00 points" in text
     assert "| temperature | tau2 | 99.00 % | 1,100 | chosen |" in text
     assert "No candidate kept that rule" in text
 
