@@ -37,7 +37,7 @@ THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999,
 """Confidences at which the cascade is measured."""
 DROPS = (0.01, 0.02, 0.03)
 """Allowed drops of accuracy against the teacher, as fractions, of the operating points."""
-PRICES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+PRICES = (0.003, 0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.5, 1.0)
 """Cross-entropies, in nats, that all students may cost a gate."""
 GATE_SAMPLES = 20_000
 """Training images that gates learn from, at most."""
@@ -168,7 +168,7 @@ def model_figures(subject: Subject, verify: int) -> Measurement:
             "fitted": [point.row() for point in fitted_points(validation, test, DROPS)],
         }
 
-    return Measurement(f"model and gates, {subject.name}, {verify} verified", take)
+    return Measurement(f"model, gates at {list(PRICES)}, {subject.name}, {verify} verified", take)
 
 
 def weight_bits(subject: Subject, bits: Sequence[int], verify: int) -> Measurement:

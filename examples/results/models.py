@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,10 @@ HEAD = (
 def section(document: Document, companions: Document | None = None) -> Section:
     """Tables and plot; ``companions``: networks to show beside it."""
     draw = partial(_plot, document, companions)
-    return Section(tuple(_lines(document)), {f"{document.name}.svg": draw})
+    return Section(tuple(_lines(document, companions)), {f"{document.name}.svg": draw})
 
 
-def _lines(document: Document) -> Iterator[str]:
+def _lines(document: Document, companions: Document | None) -> Iterator[str]:
     figures = document.rows[0].figures
     test = figures["test"]
     yield (
@@ -57,6 +57,9 @@ def _lines(document: Document) -> Iterator[str]:
     yield from _fitted(document, figures["fitted"])
     yield OPERATIONS
     yield ""
+    if companions is not None:
+        yield smallest_line(companions.rows[0].figures)
+        yield ""
     yield from facts(document, [test])
 
 
@@ -115,6 +118,25 @@ def operations(point: Point) -> float:
     return float(point["synops"] + point["host_macs"])
 
 
+def mac_energy_j(figures: Mapping[str, Any], macs: int) -> float:
+    """Joules of a network's multiply-accumulates at the price of the teacher's."""
+    point = figures["first"][0]
+    return float(macs * point["teacher_energy_j"] / point["teacher_macs"])
+
+
+def smallest_line(figures: Mapping[str, Any]) -> str:
+    """The smallest network of the teacher's family that is as accurate as all students."""
+    smallest, ensemble = figures["smallest"], figures["first"][-1]
+    if smallest is None:
+        return "None of the narrower networks of the teacher's family is as accurate as all students."
+    return (
+        "The smallest network of the teacher's family, trained as it was, that is as accurate as all "
+        f"students: width {smallest['width']}, {smallest['macs']:,} MACs, "
+        f"{joules(mac_energy_j(figures, smallest['macs']))}; they: {operations(ensemble):,.0f} operations, "
+        f"{joules(ensemble['energy_j'])}."
+    )
+
+
 def _plot(document: Document, companions: Document | None) -> Figure:
     from examples.results.plots import drawn, log_axis, percent_axis
 
@@ -128,7 +150,9 @@ def _plot(document: Document, companions: Document | None) -> Figure:
         _teacher(left, test["teacher_macs"], test["teacher_accuracy"])
         _teacher(right, 1e6 * test["teacher_energy_j"], test["teacher_accuracy"])
         if companions is not None:
-            _networks(left, companions.rows[0].figures)
+            beside = companions.rows[0].figures
+            _networks(left, beside, float)
+            _networks(right, beside, lambda macs: 1e6 * mac_energy_j(beside, macs))
         log_axis(left, "operations per inference (SynOps + MACs)")
         log_axis(right, "energy per inference (µJ)")
         percent_axis(left)
@@ -162,7 +186,7 @@ def _teacher(axes: Axes, cost: float, accuracy: float) -> None:
     axes.plot([cost], [accuracy], "*", color=GREY, markersize=9, label="teacher")
 
 
-def _networks(axes: Axes, figures: Mapping[str, Any]) -> None:
+def _networks(axes: Axes, figures: Mapping[str, Any], cost: Callable[[int], float]) -> None:
     from examples.results.plots import GREEN, PURPLE
 
     for key, colour, mark, label in (
@@ -171,6 +195,6 @@ def _networks(axes: Axes, figures: Mapping[str, Any]) -> None:
     ):
         rows = figures[key]
         axes.plot(
-            [row["macs"] for row in rows], [row["accuracy"] for row in rows], mark, color=colour,
+            [cost(row["macs"]) for row in rows], [row["accuracy"] for row in rows], mark, color=colour,
             linewidth=0.8, label=label,
         )  # fmt: skip
