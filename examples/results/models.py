@@ -157,9 +157,10 @@ def _plot(document: Document, companions: Document | None) -> Figure:
         log_axis(right, "energy per inference (µJ)")
         percent_axis(left)
         right.tick_params(labelleft=False)
-        right.legend(*left.get_legend_handles_labels(), loc="lower right")
+        handles, labels = left.get_legend_handles_labels()
+        left.figure.legend(handles, labels, loc="outside lower center", ncols=3)
 
-    return drawn(draw, columns=2, height=3.4, sharey=True)
+    return drawn(draw, columns=2, height=3.8, sharey=True)
 
 
 def _curves(axes: Axes, figures: Mapping[str, Any], cost: Any) -> None:
