@@ -18,6 +18,7 @@ import sne_deploy as sne
 from examples.reproduction.rows import Figures
 from examples.reproduction.runs import Measurement, Task
 from sne_deploy.distill.command import provenance
+from sne_deploy.distill.deploy import gate_training
 from sne_deploy.distill.experiment_data import load_splits
 from sne_deploy.distill.run import distill
 from sne_deploy.distill.teacher import save_teacher_onnx
@@ -152,7 +153,8 @@ def model_figures(subject: Subject, verify: int) -> Measurement:
         x, y = _test(ensemble, task)
         test = run_all(ensemble, x, y, teacher=teacher, weight_bits=bits)
         seen_x, seen_y = splits.x[:GATE_SAMPLES].numpy(), splits.y[:GATE_SAMPLES].numpy()
-        gates = priced_gates(ensemble, seen_x, seen_y, PRICES, weight_bits=bits)
+        described = gate_training(task.experiment)
+        gates = priced_gates(ensemble, seen_x, seen_y, PRICES, described, weight_bits=bits)
         gated = gate_points(test, gates, x)
         validation = run_all(
             ensemble, splits.x_validation.numpy(), splits.y_validation, teacher=teacher, weight_bits=bits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from examples.reproduction.rows import Document
-from examples.results.models import mac_energy_j, operations, smallest_line
+from examples.results.models import operations, priced_as_teacher_j, smallest_line
 from examples.results.text import Section, facts, table
 from sne_deploy.report.units import joules
 
@@ -31,7 +31,7 @@ def _lines(document: Document) -> Iterator[str]:
             joules(point["energy_j"]),
             f"{100 * twin['accuracy']:.2f} %",
             f"{twin['macs']:,}",
-            joules(mac_energy_j(figures, twin["macs"])),
+            joules(priced_as_teacher_j(figures, twin["macs"])),
         )
         for point, twin in zip(figures["first"], figures["twins"], strict=True)
     ]
@@ -44,7 +44,7 @@ def _lines(document: Document) -> Iterator[str]:
             str(one["width"]),
             f"{100 * one['accuracy']:.2f} %",
             f"{one['macs']:,}",
-            joules(mac_energy_j(figures, one["macs"])),
+            joules(priced_as_teacher_j(figures, one["macs"])),
             f"{one['parameters']:,}",
         )
         for one in figures["family"]

@@ -118,7 +118,7 @@ def operations(point: Point) -> float:
     return float(point["synops"] + point["host_macs"])
 
 
-def mac_energy_j(figures: Mapping[str, Any], macs: int) -> float:
+def priced_as_teacher_j(figures: Mapping[str, Any], macs: int) -> float:
     """Joules of a network's multiply-accumulates at the price of the teacher's."""
     point = figures["first"][0]
     return float(macs * point["teacher_energy_j"] / point["teacher_macs"])
@@ -132,8 +132,8 @@ def smallest_line(figures: Mapping[str, Any]) -> str:
     return (
         "The smallest network of the teacher's family, trained as it was, that is as accurate as all "
         f"students: width {smallest['width']}, {smallest['macs']:,} MACs, "
-        f"{joules(mac_energy_j(figures, smallest['macs']))}; they: {operations(ensemble):,.0f} operations, "
-        f"{joules(ensemble['energy_j'])}."
+        f"{joules(priced_as_teacher_j(figures, smallest['macs']))}; they: {operations(ensemble):,.0f} "
+        f"operations, {joules(ensemble['energy_j'])}."
     )
 
 
@@ -152,7 +152,7 @@ def _plot(document: Document, companions: Document | None) -> Figure:
         if companions is not None:
             beside = companions.rows[0].figures
             _networks(left, beside, float)
-            _networks(right, beside, lambda macs: 1e6 * mac_energy_j(beside, macs))
+            _networks(right, beside, lambda macs: 1e6 * priced_as_teacher_j(beside, macs))
         log_axis(left, "operations per inference (SynOps + MACs)")
         log_axis(right, "energy per inference (µJ)")
         percent_axis(left)

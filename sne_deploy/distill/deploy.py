@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sne_deploy.backend import Trace
     from sne_deploy.distill.experiment import Experiment
     from sne_deploy.distill.experiment_data import Splits
+    from sne_deploy.distill.gate import GateTraining
 
 Array = npt.NDArray[Any]
 
@@ -135,12 +136,19 @@ def _fitted_policy(
         return fit_static(runs, target, order)
     if described.kind == "confidence" or training is None:
         return fit_confidence(runs, target, order, described.measure)
-    from sne_deploy.distill.experiment import GateModel
-    from sne_deploy.distill.gate import GateTraining, fit_gate
+    from sne_deploy.distill.gate import fit_gate
 
-    gate = GateTraining(**(described.gate or GateModel()).model_dump(), seed=experiment.seed)
     seen, held_out = (data.x.numpy(), training), (data.x_validation.numpy(), runs)
-    return fit_gate(seen, held_out, target, order, gate, hardware.host.mac.si)
+    return fit_gate(seen, held_out, target, order, gate_training(experiment), hardware.host.mac.si)
+
+
+def gate_training(experiment: Experiment) -> GateTraining:
+    """What a gate of this experiment is like, also where its policy is another one."""
+    from sne_deploy.distill.experiment import GateModel
+    from sne_deploy.distill.gate import GateTraining
+
+    described = experiment.policy.gate or GateModel()
+    return GateTraining(**described.model_dump(), seed=experiment.seed)
 
 
 def with_head(deployed: Deployed, head: Head, labels: Array, hardware: Hardware) -> Runs:

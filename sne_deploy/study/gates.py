@@ -32,7 +32,7 @@ def priced_gates(
     x: Array,
     y: Array,
     prices: Sequence[float],
-    described: GateTraining | None = None,
+    described: GateTraining,
     *,
     weight_bits: int = 8,
 ) -> list[Gate]:
@@ -47,8 +47,8 @@ def priced_gates(
     y : int64 array of shape (N,)
     prices : sequence of float
         lambda: the cross-entropy in nats that all students together may cost. Above 0.
-    described : GateTraining or None
-        None: an experiment's default.
+    described : GateTraining
+        See :func:`sne_deploy.distill.deploy.gate_training`.
     weight_bits : int
 
     Raises
@@ -61,7 +61,7 @@ def priced_gates(
         raise InputError(f"gates: a price of {wrong[0]} is none; give a number above 0, in nats")
     hardware = load_hardware(HARDWARE)
     runs = with_head(run_deployed(ensemble, x, weight_bits, hardware), ensemble.head, y, hardware)
-    return [train_gate(x, runs, price, described or GateTraining()) for price in prices]
+    return [train_gate(x, runs, price, described) for price in prices]
 
 
 def gate_points(full: FullRun, gates: Sequence[Gate], x: Array) -> list[OperatingPoint]:

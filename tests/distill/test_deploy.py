@@ -10,9 +10,10 @@ import pytest
 
 import sne_deploy as sne
 from sne_deploy.backend import RunOptions, load_backend
-from sne_deploy.distill.deploy import energy_of_samples
+from sne_deploy.distill.deploy import energy_of_samples, gate_training
 from sne_deploy.distill.experiment import parse_experiment
 from sne_deploy.distill.experiment_data import load_splits
+from sne_deploy.distill.gate import GateTraining
 from sne_deploy.distill.run import Distilled, distill
 from sne_deploy.energy.accounting import energy_per_sample
 from sne_deploy.energy.hardware import load_hardware
@@ -107,6 +108,12 @@ def test_a_fixed_number_of_students_needs_no_fit(work: Path) -> None:
 
 def test_the_same_experiment_gives_the_same_gate(work: Path) -> None:
     assert distilled(work, **FITTED[4]).fitted == distilled(work, **FITTED[4]).fitted
+
+
+def test_a_gate_is_what_the_experiment_says_it_is() -> None:
+    described = {**PLAIN, "seed": 7, "policy": {"kind": "gate", "gate": GATE}}
+    assert gate_training(parse_experiment(described)) == GateTraining(**GATE, seed=7)
+    assert gate_training(parse_experiment({**DOCUMENT, "seed": 3})) == GateTraining(seed=3)
 
 
 def test_a_target_out_of_reach_is_one_line_with_the_key(work: Path) -> None:

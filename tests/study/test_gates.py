@@ -43,7 +43,7 @@ def test_a_higher_price_buys_fewer_students() -> None:
 def test_a_price_is_a_number_above_0(price: float) -> None:
     ensemble, x, y = digits()
     with pytest.raises(InputError, match=r"price of .* above 0"):
-        priced_gates(ensemble, x, y, [price])
+        priced_gates(ensemble, x, y, [price], GateTraining())
 
 
 def test_the_samples_are_those_of_the_run() -> None:
