@@ -26,7 +26,7 @@ import numpy.typing as npt
 import sne_deploy as sne
 from benchmarks.event_data import bursts, classes, saccades
 from sne_deploy.files import atomic_path
-from sne_deploy.frontend.nir_file import read_nir, write_nir
+from sne_deploy.frontend.nir.file import read_nir, write_nir
 from tests.interop.stored import Stored, load, names
 
 Array = npt.NDArray[Any]

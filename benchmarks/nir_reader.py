@@ -34,8 +34,8 @@ import h5py
 import nir
 import numpy as np
 
-from sne_deploy.frontend.hdf5_file import read_hdf5
-from sne_deploy.frontend.nir_file import read_nir, write_nir
+from sne_deploy.frontend.hdf5.file import read_hdf5
+from sne_deploy.frontend.nir.file import read_nir, write_nir
 
 WIDTHS = {
     "1 kB": (8, 16, 8),

@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.comparison.machine import describe_machine, describe_versions, load
 from sne_deploy.backend import RunOptions, load_backend
-from sne_deploy.bench.machine import describe_machine, describe_versions, load
-from sne_deploy.frontend.net_file import read_net
 from sne_deploy.ir.program import Program
 from sne_lava.child import Worker
 from sne_netx.executable import netx_order
+from sne_netx.format.file import read_net
 from sne_netx.simulation import LayerJob, NetJob, NetResult
 
 Array = npt.NDArray[Any]

@@ -23,7 +23,7 @@ from sne_deploy.distill.determinism import deterministic
 from sne_deploy.distill.experiment import load_experiment
 from sne_deploy.distill.memory import keep_freed_memory
 from sne_deploy.distill.simulate import simulate
-from sne_deploy.frontend.norse_cells import LIFBoxCell
+from sne_deploy.frontend.norse.cells import LIFBoxCell
 
 EXPERIMENT = Path(__file__).parents[1] / "examples" / "cifar10" / "experiment.toml"
 BATCH, STEPS, OUTPUTS = 128, 3, 32

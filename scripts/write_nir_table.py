@@ -21,8 +21,8 @@ from nir_examples import PRIMITIVES, REFUSALS, TOPOLOGIES
 from sne_deploy.backend import RunOptions, load_backend
 from sne_deploy.errors import SneError, UnsupportedError
 from sne_deploy.files import atomic_path
-from sne_deploy.frontend.hdf5_file import LIMITS
-from sne_deploy.graph_models import ensemble_of_graphs
+from sne_deploy.frontend.graph_models import ensemble_of_graphs
+from sne_deploy.frontend.hdf5.file import LIMITS
 from sne_deploy.ir import registers
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.passes.nir_semantics import DESCRIPTIONS

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sne_deploy.api import Compiled, Result, compile, ensemble, load  # noqa: A004  its name here
     from sne_deploy.distill import CallablePackage
-    from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
     from sne_deploy.errors import SneError
+    from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
 
     distill: CallablePackage
 
@@ -41,7 +41,7 @@ __all__ = [
 _HOME = {
     **dict.fromkeys(("Compiled", "Result", "compile", "ensemble", "load"), "sne_deploy.api"),
     **dict.fromkeys(
-        ("ActivationPolicy", "Encoder", "Ensemble", "Head", "Layer", "Student"), "sne_deploy.ensembles"
+        ("ActivationPolicy", "Encoder", "Ensemble", "Head", "Layer", "Student"), "sne_deploy.model.ensemble"
     ),
     "SneError": "sne_deploy.errors",
 }

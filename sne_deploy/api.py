@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sne_deploy.backend import Backend, Executable, Progress, RunOptions, backend_names, load_backend
+from sne_deploy.chips.chip import Hardware, load_hardware
 from sne_deploy.compiled import Compiled, Result
-from sne_deploy.energy.hardware import Hardware, load_hardware
-from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Readout
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
+from sne_deploy.frontend.models import ModelPath, ensemble_of_modules, load_model, raise_unsupported
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.ir.registers import RegisterFormat
-from sne_deploy.models import ModelPath, ensemble_of_modules, load_model, raise_unsupported
+from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Readout
 from sne_deploy.passes.weight_registers import check_weight_bits
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
 from sne_deploy.runtime.executors import open_executor
@@ -25,7 +25,7 @@ from sne_deploy.runtime.head import check_head
 if TYPE_CHECKING:
     import torch
 
-    from sne_deploy.frontend.resets import ResetMode
+    from sne_deploy.frontend.nir.resets import ResetMode
 
 __all__ = ["Compiled", "Result", "compile", "ensemble", "load"]
 REFERENCE = "norse"
@@ -40,7 +40,7 @@ def load(
     input_shape: tuple[int, ...] | None = None,
     reset: ResetMode | None = None,
 ) -> Ensemble:
-    """Read a model; see :func:`sne_deploy.models.load_model`."""
+    """Read a model; see :func:`sne_deploy.frontend.models.load_model`."""
     return load_model(model, timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset)
 
 
@@ -54,7 +54,7 @@ def ensemble(
     head: Head | None = None,
     names: Sequence[str] | None = None,
 ) -> Ensemble:
-    """Make an ensemble of live Norse modules; see :func:`sne_deploy.models.ensemble_of_modules`."""
+    """Make an ensemble of live Norse modules; see :func:`sne_deploy.frontend.models.ensemble_of_modules`."""
     return ensemble_of_modules(
         modules,
         input_shape=input_shape,

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sne_deploy.data import DataSet
-    from sne_deploy.ensembles import Ensemble
+    from sne_deploy.model.ensemble import Ensemble
 
 FILE_WIDTH = 110
 """Columns of a table that goes to a file or a pipe, where nothing else says how wide it is."""
@@ -91,7 +91,7 @@ def compile_command(
 ) -> None:
     """Compile a model for a target, run it on real data, and report accuracy, operations and energy."""
     import sne_deploy as sne
-    from sne_deploy.policies import changed_policy
+    from sne_deploy.model.policy import changed_policy
     from sne_deploy.progress import ProgressBars
     from sne_deploy.report.table import report_view
 
@@ -244,9 +244,9 @@ def bench_command(
     debug: Debug = False,  # noqa: ARG001  read by _run
 ) -> None:
     """Measure target loihi against Lava, others and plain PyTorch: ratios within one run."""
-    from sne_deploy.bench.command import bench
-    from sne_deploy.bench.run import NETWORKS, BenchOptions
-    from sne_deploy.bench.tables import bench_view
+    from benchmarks.comparison.command import bench
+    from benchmarks.comparison.run import NETWORKS, BenchOptions
+    from benchmarks.comparison.tables import bench_view
 
     options = BenchOptions(
         networks=tuple(networks or NETWORKS),
@@ -324,7 +324,7 @@ def _show(view: RenderableType) -> None:
 
 def _check_choices(precision: str | None, policy: str | None, measure: str | None) -> None:
     from sne_deploy.errors import InputError
-    from sne_deploy.policies import MEASURES, POLICIES
+    from sne_deploy.model.policy import MEASURES, POLICIES
 
     for name, value, known in (
         ("precision", precision, ("fixed", "float")),

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import Executable, FileWriter, Record, RunOptions, load_backend
-from sne_deploy.energy.hardware import Hardware
-from sne_deploy.ensembles import Ensemble
+from sne_deploy.chips.chip import Hardware
 from sne_deploy.errors import DataError, InputError
 from sne_deploy.ir.program import Precision, Program
+from sne_deploy.model.ensemble import Ensemble
 from sne_deploy.runtime.execution import Runner
 from sne_deploy.runtime.result import RunResult, StudentResult
 
@@ -65,7 +65,7 @@ class Result:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``report.json``, ``students/NAME.nir`` and the target's own files, each atomically."""
         from sne_deploy.files import ensure_folder
-        from sne_deploy.frontend.nir_file import write_nir
+        from sne_deploy.frontend.nir.file import write_nir
         from sne_deploy.report.write import save_report
 
         backend = load_backend(self.report.target)
@@ -160,7 +160,7 @@ class Compiled:
         from sne_deploy.data.dataset import ModelInput, fit_to_model
         from sne_deploy.report.build import build_report
         from sne_deploy.report.provenance import provenance
-        from sne_deploy.teacher import evaluate_teacher
+        from sne_deploy.teacher.run import evaluate_teacher
 
         if record not in get_args(Record):
             raise InputError(f"record {record!r} is not one of {', '.join(get_args(Record))}")

@@ -9,11 +9,11 @@ import struct
 import time
 from contextlib import contextmanager
 
-from sne_deploy.ensembles import Encoder
 from sne_deploy.errors import SneError, VerificationError
-from sne_deploy.frontend.hdf5_file import Limits
-from sne_deploy.frontend.nir_file import read_nir
-from sne_deploy.models import ensemble_of_graphs
+from sne_deploy.frontend.hdf5.file import Limits
+from sne_deploy.frontend.models import ensemble_of_graphs
+from sne_deploy.frontend.nir.file import read_nir
+from sne_deploy.model.ensemble import Encoder
 from sne_deploy.passes.pipeline import compile_student
 
 LIMITS = Limits(

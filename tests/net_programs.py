@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from scipy import sparse
 
-from sne_deploy.frontend.raise_program import raise_program
+from sne_deploy.frontend.nir.raise_program import raise_program
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, SignMode, Synapse
 from sne_deploy.ir.registers import sign_mode_of
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights

@@ -22,9 +22,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 import sne_deploy as sne
-from sne_deploy.checkpoint import _with_tensors
-from sne_deploy.checkpoint.document import from_ensemble
-from sne_deploy.frontend.nir_file import write_nir
+from sne_deploy.frontend.nir.file import write_nir
+from sne_deploy.model.checkpoint import _with_tensors
+from sne_deploy.model.checkpoint.document import from_ensemble
 from tests.command_line import Outcome, command
 from tests.networks import INPUT_SHAPE, lif_box, network
 
@@ -183,7 +183,7 @@ def test_an_unknown_layer(tmp_path: Path, document: Callable[[], dict[str, Any]]
 
 @pytest.fixture
 def nir_file(tmp_path: Path) -> Path:
-    from sne_deploy.frontend.export import export_student
+    from sne_deploy.frontend.norse.export import export_student
 
     student = sne.ensemble([network("dense")], input_shape=INPUT_SHAPE, timesteps=4).students[0]
     path = tmp_path / "net.nir"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sne_deploy.energy.hardware import load_hardware
-from sne_deploy.frontend.registry import LAYER_KINDS
+from sne_deploy.chips.chip import load_hardware
+from sne_deploy.model.layers.registry import LAYER_KINDS
 from tests.command_line import command
 
 ROOT = Path(__file__).parents[1]

@@ -108,7 +108,8 @@ def warm_reader():
     """Let ``hdf5_file`` fork a warm reader instead of starting one."""
     import pytest
 
-    from sne_deploy.frontend import hdf5_child, hdf5_file
+    from sne_deploy.frontend.hdf5 import child as hdf5_child
+    from sne_deploy.frontend.hdf5 import file as hdf5_file
 
     ours, theirs = socket.socketpair()
     folders = json.loads(hdf5_file.child_options((), hdf5_file.LIMITS))["import_path"]

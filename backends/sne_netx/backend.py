@@ -8,15 +8,15 @@ from tempfile import TemporaryDirectory
 from sne_deploy.backend import Capabilities, RunOptions
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.files import atomic_path
-from sne_deploy.frontend.net_file import write_net
-from sne_deploy.frontend.net_layers import NetLayer
-from sne_deploy.frontend.net_plan import plan_net
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify_program
 from sne_lava.installed import require_netx
 from sne_lava.options import MAX_SAMPLES_DEFAULT, require_linux, stall_s_of
 from sne_netx.driver import driver_script
 from sne_netx.executable import NetStudent, NetxExecutable
+from sne_netx.format.file import write_net
+from sne_netx.format.layers import NetLayer
+from sne_netx.format.plan import plan_net
 
 
 class NetxBackend:

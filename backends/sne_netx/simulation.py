@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ensembles import Readout
+from sne_deploy.model.ensemble import Readout
 from sne_lava.arrays import Board, shared_zeros
 from sne_lava.simulation import STOP_S, Parent, deadline, no_child_may_end, simulate, wait_for_step
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
-from sne_deploy.ensembles import Readout
 from sne_deploy.ir.fan_out import fan_out
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, Synapse
+from sne_deploy.model.ensemble import Readout
 from sne_deploy.runtime.traces import concatenate_traces
 from sne_norse.graph_executor import GraphExecutor
 from sne_norse.norse_modules import norse_modules

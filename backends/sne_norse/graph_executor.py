@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 
 from sne_deploy.errors import VerificationError
-from sne_deploy.frontend.shapes import graph_shapes
-from sne_deploy.frontend.topology import execution_order
+from sne_deploy.frontend.nir.shapes import graph_shapes
+from sne_deploy.frontend.nir.topology import execution_order
 from sne_deploy.ir.program import Program
 from sne_norse.nodes import AffineMap, Delay, Threshold, make_node
 

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 
 from sne_deploy.errors import GraphError, UnsupportedError
-from sne_deploy.frontend.export import layers_from_graph
-from sne_deploy.frontend.norse import module_from_layers
-from sne_deploy.frontend.resets import SPIKING_TYPES, reset_of
-from sne_deploy.frontend.shapes import NEURON_TYPES
-from sne_deploy.frontend.topology import execution_order
+from sne_deploy.frontend.nir.resets import SPIKING_TYPES, reset_of
+from sne_deploy.frontend.nir.shapes import NEURON_TYPES
+from sne_deploy.frontend.nir.topology import execution_order
+from sne_deploy.frontend.norse.export import layers_from_graph
+from sne_deploy.frontend.norse.modules import module_from_layers
 from sne_deploy.ir.program import Program
 
 Array = npt.NDArray[Any]

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from examples.reproduction.command import Example, main
-from examples.reproduction.measure import activation
-from examples.reproduction.rows import Record
-from examples.reproduction.studies import (
+from experiments.reproduction.command import Example, main
+from experiments.reproduction.measure import activation
+from experiments.reproduction.rows import Record
+from experiments.reproduction.studies import (
     Bench,
     Found,
     Study,

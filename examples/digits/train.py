@@ -22,7 +22,6 @@ from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor, nn
 
-from sne_deploy.checkpoint import save_checkpoint
 from sne_deploy.data.digits import digits_split
 from sne_deploy.distill.augment import Affine, augmented
 from sne_deploy.distill.evaluate import StudentFigures, accuracy, evaluate_student, explained_variance
@@ -32,12 +31,13 @@ from sne_deploy.distill.partition import FeatureSpace, Random, partition
 from sne_deploy.distill.student import StudentLoss, StudentTask, train_student
 from sne_deploy.distill.teacher import Teacher, save_teacher_onnx, train_teacher
 from sne_deploy.distill.training import EpochCallback, Schedule
-from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Student
 from sne_deploy.errors import SneError
 from sne_deploy.files import ensure_folder
-from sne_deploy.frontend.norse import layers_from_module
+from sne_deploy.frontend.norse.modules import layers_from_module
+from sne_deploy.model.checkpoint import save_checkpoint
+from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Student
 from sne_deploy.runtime.head import logits
-from sne_deploy.teacher import TeacherResult, evaluate_teacher
+from sne_deploy.teacher.run import TeacherResult, evaluate_teacher
 
 Array = npt.NDArray[Any]
 

@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from examples.reproduction.command import Example, main
-from examples.reproduction.measure import deployed
-from examples.reproduction.rows import Candidate, Choice, choose_best, choose_sparse
-from examples.reproduction.studies import (
+from experiments.reproduction.command import Example, main
+from experiments.reproduction.measure import deployed
+from experiments.reproduction.rows import Candidate, Choice, choose_best, choose_sparse
+from experiments.reproduction.studies import (
     Bench,
     Found,
     Study,

@@ -16,7 +16,7 @@ from sne_deploy.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sne_deploy.ensembles import Encoder
+    from sne_deploy.model.ensemble import Encoder
 
 __all__ = ["SOURCES", "DataSet", "digits_split", "encode", "load_data", "select_samples", "time_axis"]
 

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sne_deploy.errors import DataError
-from sne_deploy.pickles import Buildable, Dialect, Global, PickleError, UnknownGlobalError, read_pickle
+from sne_deploy.model.checkpoint.pickles import (
+    Buildable,
+    Dialect,
+    Global,
+    PickleError,
+    UnknownGlobalError,
+    read_pickle,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from sne_deploy.errors import DataError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sne_deploy.ensembles import Encoder
+    from sne_deploy.model.ensemble import Encoder
 
 Array = npt.NDArray[Any]
 Split = Literal["test", "train"]

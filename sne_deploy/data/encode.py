@@ -10,7 +10,7 @@ from sne_deploy.data.dataset import Array, binary_spikes
 from sne_deploy.errors import DataError
 
 if TYPE_CHECKING:
-    from sne_deploy.ensembles import Encoder
+    from sne_deploy.model.ensemble import Encoder
 
 
 def encode(encoder: Encoder, x: Array, timesteps: int, seed: int, first_index: int = 0) -> Array:

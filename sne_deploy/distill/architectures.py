@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from sne_deploy.distill.determinism import evaluating
 from sne_deploy.distill.experiment import LayerModel
 from sne_deploy.distill.teacher import Teacher
-from sne_deploy.ensembles import Layer
 from sne_deploy.errors import InputError
-from sne_deploy.frontend.norse_build import module_from_layers
-from sne_deploy.frontend.registry import LAYER_KINDS
+from sne_deploy.frontend.norse.build import module_from_layers
+from sne_deploy.model.ensemble import Layer
+from sne_deploy.model.layers.registry import LAYER_KINDS
 
 if TYPE_CHECKING:
     from sne_deploy.distill.experiment import TeacherModel

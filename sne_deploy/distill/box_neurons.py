@@ -15,7 +15,7 @@ from norse.torch.functional.reset import reset_value
 from norse.torch.module.lif_box import LIFBoxCell
 from torch import Tensor
 
-from sne_deploy.frontend import norse_cells
+from sne_deploy.frontend.norse import cells as norse_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

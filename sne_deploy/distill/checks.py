@@ -9,9 +9,9 @@ import torch
 from sne_deploy.distill.architectures import student_network
 from sne_deploy.distill.determinism import deterministic
 from sne_deploy.distill.student import Run, StudentLoss
-from sne_deploy.ensembles import Encoder, Student
 from sne_deploy.errors import InputError
 from sne_deploy.ir.registers import RegisterFormat
+from sne_deploy.model.ensemble import Encoder, Student
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,7 +93,7 @@ def _check_compiled(experiment: Experiment, network: nn.Module, input_shape: Sha
     """What the compiler refuses, and quantisation-aware training."""
     from sne_deploy.distill.quantise_aware import folded
     from sne_deploy.distill.weight_grids import weight_grids
-    from sne_deploy.frontend.norse import layers_from_module
+    from sne_deploy.frontend.norse.modules import layers_from_module
     from sne_deploy.passes.pipeline import compile_student
 
     described, quantised = experiment.students, experiment.quantisation

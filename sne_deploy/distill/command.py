@@ -18,14 +18,14 @@ from sne_deploy.distill.stages import EpochLog, StageLog
 from sne_deploy.distill.teacher import save_teacher_onnx
 from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path, ensure_folder
-from sne_deploy.onnx_model import read_onnx
+from sne_deploy.teacher.onnx_model import read_onnx
 
 if TYPE_CHECKING:
     from torch import nn
 
     from sne_deploy.compiled import Result
     from sne_deploy.data import DataSet
-    from sne_deploy.ensembles import Ensemble
+    from sne_deploy.model.ensemble import Ensemble
 
 PACKAGES = ("norse", "numpy", "sne-deploy", "torch")
 

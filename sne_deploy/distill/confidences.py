@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ensembles import Head, Measure
+from sne_deploy.model.ensemble import Head, Measure
 from sne_deploy.runtime.activation import confidence
 from sne_deploy.runtime.head import logits
 

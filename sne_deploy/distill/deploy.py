@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.chips.chip import Hardware, load_hardware
 from sne_deploy.distill.head import fit_head
 from sne_deploy.distill.policy import (
     FittedPolicy,
@@ -18,9 +19,8 @@ from sne_deploy.distill.policy import (
     fit_confidence,
     fit_static,
 )
-from sne_deploy.energy.hardware import Hardware, load_hardware
-from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Student
-from sne_deploy.frontend.norse import layers_from_module
+from sne_deploy.frontend.norse.modules import layers_from_module
+from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Student
 from sne_deploy.runtime.head import head_macs
 
 if TYPE_CHECKING:

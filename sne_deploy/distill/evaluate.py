@@ -15,7 +15,7 @@ from sne_deploy.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sne_deploy.ensembles import Readout
+    from sne_deploy.model.ensemble import Readout
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]

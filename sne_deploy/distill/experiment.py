@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sne_deploy.distill.dropout import DropoutName
 from sne_deploy.distill.losses import MAX_GATED
-from sne_deploy.ensembles import Readout
 from sne_deploy.errors import InputError
-from sne_deploy.policies import MAX_HIDDEN, Measure, PolicyKind
+from sne_deploy.model.ensemble import Readout
+from sne_deploy.model.policy import MAX_HIDDEN, Measure, PolicyKind
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -243,7 +243,7 @@ class PolicyModel(_Model):
 
 
 class NoiseModel(_Model):
-    """Noise under which teacher and ensemble are compared; see :mod:`sne_deploy.study.corruptions`.
+    """Noise under which teacher and ensemble are compared; see :mod:`experiments.study.corruptions`.
 
     ``gaussian``: standard deviations; ``salt_and_pepper``: fractions of the pixels; ``occlusion``: sides of a
     square, relative to the image's; ``contrast``: factors, 1 changes nothing. ``samples``: of the test split,

@@ -18,8 +18,8 @@ from sne_deploy.data.dataset import ModelInput, fit_to_model
 from sne_deploy.data.npz import load_npz
 from sne_deploy.distill.determinism import deterministic
 from sne_deploy.distill.given import digest_of
-from sne_deploy.ensembles import Encoder
 from sne_deploy.errors import DataError
+from sne_deploy.model.ensemble import Encoder
 
 if TYPE_CHECKING:
     from sne_deploy.distill.experiment import DataModel

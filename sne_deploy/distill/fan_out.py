@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ensembles import Encoder, Student
 from sne_deploy.ir.fan_out import fan_out
+from sne_deploy.model.ensemble import Encoder, Student
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,7 +42,7 @@ def fan_outs(network: nn.Module, input_shape: tuple[int, ...]) -> tuple[Tensor, 
     """
     import torch
 
-    from sne_deploy.frontend.norse import layers_from_module
+    from sne_deploy.frontend.norse.modules import layers_from_module
     from sne_deploy.passes.pipeline import compile_student
 
     program = compile_student(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sne_deploy.distill.losses import all_subsets, gate_activation
 from sne_deploy.distill.policy import FittedPolicy, Runs, Setting, Target, choose, measured
 from sne_deploy.distill.training import Schedule, fit
-from sne_deploy.ensembles import ActivationPolicy, Gate, Head
+from sne_deploy.model.ensemble import ActivationPolicy, Gate, Head
 from sne_deploy.runtime.activation import activated, gate_logits, gate_macs_per_sample, pooled
 
 if TYPE_CHECKING:

@@ -166,8 +166,8 @@ def teacher_of(
         It is missing, damaged, cannot be divided into features and a linear map, or does not fit the samples.
     """
     from sne_deploy.distill.onnx_teacher import load_onnx_teacher
-    from sne_deploy.onnx_model import read_onnx
-    from sne_deploy.teacher import evaluate_teacher
+    from sne_deploy.teacher.onnx_model import read_onnx
+    from sne_deploy.teacher.run import evaluate_teacher
 
     if described.architecture == "module":
         if module is None:

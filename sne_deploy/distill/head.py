@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.distill.determinism import deterministic
-from sne_deploy.ensembles import Head
 from sne_deploy.errors import InputError
+from sne_deploy.model.ensemble import Head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

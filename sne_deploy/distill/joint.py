@@ -25,8 +25,8 @@ from sne_deploy.distill.student import (
     classification_terms,
 )
 from sne_deploy.distill.training import EpochCallback, Objective, Schedule, Terms, fit
-from sne_deploy.ensembles import Head, Readout
 from sne_deploy.errors import InputError
+from sne_deploy.model.ensemble import Head, Readout
 from sne_deploy.runtime.head import check_head
 
 if TYPE_CHECKING:

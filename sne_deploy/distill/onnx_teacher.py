@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from sne_deploy.distill.teacher import Teacher
-from sne_deploy.onnx_model import TeacherError, one_line, parse_onnx, read_onnx
-from sne_deploy.teacher import input_layout, open_session, run_session
+from sne_deploy.teacher.onnx_model import TeacherError, one_line, parse_onnx, read_onnx
+from sne_deploy.teacher.run import input_layout, open_session, run_session
 
 if TYPE_CHECKING:
     import onnx

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.distill.confidences import confidences
-from sne_deploy.ensembles import ActivationPolicy, Head, Measure
 from sne_deploy.errors import InputError
+from sne_deploy.model.ensemble import ActivationPolicy, Head, Measure
 from sne_deploy.runtime.head import logits
 
 Array = npt.NDArray[Any]

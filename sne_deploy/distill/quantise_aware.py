@@ -23,8 +23,8 @@ from sne_deploy.distill.simulate import Simulation, simulate
 from sne_deploy.distill.student import StudentTask, train_student
 from sne_deploy.distill.training import EpochCallback, Schedule, Trained
 from sne_deploy.distill.weight_grids import WeightGrid, weight_grids
-from sne_deploy.ensembles import Readout
 from sne_deploy.errors import InputError
+from sne_deploy.model.ensemble import Readout
 from sne_deploy.passes.weight_registers import check_weight_bits
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def folded(network: nn.Module, input_shape: Shape) -> nn.Module:
     UnsupportedError, GraphError
         The student cannot be compiled.
     """
-    from sne_deploy.frontend.batch_norm import inference_layers
-    from sne_deploy.frontend.norse import layers_from_module, module_from_layers
-    from sne_deploy.frontend.registry import check_stack
+    from sne_deploy.frontend.norse.batch_norm import inference_layers
+    from sne_deploy.frontend.norse.modules import layers_from_module, module_from_layers
+    from sne_deploy.model.layers.registry import check_stack
 
     layers = layers_from_module(network)
     check_stack(layers, input_shape)

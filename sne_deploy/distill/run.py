@@ -55,8 +55,8 @@ from sne_deploy.distill.stages import (
 from sne_deploy.distill.student import Run, StudentLoss, StudentTask, train_student
 from sne_deploy.distill.teacher import Teacher, train_teacher
 from sne_deploy.distill.training import split_rows
-from sne_deploy.ensembles import Ensemble, Head
 from sne_deploy.files import ensure_folder
+from sne_deploy.model.ensemble import Ensemble, Head
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from sne_deploy.ensembles import Readout
+    from sne_deploy.model.ensemble import Readout
 
 
 @dataclass(frozen=True, eq=False)

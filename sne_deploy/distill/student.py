@@ -13,8 +13,8 @@ from sne_deploy.distill.features import training_variance
 from sne_deploy.distill.resume import ResumePoint
 from sne_deploy.distill.simulate import Simulation, simulate
 from sne_deploy.distill.training import EpochCallback, Objective, Schedule, Terms, Trained, fit
-from sne_deploy.ensembles import Readout
 from sne_deploy.errors import InputError
+from sne_deploy.model.ensemble import Readout
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

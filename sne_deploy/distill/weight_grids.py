@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.distill.segments import WeightTensor, weight_tensors
-from sne_deploy.ensembles import Encoder, Readout, Student
 from sne_deploy.errors import InputError, VerificationError
 from sne_deploy.ir import registers as reg
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, SignMode, Synapse
+from sne_deploy.model.ensemble import Encoder, Readout, Student
 from sne_deploy.passes.weight_registers import extent
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def weight_grids(
     """
     import nir
 
-    from sne_deploy.frontend.norse import layers_from_module
+    from sne_deploy.frontend.norse.modules import layers_from_module
     from sne_deploy.passes.pipeline import compile_student
     from sne_deploy.passes.quantise import Quantise
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import reduce
 
-from sne_deploy.energy.hardware import Hardware
+from sne_deploy.chips.chip import Hardware
 from sne_deploy.errors import VerificationError
 
 PARTS = ("synops", "updates", "spikes", "hops", "host", "static")

@@ -8,21 +8,21 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sne_deploy.ensembles import Ensemble, Student
 from sne_deploy.errors import InputError, SneError
+from sne_deploy.frontend.models import ModelPath, load_model
 from sne_deploy.inspect.numbers import in_range, number, shape_text
 from sne_deploy.inspect.registers_view import connection_views, group_views
 from sne_deploy.inspect.support import Outcome, target_support
 from sne_deploy.inspect.views import ConnectionView, EdgeView, ModelView, NodeView, StudentView
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.ir.registers import RegisterFormat
-from sne_deploy.models import ModelPath, load_model
-from sne_deploy.policies import policy_text
+from sne_deploy.model.ensemble import Ensemble, Student
+from sne_deploy.model.policy import policy_text
 
 if TYPE_CHECKING:
     import nir
 
-    from sne_deploy.frontend.resets import ResetMode
+    from sne_deploy.frontend.nir.resets import ResetMode
 
 _PRECISIONS: tuple[Precision, ...] = ("fixed", "float")
 _GRAPH_FILES = (".nir", ".net")
@@ -115,7 +115,7 @@ def _compiled(ensemble: Ensemble, student: Student, precision: Precision, form: 
 
 def _exported(student: Student, input_shape: tuple[int, ...]) -> nir.NIRGraph | None:
     """The graph of a student that cannot be compiled, as far as it can be made."""
-    from sne_deploy.frontend.export import export_student
+    from sne_deploy.frontend.norse.export import export_student
 
     try:
         return export_student(student, input_shape)
@@ -126,8 +126,8 @@ def _exported(student: Student, input_shape: tuple[int, ...]) -> nir.NIRGraph | 
 
 def _flat(graph: nir.NIRGraph) -> nir.NIRGraph | None:
     """A graph in the form that passes read; merely flat where its shapes do not fit; None where not that."""
-    from sne_deploy.frontend.flatten import inline
-    from sne_deploy.frontend.normalise import normalise
+    from sne_deploy.frontend.nir.flatten import inline
+    from sne_deploy.frontend.nir.normalise import normalise
 
     for change in (normalise, inline):
         try:
@@ -175,12 +175,12 @@ def _file_view(path: Path, input_shape: tuple[int, ...] | None) -> StudentView:
     """One file by itself: a graph, or a network of registers, which has neurons in one unit."""
     program: Program | None = None
     if path.suffix == ".net":
-        from sne_deploy.frontend.net_file import read_net  # type: ignore[import-not-found,unused-ignore]
+        from sne_netx.format.file import read_net  # type: ignore[import-not-found,unused-ignore]
 
         program = read_net(path)
         graph, dt_s = program.graph, program.dt_s
     else:
-        from sne_deploy.frontend.nir_file import read_nir
+        from sne_deploy.frontend.nir.file import read_nir
 
         graph = read_nir(path, input_shape=input_shape)
         dt_s = graph.metadata.get("dt_s")

@@ -9,8 +9,8 @@ from typing import Any
 import nir
 
 from sne_deploy.errors import SneError
-from sne_deploy.frontend.shapes import resolve
-from sne_deploy.frontend.topology import Edge, execution_order
+from sne_deploy.frontend.nir.shapes import resolve
+from sne_deploy.frontend.nir.topology import Edge, execution_order
 from sne_deploy.inspect.node_text import KINDS, node_detail, stored_numbers
 from sne_deploy.inspect.views import ConnectionView, EdgeView, NodeView
 from sne_deploy.ir.program import ALWAYS_ON

@@ -9,7 +9,7 @@ import nir
 import numpy as np
 
 from sne_deploy.errors import GraphError
-from sne_deploy.frontend.resets import SPIKING_TYPES, reset_of
+from sne_deploy.frontend.nir.resets import SPIKING_TYPES, reset_of
 from sne_deploy.inspect.numbers import in_range, number, seconds, sizes
 from sne_deploy.inspect.picture import BoxKind
 from sne_deploy.inspect.views import range_of

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ensembles import Readout
 from sne_deploy.ir.program import ProgramInput
 from sne_deploy.ir.weights import Weights
+from sne_deploy.model.ensemble import Readout
 
 if TYPE_CHECKING:
     import nir
@@ -91,7 +91,7 @@ class Network:
     ``linears``, ``delays`` and ``edges`` describe the graph until linear maps are composed; afterwards they
     are empty, and ``connections`` with ``biases`` (by neuron name, before the gain) take their place.
     ``outputs`` name the output nodes, then the neurons behind them. ``back_edges`` are those of
-    :class:`sne_deploy.frontend.topology.Topology`.
+    :class:`sne_deploy.frontend.nir.topology.Topology`.
     """
 
     student: str

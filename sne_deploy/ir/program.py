@@ -34,8 +34,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sne_deploy.ensembles import Readout
 from sne_deploy.ir.weights import Weights
+from sne_deploy.model.ensemble import Readout
 
 if TYPE_CHECKING:
     import nir

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import GraphError
-from sne_deploy.frontend.resets import reset_of
+from sne_deploy.frontend.nir.resets import reset_of
 from sne_deploy.ir.network import NeuronKind, NeuronNode
 
 Array = npt.NDArray[Any]

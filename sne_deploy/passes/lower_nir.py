@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sne_deploy.ensembles import Readout
 from sne_deploy.errors import GraphError, UnsupportedError
-from sne_deploy.frontend.shapes import graph_shapes
-from sne_deploy.frontend.topology import execution_order
+from sne_deploy.frontend.nir.shapes import graph_shapes
+from sne_deploy.frontend.nir.topology import execution_order
 from sne_deploy.ir.network import DelayNode, LinearNode, Network, NeuronNode
 from sne_deploy.ir.program import ProgramInput
 from sne_deploy.ir.weights import SparseWeights
+from sne_deploy.model.ensemble import Readout
 from sne_deploy.passes.lower_maps import LINEAR_NODES
 from sne_deploy.passes.lower_neurons import NEURON_NODES
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sne_deploy.frontend.flatten import MAX_NESTING
+from sne_deploy.frontend.nir.flatten import MAX_NESTING
 from sne_deploy.ir import registers as reg
 
 

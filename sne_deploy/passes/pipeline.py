@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sne_deploy.ensembles import Encoder, Student
 from sne_deploy.ir.program import Precision, Program, ProgramInput
 from sne_deploy.ir.registers import ALL_REGISTERS, RegisterFormat
 from sne_deploy.ir.verify import verify_network, verify_program
+from sne_deploy.model.ensemble import Encoder, Student
 from sne_deploy.passes.build_program import BuildProgram
 from sne_deploy.passes.compose_linear import ComposeLinear
 from sne_deploy.passes.fuse_thresholds import FuseThresholds
@@ -48,7 +48,7 @@ def compile_student(
     VerificationError
         A pass broke an invariant.
     """
-    from sne_deploy.frontend.export import export_student
+    from sne_deploy.frontend.norse.export import export_student
 
     if isinstance(student.network, Program):
         if precision == "fixed":

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from sne_deploy.chips.chip import Hardware
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample, mac_energy_j
-from sne_deploy.energy.hardware import Hardware
-from sne_deploy.ensembles import Ensemble
 from sne_deploy.errors import VerificationError
 from sne_deploy.ir.program import Precision
+from sne_deploy.model.ensemble import Ensemble
 from sne_deploy.report.agreement import LayerComparisons, SpikeComparison
 from sne_deploy.report.check import check_report, require
 from sne_deploy.report.policy import policy_model
@@ -36,7 +36,7 @@ from sne_deploy.report.schema import (
     VerifiedModel,
 )
 from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
-from sne_deploy.teacher import TeacherResult
+from sne_deploy.teacher.run import TeacherResult
 
 Array = npt.NDArray[Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from sne_deploy.energy import units
+from sne_deploy.chips import units
 from sne_deploy.energy.accounting import PARTS
 from sne_deploy.errors import VerificationError
 from sne_deploy.report.schema import CostModel, EnergyModel, Report, StudentModel, TotalsModel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sne_deploy.policies import policy_text
+from sne_deploy.model.policy import policy_text
 from sne_deploy.report.schema import FidelityModel, Report, TeacherModel
 from sne_deploy.report.units import count, joules, percent, printable, three_digits
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sne_deploy.ensembles import Ensemble
+from sne_deploy.model.ensemble import Ensemble
 from sne_deploy.report.schema import GateModel, PolicyModel
 from sne_deploy.runtime.activation import gate_macs_per_sample
 

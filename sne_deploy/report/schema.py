@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sne_deploy.policies import Measure, PolicyKind
+from sne_deploy.model.policy import Measure, PolicyKind
 
 SCHEMA_VERSION: Literal["1.2"] = "1.2"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")

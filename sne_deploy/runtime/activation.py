@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.policies import ActivationPolicy, Gate, Measure
+from sne_deploy.model.policy import ActivationPolicy, Gate, Measure
 from sne_deploy.runtime.head import softmax
 
 Array = npt.NDArray[Any]
 
 
 def confidence(measure: Measure, logits: Array) -> Array:
-    """How sure the head is, in [0, 1]; see :data:`sne_deploy.policies.Measure`. With one class, 1.
+    """How sure the head is, in [0, 1]; see :data:`sne_deploy.model.policy.Measure`. With one class, 1.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def pooled(grid: Sequence[int], inputs: Array) -> Array:
     Parameters
     ----------
     grid : sequence of int
-        Cells along each axis of ``input_shape``; see :class:`sne_deploy.policies.Gate`.
+        Cells along each axis of ``input_shape``; see :class:`sne_deploy.model.policy.Gate`.
     inputs : array of shape (N, *input_shape) or (N, T, *input_shape)
     """
     timed = inputs.ndim == len(grid) + 2

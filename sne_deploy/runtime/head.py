@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ensembles import Head
 from sne_deploy.errors import InputError
+from sne_deploy.model.ensemble import Head
 
 Array = npt.NDArray[Any]
 

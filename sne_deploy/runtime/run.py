@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import LayerTrace, Record, Trace
-from sne_deploy.ensembles import ActivationPolicy, Ensemble
 from sne_deploy.ir.program import Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
+from sne_deploy.model.ensemble import ActivationPolicy, Ensemble
 from sne_deploy.runtime import head as heads
 from sne_deploy.runtime.activation import chosen_students, confidence, gate_macs
 from sne_deploy.runtime.execution import Runner

@@ -12,8 +12,8 @@ import pytest
 
 from sne_deploy.data import digits_split, load_data, select_samples, time_axis
 from sne_deploy.data.dataset import DataSet
-from sne_deploy.ensembles import Encoder
 from sne_deploy.errors import DataError
+from sne_deploy.model.ensemble import Encoder
 
 CURRENT = Encoder("constant")
 

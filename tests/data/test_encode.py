@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.data import encode
-from sne_deploy.ensembles import Encoder
 from sne_deploy.errors import DataError
+from sne_deploy.model.ensemble import Encoder
 
 
 @given(seed=st.integers(0, 2**63), order=st.permutations(range(6)), cut=st.integers(0, 6))

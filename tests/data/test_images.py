@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from sne_deploy.data import load_data
-from sne_deploy.ensembles import Encoder
 from sne_deploy.errors import DataError
+from sne_deploy.model.ensemble import Encoder
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 CURRENT = Encoder("constant")

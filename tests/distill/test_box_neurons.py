@@ -14,7 +14,7 @@ from torch import Tensor
 from sne_deploy.distill.box_neurons import SMALL, box_constants, run_box_cell, run_box_steps
 from sne_deploy.distill.simulate import simulate
 from sne_deploy.errors import InputError
-from sne_deploy.frontend import norse_cells
+from sne_deploy.frontend.norse import cells as norse_cells
 
 
 def cell(tau_mem_s: float = 2e-3, v_leak: float = 0.0, v_th: float = 1.0, v_reset: float = 0.0) -> LIFBoxCell:

@@ -10,13 +10,13 @@ import pytest
 
 import sne_deploy as sne
 from sne_deploy.backend import RunOptions, load_backend
+from sne_deploy.chips.chip import load_hardware
 from sne_deploy.distill.deploy import energy_of_samples, gate_training
 from sne_deploy.distill.experiment import parse_experiment
 from sne_deploy.distill.experiment_data import load_splits
 from sne_deploy.distill.gate import GateTraining
 from sne_deploy.distill.run import Distilled, distill
 from sne_deploy.energy.accounting import energy_per_sample
-from sne_deploy.energy.hardware import load_hardware
 from sne_deploy.errors import InputError
 from sne_deploy.passes.pipeline import compile_student
 from sne_deploy.report.build import student_counts

@@ -12,11 +12,11 @@ import sne_deploy as sne
 from sne_deploy.distill.fan_out import fan_outs
 from sne_deploy.distill.losses import synop_cost
 from sne_deploy.distill.simulate import flat_layers, is_integrator, is_neuron, simulate
-from sne_deploy.ensembles import Encoder, Student
 from sne_deploy.errors import UnsupportedError
-from sne_deploy.frontend.norse import layers_from_module
+from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.ir.fan_out import fan_out
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
+from sne_deploy.model.ensemble import Encoder, Student
 from sne_deploy.passes.pipeline import compile_student
 from tests.networks import INPUT_SHAPE, NETWORKS, iaf, li_box, lif_box, network
 

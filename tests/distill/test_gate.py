@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from sne_deploy.distill.gate import GateTraining, SubsetLoss, fit_gate, train_gate
 from sne_deploy.distill.policy import Runs, Target
-from sne_deploy.ensembles import Gate, Head
 from sne_deploy.errors import InputError
+from sne_deploy.model.ensemble import Gate, Head
 from sne_deploy.runtime.activation import activated, gate_logits
 from sne_deploy.runtime.head import logits
 from tests.effort import examples

@@ -21,8 +21,8 @@ from sne_deploy.distill.joint import MOMENTUM, JointModel, JointTask, tune_toget
 from sne_deploy.distill.simulate import simulate
 from sne_deploy.distill.student import StudentLoss
 from sne_deploy.distill.training import Schedule
-from sne_deploy.ensembles import Head
 from sne_deploy.errors import InputError
+from sne_deploy.model.ensemble import Head
 from sne_deploy.runtime.head import logits as deployed_logits
 
 STEPS = 6

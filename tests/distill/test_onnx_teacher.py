@@ -22,8 +22,8 @@ from sne_deploy.distill.architectures import teacher_network
 from sne_deploy.distill.experiment import TeacherModel
 from sne_deploy.distill.onnx_teacher import load_onnx_teacher
 from sne_deploy.errors import InputError
-from sne_deploy.onnx_model import TeacherError
-from sne_deploy.teacher import evaluate_teacher
+from sne_deploy.teacher.onnx_model import TeacherError
+from sne_deploy.teacher.run import evaluate_teacher
 
 INPUTS, FEATURES, CLASSES = 6, 5, 3
 RANDOM = np.random.default_rng(0)

@@ -17,9 +17,9 @@ from sne_deploy.distill.policy import (
     fit_confidence,
     fit_static,
 )
-from sne_deploy.ensembles import ActivationPolicy, Head, Measure
 from sne_deploy.errors import InputError
-from sne_deploy.policies import MEASURES
+from sne_deploy.model.ensemble import ActivationPolicy, Head, Measure
+from sne_deploy.model.policy import MEASURES
 from tests.runtime.test_run import Fake, inputs, run
 
 NJ = 1e-9

@@ -23,12 +23,12 @@ from sne_deploy.distill.simulate import flat_layers, is_integrator, simulate
 from sne_deploy.distill.student import FeatureUnits, StudentLoss, StudentTask, train_student
 from sne_deploy.distill.training import Schedule
 from sne_deploy.distill.weight_grids import WeightGrid
-from sne_deploy.ensembles import Encoder, Student
 from sne_deploy.errors import InputError, UnsupportedError
-from sne_deploy.frontend.norse import layers_from_module
+from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.ir import registers as reg
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.registers import RegisterFormat
+from sne_deploy.model.ensemble import Encoder, Student
 from sne_deploy.passes.pipeline import compile_student
 from tests import reference
 from tests.networks import INPUT_SHAPE, NETWORKS, iaf, li, li_box, lif_box, network

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sne_deploy.chips.chip import load_hardware
+from sne_deploy.chips.constants import EnergyConstant, MacTable
 from sne_deploy.energy.accounting import (
     PARTS,
     Counts,
@@ -18,8 +20,6 @@ from sne_deploy.energy.accounting import (
     energy_per_sample,
     mac_energy_j,
 )
-from sne_deploy.energy.constants import EnergyConstant, MacTable
-from sne_deploy.energy.hardware import load_hardware
 from sne_deploy.errors import VerificationError
 
 LOIHI1 = load_hardware("loihi1")

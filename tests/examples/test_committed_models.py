@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import sne_deploy as sne
-from examples.reproduction.rows import read_documents
+from experiments.reproduction.rows import read_documents
+from experiments.study.operating_points import run_all
 from sne_deploy.data import load_data
-from sne_deploy.study.operating_points import run_all
-from sne_deploy.teacher import evaluate_teacher
+from sne_deploy.teacher.run import evaluate_teacher
 from tests.shared_data import shared
 
 ROOT = Path(__file__).parents[2]

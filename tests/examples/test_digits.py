@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from sne_deploy.checkpoint import load_checkpoint
 from sne_deploy.data.digits import digits_split
 from sne_deploy.distill.evaluate import accuracy, evaluate_student
-from sne_deploy.frontend.norse import module_from_layers
-from sne_deploy.frontend.registry import LAYER_KINDS, check_stack
+from sne_deploy.frontend.norse.modules import module_from_layers
+from sne_deploy.model.checkpoint import load_checkpoint
+from sne_deploy.model.layers.registry import LAYER_KINDS, check_stack
 from sne_deploy.runtime.head import logits
-from sne_deploy.teacher import evaluate_teacher
+from sne_deploy.teacher.run import evaluate_teacher
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "digits"
 

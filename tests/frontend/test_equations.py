@@ -8,9 +8,9 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.ensembles import Student
-from sne_deploy.frontend.export import export_student
-from sne_deploy.frontend.norse import layers_from_module
+from sne_deploy.frontend.norse.export import export_student
+from sne_deploy.frontend.norse.modules import layers_from_module
+from sne_deploy.model.ensemble import Student
 
 T, N = 40, 6
 

@@ -12,7 +12,7 @@ import nir
 import numpy as np
 import pytest
 
-from sne_deploy.frontend.nir_file import write_nir
+from sne_deploy.frontend.nir.file import write_nir
 from tests.damage import Damage, metadata, repair
 from tests.effort import examples
 from tests.fuzzing import outcome

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.frontend.hdf5_file import read_hdf5
+from sne_deploy.frontend.hdf5.file import read_hdf5
 from tests.effort import examples
 from tests.fuzzing import LIMITS, outcome, untouched
 from tests.odd_trees import MARKER, NAMES, ODD, make_outside, write_tree
@@ -253,7 +253,7 @@ def test_no_number_of_another_file_is_seen(warm, folder):
 
 
 def test_the_table_of_nodes_is_complete():
-    from sne_deploy.frontend.nir_nodes import NODE_TYPES
+    from sne_deploy.frontend.nir.primitives import NODE_TYPES
 
     assert {*NODES, "Input", "Output"} >= {kind for kind in NODE_TYPES if kind != "NIRGraph"}
     assert all(hasattr(nir, kind) for kind in NODES)

@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 
 from sne_deploy.backend import RunOptions, load_backend
-from sne_deploy.frontend.net_file import read_net
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify_program
+from sne_netx.format.file import read_net
 from tests.shared_data import shared
 
 LAYERS = ("input", "conv-0", "conv-1", "conv-2", "conv-3", "conv-4", "fc-0", "fc-1", "fc-2", "fc-3")

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sne_deploy.ensembles import Layer, Student
-from sne_deploy.frontend.export import export_student, layers_from_graph
-from sne_deploy.frontend.nir_file import read_nir, write_nir
-from sne_deploy.frontend.norse import layers_from_module, module_from_layers, run_module
-from sne_deploy.frontend.registry import LAYER_KINDS, check_stack
+from sne_deploy.frontend.nir.file import read_nir, write_nir
+from sne_deploy.frontend.norse.export import export_student, layers_from_graph
+from sne_deploy.frontend.norse.modules import layers_from_module, module_from_layers, run_module
+from sne_deploy.model.ensemble import Layer, Student
+from sne_deploy.model.layers.registry import LAYER_KINDS, check_stack
 
 F64 = torch.float64
 DT = 0.0025

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 
 import sne_deploy as sne
-from sne_deploy.ensembles import Encoder, Ensemble, Head, Layer, Student
 from sne_deploy.errors import GraphError, InputError, OutputError, SneError, TargetError
-from sne_deploy.frontend.nir_file import write_nir
-from sne_deploy.graph_models import ensemble_of_graphs
+from sne_deploy.frontend.graph_models import ensemble_of_graphs
+from sne_deploy.frontend.nir.file import write_nir
 from sne_deploy.inspect import support
 from sne_deploy.inspect.collect import inspect_ensemble, inspect_model
 from sne_deploy.inspect.pictures import student_picture, write_pictures
 from sne_deploy.inspect.views import GroupView, ModelView, NodeView, StudentView, ValueView, to_json
 from sne_deploy.ir.program import Program
+from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Layer, Student
 from sne_deploy.passes.pipeline import compile_student
 from tests.effort import examples
 from tests.graphs import random_graphs

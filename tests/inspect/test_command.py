@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sne_deploy.frontend.nir_file import write_nir
+from sne_deploy.frontend.nir.file import write_nir
 from tests.command_line import command
 from tests.inspect.test_collect import convolution
 

@@ -16,7 +16,7 @@ import pytest
 
 import sne_deploy as sne
 from sne_deploy.errors import GraphError
-from sne_deploy.frontend.nir_file import read_nir, write_nir
+from sne_deploy.frontend.nir.file import read_nir, write_nir
 from tests.interop.stored import Stored, load, names
 
 MEMBRANE = 1e-6

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from sne_deploy.backend import RunOptions
-from sne_deploy.ensembles import Encoder
 from sne_deploy.errors import GraphError, UnsupportedError
+from sne_deploy.frontend.models import ensemble_of_modules
 from sne_deploy.ir.program import ALWAYS_ON, Program
 from sne_deploy.ir.weights import ConvWeights
-from sne_deploy.models import ensemble_of_modules
+from sne_deploy.model.ensemble import Encoder
 from sne_deploy.passes.pipeline import compile_student
 from sne_norse import NorseBackend
 from tests.networks import INPUT_SHAPE, NETWORKS, lif_box, network

@@ -9,9 +9,9 @@ import nir
 import numpy as np
 import pytest
 
-from sne_deploy.ensembles import Encoder, Readout, Student
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.ir.program import Program
+from sne_deploy.model.ensemble import Encoder, Readout, Student
 from sne_deploy.passes.pipeline import compile_student
 
 DT_S = 1e-3

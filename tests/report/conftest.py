@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sne_deploy.energy.hardware import Hardware, load_hardware
-from sne_deploy.ensembles import Encoder, Ensemble, Head, Student
+from sne_deploy.chips.chip import Hardware, load_hardware
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput
+from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Student
 from sne_deploy.report.build import build_report
 from sne_deploy.report.schema import ProvenanceModel, Report
 from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult

@@ -17,7 +17,7 @@ from sne_deploy.report.agreement import SpikeComparison
 from sne_deploy.report.check import check_report
 from sne_deploy.report.schema import Report, VerifiedModel, json_schema
 from sne_deploy.runtime.result import LayerCounts
-from sne_deploy.teacher import TeacherResult
+from sne_deploy.teacher.run import TeacherResult
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 

@@ -15,7 +15,7 @@ from sne_deploy.report.notes import report_notes
 from sne_deploy.report.schema import Report, VerifiedModel
 from sne_deploy.report.table import report_rows, report_view
 from sne_deploy.report.units import count, joules, percent, printable, three_digits
-from sne_deploy.teacher import TeacherResult
+from sne_deploy.teacher.run import TeacherResult
 
 WIDTHS = (20, 40, 60, 80, 100, 120, 200)
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sne_deploy.energy.hardware import load_hardware
-from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Gate, Head, Student
+from sne_deploy.chips.chip import load_hardware
 from sne_deploy.errors import InputError
-from sne_deploy.policies import MEASURES, Measure, changed_policy
+from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Gate, Head, Student
+from sne_deploy.model.policy import MEASURES, Measure, changed_policy
 from sne_deploy.report.build import build_report
 from sne_deploy.report.check import check_report
 from sne_deploy.report.notes import report_notes

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.ensembles import Head
 from sne_deploy.errors import InputError
+from sne_deploy.model.ensemble import Head
 from sne_deploy.runtime.head import check_head, head_macs, logits, softmax
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from sne_deploy.backend import LayerTrace, Record, Trace
-from sne_deploy.energy.hardware import load_hardware
-from sne_deploy.ensembles import ActivationPolicy, Encoder, Ensemble, Head, Student
+from sne_deploy.chips.chip import load_hardware
 from sne_deploy.errors import RunError
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput
+from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Student
 from sne_deploy.report.build import build_report
 from sne_deploy.report.check import COUNTS, check_report
 from sne_deploy.report.schema import ProvenanceModel

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from sne_deploy.errors import UnsupportedError
-from sne_deploy.frontend.net_file import read_net
 from sne_netx import NetxBackend
+from sne_netx.format.file import read_net
 from tests.net_programs import chain
 from tests.reference import simulate
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from sne_deploy.backend import RunOptions
-from sne_deploy.frontend.net_file import read_net
 from sne_netx.executable import NetStudent, NetxExecutable
-from tests.frontend.test_net_layers import dense_file, old_file, store
+from sne_netx.format.file import read_net
+from tests.backends.sne_netx.test_net_layers import dense_file, old_file, store
 from tests.reference import simulate
 
 RNG = np.random.default_rng(3)

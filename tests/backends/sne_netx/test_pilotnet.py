@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from sne_deploy.backend import RunOptions
-from sne_deploy.frontend.net_file import read_net, write_net
 from sne_loihi import LoihiBackend
 from sne_netx import NetxBackend
+from sne_netx.format.file import read_net, write_net
 from tests.net_programs import same
 from tests.shared_data import shared
 

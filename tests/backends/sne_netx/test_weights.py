@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sne_deploy.frontend.net_weights import netx_dense
+from sne_netx.format.weights import netx_dense
 
 SCRIPT = Path(__file__).with_name("netx_weights.py")
 LAYERS = 400

@@ -7,7 +7,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from sne_deploy.frontend.shapes import graph_shapes
+from sne_deploy.frontend.nir.shapes import graph_shapes
 from sne_deploy.ir.program import NeuronGroup, Program, ProgramInput
 
 

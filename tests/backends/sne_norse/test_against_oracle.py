@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.frontend.shapes import joined_input_shape
-from sne_deploy.frontend.topology import execution_order
+from sne_deploy.frontend.nir.shapes import joined_input_shape
+from sne_deploy.frontend.nir.topology import execution_order
 from sne_norse.graph_executor import GraphExecutor
 from tests.backends.sne_norse.float_programs import around, samples
 from tests.backends.sne_norse.made_graphs import GRAPHS, ends, made, two_groups_in_a_cycle

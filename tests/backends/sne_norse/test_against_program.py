@@ -16,13 +16,13 @@ from hypothesis import assume, event, given, reject, settings
 from hypothesis import strategies as st
 
 from sne_deploy.backend import RunOptions
-from sne_deploy.ensembles import Encoder, Readout, Student
 from sne_deploy.errors import InputError
-from sne_deploy.frontend.export import export_student
-from sne_deploy.frontend.norse import layers_from_module
-from sne_deploy.frontend.resets import with_reset
-from sne_deploy.frontend.shapes import joined_input_shape
+from sne_deploy.frontend.nir.resets import with_reset
+from sne_deploy.frontend.nir.shapes import joined_input_shape
+from sne_deploy.frontend.norse.export import export_student
+from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.ir.program import Program
+from sne_deploy.model.ensemble import Encoder, Readout, Student
 from sne_deploy.passes.pipeline import compile_student
 from sne_norse import NorseBackend
 from sne_norse.norse_modules import norse_modules

@@ -1,0 +1,184 @@
+"""``.net`` files: lava-dl's HDF5 networks, which netx runs. Read as untrusted, written whole or not at all.
+
+What a file means is said in :mod:`sne_netx.format.program`; what netx runs, and so what can be
+written, in :mod:`sne_netx.format.plan`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sne_deploy.errors import GraphError, InputError, UnsupportedError
+from sne_deploy.files import atomic_path
+from sne_deploy.frontend.hdf5.file import LIMITS, Limits, Tree, one_line, read_hdf5
+from sne_deploy.frontend.nir.raise_program import raise_program
+from sne_deploy.ir.program import Program
+from sne_netx.format.extra import GROUP, apply_extra
+from sne_netx.format.layers import NetFile, NetLayer, Shape
+from sne_netx.format.parse import ROOTS, parse_net
+from sne_netx.format.plan import plan_net
+from sne_netx.format.program import ReadOptions, build_program
+
+__all__ = ["net_problems", "read_net", "write_net"]
+_MOST_PROBLEMS = 20
+
+
+def read_net(
+    path: str | os.PathLike[str],
+    *,
+    skip_input_neurons: bool = False,
+    input_shape: Shape | None = None,
+    dt_s: float = 1e-3,
+    limits: Limits = LIMITS,
+) -> Program:
+    """Read a file as a fixed-point Program, in a child process with limits; it runs no code of the file's.
+
+    Parameters
+    ----------
+    path : path
+    skip_input_neurons : bool
+        Leave an input layer's neurons out: the Program then takes their spikes instead of an image.
+    input_shape : tuple of int or None
+        (c, h, w) of the input, for a file that begins with a convolution and has no input layer.
+    dt_s : float
+        Seconds per step: a file says nothing of it, unless :func:`write_net` wrote it.
+    limits : Limits
+        What the file may ask for.
+
+    Returns
+    -------
+    Program
+        ``timesteps`` are those of the file's ``simulation``, 1 where it has none; ``dataclasses.replace``
+        sets others.
+
+    Raises
+    ------
+    GraphError
+        The file is missing, damaged, hostile or inconsistent: one line with the layer and the field.
+    UnsupportedError
+        Lists every layer that has no Program.
+    """
+    options = ReadOptions(skip_input_neurons, input_shape, dt_s)
+    tree = read_hdf5(path, ROOTS, limits)
+    try:
+        return program_of(tree, Path(path).stem, options)
+    except UnsupportedError as error:
+        problems = [one_line(problem) for problem in error.problems[:_MOST_PROBLEMS]]
+        more = (
+            [f"and {len(error.problems) - len(problems)} more"] if len(error.problems) > len(problems) else []
+        )
+        raise UnsupportedError(f"{os.fspath(path)}: cannot be read", [*problems, *more]) from None
+    except GraphError as error:
+        raise GraphError(one_line(f"{os.fspath(path)}: {error}")) from None
+
+
+def program_of(tree: Tree, student: str, options: ReadOptions) -> Program:
+    """The Program of a file's tree.
+
+    Raises
+    ------
+    GraphError, UnsupportedError
+        As :func:`read_net`, without the file's name.
+    """
+    net = parse_net(tree)
+    program = build_program(net, student, options)
+    if net.extra and not (options.skip_input_neurons and net.layers[0].neuron is not None):
+        program = apply_extra(program, net.extra)
+    raised = raise_program(program)
+    new = tuple(text for text in raised.warnings if text not in program.warnings)
+    return replace(program, graph=raised.graph, warnings=(*program.warnings, *new))
+
+
+def net_problems(program: Program) -> list[str]:
+    """Everything, by name, that keeps a Program from being a ``.net`` file of the same spikes in netx."""
+    return list(plan_net(program).problems)
+
+
+def write_net(path: str | os.PathLike[str], program: Program) -> None:
+    """Write a Program; the same Program gives the same bytes.
+
+    Raises
+    ------
+    UnsupportedError
+        Lists everything that netx cannot run.
+    OutputError
+        The file cannot be written.
+    """
+    plan = plan_net(program)
+    if plan.net is None:
+        raise UnsupportedError(f"student {program.student!r} as a .net file", plan.problems)
+    import h5py
+
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
+        _write_layers(file.create_group("layer"), plan.net)
+        _write_tree(file, "simulation", {"Ts": 1, "tSample": program.timesteps})
+        _write_tree(file, GROUP, plan.net.extra)
+
+
+def _write_layers(group: Any, net: NetFile) -> None:
+    for layer in net.layers:
+        stored = group.create_group(str(layer.index))
+        stored.create_dataset("type", data=np.array([layer.type.encode()], dtype="S10"))
+        for name, value in _layer_fields(layer).items():
+            _write_tree(stored, name, value)
+
+
+def _layer_fields(layer: NetLayer) -> dict[str, Any]:
+    """What lava-dl writes of a layer, and in its terms."""
+    fields: dict[str, Any] = {"shape": np.asarray(layer.shape, dtype=np.int64)}
+    if layer.neuron is not None:
+        fields["neuron"] = {
+            "type": np.bytes_("CUBA"),
+            "iDecay": layer.neuron.i_decay,
+            "vDecay": layer.neuron.v_decay,
+            "vThMant": layer.neuron.v_th_mant,
+            "refDelay": 1,
+            "gradedSpike": False,
+        }
+    if layer.type == "input" and layer.neuron is not None:
+        fields |= {"weight": layer.gain, "bias": layer.offset}
+    for name, value in (("weight", layer.weight), ("weight_rec", layer.weight_rec), ("bias", layer.bias)):
+        if value is not None:
+            fields[name] = value.astype(np.int16)
+    if layer.type == "conv" and layer.weight is not None:
+        fields |= {
+            "inChannels": layer.weight.shape[1] * layer.groups,
+            "outChannels": layer.weight.shape[0],
+            "kernelSize": np.asarray(layer.weight.shape[2:]),
+            "stride": np.asarray(layer.stride),
+            "padding": np.asarray(layer.padding),
+            "dilation": np.asarray(layer.dilation),
+            "groups": layer.groups,
+        }
+    elif layer.weight is not None:
+        fields |= {"inFeatures": layer.weight.shape[1], "outFeatures": layer.weight.shape[0]}
+    return fields
+
+
+_STORAGE = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+
+
+def _write_tree(group: Any, name: str, value: Any) -> None:
+    import h5py
+
+    if isinstance(value, Mapping):
+        inner = group.create_group(name)
+        for key, part in value.items():
+            _write_tree(inner, key, part)
+    elif isinstance(value, bytes):
+        group.create_dataset(name, data=np.bytes_(value))
+    elif isinstance(value, str) or (isinstance(value, list) and value):
+        texts = [value] if isinstance(value, str) else value
+        if any("\0" in text for text in texts):
+            raise InputError(f"{name} {value!r:.100}: a zero character cannot be stored; leave it out")
+        data = value if isinstance(value, str) else np.array(value, dtype=object)
+        group.create_dataset(name, data=data, dtype=h5py.string_dtype())
+    elif not isinstance(value, list):
+        array = np.asarray(value)
+        group.create_dataset(name, data=array, **_STORAGE if array.size >= 64 else {})

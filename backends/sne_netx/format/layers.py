@@ -1,0 +1,107 @@
+"""What a ``.net`` file holds, as plain values: layers in order, in the file's own terms.
+
+Shapes, strides and kernels are as in the file, channels first: (c, h, w). netx turns them round when it loads
+the file: it works on (w, h, c).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Pair = tuple[int, int]
+Shape = tuple[int, ...]
+LayerType = Literal["input", "conv", "dense", "dense_rec", "flatten"]
+
+NEURON_TYPES = ("LOIHI", "CUBA")
+"""Two names of one neuron: what Lava calls LIF."""
+SILENT_THRESHOLD = 131071
+"""A last neuron with this threshold is read: v can pass it only where it nearly saturates."""
+BIAS_EXP = 6
+"""netx gives every bias this exponent."""
+NO_NEURON = (0, 4096, 131072)
+"""iDecay, vDecay and vThMant that netx gives a dense layer without a neuron: v is the sum of its inputs."""
+
+
+@dataclass(frozen=True)
+class NetNeuron:
+    """``iDecay`` (of 4096; Lava's du is one less), ``vDecay`` (of 4096), ``vThMant``."""
+
+    i_decay: int
+    v_decay: int
+    v_th_mant: int
+
+
+@dataclass(frozen=True, eq=False)
+class NetLayer:
+    """One layer.
+
+    Attributes
+    ----------
+    index : int
+        Its name in the file.
+    type : LayerType
+    shape : tuple of int
+        (c, h, w), or (n,).
+    neuron : NetNeuron or None
+        None: an ``input`` that only gives a shape, a ``flatten``, or a ``dense`` that integrates.
+    weight : int32 array or None
+        (n_out, n_in) of dense layers, (c_out, c_in / groups, k_h, k_w) of convolutions.
+    weight_rec : int32 array of shape (n, n), or None
+    bias : int32 array or None
+        (1,) or (n,) of dense layers; (c,), or (w, h, c) for every neuron, of convolutions.
+    delay : int32 array of shape (n_out, n_in), or None
+        Steps beyond the one that every synapse takes.
+    stride, padding, dilation : (h, w)
+    groups : int
+    gain, offset : int
+        Of an ``input`` with a neuron: its a_in is ``gain * x + offset``.
+    """
+
+    index: int
+    type: LayerType
+    shape: Shape
+    neuron: NetNeuron | None = None
+    weight: Array | None = None
+    weight_rec: Array | None = None
+    bias: Array | None = None
+    delay: Array | None = None
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    gain: int = 64
+    offset: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return int(np.prod(self.shape))
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"layer {self.index} ({self.type})"
+
+
+@dataclass(frozen=True, eq=False)
+class NetFile:
+    """A whole file.
+
+    Attributes
+    ----------
+    layers : tuple of NetLayer
+    timesteps : int or None
+        Steps per sample, from ``simulation``.
+    extra : mapping
+        The group :data:`sne_netx.format.extra.GROUP`, which other tools do not read.
+    """
+
+    layers: tuple[NetLayer, ...]
+    timesteps: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)

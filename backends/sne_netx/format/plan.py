@@ -1,0 +1,326 @@
+"""From a Program to the layers of a ``.net`` file, or what keeps it from being one.
+
+netx runs a chain: an optional input layer of neurons, then convolutions and dense layers, each dense one with
+synapses to itself or without. What netx would compute otherwise than the Program says is a problem, by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.ir import registers as reg
+from sne_deploy.ir.bounds import fixed_bounds, host_range, synaptic_range
+from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
+from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
+from sne_netx.format.extra import Role, extra_tree
+from sne_netx.format.layers import BIAS_EXP, SILENT_THRESHOLD, NetFile, NetLayer, NetNeuron, Shape
+from sne_netx.format.synapses import check_conv, sign_parts
+from sne_netx.format.weights import netx_dense
+
+Array = npt.NDArray[Any]
+
+DENSE_LIMIT = 2**26
+"""Largest number of weights of a sparse map that is written out in full: netx has no sparse one."""
+_SUM_LIMIT = (2**31 - reg.STATE_LIMIT) >> reg.STATE_SHIFT
+"""Above this, ``u + (a_in << 6)`` would wrap in Lava's 32-bit integers."""
+_INT8_MAX = 127
+"""Lava's convolution keeps stride, padding, dilation and groups in 8 bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The file of a Program: ``net`` is None where ``problems`` says why."""
+
+    net: NetFile | None
+    problems: tuple[str, ...]
+
+
+def plan_net(program: Program) -> Plan:
+    """Lay out a Program as layers; list everything that cannot be."""
+    problems = list(_structure_problems(program))
+    if problems:
+        return Plan(None, tuple(problems))
+    planner = _Planner(program)
+    problems = [problem for group in program.groups for problem in planner.add(group)]
+    if problems:
+        return Plan(None, tuple(problems))
+    return Plan(planner.file(), ())
+
+
+def _structure_problems(program: Program) -> Iterator[str]:
+    """A chain of groups, each with the one before it and itself as sources, read at its end."""
+    if program.precision != "fixed":
+        yield f"precision {program.precision!r}; netx holds registers: --precision fixed"
+        return
+    names = [group.name for group in program.groups]
+    if program.outputs != (names[-1],):
+        shown = ", ".join(program.outputs)
+        yield f"outputs {shown}; netx reads the last group of a chain alone, here {names[-1]!r}"
+    first = 0 if program.hosts else 1
+    for host in program.hosts:
+        if host.target != names[0]:
+            yield f"constant input into group {host.target!r}; netx takes one into the first group alone"
+    for index, group in enumerate(program.groups):
+        before = names[index - 1] if index else program.input.name
+        expected = {before, group.name} if index or not program.hosts else set()
+        for synapse in program.synapses_into(group.name):
+            yield from _synapse_problems(program, synapse, expected)
+        sources = {synapse.source for synapse in program.synapses_into(group.name)}
+        if expected and before not in sources:
+            yield f"group {group.name!r} has no synapse from {before!r}; netx runs chains"
+        if group.depth != index + first:
+            where = f"{group.depth} steps behind the input, in a chain {index + first}"
+            yield f"group {group.name!r} runs {where}"
+        yield from _neuron_problems(group, constant=bool(program.hosts) and index == 0)
+
+
+def _synapse_problems(program: Program, synapse: Synapse, expected: set[str]) -> Iterator[str]:
+    name = f"synapse {synapse.name!r}"
+    if synapse.source == ALWAYS_ON:
+        yield f"{name}: a bias behind the synaptic current (always-on axon); netx has biases of v alone"
+        return
+    if synapse.source not in expected:
+        yield f"{name} from {synapse.source!r} to {synapse.target!r}; netx runs chains of groups"
+        return
+    loop = synapse.source == synapse.target
+    if loop and not program.group(synapse.target).spiking:
+        yield f"{name}: from a readout to itself, which never spikes; leave it out"
+    if synapse.delay or program.lag(synapse) != int(loop):
+        yield f"{name}: a delay of {synapse.delay} steps; netx files are written without delays"
+    if loop and isinstance(synapse.weights, ConvWeights):
+        yield f"{name}: a convolution from a group to itself; netx has dense ones"
+
+
+def _neuron_problems(group: NeuronGroup, *, constant: bool) -> Iterator[str]:
+    name = f"group {group.name!r}"
+    for what in ("du", "dv") + (("vth_mant",) if group.spiking else ()):
+        if not _uniform(getattr(group, what)):
+            yield f"{name}: {what} differs between its neurons; netx has one for a layer"
+    if bool(np.any(group.v_init)):
+        yield f"{name}: starts a sample at v other than the reset value; netx starts at 0"
+    if group.vsub_mant is not None:
+        yield f"{name}: soft reset; netx resets v to 0"
+    if not bool(np.any(group.bias_mant)):
+        return
+    if constant:
+        yield f"{name}: a bias beside the constant input; netx's input layer has none"
+    elif _bias(group) is None:
+        lowest = 2**BIAS_EXP
+        yield (
+            f"{name}: biases with the exponent {group.bias_exp}; netx has the exponent {BIAS_EXP}: multiples "
+            f"of {lowest} of v, up to {reg.BIAS_MANT_MAX * lowest}"
+        )
+
+
+def _uniform(value: Array) -> bool:
+    flat = np.asarray(value).reshape(-1)
+    return bool(np.all(flat == flat[0]))
+
+
+def _bias(group: NeuronGroup) -> Array | None:
+    """Mantissas at netx's exponent, () or (n,); None where there are none."""
+    whole = np.asarray(group.bias_mant, dtype=np.int64) << group.bias_exp
+    mantissa = whole >> BIAS_EXP
+    in_range = bool(np.all((mantissa >= reg.BIAS_MANT_MIN) & (mantissa <= reg.BIAS_MANT_MAX)))
+    return mantissa.astype(np.int32) if in_range and bool(np.all(mantissa << BIAS_EXP == whole)) else None
+
+
+def _full_bias(group: NeuronGroup) -> Array | None:
+    """(n,); None where all are 0."""
+    bias = _bias(group)
+    return np.broadcast_to(bias, (group.size,)) if bias is not None and bool(np.any(bias)) else None
+
+
+def _conv_bias(group: NeuronGroup, shape: Shape) -> Array | None:
+    """(c,) where it is the same in each channel, else (w, h, c), as netx has it."""
+    bias = _full_bias(group)
+    if bias is None:
+        return None
+    by_channel = bias.reshape(shape[0], -1)
+    if bool(np.all(by_channel == by_channel[:, :1])):
+        return by_channel[:, 0]
+    return bias.reshape(shape).transpose(2, 1, 0)
+
+
+def _neuron(group: NeuronGroup) -> NetNeuron:
+    threshold = int(np.asarray(group.vth_mant).flat[0]) if group.spiking else SILENT_THRESHOLD
+    return NetNeuron(int(np.asarray(group.du).flat[0]) + 1, int(np.asarray(group.dv).flat[0]), threshold)
+
+
+def _transform(host: HostAffine) -> tuple[int, int]:
+    """``weight`` and ``bias`` of an input layer: those of the host's map where it is so plain, else 1, 0."""
+    coo = host.matrix.tocoo()
+    same = coo.nnz == host.matrix.shape[0] == host.matrix.shape[1] and bool(np.array_equal(coo.row, coo.col))
+    if same and host.register_scale == 1.0 and _uniform(coo.data) and _uniform(host.bias):
+        gain, offset = float(coo.data[0]), float(host.bias[0])
+        if gain.is_integer() and offset.is_integer() and max(abs(gain), abs(offset)) <= reg.BIAS_MANT_MAX:
+            return int(gain), int(offset)
+    return 1, 0
+
+
+def _sum_problems(program: Program, group: NeuronGroup) -> Iterator[str]:
+    """What holds in a Program and could overflow, or spike, in netx."""
+    name = f"group {group.name!r}"
+    low, high = synaptic_range(program.synapses_into(group.name), group.size)
+    host = program.host_of(group.name)
+    if host is not None:
+        limit = float(host.register_limit)
+        ends = [
+            np.clip(np.rint(end * (host.register_scale or 1.0)), -limit, limit)
+            for end in host_range(host, program.input)
+        ]
+        low, high = low + ends[0], high + ends[1]
+    largest = float(max(high.max(), -low.min()))
+    if largest > _SUM_LIMIT:
+        yield f"{name}: its inputs reach {largest:.0f}, and Lava's 32-bit integers wrap above {_SUM_LIMIT}"
+        return
+    if group.spiking:
+        if group.name in program.outputs and int(np.asarray(group.vth_mant).flat[0]) == SILENT_THRESHOLD:
+            yield f"{name}: a last threshold of {SILENT_THRESHOLD} marks a readout in a .net file; use less"
+        return
+    bounds = fixed_bounds(group, low, high, program.timesteps)
+    if bounds.u_may_wrap or bounds.v_max > reg.VTH_MAX:
+        yield (
+            f"{name}: v may reach {bounds.v_max:.0f}; netx reads a neuron of the largest threshold, "
+            f"{reg.VTH_MAX}, which must not spike"
+        )
+
+
+def _same_geometry(a: ConvWeights, b: Weights) -> bool:
+    what = ("in_shape", "out_shape", "stride", "padding", "dilation", "groups")
+    return isinstance(b, ConvWeights) and all(getattr(a, name) == getattr(b, name) for name in what)
+
+
+def _whole(synapse: Synapse) -> Array:
+    """Weights with their exponent, int64."""
+    return np.asarray(synapse.weights.values, dtype=np.int64) << synapse.weight_exp
+
+
+def _dense(synapses: list[Synapse]) -> Array:
+    """Parallel synapses as one int32 matrix of shape (n_out, n_in)."""
+    rows, columns = synapses[0].weights.shape
+    if rows * columns > DENSE_LIMIT and not all(isinstance(s.weights, DenseWeights) for s in synapses):
+        raise ValueError(
+            f"{rows} x {columns} sparse weights, and netx has dense layers alone; written out, they would "
+            f"exceed {DENSE_LIMIT}"
+        )
+    total = np.zeros((rows, columns), dtype=np.int32)
+    for synapse in synapses:
+        weights = synapse.weights
+        array = weights.array if isinstance(weights, DenseWeights) else weights.matrix().toarray()
+        total += array.astype(np.int32) << synapse.weight_exp
+    return total
+
+
+class _Planner:
+    """Collects layers along the chain."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._layers: list[NetLayer] = []
+        self._roles: dict[str, Role] = {}
+        self._maps: Shape | None = None
+        """(c, h, w) of the layer before, where it keeps maps."""
+        if not program.hosts:
+            self._maps = self._entering(program.input.name)
+            self._layer("input", self._maps or (program.input.size,))
+
+    def _entering(self, source: str) -> Shape | None:
+        """The maps that a convolution takes from a source without synapses of its own in the file."""
+        convs = [s.weights for s in self._program.synapses if s.source == source]
+        first = convs[0] if convs and all(isinstance(w, ConvWeights) for w in convs) else None
+        return first.in_shape if isinstance(first, ConvWeights) else None
+
+    def _layer(self, kind: Any, shape: Shape, **fields: Any) -> None:
+        self._layers.append(NetLayer(len(self._layers), kind, shape, **fields))
+
+    def file(self) -> NetFile:
+        """The whole file."""
+        return NetFile(tuple(self._layers), self._program.timesteps, extra_tree(self._program, self._roles))
+
+    def add(self, group: NeuronGroup) -> list[str]:
+        """Append the layers of the next group; what is wrong with them."""
+        program, position = self._program, self._program.groups.index(group)
+        problems = list(_sum_problems(program, group))
+        host = program.host_of(group.name)
+        if host is not None:
+            self._maps = self._entering(group.name)
+            gain, offset = _transform(host)
+            shape = self._maps or (group.size,)
+            self._layer("input", shape, neuron=_neuron(group), gain=gain, offset=offset)
+            return problems
+        incoming = program.synapses_into(group.name)
+        forward = [synapse for synapse in incoming if synapse.source != group.name]
+        loops = [synapse for synapse in incoming if synapse.source == group.name]
+        try:
+            if not loops and self._takes_maps(forward):
+                self._add_conv(group, position, forward)
+            else:
+                self._add_dense(group, position, forward, loops)
+        except ValueError as error:
+            problems.append(f"weights into group {group.name!r}: {error}")
+        return problems
+
+    def _takes_maps(self, forward: list[Synapse]) -> bool:
+        convs = [synapse.weights for synapse in forward]
+        return all(
+            isinstance(conv, ConvWeights) and conv.in_shape == self._maps and _same_geometry(conv, convs[0])
+            for conv in convs
+        )
+
+    def _add_conv(self, group: NeuronGroup, position: int, forward: list[Synapse]) -> None:
+        conv = forward[0].weights
+        assert isinstance(conv, ConvWeights)  # noqa: S101  by _takes_maps
+        kernel = np.asarray(sum(_whole(synapse) for synapse in forward), dtype=np.int32)
+        if max(*conv.stride, *conv.padding, *conv.dilation, *kernel.shape[2:], conv.groups) > _INT8_MAX:
+            raise ValueError(f"stride, padding, dilation, kernel size or groups above {_INT8_MAX}")
+        check_conv(kernel)
+        self._note(position, "weight", conv.with_values(kernel), forward)
+        self._layer(
+            "conv",
+            conv.out_shape,
+            neuron=_neuron(group),
+            weight=kernel,
+            bias=_conv_bias(group, conv.out_shape),
+            stride=conv.stride,
+            padding=conv.padding,
+            dilation=conv.dilation,
+            groups=conv.groups,
+        )
+        self._maps = conv.out_shape
+
+    def _add_dense(
+        self, group: NeuronGroup, position: int, forward: list[Synapse], loops: list[Synapse]
+    ) -> None:
+        parts = [_dense(synapses) for synapses in (forward, loops) if synapses]
+        effective, saturated = netx_dense(parts)
+        if saturated:
+            raise ValueError(f"{saturated} weights of both signs outside -256..254")
+        for stored, synapses, weights in zip(
+            ("weight", "weight_rec"), (forward, loops), effective, strict=False
+        ):
+            self._note(position, stored, DenseWeights(weights), synapses)
+        if self._maps is not None:
+            self._layer("flatten", (int(np.prod(self._maps)),))
+        self._layer(
+            "dense_rec" if loops else "dense",
+            (group.size,),
+            neuron=_neuron(group),
+            weight=effective[0],
+            weight_rec=effective[1] if loops else None,
+            bias=_full_bias(group),
+        )
+        self._maps = None
+
+    def _note(self, position: int, stored: str, weights: Weights, synapses: list[Synapse]) -> None:
+        """Remember which synapse is which in the file, where reading gives them back one for one."""
+        modes = [mode for mode, _ in sign_parts(weights)]
+        found = [reg.sign_mode_of(np.asarray(synapse.weights.values)) for synapse in synapses]
+        if sorted(modes) == sorted(found):
+            for synapse, mode in zip(synapses, found, strict=True):
+                self._roles[synapse.name] = (position, stored, mode)

@@ -1,0 +1,1 @@
+"""Speed measurements: not installed with the wheel."""

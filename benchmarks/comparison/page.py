@@ -1,0 +1,206 @@
+"""docs/performance.md, made from a benchmark document and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmarks.comparison.tables import (
+    HEAD,
+    SCALING_HEAD,
+    Row,
+    case_name,
+    case_rows,
+    case_title,
+    left_out,
+    number,
+    scaling_rows,
+)
+
+TARGETS: tuple[tuple[str, str, float, tuple[float, ...], str], ...] = (
+    (
+        "stock-built",
+        "abc",
+        1000.0,
+        (0.1, 0.5),
+        "stock Lava built and run per sample, at least {:,g}x on ({})",
+    ),
+    ("stock-paused", "ab", 1000.0, (0.1, 0.5), "stock Lava, one run per sample, at least {:,g}x on ({})"),
+    ("stock-paused", "c", 200.0, (0.1,), "stock Lava, one run per sample, at least {:,g}x on ({})"),
+    ("stock-paused", "c", 100.0, (0.5,), "stock Lava, one run per sample, at least {:,g}x on ({})"),
+    ("stock-streamed", "a", 300.0, (0.1, 0.5), "stock Lava, streamed, at least {:,g}x on ({})"),
+    ("stock-streamed", "b", 1000.0, (0.1, 0.5), "stock Lava, streamed, at least {:,g}x on ({})"),
+    ("plain", "ab", 1 / 1.5, (0.1, 0.5), "plain float32 layers, at most 1.5x their time on ({1})"),
+)
+"""Contestant, networks, least ratio to ``loihi``, activities, text."""
+
+
+def performance_page(document: dict[str, Any]) -> str:
+    """The page, as Markdown; a function of the document alone."""
+    return "\n".join(_lines(document)) + "\n"
+
+
+def _lines(document: dict[str, Any]) -> Iterator[str]:
+    yield "# Performance"
+    yield ""
+    yield (
+        "Made from `docs/performance.json`, what `sne bench` measured, by `sne bench --from-json "
+        "docs/performance.json --page docs/performance.md`; not edited by hand."
+    )
+    yield ""
+    yield from _setting(document)
+    yield from _method()
+    yield from _goals(document)
+    for case in document["cases"]:
+        yield f"## {case_name(case)}"
+        yield ""
+        yield case_title(case) + "."
+        yield ""
+        yield from _markdown(HEAD, case_rows(case))
+    missing = left_out(document)
+    if missing:
+        yield "## Not measured"
+        yield ""
+        yield from _markdown(("contestant", "where", "reason"), missing)
+    yield from _startup(document["startup"])
+    yield from _profile(document)
+    yield from _scaling(document["scaling"])
+
+
+def _setting(document: dict[str, Any]) -> Iterator[str]:
+    machine = document["machine"]
+    versions = ", ".join(f"{name} {value}" for name, value in document["versions"].items() if value)
+    yield (
+        f"{document['date']}: {machine['cpu']}, {machine['cores']} cores, "
+        f"{', '.join(machine['instructions']) or 'no wide vector instructions'}, "
+        f"{machine['memory_gib']} GiB, {machine['system']}. {document['threads']} threads for everybody, "
+        f"seed {document['seed']}. "
+        f"Load averages {_plain(document['load_before'])} before and {_plain(document['load_after'])} "
+        f"after; the run took {document['wall_s'] / 60:.0f} min. {versions}."
+    )
+    yield ""
+    if document["quick"]:
+        yield "**This is a quick run on tiny networks: its figures say nothing about speed.**"
+        yield ""
+
+
+METHOD = """\
+Bernoulli inputs; one threshold per layer, tuned for hidden rates of 5 to 15 %. All contestants get the same
+networks and inputs and are measured in turns, round by round, after a warm-up. The tables show the median,
+the lowest and the highest round, and the same of the ratio to `loihi` *within* a round. Those that take
+batches run at the best of their batch sizes.
+
+`loihi` gets spikes as bytes and returns exact counts of spikes, synaptic operations and neuron updates per
+sample. The PyTorch layers get their inputs already in their number format, with the steps folded into the
+batch, and have no neurons, no state and no counts. Norse has its own neurons and no counts. Lava streamed,
+and with a run per sample, does not pay for starting its processes; *built per sample* does, for every
+sample. *Same counts*: the output's spike counts are those of `loihi`, which everybody who computes Loihi's
+integers must reach. nengo-loihi's emulator is another model of the chip: it wraps a step's synaptic input at
+21 bits, where Lava does not, so it differs where that happens.
+"""
+
+
+def _method() -> Iterator[str]:
+    yield METHOD
+
+
+def _goals(document: dict[str, Any]) -> Iterator[str]:
+    rows = [row for target in TARGETS for row in _goal_rows(document, *target)]
+    if rows and not document["quick"]:
+        yield "## Goals"
+        yield ""
+        yield from _markdown(("goal", "case", "measured", "reached"), rows)
+
+
+def _goal_rows(
+    document: dict[str, Any], key: str, networks: str, least: float, rates: Sequence[float], text: str
+) -> Iterator[Row]:
+    for case in document["cases"]:
+        if case["name"] not in networks or case["input_rate"] not in rates:
+            continue
+        ratio = next((r["ratio"] for r in case["results"] if r["contestant"] == key), None)
+        if ratio is not None:
+            value = ratio["median"]
+            shown = f"{number(value)}x" if least >= 1 else f"{number(1 / value)}x their time"
+            label = text.format(least, ", ".join(networks))
+            yield (label, case_name(case), shown, "yes" if value >= least else "no")
+
+
+def _startup(startup: dict[str, dict[str, float]]) -> Iterator[str]:
+    yield "## Start-up of `loihi`"
+    yield ""
+    yield (
+        "Seconds, in a fresh process. The very first run on a machine compiles the kernels; they are then "
+        "kept on disk. The first run of a process also measures this machine for the cost model."
+    )
+    yield ""
+    columns = ("import_s", "compile_s", "first_run_s", "second_run_s")
+    head = ("", "import", "compile the network", "first run", "second run")
+    rows = [
+        (when.replace("_", " "), *(f"{values[column]:.3f}" for column in columns))
+        for when, values in startup.items()
+    ]
+    yield from _markdown(head, rows)
+
+
+def _profile(document: dict[str, Any]) -> Iterator[str]:
+    yield "## What bounds `loihi`"
+    yield ""
+    yield (
+        "On one thread: shares of the running time by function of the simulator, "
+        "and the arithmetic that was done per second: synaptic operations that happened, the multiply-adds "
+        "that a dense computation would have needed for the same, neuron updates."
+    )
+    yield ""
+    head = ("case", "us, one thread", "where the time goes", "Gsynop/s", "dense Gmac/s", "Gupdate/s")
+    rows = []
+    for entry in document["profile"]:
+        shares = "; ".join(
+            f"{100 * s['share']:.0f} % {s['what']} (`{s['function']}`)" for s in entry["shares"]
+        )
+        rate = entry["rate_giga_per_s"]
+        figures = (rate["synops"], rate["dense_multiply_adds"], rate["neuron_updates"])
+        rows.append((case_name(entry), number(entry["us"]), shares, *(number(value) for value in figures)))
+    yield from _markdown(head, rows)
+    yield BOUNDS
+
+
+BOUNDS = """\
+A neuron update is about 48 vector instructions on 16 neurons at a time (two decays that round toward zero
+take most of them), and reads and writes 37 bytes, nearly all in the first-level cache: it is bound by
+instructions. An event adds rows of 16-bit weights onto 32-bit sums, 16 at a time: wide rows run at the speed
+of the cache that holds the weights, narrow ones (the first convolution's 16 channels) are bound by finding
+the row and by waiting for sums that were just written. A matrix product runs at the speed of the processor's
+8-bit multiply-adds, whatever the activity. Which of them is used is chosen per layer and chunk from costs
+that are measured once per process, in the thread's own time, so that other load does not change them.
+"""
+
+
+def _scaling(scaling: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    if not scaling:
+        return
+    yield "## How cost grows"
+    yield ""
+    first = scaling["batch"][0]
+    yield (
+        f"Dense {first['inputs']} - width - width / 2 - 10, one of batch size, width, input rate and steps "
+        "varied, each point in a process of its own. Peak memory is what a run needs beyond its inputs; it "
+        "contains the results."
+    )
+    yield ""
+    for sweep, points in scaling.items():
+        yield f"### {sweep}"
+        yield ""
+        yield from _markdown((sweep, *SCALING_HEAD[1:]), scaling_rows(sweep, points))
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "|".join([":--", *["--:"] * (len(head) - 1)]) + "|"
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+    yield ""
+
+
+def _plain(values: Sequence[float]) -> str:
+    return " ".join(f"{value:g}" for value in values)

@@ -1,0 +1,178 @@
+"""Runs of experiments, each kept as one JSON file: what is finished is never done again.
+
+A run is an experiment file, changes to it by dotted key, and a seed. Its record is written when it is
+finished, atomically, with a digest of all that it depends on. Trainings share a work folder, in which they
+keep their state after every epoch, so that a killed reproduction goes on and equal stages are trained once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from experiments.reproduction.rows import Figures, Record, read_record
+from sne_deploy.distill.experiment import Experiment, load_experiment
+from sne_deploy.files import atomic_path, ensure_folder
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is to be done.
+
+    Attributes
+    ----------
+    study, variant : str
+    seed : int
+    changes : mapping of dotted key to value
+        Of the experiment file, beyond those of the whole laboratory.
+    """
+
+    study: str
+    variant: str
+    seed: int
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        return f"{self.study}-{self.variant}-seed{self.seed}"
+
+
+class Stopwatch:
+    """Seconds spent on a run, kept on disk so that they survive a kill."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._before = float(path.read_text()) if path.exists() else 0.0
+        self._started = time.perf_counter()
+
+    def seconds(self) -> float:
+        """In all attempts."""
+        return self._before + time.perf_counter() - self._started
+
+    def keep(self) -> None:
+        """Write what was spent so far."""
+        with atomic_path(self._path) as temporary:
+            temporary.write_text(repr(self.seconds()))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a measurement is given.
+
+    Attributes
+    ----------
+    run : Run
+    experiment : Experiment
+    folder : Path
+        For this run alone.
+    work : Path
+        State of trainings, shared by all runs.
+    log : callable
+        Called as log(stage, epoch from 1, epochs, terms).
+    """
+
+    run: Run
+    experiment: Experiment
+    folder: Path
+    work: Path
+    log: Callable[[str, int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How a run becomes figures.
+
+    Attributes
+    ----------
+    name : str
+        With the options: equal names give equal figures.
+    take : callable
+    """
+
+    name: str
+    take: Callable[[Task], Figures]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Where runs are made and kept.
+
+    Attributes
+    ----------
+    base : Path
+        The experiment file.
+    common : mapping of dotted key to value
+        Changes of every run.
+    out : Path
+    say : callable
+        Told what goes on, in lines.
+    """
+
+    base: Path
+    common: Mapping[str, Any]
+    out: Path
+    say: Say = lambda _: None
+
+    def experiment(self, run: Run) -> Experiment:
+        """The experiment of a run; later changes win."""
+        changes = {**self.common, **run.changes, "seed": run.seed}
+        return load_experiment(self.base, changes)
+
+    def record(self, run: Run, measurement: Measurement) -> Record:
+        """Take a run's figures from its file, or do it.
+
+        Raises
+        ------
+        InputError
+            The file is damaged; it is named.
+        """
+        experiment = self.experiment(run)
+        digest = _digest(experiment, measurement.name)
+        path = ensure_folder(self.out / "runs") / f"{run.name}.json"
+        found = read_record(path) if path.exists() else None
+        if found is not None and found.digest == digest:
+            self.say(f"{run.name}: done before")
+            return found
+        return self._do(run, experiment, measurement, digest, path)
+
+    def _do(
+        self, run: Run, experiment: Experiment, measurement: Measurement, digest: str, path: Path
+    ) -> Record:
+        watch = Stopwatch(path.with_name(f"{run.name}-{digest[:12]}.seconds"))
+
+        def log(stage: str, epoch: int, epochs: int, terms: dict[str, float]) -> None:
+            watch.keep()
+            losses = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
+            self.say(f"{run.name}: {stage}, epoch {epoch} of {epochs}: {losses}")
+
+        folder = ensure_folder(self.out / "models" / run.name)
+        self.say(f"{run.name}: {measurement.name}")
+        figures = measurement.take(Task(run, experiment, folder, ensure_folder(self.out / "work"), log))
+        record = Record(
+            study=run.study,
+            variant=run.variant,
+            seed=run.seed,
+            digest=digest,
+            changes=dict(run.changes),
+            wall_s=round(watch.seconds(), 1),
+            figures=figures,
+        )
+        with atomic_path(path) as temporary:
+            temporary.write_text(record.model_dump_json(indent=1) + "\n", "utf-8")
+        return record
+
+
+def _digest(experiment: Experiment, measurement: str) -> str:
+    """Of all that figures depend on; where the data lies is no part of it."""
+    values = experiment.model_dump(mode="json")
+    values["data"].pop("folder")
+    text = json.dumps([values, measurement], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

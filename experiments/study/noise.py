@@ -1,0 +1,162 @@
+"""How much accuracy teacher and ensemble lose on noisy images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.study.corruptions import FAMILIES, corrupt
+from sne_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    import os
+
+    from sne_deploy.distill.experiment import NoiseModel
+    from sne_deploy.model.ensemble import Ensemble
+    from sne_deploy.report.schema import Report
+
+Array = npt.NDArray[Any]
+CLEAN, ALL = "clean", "all"
+"""Not families: the images as they are, and all families together."""
+
+
+@dataclass(frozen=True)
+class NoiseRow:
+    """Teacher and ensemble on the same noisy images.
+
+    Attributes
+    ----------
+    family : str
+        One of :data:`FAMILIES`, or :data:`CLEAN`.
+    strength : float
+    samples : int
+    teacher_accuracy, ensemble_accuracy : float
+        The ensemble as deployed, with its own policy.
+    teacher_drop, ensemble_drop : float
+        (clean - noisy) / clean; negative where noise helps.
+    mean_students : float
+        That ran.
+    synops : float
+        Per sample.
+    """
+
+    family: str
+    strength: float
+    samples: int
+    teacher_accuracy: float
+    ensemble_accuracy: float
+    teacher_drop: float
+    ensemble_drop: float
+    mean_students: float
+    synops: float
+
+
+@dataclass(frozen=True)
+class FamilyDrop:
+    """Mean relative drop over the strengths of a family, or over all families."""
+
+    family: str
+    teacher_drop: float
+    ensemble_drop: float
+
+
+def noise_rows(
+    ensemble: Ensemble,
+    teacher: str | os.PathLike[str],
+    x: Array,
+    y: Array,
+    grid: NoiseModel,
+    *,
+    weight_bits: int = 8,
+    device: str | None = None,
+) -> list[NoiseRow]:
+    """Measure teacher and deployed ensemble on clean images and on every strength of a grid.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Runs on target ``loihi`` with its own policy.
+    teacher : path
+        ONNX file.
+    x : float32 array of shape (N, C, H, W)
+        In [0, 1].
+    y : int64 array of shape (N,)
+    grid : NoiseModel
+    weight_bits : int
+    device : str or None
+        See :func:`sne_deploy.compile`.
+
+    Returns
+    -------
+    list of NoiseRow
+        The clean images first.
+
+    Raises
+    ------
+    InputError
+        The grid asks for more samples than there are, or nothing is right on clean images.
+    """
+    import sne_deploy as sne
+
+    if grid.samples is not None and grid.samples > len(x):
+        raise InputError(f"noise.samples {grid.samples}: there are {len(x)}; ask for as many or fewer")
+    x, y = np.asarray(x[: grid.samples], np.float32), y[: grid.samples]
+    rows: list[NoiseRow] = []
+    with sne.compile(ensemble, "loihi", weight_bits=weight_bits, fidelity=False, device=device) as compiled:
+        for family, strength, noisy in _versions(x, grid):
+            report = compiled.run(noisy, y, teacher=teacher).report
+            rows.append(_row(family, strength, report, rows[0] if rows else None))
+    return rows
+
+
+def _versions(x: Array, grid: NoiseModel) -> Iterator[tuple[str, float, Array]]:
+    yield CLEAN, 0.0, x
+    for family in FAMILIES:
+        for strength in getattr(grid, family):
+            yield family, strength, corrupt(x, family, strength, grid.seed)
+
+
+def _row(family: str, strength: float, report: Report, clean: NoiseRow | None) -> NoiseRow:
+    """One row; ``clean`` is None for the clean images themselves."""
+    ours = report.ensemble
+    if report.teacher is None or report.teacher.accuracy is None or ours.accuracy is None:
+        raise InputError("noise: accuracies need labels and a teacher; give both")
+    teacher, ensemble = report.teacher.accuracy, ours.accuracy
+    if clean is None and not (teacher and ensemble):
+        raise InputError(
+            f"noise: on clean images the teacher reaches {teacher:.1%}, the ensemble {ensemble:.1%}; give "
+            "the data that they were made for"
+        )
+    return NoiseRow(
+        family=family,
+        strength=strength,
+        samples=report.data.samples,
+        teacher_accuracy=teacher,
+        ensemble_accuracy=ensemble,
+        teacher_drop=0.0 if clean is None else 1.0 - teacher / clean.teacher_accuracy,
+        ensemble_drop=0.0 if clean is None else 1.0 - ensemble / clean.ensemble_accuracy,
+        mean_students=ours.mean_active_students,
+        synops=ours.synops_per_sample or 0.0,
+    )
+
+
+def mean_drops(rows: Sequence[NoiseRow]) -> list[FamilyDrop]:
+    """Mean relative drop of each family that has rows, and of them all, each family weighing the same."""
+    found = []
+    for family in FAMILIES:
+        own = [row for row in rows if row.family == family]
+        if own:
+            found.append(_mean_drop(family, own))
+    return [*found, _mean_drop(ALL, found)] if found else []
+
+
+def _mean_drop(family: str, drops: Sequence[NoiseRow | FamilyDrop]) -> FamilyDrop:
+    return FamilyDrop(
+        family,
+        float(np.mean([one.teacher_drop for one in drops])),
+        float(np.mean([one.ensemble_drop for one in drops])),
+    )

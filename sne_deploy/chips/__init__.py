@@ -1,0 +1,1 @@
+"""Chips: one TOML each, and the reader."""

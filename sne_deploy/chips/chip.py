@@ -1,0 +1,198 @@
+"""Hardware files: a chip's constants, each with its value, its unit and its source.
+
+The reader is strict: an unknown key, a missing constant, a value that is no finite number in range, a
+unit of another quantity or a missing source is refused in one line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sne_deploy.chips.constants import (
+    Constant,
+    EnergyTable,
+    ErrorTable,
+    LimitTable,
+    MacTable,
+    PowerTable,
+    Text,
+    TimeTable,
+)
+from sne_deploy.errors import HardwareError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MAX_FILE_BYTES = 256 * 1024
+"""A hardware file is text written by hand; the one in this package is 8 kB."""
+
+NOT_PUBLISHED = {"loihi2": "no primary source publishes per-operation energies of Loihi 2"}
+"""Chips that people will ask for, and why there is no file for them."""
+
+_EXAMPLE = "{ value = 23.6, unit = 'pJ', source = 'where it was measured' }"
+_SHOWN = 60
+
+
+class Hardware(BaseModel):
+    """A chip, as far as its energy is concerned.
+
+    Attributes
+    ----------
+    name, description : str
+    energy : EnergyTable
+        Joules per operation of the neurocores.
+    host : MacTable
+        Joules per multiply-accumulate of the host.
+    teacher : MacTable or None
+        The same for the processor that runs the teacher; the host where None.
+    time, power, limits
+        Used once neurons are placed on cores and chips.
+    error : ErrorTable
+        Error to expect against silicon.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: Text
+    description: Text
+    energy: EnergyTable
+    host: MacTable
+    teacher: MacTable | None = None
+    time: TimeTable = TimeTable()
+    power: PowerTable = PowerTable()
+    limits: LimitTable = LimitTable()
+    error: ErrorTable = ErrorTable()
+
+    def constants(self, *tables: str) -> dict[str, Constant]:
+        """Every constant that the file gives in the named tables, by its name such as ``energy.synop``."""
+        found: dict[str, Constant] = {}
+        for table in tables:
+            model = getattr(self, table)
+            if model is not None:
+                found |= {f"{table}.{key}": constant for key, constant in model if constant is not None}
+        return found
+
+
+def hardware_names() -> tuple[str, ...]:
+    """Chips whose constants are in this package, sorted."""
+    folder = resources.files("sne_deploy.chips")
+    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def load_hardware(name_or_path: str | os.PathLike[str]) -> Hardware:
+    """Read the constants of a chip, by name or from a TOML file.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        One of :func:`hardware_names`, or a file: anything that ends in ``.toml`` or has a folder in it.
+
+    Returns
+    -------
+    Hardware
+
+    Raises
+    ------
+    HardwareError
+        Unknown name; a file that is missing, too large, not TOML, incomplete or impossible.
+    """
+    text = os.fspath(name_or_path)
+    if text in NOT_PUBLISHED:
+        raise HardwareError(
+            f"hardware {text!r}: {NOT_PUBLISHED[text]}; give your own constants with --hardware FILE.toml "
+            f"(same layout as loihi1.toml), or use loihi1"
+        )
+    if text in hardware_names():
+        packaged = resources.files("sne_deploy.chips").joinpath(f"{text}.toml")
+        return _parse(packaged.read_bytes(), f"{text}.toml")
+    if text.endswith(".toml") or os.sep in text:
+        return _parse(_read(Path(text)), text)
+    raise HardwareError(
+        f"unknown hardware {_short(text)}; known: {', '.join(hardware_names())}; or give a file with "
+        f"--hardware FILE.toml"
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise HardwareError(f"hardware file {str(path)!r} is not a regular file; give a .toml file")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, HardwareError):
+            raise
+        raise HardwareError(
+            f"cannot read hardware file {str(path)!r}: {reason}; give a .toml file or one of "
+            f"{', '.join(hardware_names())}"
+        ) from error
+    if len(data) > MAX_FILE_BYTES:
+        raise HardwareError(
+            f"hardware file {str(path)!r} is larger than {MAX_FILE_BYTES} bytes; "
+            f"it should hold constants only"
+        )
+    return data
+
+
+def _parse(data: bytes, name: str) -> Hardware:
+    try:
+        table = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, OverflowError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise HardwareError(f"hardware file {name!r} is not TOML: {reason}; correct it") from error
+    try:
+        return Hardware.model_validate(table)
+    except ValidationError as error:
+        problems = [_problem(dict(detail)) for detail in error.errors()]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise HardwareError(f"hardware file {name!r}: {problems[0]}{more}") from error
+
+
+def _problem(detail: dict[str, Any]) -> str:
+    """One line from one of pydantic's errors: key, value, limit, remedy."""
+    location = [str(part) for part in detail["loc"]]
+    key = _short(".".join(location), quote=False)
+    kind, value = detail["type"], _short(detail["input"])
+    if kind == "missing":
+        return f"{key} is missing; {_remedy(location)}"
+    if kind == "extra_forbidden":
+        return f"{key} is not a known key; remove it, or see loihi1.toml for the names"
+    if kind in ("model_type", "model_attributes_type"):
+        return f"{key} = {value} is not a table; write {_EXAMPLE}"
+    if kind in ("string_too_short", "string_pattern_mismatch", "string_too_long", "string_type"):
+        return f"{key} = {value} must be a text of 1 to 2000 characters; say where the number comes from"
+    if kind in ("greater_than_equal", "less_than_equal"):
+        return f"{key} = {value}: {detail['msg'][0].lower()}{detail['msg'][1:]}; correct it"
+    if kind.startswith(("float", "finite", "int")):
+        whole = "a whole" if kind.startswith("int") else "a finite"
+        return f"{key} = {value} must be {whole} number, at least 0; correct it"
+    reason = detail["msg"].removeprefix("Value error, ")
+    return f"{key}: {reason}; correct it"
+
+
+def _remedy(location: list[str]) -> str:
+    if len(location) == 1:
+        return f"add a [{location[0]}] table" if location[0] in ("energy", "host") else "add it"
+    if location[-1] in ("value", "unit", "source"):
+        return f"write {'.'.join(location[:-1])} = {_EXAMPLE}"
+    return f"add {location[-1]} = {_EXAMPLE} under [{location[0]}]"
+
+
+def _short(value: object, quote: bool = True) -> str:
+    """A value of any size or content as a short printable text without line breaks."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer with more digits than Python converts
+        text = "a number with thousands of digits"
+    if not quote:
+        text = text[1:-1]
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -1,0 +1,182 @@
+"""The tables of a hardware file: which constants there are, their units and their ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
+
+from sne_deploy.chips import units
+
+_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+_TEXT_MAX = 2000
+Text = Annotated[str, Field(min_length=1, max_length=_TEXT_MAX, pattern=r"\S")]
+
+
+class Constant(BaseModel):
+    """One number with its unit and where it comes from.
+
+    Attributes
+    ----------
+    value : float
+    unit : str
+    source : str
+    note : str or None
+    """
+
+    model_config = _STRICT
+
+    value: float
+    unit: str
+    source: Text
+    note: Text | None = None
+
+
+class _Quantity(Constant):
+    """A constant of one physical quantity; ``si`` is its value in the SI unit."""
+
+    _units: ClassVar[Mapping[str, int]]
+    _si_unit: ClassVar[str]
+    _limit: ClassVar[float]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.unit not in self._units:
+            raise ValueError(f"unit {self.unit!r} is not one of {', '.join(self._units)}")
+        if not 0.0 <= self.si <= self._limit:
+            raise ValueError(
+                f"value {self.value!r} {self.unit} is not in [0, {self._limit:g} {self._si_unit}]"
+            )
+        return self
+
+    @property
+    def si(self) -> float:
+        """Value in J, s, W or 1: the double nearest to the decimal number in the file."""
+        return units.to_si(self.value, self._units[self.unit])
+
+
+class EnergyConstant(_Quantity):
+    """Energy of one operation; at most :data:`units.ENERGY_MAX_J`."""
+
+    _units, _si_unit, _limit = units.ENERGY, "J", units.ENERGY_MAX_J
+
+
+class TimeConstant(_Quantity):
+    """Time of one operation; at most :data:`units.TIME_MAX_S`."""
+
+    _units, _si_unit, _limit = units.TIME, "s", units.TIME_MAX_S
+
+
+class PowerConstant(_Quantity):
+    """Power; at most :data:`units.POWER_MAX_W`."""
+
+    _units, _si_unit, _limit = units.POWER, "W", units.POWER_MAX_W
+
+
+class RatioConstant(_Quantity):
+    """A plain ratio, such as a relative error."""
+
+    _units, _si_unit, _limit = units.RATIO, "", units.RATIO_MAX
+
+
+class Limit(BaseModel):
+    """A whole number that the chip does not exceed."""
+
+    model_config = _STRICT
+
+    value: Annotated[int, Field(ge=-(2**20), le=2**62)]
+    unit: str
+    source: Text
+    note: Text | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.unit not in units.COUNT:
+            raise ValueError(f"unit {self.unit!r} is not one of {', '.join(units.COUNT)}")
+        return self
+
+
+class CountLimit(Limit):
+    """A limit that cannot be negative."""
+
+    value: Annotated[int, Field(ge=0, le=2**62)]
+
+
+class EnergyTable(BaseModel):
+    """``[energy]``: joules per operation of the neurocores."""
+
+    model_config = _STRICT
+
+    synop: EnergyConstant
+    update_active: EnergyConstant
+    update_idle: EnergyConstant
+    spike_within_tile: EnergyConstant
+    hop_east_west: EnergyConstant | None = None
+    hop_north_south: EnergyConstant | None = None
+
+
+class TimeTable(BaseModel):
+    """``[time]``: seconds per operation; used once neurons are placed on cores."""
+
+    model_config = _STRICT
+
+    synop: TimeConstant | None = None
+    update_active: TimeConstant | None = None
+    update_idle: TimeConstant | None = None
+    spike_within_tile: TimeConstant | None = None
+    hop_east_west: TimeConstant | None = None
+    hop_north_south: TimeConstant | None = None
+    barrier_1_tile: TimeConstant | None = None
+    barrier_32_tiles: TimeConstant | None = None
+
+
+class PowerTable(BaseModel):
+    """``[power]``: watts that do not depend on what is computed; used once chips are known."""
+
+    model_config = _STRICT
+
+    leakage_per_chip: PowerConstant | None = None
+    x86_per_chip: PowerConstant | None = None
+
+
+class MacTable(BaseModel):
+    """``[host]`` and ``[teacher]``: joules per multiply-accumulate of an ordinary processor."""
+
+    model_config = _STRICT
+
+    mac: EnergyConstant
+
+
+class ErrorTable(BaseModel):
+    """``[error]``: what error to expect against silicon."""
+
+    model_config = _STRICT
+
+    neurocore: RatioConstant | None = None
+
+
+class LimitTable(BaseModel):
+    """``[limits]``: what fits on a core and a chip; used once neurons are placed."""
+
+    model_config = _STRICT
+
+    neurons_per_core: CountLimit | None = None
+    in_axons_per_core: CountLimit | None = None
+    out_axons_per_core: CountLimit | None = None
+    out_axons_across_chips_per_core: CountLimit | None = None
+    synapse_memory_per_core: CountLimit | None = None
+    compartment_configurations_per_core: CountLimit | None = None
+    thresholds_per_core: CountLimit | None = None
+    synapse_formats_per_core: CountLimit | None = None
+    cores_per_chip: CountLimit | None = None
+    weight_bits_max: CountLimit | None = None
+    weight_exponent_min: Limit | None = None
+    weight_exponent_max: Limit | None = None
+    delay_max: CountLimit | None = None
+    decay_bits: CountLimit | None = None
+    threshold_bits: CountLimit | None = None
+    bias_bits: CountLimit | None = None
+    bias_exponent_max: CountLimit | None = None
+    state_bits: CountLimit | None = None

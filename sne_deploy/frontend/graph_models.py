@@ -1,0 +1,198 @@
+"""NIR graphs, and Programs read from files of registers, as the students of an Ensemble."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sne_deploy.errors import GraphError, InputError, UnsupportedError
+from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Readout, Student
+
+if TYPE_CHECKING:
+    import nir
+
+    from sne_deploy.frontend.nir.resets import ResetMode
+    from sne_deploy.ir.program import Program
+
+_NAME = re.compile(r"\w[\w.+ \-]{0,99}")
+
+
+def check_name(name: str) -> None:
+    """Check that a student's name can name its files.
+
+    Raises
+    ------
+    InputError
+        Empty, longer than 100 characters, or with others than letters, digits, ``_ . + -`` and spaces.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"student name {name[:100]!r} cannot name a file; use at most 100 letters, digits, _ . + - and "
+            "spaces, the first a letter or a digit"
+        )
+
+
+def ensemble_of_graphs(
+    graphs: Sequence[nir.NIRGraph],
+    names: Sequence[str],
+    *,
+    timesteps: int | None,
+    dt_s: float | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    reset: ResetMode | None = None,
+) -> Ensemble:
+    """An ensemble of NIR graphs that take spikes, joined by the mean of their outputs.
+
+    Parameters
+    ----------
+    graphs : sequence of nir.NIRGraph
+        Of any tool; they are not changed. Students hold them normalised.
+    names : sequence of str
+    timesteps, dt_s, input_shape, reset
+        As for :func:`sne_deploy.frontend.models.load_model`.
+
+    Raises
+    ------
+    InputError, GraphError, UnsupportedError
+        As :func:`sne_deploy.frontend.models.load_model`.
+    """
+    from sne_deploy.frontend.nir.shapes import joined_input_shape
+
+    students = []
+    for graph, name in zip(graphs, names, strict=True):
+        check_name(name)
+        try:
+            students.append(_student(graph, name, dt_s, input_shape, reset))
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{name}: {error.context}", error.problems) from None
+        except GraphError as error:
+            raise GraphError(f"{name}: {error}") from None
+    shapes = [joined_input_shape(student.network) for student in students]
+    return _ensemble(students, shapes, timesteps, "a NIR graph", Encoder("spikes"))
+
+
+def _student(
+    graph: nir.NIRGraph,
+    name: str,
+    dt_s: float | None,
+    input_shape: tuple[int, ...] | None,
+    reset: ResetMode | None,
+) -> Student:
+    from sne_deploy.frontend.nir.conventions import check_time_step
+    from sne_deploy.frontend.nir.findings import examine
+    from sne_deploy.frontend.nir.resets import with_reset
+
+    made, notes = examine(graph if reset is None else with_reset(graph, reset), input_shape)
+    made = _with_dt(made, name, dt_s)
+    notes = (*notes, *check_time_step(made, float(made.metadata["dt_s"])))
+    return Student(name, made, graph_readout(made), notes=notes)
+
+
+def ensemble_of_programs(
+    programs: Sequence[Program], names: Sequence[str], *, timesteps: int | None
+) -> Ensemble:
+    """An ensemble of Programs that were read from files of registers, joined by the mean of their outputs.
+
+    Parameters
+    ----------
+    programs : sequence of Program
+        All of the same input.
+    names : sequence of str
+    timesteps : int or None
+        Steps per sample; None: as the Programs say, where they agree on more than 1.
+
+    Raises
+    ------
+    InputError
+        No time steps, or Programs of different inputs.
+    """
+    stored = {program.timesteps for program in programs}
+    if timesteps is None and len(stored) == 1 and stored != {1}:
+        timesteps = next(iter(stored))
+    encoders, students = [], []
+    for program, name in zip(programs, names, strict=True):
+        check_name(name)
+        network = replace(program, student=name, timesteps=timesteps or program.timesteps)
+        students.append(Student(name, network, program.readout))
+        current = program.input.kind == "current"
+        encoders.append(Encoder("constant", program.input.range) if current else Encoder("spikes"))
+    if len(set(encoders)) != 1:
+        raise InputError(
+            "the networks of one ensemble must take the same input, got "
+            + ", ".join(f"{encoder.kind} in {encoder.input_range}" for encoder in encoders)
+        )
+    shapes = [program.input.shape for program in programs]
+    return _ensemble(students, shapes, timesteps, "a .net file", encoders[0])
+
+
+def _ensemble(
+    students: Sequence[Student],
+    shapes: Sequence[tuple[int, ...]],
+    timesteps: int | None,
+    what: str,
+    encoder: Encoder,
+) -> Ensemble:
+    if len(set(shapes)) != 1:
+        raise GraphError(f"the graphs of one ensemble must take the same input, got shapes {list(shapes)}")
+    if timesteps is None:
+        raise InputError(
+            f"{what} does not say how many steps a sample lasts; give --timesteps (or timesteps=), or data "
+            "with a time axis"
+        )
+    return Ensemble(tuple(students), shapes[0], timesteps, encoder, Head("mean"))
+
+
+def _with_dt(graph: nir.NIRGraph, name: str, dt_s: float | None) -> nir.NIRGraph:
+    """The graph with its time step, in seconds, in its metadata."""
+    import nir
+
+    known = _known_dt(graph)
+    if known is not None and dt_s is not None and known != dt_s:
+        raise InputError(f"{name}: dt_s {dt_s} was given, but the graph says {known}; leave it out")
+    chosen = dt_s if known is None else known
+    if chosen is None:
+        from sne_deploy.frontend.nir.conventions import time_step_hint
+
+        hint = time_step_hint(graph)
+        implied = "" if hint is None else f"; its constants imply dt = {hint:g} s: give --dt-s {hint:g}"
+        raise InputError(
+            f"{name}: a NIR graph does not say how long a step is; give --dt-s (or dt_s=) in seconds{implied}"
+        )
+    if not 0.0 < chosen < math.inf:
+        raise InputError(f"{name}: dt_s {chosen} must be a positive number of seconds")
+    metadata = {**graph.metadata, "dt_s": chosen}
+    return nir.NIRGraph(dict(graph.nodes), list(graph.edges), metadata=metadata, type_check=False)
+
+
+def _known_dt(graph: nir.NIRGraph) -> float | None:
+    value = graph.metadata.get("dt_s")
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        raise GraphError(f"metadata dt_s is {str(value)[:100]!r}, must be a number of seconds") from None
+
+
+def graph_readout(graph: nir.NIRGraph) -> Readout:
+    """Membranes at the last step where an output reads neurons that integrate; else spike counts.
+
+    Between the neurons and the output there may be nodes without a state, such as Flatten and Scale.
+    """
+    import nir
+
+    stateful = (nir.LIF, nir.CubaLIF, nir.IF, nir.LI, nir.CubaLI, nir.I, nir.Threshold)
+    sources: dict[str, list[str]] = {name: [] for name in graph.nodes}
+    for source, target in graph.edges:
+        sources[target].append(source)
+    waiting = [name for name, node in graph.nodes.items() if isinstance(node, nir.Output)]
+    seen = set(waiting)
+    while waiting:
+        for name in sources[waiting.pop()]:
+            if isinstance(graph.nodes[name], (nir.LI, nir.CubaLI, nir.I)):
+                return "v_last"
+            if name not in seen and not isinstance(graph.nodes[name], stateful):
+                seen.add(name)
+                waiting.append(name)
+    return "count"

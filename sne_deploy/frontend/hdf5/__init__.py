@@ -1,0 +1,1 @@
+"""Untrusted HDF5 files, read in a child process."""

@@ -1,0 +1,206 @@
+"""Whatever counts as a model becomes an Ensemble: ``model.pt``, ``.nir`` and ``.net`` files, live modules."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sne_deploy.errors import InputError, UnsupportedError
+from sne_deploy.frontend.graph_models import check_name, ensemble_of_graphs, ensemble_of_programs
+from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Readout, Student
+
+if TYPE_CHECKING:
+    import torch
+
+    from sne_deploy.frontend.nir.resets import ResetMode
+
+__all__ = [
+    "ModelPath",
+    "check_name",
+    "ensemble_of_graphs",
+    "ensemble_of_modules",
+    "ensemble_of_programs",
+    "load_model",
+    "raise_unsupported",
+]
+ModelPath = str | os.PathLike[str]
+_INTEGRATORS = ("LIBoxCell", "LICell")
+NOMINAL_DT_S = 1e-3
+"""Of registers, which have no unit of time; it names the constants of the graph that is made of them."""
+_SUFFIXES = (".nir", ".net")
+
+
+def load_model(
+    model: ModelPath | Sequence[ModelPath],
+    *,
+    timesteps: int | None = None,
+    dt_s: float | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    reset: ResetMode | None = None,
+) -> Ensemble:
+    """Read a model from disk.
+
+    Parameters
+    ----------
+    model : path, or sequence of paths
+        A ``model.pt``; one ``.nir`` or ``.net`` file; several of one kind; or a folder that holds such files.
+    timesteps : int or None
+        Steps per sample, for ``.nir`` files, which do not say, and ``.net`` files that do not; a ``model.pt``
+        says itself.
+    dt_s : float or None
+        Seconds per step, for NIR graphs whose metadata does not say, and ``.net`` files.
+    input_shape : tuple of int or None
+        One sample at one step, for NIR graphs that do not say or are in doubt, and ``.net`` files that begin
+        with a convolution.
+    reset : {"value", "subtract", "subtract-delayed"} or None
+        What a spike does to the membrane, for NIR graphs whose metadata does not say; None: NIR's own,
+        ``"value"``.
+
+    Raises
+    ------
+    InputError
+        Nothing there, an unknown kind of file, or a graph without time; CheckpointError and GraphError
+        for what is wrong inside.
+    """
+    paths = _paths(model)
+    kinds = {path.suffix for path in paths}
+    options: dict[str, object] = {
+        "timesteps": timesteps,
+        "dt_s": dt_s,
+        "input_shape": input_shape,
+        "reset": reset,
+    }
+    if len(paths) == 1 and not kinds & set(_SUFFIXES):
+        return _load_checkpoint(paths[0], options)
+    wrong = [str(path) for path in paths if path.suffix not in _SUFFIXES]
+    if wrong:
+        raise InputError(
+            f"{', '.join(wrong)}: an ensemble of several files is made of .nir or .net files only"
+        )
+    if len(kinds) > 1:
+        raise InputError("an ensemble is made of .nir files or of .net files, not of both; give one kind")
+    if kinds == {".net"}:
+        return _load_registers(paths, timesteps, dt_s, input_shape, reset)
+    from sne_deploy.frontend.nir.file import read_nir
+
+    graphs = [read_nir(path, input_shape=input_shape) for path in paths]
+    return ensemble_of_graphs(
+        graphs,
+        [path.stem for path in paths],
+        timesteps=timesteps,
+        dt_s=dt_s,
+        input_shape=input_shape,
+        reset=reset,
+    )
+
+
+def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
+    if isinstance(model, (str, os.PathLike)):
+        path = Path(model)
+        if not path.is_dir():
+            return [path]
+        found = sorted(entry for suffix in _SUFFIXES for entry in path.glob(f"*{suffix}"))
+        if not found:
+            raise InputError(
+                f"{path}: the folder holds no .nir files and no .net files; give a model.pt, a .nir or .net "
+                "file, or a folder of those"
+            )
+        return found
+    paths = [Path(item) for item in model]
+    if not paths:
+        raise InputError("an ensemble needs at least one file; got an empty list")
+    return paths
+
+
+def _load_checkpoint(path: Path, options: Mapping[str, object]) -> Ensemble:
+    for option, value in options.items():
+        if value is not None:
+            raise InputError(f"{option} {value} was given, but {path} says it itself; leave it out")
+    from sne_deploy.model.checkpoint import load_checkpoint
+
+    return load_checkpoint(path)
+
+
+def _load_registers(
+    paths: Sequence[Path],
+    timesteps: int | None,
+    dt_s: float | None,
+    input_shape: tuple[int, ...] | None,
+    reset: str | None,
+) -> Ensemble:
+    if reset is not None:
+        raise InputError(f"reset {reset} was given, but a .net file says it itself; leave it out")
+    from sne_netx.format.file import read_net
+
+    step_s = NOMINAL_DT_S if dt_s is None else dt_s
+    programs = [read_net(path, input_shape=input_shape, dt_s=step_s) for path in paths]
+    return ensemble_of_programs(programs, [path.stem for path in paths], timesteps=timesteps)
+
+
+def ensemble_of_modules(
+    modules: Sequence[torch.nn.Module],
+    *,
+    input_shape: tuple[int, ...],
+    timesteps: int,
+    encoder: Encoder | None = None,
+    readout: Readout | None = None,
+    head: Head | None = None,
+    names: Sequence[str] | None = None,
+) -> Ensemble:
+    """An ensemble of live Norse modules, which are cloned and never changed.
+
+    Parameters
+    ----------
+    modules : sequence of torch.nn.Module
+        One per student: ``Sequential``, ``SequentialState`` and ``Lift`` of known layers.
+    input_shape : tuple of int
+        One sample at one step, without batch and time.
+    timesteps : int
+    encoder : Encoder or None
+        Spikes by default.
+    readout : Readout or None
+        By default the membrane at the last step for a leaky integrator, else the spike count.
+    head : Head or None
+        By default the mean of the students' outputs, which then are logits.
+    names : sequence of str or None
+        ``student0``, ``student1``, ... by default.
+    """
+    from sne_deploy.frontend.norse.modules import layers_from_module
+    from sne_deploy.model.layers.registry import check_stack
+
+    names = names or [f"student{index}" for index in range(len(modules))]
+    if len(names) != len(modules):
+        raise InputError(f"{len(names)} names were given for {len(modules)} modules")
+    students = []
+    refused: list[UnsupportedError] = []
+    for name, module in zip(names, modules, strict=True):
+        check_name(name)
+        try:
+            layers = layers_from_module(module)
+        except UnsupportedError as error:
+            refused.append(UnsupportedError(f"student {name!r}", error.problems))
+            continue
+        check_stack(layers, input_shape)
+        last = layers[-1].kind if layers else ""
+        default: Readout = "v_last" if last in _INTEGRATORS else "count"
+        students.append(Student(name, layers, readout or default))
+    raise_unsupported(refused)
+    return Ensemble(
+        tuple(students), input_shape, timesteps, encoder or Encoder("spikes"), head or Head("mean")
+    )
+
+
+def raise_unsupported(refused: Sequence[UnsupportedError]) -> None:
+    """Raise what several students lack as one error; nothing where nothing was refused.
+
+    Raises
+    ------
+    UnsupportedError
+        Listing every student's problems.
+    """
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        raise UnsupportedError(f"{len(refused)} students are unsupported", [str(error) for error in refused])

@@ -1,0 +1,1 @@
+"""NIR graphs: files, primitives, shapes, topology."""

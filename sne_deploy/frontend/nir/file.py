@@ -1,0 +1,213 @@
+"""``.nir`` files: written whole or not at all, and read as the untrusted HDF5 that they are.
+
+The layout is that of the ``nir`` package, 1.0: ``version``, and ``node`` with ``nodes``, ``edges``, ``type``
+and ``metadata``. A node that is a graph is such a group itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+import h5py
+import nir
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.errors import GraphError, UnsupportedError
+from sne_deploy.files import atomic_path
+from sne_deploy.frontend.hdf5.file import LIMITS, Limits, Tree, one_line, read_hdf5
+from sne_deploy.frontend.nir.flatten import MAX_NESTING
+from sne_deploy.frontend.nir.primitives import build_node, node_fields, plain_metadata
+from sne_deploy.frontend.nir.shapes import Resolution, resolve
+from sne_deploy.model.layers.geometry import Shape
+
+Array = npt.NDArray[Any]
+
+
+def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
+    """Write a graph; the same graph gives the same bytes.
+
+    Metadata may hold, nested, str, bool, int, float, NumPy arrays of numbers, and lists or tuples of one
+    kind of these.
+
+    Raises
+    ------
+    GraphError
+        A name or a value cannot be stored; names it.
+    OutputError
+        The file cannot be written.
+    """
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
+        _write_value(file, "version", str(nir.version), "version")
+        _write_graph(file.create_group("node"), graph, "", 0)
+
+
+def _write_graph(group: h5py.Group, graph: nir.NIRGraph, where: str, level: int) -> None:
+    if level > MAX_NESTING:
+        raise GraphError(f"{where}graphs are nested deeper than {MAX_NESTING} levels; inline some")
+    _write_value(group, "type", "NIRGraph", "type")
+    nodes = group.create_group("nodes")
+    for name in sorted(graph.nodes, key=str):
+        node = graph.nodes[name]
+        if not _storable(name):
+            raise GraphError(f"{where}node name {name!r} cannot be stored; {_NAMES}")
+        if isinstance(node, nir.NIRGraph):
+            _write_graph(nodes.create_group(name), node, f"{where}graph {name!r}: ", level + 1)
+        else:
+            _write_node(nodes.create_group(name), name, node)
+    edges = sorted((str(a), str(b)) for a, b in graph.edges)
+    strings = np.array(edges, dtype=object).reshape(len(edges), 2)
+    group.create_dataset("edges", data=strings, dtype=h5py.string_dtype())
+    if graph.metadata:
+        _write_value(group, "metadata", graph.metadata, f"{where}metadata")
+
+
+def read_nir(
+    path: str | os.PathLike[str], limits: Limits = LIMITS, *, input_shape: Shape | None = None
+) -> nir.NIRGraph:
+    """Read and check a graph, in a child process with limits; it runs no code of the file's.
+
+    The graph is as it was stored: inner graphs stay, and Inputs and Outputs keep what they declare. Every
+    other node has its input and output types set.
+
+    Parameters
+    ----------
+    path : path
+    limits : Limits
+        What the file may ask for.
+    input_shape : tuple of int or None
+        What enters, where the file does not say or is in doubt; see
+        :func:`sne_deploy.frontend.nir.shapes.graph_shapes`.
+
+    Raises
+    ------
+    GraphError
+        The file is missing, damaged or hostile, a field is missing or wrong, or shapes do not chain: one
+        line that names the node and the field.
+    UnsupportedError
+        Lists every node of an unknown type.
+    """
+    tree = read_hdf5(path, ("node", "version"), limits)
+    try:
+        graph = _root(tree)
+        _set_types(resolve(graph, input_shape))
+    except UnsupportedError as error:
+        problems = [one_line(problem) for problem in error.problems[:50]]
+        if len(error.problems) > 50:
+            problems.append(f"and {len(error.problems) - 50} more")
+        raise UnsupportedError(one_line(os.fspath(path)), problems) from None
+    except GraphError as error:
+        raise GraphError(one_line(f"{os.fspath(path)}: {error}")) from None
+    return graph
+
+
+def _set_types(resolved: Resolution) -> None:
+    """Write the types into nodes that were just made."""
+    for name, node in resolved.flat.nodes.items():
+        if isinstance(node, (nir.Input, nir.Output)):
+            continue
+        if not isinstance(node, nir.Flatten):  # which keeps what it declares
+            node.input_type = {"input": np.array(resolved.entering[name])}
+        node.output_type = {"output": np.array(resolved.shapes[name])}
+
+
+def _root(tree: Tree) -> nir.NIRGraph:
+    root = tree.get("node")
+    if not isinstance(root, dict):
+        raise GraphError("is HDF5 but no NIR graph: group 'node' is missing")
+    kind = root.get("type")
+    if not isinstance(kind, str):
+        raise GraphError("node/type is missing or no string, must be 'NIRGraph'")
+    if kind != "NIRGraph":
+        raise GraphError(f"node/type is {kind[:100]!r}, must be 'NIRGraph'")
+    return _graph(root, "node", 0)
+
+
+def _graph(group: Tree, where: str, level: int) -> nir.NIRGraph:
+    """A graph and the graphs in it; the reader's limit of depth bounds them too, but names no graph."""
+    if level > MAX_NESTING:
+        raise GraphError(f"{where}: graphs are nested deeper than {MAX_NESTING} levels")
+    stored = group.get("nodes")
+    if not isinstance(stored, dict) or not stored:
+        raise GraphError(f"group {where}/nodes is missing or empty")
+    metadata = group.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise GraphError(f"{where}/metadata must be a group")
+    nodes = {
+        name: _graph(fields, f"{where}/nodes/{name}", level + 1)
+        if isinstance(fields, dict) and _is_graph(fields)
+        else build_node(name, fields)
+        for name, fields in stored.items()
+    }
+    edges = _edges(group.get("edges"), where)
+    return nir.NIRGraph(nodes, edges, metadata=plain_metadata(metadata), type_check=False)
+
+
+def _is_graph(fields: Tree) -> bool:
+    kind = fields.get("type")
+    return isinstance(kind, str) and kind == "NIRGraph"
+
+
+def _edges(stored: object, where: str) -> list[tuple[str, str]]:
+    if isinstance(stored, np.ndarray) and stored.size == 0:
+        return []
+    if not isinstance(stored, list) or len(stored) % 2:
+        raise GraphError(f"{where}/edges is missing or is not a list of pairs of names")
+    longest = max(map(len, stored), default=0)
+    if longest > LIMITS.name_length:
+        raise GraphError(
+            f"{where}/edges has a name of {longest} characters, the limit is {LIMITS.name_length}"
+        )
+    return list(zip(stored[::2], stored[1::2], strict=True))
+
+
+_NAMES = f"use 1 to {LIMITS.name_length} printable characters without '/'"
+
+
+def _storable(name: object) -> TypeGuard[str]:
+    """Whether the reader takes a name."""
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= LIMITS.name_length
+        and name.isprintable()
+        and "/" not in name
+        and name != "."
+    )
+
+
+def _write_node(group: h5py.Group, name: str, node: Any) -> None:
+    for field, value in node_fields(name, node).items():
+        _write_value(group, field, value, f"node {name!r}: {field}")
+    if node.metadata:
+        _write_value(group, "metadata", node.metadata, f"node {name!r}: metadata")
+
+
+def _write_value(group: h5py.Group, key: object, value: Any, where: str) -> None:
+    if not _storable(key):
+        raise GraphError(f"{where}: key {key!r} cannot be stored; {_NAMES}")
+    if isinstance(value, Mapping):
+        inner = group.create_group(key)
+        if inner.name.count("/") >= LIMITS.depth:
+            raise GraphError(f"{where}: groups are nested deeper than {LIMITS.depth}")
+        for name in sorted(value, key=str):
+            _write_value(inner, name, value[name], f"{where}/{name}")
+        return
+    if isinstance(value, str):
+        if "\0" in value:
+            raise GraphError(f"{where}: a string with a zero character cannot be stored")
+        group.create_dataset(key, data=value, dtype=h5py.string_dtype())
+        return
+    array = np.asarray(value)
+    if array.dtype.kind == "U" and array.ndim == 1:
+        group.create_dataset(key, data=array.astype(object), dtype=h5py.string_dtype())
+    elif array.dtype.kind in "fiub" and array.dtype.itemsize <= 8:
+        group.create_dataset(key, data=array, **_STORAGE if array.size >= 64 else {})
+    else:
+        raise GraphError(
+            f"{where}: a {type(value).__name__} cannot be stored; use str, bool, int, float or arrays"
+        )
+
+
+_STORAGE = {"compression": "gzip", "compression_opts": 4, "shuffle": True}

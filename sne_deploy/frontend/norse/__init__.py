@@ -1,0 +1,1 @@
+"""Norse modules in, layers and NIR graphs out, and back."""

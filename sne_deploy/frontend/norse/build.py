@@ -1,0 +1,144 @@
+"""Layers as a Norse module that runs one step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from sne_deploy.errors import GraphError
+from sne_deploy.model.ensemble import Layer
+from sne_deploy.model.layers.layer_rules import conv_geometry, pool_geometry
+from sne_deploy.model.layers.registry import LAYER_KINDS, option, validate_layer
+
+if TYPE_CHECKING:
+    import torch
+
+
+def module_from_layers(layers: Sequence[Layer], dtype: torch.dtype | None = None) -> torch.nn.Module:
+    """Build a norse ``SequentialState`` of cells in evaluation mode: ``module(x_t, state) -> (out, state)``.
+
+    Every parameter and every state is of ``dtype``, so float64 is float64 throughout, and no parameter
+    asks for a gradient. Layers that are the identity at inference (Dropout) are kept.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    dtype : torch.dtype
+        float32 by default.
+
+    Raises
+    ------
+    GraphError
+        A layer is invalid.
+    """
+    import torch
+    from norse.torch import SequentialState
+
+    problems = [
+        f"layer {n}: {problem}" for n, layer in enumerate(layers) for problem in validate_layer(layer)
+    ]
+    if problems:
+        raise GraphError("; ".join(problems))
+    chosen = torch.float32 if dtype is None else dtype
+    module = SequentialState(*(_module(layer, chosen) for layer in layers))
+    return cast("torch.nn.Module", module.requires_grad_(False).eval())
+
+
+def run_module(module: torch.nn.Module, x: torch.Tensor, timesteps: int | None = None) -> torch.Tensor:
+    """Run a module of :func:`module_from_layers` from its initial state, without autograd.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    x : tensor
+        ``timesteps`` None: [T, B, ...], one input per step. Otherwise [B, ...], the same at every step.
+    timesteps : int, optional
+
+    Returns
+    -------
+    tensor of shape [T, B, ...]
+        The output of every step.
+    """
+    import torch
+
+    steps = x if timesteps is None else x.unsqueeze(0).expand(timesteps, *x.shape)
+    if len(steps) < 1:
+        raise GraphError(f"timesteps {len(steps)} must be at least 1")
+    outputs, state = [], None
+    with torch.no_grad():
+        for step in steps:
+            output, state = module(step, state)
+            outputs.append(output)
+    return torch.stack(outputs)
+
+
+def _module(layer: Layer, dtype: torch.dtype) -> torch.nn.Module:
+    import torch
+
+    tensors = {name: torch.tensor(np.asarray(array), dtype=dtype) for name, array in layer.tensors.items()}
+    if LAYER_KINDS[layer.kind].neuron:
+        return _cell(layer, tensors)
+    module = _stateless(layer, tensors)
+    if tensors:
+        module.load_state_dict(tensors, strict=not layer.kind.startswith("BatchNorm"), assign=True)
+    return module
+
+
+def _stateless(layer: Layer, tensors: dict[str, Any]) -> torch.nn.Module:
+    from torch import nn
+
+    if layer.kind == "Linear":
+        n_out, n_in = tensors["weight"].shape
+        return nn.Linear(n_in, n_out, bias="bias" in tensors, device="meta")
+    if layer.kind in ("Conv1d", "Conv2d"):
+        kernel, stride, padding, dilation, groups = conv_geometry(layer)
+        c_out, c_in = tensors["weight"].shape[0], tensors["weight"].shape[1] * groups
+        conv: Any = nn.Conv1d if layer.kind == "Conv1d" else nn.Conv2d
+        options = (stride, padding, dilation, groups, "bias" in tensors)
+        return cast("torch.nn.Module", conv(c_in, c_out, kernel, *options, device="meta"))
+    if layer.kind in ("BatchNorm1d", "BatchNorm2d"):
+        return _batch_norm(layer, tensors)
+    if layer.kind == "AvgPool2d":
+        kernel, stride, padding = cast("tuple[tuple[int, int], ...]", pool_geometry(layer))
+        return nn.AvgPool2d(kernel, stride, padding)
+    if layer.kind == "Flatten":
+        return nn.Flatten(cast("int", option(layer, "start_dim")), cast("int", option(layer, "end_dim")))
+    return nn.Dropout(cast("float", option(layer, "p")))
+
+
+def _batch_norm(layer: Layer, tensors: dict[str, Any]) -> torch.nn.Module:
+    import torch
+
+    mean = tensors["running_mean"]
+    tensors.setdefault("weight", torch.ones_like(mean))
+    tensors.setdefault("bias", torch.zeros_like(mean))
+    norm: Any = torch.nn.BatchNorm1d if layer.kind == "BatchNorm1d" else torch.nn.BatchNorm2d
+    return cast("torch.nn.Module", norm(len(mean), eps=option(layer, "eps"), dtype=mean.dtype))
+
+
+def _cell(layer: Layer, tensors: dict[str, Any]) -> torch.nn.Module:
+    import torch
+
+    from sne_deploy.frontend.norse.cells import CELLS, parameters_of
+
+    kind, dt = layer.kind, cast("float", option(layer, "dt"))
+    weights = {name: tensors.pop(name) for name in ("input_weights", "recurrent_weights") if name in tensors}
+    if LAYER_KINDS[kind].spiking:
+        dtype = tensors["v_th"].dtype
+        tensors.setdefault("alpha", torch.tensor(100.0, dtype=dtype))
+    method = str(layer.options.get("method", "super"))
+    parameters = parameters_of(kind, tensors, method)
+    if not weights:
+        return cast("torch.nn.Module", CELLS[kind](parameters, dt=dt))
+    n_out, n_in = weights["input_weights"].shape
+    cell = CELLS[kind](
+        n_in,
+        n_out,
+        parameters,
+        **{name: torch.nn.Parameter(array) for name, array in weights.items()},
+        autapses=bool(option(layer, "autapses")),
+        dt=dt,
+    )
+    return cast("torch.nn.Module", cell)

@@ -1,0 +1,153 @@
+"""Students as NIR graphs: strict and lossless.
+
+    LIFCell -> CubaLIF (w_in = tau_syn / dt, r = 1)      LIFBoxCell -> LIF (r = 1)
+    LICell  -> CubaLI                                    LIBoxCell  -> LI
+    IAFCell -> IF (r = 1 / dt)                           LIFRecurrentCell -> Linear, CubaLIF, Linear to itself
+
+Time constants are in seconds. ``graph.metadata["dt_s"]`` carries the time step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import nir
+import numpy as np
+
+from sne_deploy.errors import GraphError
+from sne_deploy.frontend.nir.normalise import normalise
+from sne_deploy.frontend.nir.shapes import graph_shapes, set_types
+from sne_deploy.frontend.norse.batch_norm import inference_layers
+from sne_deploy.frontend.norse.cell_nodes import cell_to_node
+from sne_deploy.frontend.norse.graph_layers import layers_from_graph
+from sne_deploy.model.ensemble import Layer, Student
+from sne_deploy.model.layers.geometry import Shape
+from sne_deploy.model.layers.layer_rules import conv_geometry, flatten_axes, pool_geometry
+from sne_deploy.model.layers.registry import LAYER_KINDS, check_stack, layer_label, option, output_shape
+
+__all__ = ["FORMAT", "FORMAT_VERSION", "export_student", "layers_from_graph"]
+
+FORMAT = "sne-deploy"
+FORMAT_VERSION = 1
+
+
+def export_student(student: Student, input_shape: tuple[int, ...]) -> nir.NIRGraph:
+    """Export a student's layers to NIR; a student that is a graph already is normalised.
+
+    Dropout is dropped and batch normalisation folded. Every node has its types set.
+
+    Parameters
+    ----------
+    student : Student
+    input_shape : tuple of int
+        Shape of one sample at one step, without batch and time.
+
+    Raises
+    ------
+    GraphError
+        Layers are invalid or do not chain, cells have different dt, or there is no cell.
+    UnsupportedError
+        The graph has nodes of unknown types; lists them all.
+    """
+    try:
+        if isinstance(student.network, nir.NIRGraph):
+            return normalise(student.network, input_shape)
+        if isinstance(student.network, tuple):
+            return _export_layers(student.network, tuple(int(size) for size in input_shape))
+        raise GraphError("it is a Program already, which has no layers to export; compile it")
+    except GraphError as error:
+        raise GraphError(f"student {student.name!r}: {error}") from None
+
+
+def _export_layers(layers: Sequence[Layer], input_shape: Shape) -> nir.NIRGraph:
+    check_stack(layers, input_shape)
+    dt_s = _common_dt(layers)
+    layers = inference_layers(layers, input_shape)
+    nodes: dict[str, Any] = {"input": nir.Input(np.array(input_shape))}
+    edges: list[tuple[str, str]] = []
+    last, shape = "input", input_shape
+    for name, layer in zip(_node_names(layers), layers, strict=True):
+        if layer.kind == "LIFRecurrentCell":
+            entry = _add_recurrent(nodes, edges, name, layer, dt_s)
+        else:
+            nodes[name] = _node(layer, shape, dt_s)
+            entry = name
+        if layer.options.get("name"):
+            nodes[name].metadata = {**nodes[name].metadata, "name": layer.options["name"]}
+        edges.append((last, entry))
+        last, shape = name, output_shape(layer, shape)
+    nodes["output"] = nir.Output(np.array(shape))
+    edges.append((last, "output"))
+    metadata = {"dt_s": dt_s, "format": FORMAT, "format_version": FORMAT_VERSION}
+    graph = nir.NIRGraph(nodes, edges, metadata=metadata, type_check=False)
+    set_types(graph, graph_shapes(graph, input_shape))
+    return graph
+
+
+def _common_dt(layers: Sequence[Layer]) -> float:
+    found: dict[float, str] = {}
+    for index, layer in enumerate(layers):
+        if LAYER_KINDS[layer.kind].neuron:
+            found.setdefault(float(option(layer, "dt")), f"layer {index} ({layer_label(layer)})")  # type: ignore[arg-type]  # validated: a number
+    if not found:
+        raise GraphError("there is no neuron cell among its layers; add one, such as LIFCell")
+    if len(found) > 1:
+        which = ", ".join(f"{where} has {dt} s" for dt, where in found.items())
+        raise GraphError(f"cells have different dt: {which}; give all of them the same")
+    return next(iter(found))
+
+
+def _node_names(layers: Sequence[Layer]) -> list[str]:
+    used = {"input", "output"}
+    names = []
+    for index, layer in enumerate(layers):
+        wanted = str(layer.options.get("name") or f"{layer.kind.lower()}_{index}")
+        name, parts = wanted, ("", "_input", "_recurrent") if layer.kind == "LIFRecurrentCell" else ("",)
+        suffix = index
+        while any(name + part in used for part in parts):
+            name, suffix = f"{wanted}_{suffix}", suffix + 1
+        used.update(name + part for part in parts)
+        names.append(name)
+    return names
+
+
+def _add_recurrent(
+    nodes: dict[str, Any], edges: list[tuple[str, str]], name: str, layer: Layer, dt_s: float
+) -> str:
+    entry, loop = f"{name}_input", f"{name}_recurrent"
+    weights = layer.tensors["input_weights"], layer.tensors["recurrent_weights"]
+    nodes[entry] = nir.Linear(weights[0].copy(), metadata={"kind": layer.kind, "role": "input"})
+    nodes[name] = cell_to_node(layer, weights[0].shape[:1], dt_s)
+    nodes[loop] = nir.Linear(weights[1].copy(), metadata={"kind": layer.kind, "role": "recurrent"})
+    edges += [(entry, name), (name, loop), (loop, name)]
+    return entry
+
+
+def _node(layer: Layer, shape: Shape, dt_s: float) -> Any:
+    if LAYER_KINDS[layer.kind].neuron:
+        return cell_to_node(layer, shape, dt_s)
+    metadata: dict[str, Any] = {"kind": layer.kind}
+    if layer.kind == "Linear":
+        weight, bias = layer.tensors["weight"].copy(), layer.tensors.get("bias")
+        if bias is None:
+            return nir.Linear(weight, metadata=metadata)
+        return nir.Affine(weight, bias.copy(), metadata=metadata)
+    if layer.kind == "Flatten":
+        start, end = flatten_axes(layer, len(shape))
+        return nir.Flatten({"input": np.array(shape)}, start, end, metadata=metadata)
+    if layer.kind == "AvgPool2d":
+        return nir.AvgPool2d(*(np.array(entries) for entries in pool_geometry(layer)), metadata=metadata)
+    return _conv_node(layer, shape, metadata)
+
+
+def _conv_node(layer: Layer, shape: Shape, metadata: dict[str, Any]) -> nir.Conv1d | nir.Conv2d:
+    _, stride, padding, dilation, groups = conv_geometry(layer)
+    weight, bias = layer.tensors["weight"].copy(), layer.tensors.get("bias")
+    metadata = {**metadata, "bias": bias is not None}
+    bias = np.zeros(len(weight), dtype=weight.dtype) if bias is None else bias.copy()
+    if layer.kind == "Conv1d":
+        return nir.Conv1d(
+            shape[1], weight, stride[0], padding[0], dilation[0], groups, bias, metadata=metadata
+        )
+    return nir.Conv2d(shape[1:], weight, stride, padding, dilation, groups, bias, metadata=metadata)

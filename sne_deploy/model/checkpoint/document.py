@@ -1,0 +1,292 @@
+"""The document inside a ``model.pt``: its schema, and the way from and to an Ensemble.
+
+Every version up to ``VERSION`` is read. A model is written in the earliest version that can say all of it, so
+that whoever has an earlier sne-deploy can read what that one could run. A key that is new belongs to a new
+version, has a default for files of the earlier ones, and is refused in them.
+
+Version 2 adds to ``policy``: ``students`` (of static), ``measure`` (of confidence), ``gate``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from sne_deploy.errors import CheckpointError
+from sne_deploy.model.ensemble import (
+    ActivationPolicy,
+    Encoder,
+    EncoderKind,
+    Ensemble,
+    Gate,
+    Head,
+    Layer,
+    Measure,
+    OptionValue,
+    PolicyKind,
+    Readout,
+    Student,
+)
+
+FORMAT = "sne-deploy/model"
+VERSION = 2
+MAX_STUDENTS = 1024
+MAX_LAYERS = 1024
+MAX_TIMESTEPS = 1_000_000
+
+Array = npt.NDArray[Any]
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.+ \-]{0,99}$")]
+"""A student's name is a file name too."""
+_Arrays = dict[str, np.ndarray[Any, Any]]
+_Option = bool | int | float | str | list[int] | None
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+class _Layer(BaseModel):
+    model_config = _STRICT
+    kind: str
+    options: dict[str, _Option]
+    tensors: _Arrays
+
+
+class _Student(BaseModel):
+    model_config = _STRICT
+    name: Name
+    readout: Readout
+    features: np.ndarray[Any, Any] | None
+    layers: Annotated[list[_Layer], Field(min_length=1, max_length=MAX_LAYERS)]
+
+
+class _Head(BaseModel):
+    model_config = _STRICT
+    kind: Literal["linear", "mean"]
+    weight: np.ndarray[Any, Any] | None
+    bias: np.ndarray[Any, Any] | None
+    mean: np.ndarray[Any, Any] | None
+    subset_bias: np.ndarray[Any, Any] | None
+
+
+class _Gate(BaseModel):
+    model_config = _STRICT
+    grid: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=4)]
+    hidden_weight: np.ndarray[Any, Any]
+    hidden_bias: np.ndarray[Any, Any]
+    weight: np.ndarray[Any, Any]
+    bias: np.ndarray[Any, Any]
+
+
+class _Policy(BaseModel):
+    model_config = _STRICT
+    kind: PolicyKind
+    order: list[int]
+    threshold: float | None
+    students: int | None = None
+    measure: Measure = "max_probability"
+    gate: _Gate | None = None
+
+
+SINCE_2 = ("students", "measure", "gate")
+"""Keys of a policy that version 1 does not have."""
+
+
+class _Encoder(BaseModel):
+    model_config = _STRICT
+    kind: EncoderKind
+    input_range: Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class _Document(BaseModel):
+    model_config = _STRICT
+    format: str
+    version: int
+    input_shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=4)]
+    timesteps: Annotated[int, Field(ge=1, le=MAX_TIMESTEPS)]
+    encoder: _Encoder
+    students: Annotated[list[_Student], Field(min_length=1, max_length=MAX_STUDENTS)]
+    head: _Head
+    policy: _Policy
+    provenance: dict[str, Any]
+
+
+def parse_document(where: object, plain: Any) -> _Document:
+    """Check a document against the schema.
+
+    Raises
+    ------
+    CheckpointError
+        Not a document of this format, a newer version, or keys missing, unknown or of the wrong type.
+    """
+    from sne_deploy.model.checkpoint.archive import REMEDY
+
+    if not isinstance(plain, dict) or "format" not in plain:
+        kind = "a bare state dict" if _is_state_dict(plain) else "not a model"
+        raise CheckpointError(f"{where}: {kind}: it does not say what its networks are; {REMEDY}")
+    if plain["format"] != FORMAT:
+        raise CheckpointError(f"{where}: format {plain['format']!r:.80} is not {FORMAT!r}; {REMEDY}")
+    version = plain.get("version")
+    if type(version) is int and version > VERSION:
+        raise CheckpointError(
+            f"{where}: format version {version} is newer than {VERSION}, the newest known; update sne-deploy"
+        )
+    if type(version) is not int or version < 1:
+        raise CheckpointError(f"{where}: format version {version!r:.40} is not 1 to {VERSION}; {REMEDY}")
+    try:
+        document = _Document.model_validate(plain)
+    except ValidationError as error:
+        raise CheckpointError(f"{where}: {_problems(error)}") from error
+    later = [key for key in SINCE_2 if key in document.policy.model_fields_set]
+    if version < 2 and (later or document.policy.kind == "gate"):
+        named = ", ".join(later) or "kind 'gate'"
+        raise CheckpointError(f"{where}: policy: {named}: not in format version {version}; {REMEDY}")
+    return document
+
+
+def _is_state_dict(plain: Any) -> bool:
+    return isinstance(plain, dict) and any(isinstance(value, np.ndarray) for value in plain.values())
+
+
+def _problems(error: ValidationError, most: int = 4) -> str:
+    found = []
+    for problem in error.errors(include_url=False, include_context=False):
+        place = ".".join(str(part) for part in problem["loc"])[:120]
+        given = problem["input"]
+        value = f" (got {given!r:.60})" if isinstance(given, (str, int, float, bool)) else ""
+        found.append(f"{place}: {problem['msg']}{value}")
+    rest = f"; and {len(found) - most} more problems" if len(found) > most else ""
+    return "; ".join(found[:most]) + rest
+
+
+def to_ensemble(document: _Document) -> Ensemble:
+    """Make the Ensemble of a document that fits the schema; InputError where its parts disagree."""
+    students = tuple(
+        Student(s.name, tuple(_layer(layer) for layer in s.layers), s.readout, s.features)
+        for s in document.students
+    )
+    lo, hi = document.encoder.input_range
+    head, policy = document.head, document.policy
+    return Ensemble(
+        students=students,
+        input_shape=tuple(document.input_shape),
+        timesteps=document.timesteps,
+        encoder=Encoder(document.encoder.kind, (lo, hi)),
+        head=Head(head.kind, head.weight, head.bias, head.mean, head.subset_bias),
+        policy=ActivationPolicy(
+            policy.kind,
+            tuple(policy.order),
+            policy.threshold,
+            policy.students,
+            policy.measure,
+            None if policy.gate is None else _gate(policy.gate),
+        ),
+        provenance=document.provenance,
+    )
+
+
+def _gate(gate: _Gate) -> Gate:
+    return Gate(tuple(gate.grid), gate.hidden_weight, gate.hidden_bias, gate.weight, gate.bias)
+
+
+def _layer(layer: _Layer) -> Layer:
+    options: dict[str, OptionValue] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in layer.options.items()
+    }
+    return Layer(layer.kind, options, layer.tensors)
+
+
+def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
+    """Make the document of an Ensemble: lists for tuples, every text interned, nothing shared.
+
+    Interning makes equal texts one object, so that equal ensembles give equal bytes.
+
+    Raises
+    ------
+    CheckpointError
+        A student is a NIR graph, or a value is not plain.
+    """
+    encoder, head = ensemble.encoder, ensemble.head
+    policy = _policy(ensemble.policy)
+    document = {
+        "format": FORMAT,
+        "version": 2 if any(key in policy for key in SINCE_2) else 1,
+        "input_shape": ensemble.input_shape,
+        "timesteps": ensemble.timesteps,
+        "encoder": {"kind": encoder.kind, "input_range": [float(x) for x in encoder.input_range]},
+        "students": [_student(student) for student in ensemble.students],
+        "head": {name: getattr(head, name) for name in ("kind", "weight", "bias", "mean", "subset_bias")},
+        "policy": policy,
+        "provenance": ensemble.provenance,
+    }
+    plain: dict[str, Any] = _plain("ensemble", document, 0)
+    return plain
+
+
+def _policy(policy: ActivationPolicy) -> dict[str, Any]:
+    """The keys of version 1, and those of version 2 where one of them says something."""
+    first = {
+        "kind": policy.kind,
+        "order": policy.order,
+        "threshold": None if policy.threshold is None else float(policy.threshold),
+    }
+    gate = policy.gate
+    second = {
+        "students": policy.students,
+        "measure": policy.measure,
+        "gate": None if gate is None else {field.name: getattr(gate, field.name) for field in fields(gate)},
+    }
+    plain = ActivationPolicy()
+    changed = any(value != getattr(plain, name) for name, value in second.items())
+    return first | second if changed else first
+
+
+def _student(student: Student) -> dict[str, Any]:
+    if not isinstance(student.network, tuple):
+        raise CheckpointError(
+            f"student {student.name!r} is a NIR graph, which a model.pt cannot hold; save it as a .nir file"
+        )
+    layers = [
+        {
+            "kind": layer.kind,
+            "options": layer.options,
+            "tensors": {name: np.asarray(tensor) for name, tensor in layer.tensors.items()},
+        }
+        for layer in student.network
+    ]
+    return {
+        "name": student.name,
+        "readout": student.readout,
+        "features": student.features,
+        "layers": layers,
+    }
+
+
+def _plain(path: str, value: Any, depth: int) -> Any:
+    from sne_deploy.model.checkpoint.walk import MAX_DEPTH
+
+    if depth > MAX_DEPTH:
+        raise CheckpointError(f"cannot save {path:.120}: nested deeper than {MAX_DEPTH}")
+    if isinstance(value, Mapping):
+        if any(not isinstance(name, str) for name in value):
+            raise CheckpointError(f"cannot save {path:.120}: a key is not text")
+        return {
+            sys.intern(str(name)): _plain(f"{path}.{name}", part, depth + 1) for name, part in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_plain(f"{path}.{index}", part, depth + 1) for index, part in enumerate(value)]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, np.ndarray)):
+        return value
+    for kind in (int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    raise CheckpointError(
+        f"cannot save {path:.120}: {type(value).__name__} is not plain data; use text, numbers, lists"
+    )

@@ -1,0 +1,1 @@
+"""The closed registry of layer kinds: what a student may be made of."""

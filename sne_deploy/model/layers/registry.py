@@ -1,0 +1,213 @@
+"""The closed registry of layer kinds: what a student may be made of.
+
+Checkpoints, the Norse bridge and the NIR export all read this one table. Shapes are those of one
+sample at one step, without batch and time. No torch here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from sne_deploy.errors import GraphError
+from sne_deploy.model.ensemble import Layer, OptionValue
+from sne_deploy.model.layers import layer_rules as rule
+from sne_deploy.model.layers.rules import (
+    LayerKind,
+    Option,
+    Tensor,
+    boolean,
+    integer,
+    node_name,
+    one_of,
+    only,
+    positive_float,
+    probability,
+    sizes,
+    tensor_problem,
+)
+
+METHODS = ("super", "heaviside", "triangle", "tanh", "circ", "heavi_erfc")
+"""Surrogate gradients that norse 1.1.0's ``threshold`` knows; all have the same forward step."""
+
+_NAME = {"name": Option(node_name)}
+_DT = {"dt": Option(positive_float, 0.001)}
+_SPIKING = {
+    **_DT,
+    "method": Option(one_of(*METHODS), "super"),
+    "reset_method": Option(
+        only(
+            "reset_value", "only reset_value is supported: the chip resets v to a value, it cannot subtract"
+        ),
+        "reset_value",
+    ),
+}
+_PARAMETER = Tensor(None)
+_LEAKY = {"tau_mem_inv": _PARAMETER, "v_leak": _PARAMETER}
+_CURRENT = {"tau_syn_inv": _PARAMETER, **_LEAKY}
+_FIRES = {"v_th": _PARAMETER, "v_reset": _PARAMETER, "alpha": Tensor(None, required=False)}
+_RECURRENT = {"input_weights": Tensor(2), "recurrent_weights": Tensor(2)}
+
+
+def _conv(name: str, axes: int) -> LayerKind:
+    options = {
+        "stride": Option(sizes(axes, 1), 1),
+        "padding": Option(sizes(axes, 0), 0),
+        "dilation": Option(sizes(axes, 1), 1),
+        "groups": Option(sizes(1, 1), 1),
+    }
+    tensors = {"weight": Tensor(axes + 2), "bias": Tensor(1, required=False)}
+    return LayerKind(name, {**_NAME, **options}, tensors, rule.conv_shape, rule.conv_problems)
+
+
+def _pool() -> LayerKind:
+    options = {
+        "kernel_size": Option(sizes(2, 1), required=True),
+        "stride": Option(lambda value: None if value is None else sizes(2, 1)(value), None),
+        "padding": Option(sizes(2, 0), 0),
+        "ceil_mode": Option(only(False, "only False is supported: pad the input instead"), False),
+        "count_include_pad": Option(
+            only(True, "only True is supported: NIR's average divides by the whole window"), True
+        ),
+        "divisor_override": Option(only(None, "only None is supported: scale the next weights"), None),
+    }
+    return LayerKind("AvgPool2d", {**_NAME, **options}, {}, rule.pool_shape, rule.pool_problems)
+
+
+def _batch_norm(name: str) -> LayerKind:
+    tensors = {
+        "running_mean": Tensor(1),
+        "running_var": Tensor(1),
+        "weight": Tensor(1, required=False),
+        "bias": Tensor(1, required=False),
+    }
+    options = {**_NAME, "eps": Option(positive_float, 1e-5)}
+    return LayerKind(name, options, tensors, rule.batch_norm_shape, rule.batch_norm_problems)
+
+
+def _cell(name: str, options: Mapping[str, Option], tensors: Mapping[str, Tensor]) -> LayerKind:
+    return LayerKind(
+        name,
+        {**_NAME, **options},
+        tensors,
+        rule.recurrent_shape if "input_weights" in tensors else rule.cell_shape,
+        rule.cell_problems,
+        neuron=True,
+        spiking="v_th" in tensors,
+    )
+
+
+_KINDS = (
+    LayerKind(
+        "Linear",
+        _NAME,
+        {"weight": Tensor(2), "bias": Tensor(1, required=False)},
+        rule.linear_shape,
+        rule.linear_problems,
+    ),
+    _conv("Conv1d", 1),
+    _conv("Conv2d", 2),
+    _pool(),
+    LayerKind(
+        "Flatten",
+        {**_NAME, "start_dim": Option(integer, 1), "end_dim": Option(integer, -1)},
+        {},
+        rule.flatten_shape,
+        rule.no_problems,
+    ),
+    _batch_norm("BatchNorm1d"),
+    _batch_norm("BatchNorm2d"),
+    LayerKind("Dropout", {**_NAME, "p": Option(probability, 0.5)}, {}, rule.identity_shape, rule.no_problems),
+    _cell("LIFBoxCell", _SPIKING, {**_LEAKY, **_FIRES}),
+    _cell("LIFCell", _SPIKING, {**_CURRENT, **_FIRES}),
+    _cell("LIBoxCell", _DT, _LEAKY),
+    _cell("LICell", _DT, _CURRENT),
+    _cell("IAFCell", _SPIKING, _FIRES),
+    _cell(
+        "LIFRecurrentCell",
+        {**_SPIKING, "autapses": Option(boolean, False)},
+        {**_CURRENT, **_FIRES, **_RECURRENT},
+    ),
+)
+
+LAYER_KINDS: Mapping[str, LayerKind] = MappingProxyType({kind.name: kind for kind in _KINDS})
+"""Every kind of layer, by name. ``Dropout`` is inference only: it is the identity and is not exported."""
+
+
+def option(layer: Layer, name: str) -> OptionValue:
+    """A layer's option, or its default."""
+    return layer.options.get(name, LAYER_KINDS[layer.kind].options[name].default)
+
+
+def layer_label(layer: Layer) -> str:
+    """How messages call a layer: its kind, and its name where it has one."""
+    name = layer.options.get("name")
+    return f"{layer.kind} {name!r}" if name else layer.kind
+
+
+def validate_layer(layer: Layer) -> list[str]:
+    """Everything that is wrong with a layer by itself, one line each; empty where it is right.
+
+    Parameters
+    ----------
+    layer : Layer
+    """
+    kind = LAYER_KINDS.get(str(layer.kind))
+    if kind is None:
+        return [f"layer kind {layer.kind!r} is unknown; known kinds: {', '.join(LAYER_KINDS)}"]
+    problems = [
+        *_names("option", layer.options, kind.options, [k for k, o in kind.options.items() if o.required]),
+        *_names("tensor", layer.tensors, kind.tensors, [k for k, t in kind.tensors.items() if t.required]),
+    ]
+    for name, rule_ in kind.options.items():
+        if name in layer.options and (problem := rule_.check(layer.options[name])):
+            problems.append(f"option {name}={layer.options[name]!r} {problem}")
+    for name, tensor in kind.tensors.items():
+        if name in layer.tensors and (problem := tensor_problem(name, tensor, layer.tensors[name])):
+            problems.append(problem)
+    if not problems:
+        problems = kind.check(layer)
+    return [f"{layer.kind}: {problem}" for problem in problems]
+
+
+def _names(what: str, given: Mapping[str, object], known: Iterable[str], required: list[str]) -> list[str]:
+    known = tuple(known)
+    unknown = [
+        f"unknown {what} {name!r}; known: {', '.join(known) or 'none'}" for name in given if name not in known
+    ]
+    return unknown + [f"{what} {name} is missing" for name in required if name not in given]
+
+
+def output_shape(layer: Layer, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of a valid layer's output for one sample at one step.
+
+    Raises
+    ------
+    GraphError
+        The input does not fit, or nothing would be left of it.
+    """
+    try:
+        result = LAYER_KINDS[layer.kind].shape(layer, tuple(input_shape))
+    except ValueError as error:
+        raise GraphError(f"{layer_label(layer)}: {error}") from None
+    return result
+
+
+def check_stack(layers: Iterable[Layer], input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Check every layer and the chain of their shapes; return the last shape.
+
+    Raises
+    ------
+    GraphError
+        A layer is invalid, or does not fit the one before it; the message names its position.
+    """
+    shape = tuple(input_shape)
+    for index, layer in enumerate(layers):
+        problems = validate_layer(layer)
+        if problems:
+            raise GraphError(f"layer {index}: {'; '.join(problems)}")
+        try:
+            shape = output_shape(layer, shape)
+        except GraphError as error:
+            raise GraphError(f"layer {index}: {error}") from None
+    return shape

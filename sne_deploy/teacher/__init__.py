@@ -1,0 +1,1 @@
+"""The teacher's ONNX file: accuracy and multiply-accumulates."""

@@ -1,0 +1,187 @@
+"""Hardware files: the packaged one against its sources, and every way in which one can be wrong."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sne_deploy.chips.chip import MAX_FILE_BYTES, hardware_names, load_hardware
+from sne_deploy.chips.constants import EnergyConstant
+from sne_deploy.errors import HardwareError
+
+LOIHI1 = resources.files("sne_deploy.chips").joinpath("loihi1.toml").read_text("utf-8")
+
+
+@pytest.fixture
+def written(tmp_path: Path):
+    def write(text: str) -> Path:
+        path = tmp_path / "own.toml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return write
+
+
+def test_loihi1_is_what_davies_et_al_published() -> None:
+    energy = load_hardware("loihi1").energy
+    assert [constant.si for _, constant in energy] == [23.6e-12, 81e-12, 52e-12, 1.7e-12, 3.0e-12, 4.0e-12]
+    assert all("Davies et al. 2018" in constant.source for _, constant in energy)
+    assert "minimum" in energy.synop.note
+
+
+def test_loihi1_times_power_host_and_limits() -> None:
+    loihi1 = load_hardware("loihi1")
+    expected = [3.5e-9, 8.4e-9, 5.3e-9, 2.1e-9, 4.1e-9, 6.5e-9, 113e-9, 465e-9]
+    assert [constant.si for _, constant in loihi1.time] == expected
+    assert (loihi1.power.leakage_per_chip.si, loihi1.power.x86_per_chip.si) == (0.104, 0.0667)
+    assert loihi1.host.mac.si == 4.6e-12
+    assert loihi1.teacher is None
+    assert (loihi1.limits.neurons_per_core.value, loihi1.limits.synapse_memory_per_core.value) == (
+        1024,
+        16384 * 64,
+    )
+    assert all(limit is not None for _, limit in loihi1.limits)
+
+
+def test_every_packaged_file_loads_and_is_named_after_its_chip() -> None:
+    assert hardware_names() == ("loihi1",)
+    assert load_hardware("loihi1").name == "loihi1"
+
+
+def test_constants_are_listed_by_dotted_name() -> None:
+    found = load_hardware("loihi1").constants("host", "teacher", "error")
+    assert list(found) == ["host.mac", "error.neurocore"]
+
+
+def test_a_file_of_ones_own_needs_only_what_is_modelled(written) -> None:
+    constant = '{ value = 1, unit = "nJ", source = "measured" }'
+    names = ("synop", "update_active", "update_idle", "spike_within_tile")
+    lines = ['name = "mine"', 'description = "mine"', "[energy]", *(f"{name} = {constant}" for name in names)]
+    mine = load_hardware(written("\n".join([*lines, "[host]", f"mac = {constant}"])))
+    assert mine.energy.synop.si == 1e-9
+    assert mine.energy.hop_east_west is None
+    assert mine.limits.neurons_per_core is None
+
+
+SYNOP = 'synop = { value = 23.6, unit = "pJ", source = "Davies'
+BAD = {
+    "negative": ("value = 23.6", "value = -1", r"energy\.synop: value -1\.0 pJ is not in \[0, 0\.001 J\]"),
+    "nan": ("value = 23.6", "value = nan", r"energy\.synop\.value = nan must be a finite number"),
+    "infinite": ("value = 23.6", "value = inf", r"energy\.synop\.value = inf must be a finite number"),
+    "text": ("value = 23.6", 'value = "23.6"', r"energy\.synop\.value = '23\.6' must be a finite number"),
+    "boolean": ("value = 23.6", "value = true", r"energy\.synop\.value = True must be a finite number"),
+    "huge": ("value = 23.6", "value = " + "9" * 400, r"energy\.synop\.value = 9{60}\.\.\. must be a finite"),
+    "in joules": (
+        '23.6, unit = "pJ"', '23.6, unit = "J"', r"energy\.synop: value 23\.6 J is not in \[0, 0\.001 J\]",
+    ),
+    "wrong unit": (
+        '23.6, unit = "pJ"', '23.6, unit = "ns"', r"unit 'ns' is not one of J, mJ, uJ, nJ, pJ, fJ",
+    ),
+    "no unit": ('23.6, unit = "pJ",', "23.6,", r"energy\.synop\.unit is missing; write energy\.synop = \{"),
+    "unit is a number": ('23.6, unit = "pJ",', "23.6, unit = 3,", r"energy\.synop\.unit = 3 must be a text"),
+    "no source": (SYNOP, SYNOP.replace("source", "sauce"), r"energy\.synop\.source is missing"),
+    "empty source": ("value = 23.6", 'value = 23.6, source = ""', "not TOML"),
+    "blank source": (
+        'unit = "pJ", source = "Horowitz 2014, ISSCC"',
+        'unit = "pJ", source = "  "',
+        r"host\.mac\.source = '  ' must be a text of 1 to 2000 characters",
+    ),
+    "missing constant": (
+        "update_idle = { value = 52.0", "note = { value = 52.0", r"energy\.update_idle is missing; add",
+    ),
+    "missing table": ("[host]", "[power.host]", r"host is missing; add a \[host\] table"),
+    "unknown table": ("[limits]", "[limit]", "limit is not a known key; remove it"),
+    "unknown constant": ("\nleakage_per_chip", "\nleakage", r"power\.leakage is not a known key"),
+    "not a table": (
+        "[host]\nmac = { value = 4.6", "[host]\nmac = 4.6 #{", r"host\.mac = 4\.6 is not a table",
+    ),
+    "fraction as a limit": (
+        "value = 1024,", "value = 1024.5,", r"limits\.neurons_per_core\.value = 1024\.5 must be a whole",
+    ),
+    "negative limit": (
+        "value = 1024,", "value = -3,", r"limits\.neurons_per_core\.value = -3: .* or equal to 0",
+    ),
+    "limit in joules": (
+        'value = 1024, unit = "1"',
+        'value = 1024, unit = "J"',
+        r"limits\.neurons_per_core: unit 'J' is not one of 1, bit, step",
+    ),
+    "time in joules": (
+        '3.5, unit = "ns"', '3.5, unit = "pJ"', r"time\.synop: unit 'pJ' is not one of s, ms, us, ns",
+    ),
+    "power in seconds": (
+        '104.0, unit = "mW"', '104.0, unit = "s"', r"power\.leakage_per_chip: unit 's' is not one of W",
+    ),
+    "broken": ("[energy]", "[energy", "is not TOML: "),
+    "deep": ('name = "loihi1"', "name = " + "[" * 100_000, "is not TOML: "),
+    "thousands of digits": ("value = 23.6", "value = " + "9" * 5000, "is not TOML: |must be a finite number"),
+    "line break in a key": ('name = "loihi1"', 'name = "loihi1"\n"a\\nb" = 1', r"a\\nb is not a known key"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD.values(), ids=BAD)
+def test_a_bad_file_is_one_clear_line(written, old: str, new: str, message: str) -> None:
+    assert LOIHI1.count(old) >= 1
+    path = written(LOIHI1.replace(old, new, 1))
+    with pytest.raises(HardwareError, match=message) as caught:
+        load_hardware(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert caught.value.exit_status == 2
+
+
+@given(junk=st.binary(max_size=300))
+def test_random_bytes_never_escape_as_another_error(
+    junk: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "junk.toml"
+    path.write_bytes(junk)
+    with pytest.raises(HardwareError):
+        load_hardware(path)
+
+
+def test_loihi2_says_that_nothing_is_published_and_what_to_do() -> None:
+    with pytest.raises(
+        HardwareError, match=r"'loihi2': no primary source publishes .*; give your own .*FILE\.toml"
+    ):
+        load_hardware("loihi2")
+
+
+@pytest.mark.parametrize("name", ["tpu", "", "loihi1\n"])
+def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
+    with pytest.raises(HardwareError, match=r"unknown hardware .*; known: loihi1; or give a file") as caught:
+        load_hardware(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(HardwareError, match=r"No such file or directory; give a \.toml file"):
+        load_hardware(tmp_path / "none.toml")
+    with pytest.raises(HardwareError, match="is not a regular file"):
+        load_hardware(tmp_path)
+    with pytest.raises(HardwareError, match="embedded null byte"):
+        load_hardware("a\0.toml")
+    fifo = tmp_path / "fifo.toml"
+    os.mkfifo(fifo)
+    with pytest.raises(HardwareError, match="is not a regular file"):
+        load_hardware(fifo)
+
+
+def test_a_file_that_is_too_large(written) -> None:
+    with pytest.raises(HardwareError, match=f"larger than {MAX_FILE_BYTES} bytes"):
+        load_hardware(written("#" * (MAX_FILE_BYTES + 1)))
+
+
+@given(
+    digits=st.integers(0, 9999),
+    unit=st.sampled_from([("mJ", -3), ("uJ", -6), ("nJ", -9), ("pJ", -12), ("fJ", -15)]),
+)
+def test_si_is_the_double_nearest_to_what_was_written(digits: int, unit: tuple[str, int]) -> None:
+    name, exponent = unit
+    constant = EnergyConstant(value=digits / 1e4, unit=name, source="x")
+    assert constant.si == float(f"{digits}e{exponent - 4}")

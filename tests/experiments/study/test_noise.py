@@ -1,0 +1,62 @@
+"""Drops under noise are those of the runtime and of the teacher on the same images."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+import sne_deploy as sne
+from experiments.study import noise
+from experiments.study.corruptions import gaussian
+from sne_deploy.data import load_data
+from sne_deploy.distill.experiment import NoiseModel, parse_experiment
+from sne_deploy.errors import InputError
+from sne_deploy.teacher.run import evaluate_teacher
+from tests.distill.test_run import DOCUMENT
+
+DIGITS = Path(__file__).parents[3] / "examples" / "digits"
+
+
+def test_the_section_is_no_part_of_any_stage() -> None:
+    plain = parse_experiment(DOCUMENT)
+    noisy = parse_experiment({**DOCUMENT, "noise": {"gaussian": [0.1], "samples": 3, "seed": 4}})
+    assert noisy.noise == NoiseModel(gaussian=(0.1,), samples=3, seed=4)
+    sections = ("teacher", "partition", "students", "joint", "quantisation", "policy")
+    assert plain.fingerprint(*sections) == noisy.fingerprint(*sections)
+    with pytest.raises(InputError, match=r"noise\.occlusion\.0: input should be less than or equal to 1"):
+        parse_experiment({**DOCUMENT, "noise": {"occlusion": [1.2]}})
+
+
+def test_rows_are_what_the_runtime_and_the_teacher_give() -> None:
+    ensemble = sne.load(DIGITS / "model.pt")
+    data = load_data("digits", input_shape=(1, 8, 8), timesteps=16, encoder=ensemble.encoder)
+    assert data.y is not None
+    grid = NoiseModel(gaussian=(0.1, 0.6), contrast=(0.2,), samples=60, seed=5)
+    rows = noise.noise_rows(ensemble, DIGITS / "teacher.onnx", data.x, data.y, grid)
+    assert [(row.family, row.strength) for row in rows] == [
+        ("clean", 0.0), ("gaussian", 0.1), ("gaussian", 0.6), ("contrast", 0.2),
+    ]  # fmt: skip
+    clean, worst = rows[0], rows[2]
+    x = gaussian(data.x[:60], 0.6, 5)
+    theirs = evaluate_teacher(DIGITS / "teacher.onnx", x, data.y[:60]).accuracy
+    with sne.compile(ensemble, "loihi", fidelity=False) as compiled:
+        ours = compiled.run(x, data.y[:60])
+    assert (worst.teacher_accuracy, worst.ensemble_accuracy) == (theirs, ours.accuracy)
+    assert worst.synops == ours.report.ensemble.synops_per_sample
+    assert worst.ensemble_drop == pytest.approx(
+        (clean.ensemble_accuracy - worst.ensemble_accuracy) / clean.ensemble_accuracy
+    )
+    assert worst.ensemble_drop > 0.1
+    assert worst.teacher_drop > 0.0
+    drops = {drop.family: drop for drop in noise.mean_drops(rows)}
+    assert list(drops) == ["gaussian", "contrast", "all"]
+    assert drops["gaussian"].teacher_drop == pytest.approx((rows[1].teacher_drop + worst.teacher_drop) / 2)
+    assert drops["all"].ensemble_drop == pytest.approx(
+        (drops["gaussian"].ensemble_drop + drops["contrast"].ensemble_drop) / 2
+    )
+    json.dumps([dataclasses.asdict(row) for row in rows], allow_nan=False)
+    with pytest.raises(InputError, match=r"noise\.samples 60: there are 5; ask for as many or fewer"):
+        noise.noise_rows(ensemble, DIGITS / "teacher.onnx", data.x[:5], data.y[:5], grid)

@@ -1,0 +1,176 @@
+"""Twins: the students' weights, ReLUs by definition, MACs by hand, trained and resumed like students."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from experiments.study.twin_network import dense_macs, twin_network
+from experiments.study.twins import Twins, train_twins, twin_rows
+from sne_deploy.data import digits_split
+from sne_deploy.distill.architectures import student_network
+from sne_deploy.distill.determinism import deterministic
+from sne_deploy.distill.experiment import Experiment, LayerModel, parse_experiment
+from sne_deploy.distill.simulate import simulate
+from sne_deploy.errors import InputError
+from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Student
+from tests.distill.test_run import DOCUMENT, LAYERS, SCHEDULE, KilledError, killed_after
+
+TEACHER = Path(__file__).parents[3] / "examples" / "digits" / "teacher.onnx"
+DESCRIBED = [LayerModel.model_validate(layer) for layer in LAYERS]
+SHAPE = (1, 8, 8)
+
+
+def experiment(**changes: Any) -> Experiment:
+    return parse_experiment({**DOCUMENT, **changes})
+
+
+def ensemble(parts: tuple[list[int], ...] = ([0, 2, 5], [1, 3, 4, 6])) -> Ensemble:
+    """As far as twins ask: whose features are whose, read-only as a file gives them."""
+    features = [np.array(part, np.int64) for part in parts]
+    for part in features:
+        part.setflags(write=False)
+    students = tuple(Student(f"student{k}", (), "v_mean", part) for k, part in enumerate(features))
+    return Ensemble(students, SHAPE, 3, Encoder("constant"), Head("mean"))
+
+
+def test_a_twin_starts_with_the_students_weights() -> None:
+    with deterministic(5):
+        student = student_network(DESCRIBED, SHAPE, 7, 1e-3)
+    with deterministic(5):
+        twin = twin_network(DESCRIBED, SHAPE, 7)
+    for name, value in student.state_dict().items():
+        assert torch.equal(value, twin.state_dict()[name]), name
+    assert [type(layer) for layer in twin[:-1]] == [
+        nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Flatten, nn.Linear, nn.Identity,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("readout", ["v_last", "v_mean", "v_max"])
+def test_a_step_of_a_twin_is_its_relu_network_bit_for_bit(readout: Any) -> None:
+    twin = twin_network(DESCRIBED, SHAPE, 7)
+    x = torch.rand(9, *SHAPE) * 100
+    for module in (twin.train(), twin.eval()):
+        with torch.no_grad():
+            done = simulate(module, x, 1, readout)
+            conv, norm, _, _, linear = twin[:5]
+            wanted = linear(torch.relu(norm(conv(x))).flatten(1))
+        assert torch.equal(done.outputs, wanted)
+        assert done.rates == ()
+    done = simulate(twin, x, 1, readout)
+    done.outputs.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in twin.parameters())
+
+
+def test_macs_by_hand() -> None:
+    assert dense_macs(twin_network(DESCRIBED, SHAPE, 7), SHAPE) == 3 * 4 * 4 * 9 + 3 * 4 * 4 * 7
+    grouped = [
+        LayerModel(kind="Conv2d", out=6, kernel=3, groups=2),
+        LayerModel(kind="LIFCell"),
+        LayerModel(kind="AvgPool2d"),
+        LayerModel(kind="Flatten"),
+        LayerModel(kind="Linear", out=5),
+        LayerModel(kind="LICell"),
+    ]
+    macs = dense_macs(twin_network(grouped, (4, 8, 8), 5), (4, 8, 8))
+    assert macs == 6 * 6 * 6 * (4 // 2) * 9 + 6 * 3 * 3 * 5
+
+
+def test_cells_that_need_time_are_refused() -> None:
+    layers = [
+        LayerModel(kind="Flatten"),
+        LayerModel(kind="LIFRecurrentCell", out=4),
+        LayerModel(kind="LIBoxCell"),
+    ]
+    with pytest.raises(InputError, match="LIFRecurrentCell has no twin without time"):
+        twin_network(layers, SHAPE, 4)
+
+
+def tensors(twins: Twins) -> list[Any]:
+    values = [value.numpy() for network in twins.networks for value in network.state_dict().values()]
+    return [*values, twins.head.weight, twins.head.bias, twins.head.mean, twins.head.subset_bias]
+
+
+@pytest.mark.parametrize("joint", [None, DOCUMENT["joint"]])
+def test_twins_are_trained_like_students_and_resumed(tmp_path: Path, joint: Any) -> None:
+    described = experiment(joint=joint)
+    heard: list[str] = []
+    whole = train_twins(described, ensemble(), TEACHER, tmp_path / "a", lambda stage, *_: heard.append(stage))
+    stages = ["twin0", "twin1"] if joint is None else ["twin0", "twin1", "twins together"]
+    assert heard == [stage for stage in stages for _ in range(SCHEDULE["epochs"])]
+    for _ in stages:
+        with pytest.raises(KilledError):
+            train_twins(described, ensemble(), TEACHER, tmp_path / "b", killed_after(1))
+    resumed = train_twins(described, ensemble(), TEACHER, tmp_path / "b")
+    for wanted, found in zip(tensors(whole), tensors(resumed), strict=True):
+        np.testing.assert_array_equal(wanted, found)
+    assert sorted(whole.order) == [0, 1]
+    assert whole.macs == (3 * 16 * 9 + 48 * 3, 3 * 16 * 9 + 48 * 4)
+
+
+def test_the_teacher_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    described = experiment(joint=None)
+    whole = train_twins(described, ensemble(), TEACHER, tmp_path)
+    monkeypatch.delattr("experiments.study.twins.extract_features")
+    again = train_twins(described, ensemble(), TEACHER, tmp_path)
+    for wanted, found in zip(tensors(whole), tensors(again), strict=True):
+        np.testing.assert_array_equal(wanted, found)
+
+
+def test_other_slices_or_another_teacher_are_other_trainings(tmp_path: Path) -> None:
+    described = experiment(joint=None)
+    train_twins(described, ensemble(), TEACHER, tmp_path)
+    heard: list[str] = []
+    train_twins(
+        described,
+        ensemble(([0, 2, 5], [1, 3, 4, 7])),
+        TEACHER,
+        tmp_path,
+        lambda stage, *_: heard.append(stage),
+    )
+    assert set(heard) == {"twin0", "twin1"}
+
+
+def test_rows_are_of_the_first_twins_through_the_head(tmp_path: Path) -> None:
+    schedule = {"epochs": 25, "batch_size": 32, "learning_rate": 1e-2}
+    students = {**DOCUMENT["students"], "schedule": schedule}
+    data = {**DOCUMENT["data"], "augment": "none", "train_samples": 400}
+    parts = (list(range(0, 64, 2)), list(range(1, 64, 2)))
+    twins = train_twins(
+        experiment(joint=None, students=students, data=data), ensemble(parts), TEACHER, tmp_path
+    )
+    _, _, x, y = digits_split()
+    one, both = twin_rows(twins, x[:, None], y)
+    assert [row.students for row in (one, both)] == [1, 2]
+    assert (one.student_macs, both.student_macs) == (twins.macs[twins.order[0]], sum(twins.macs))
+    assert (one.head_macs, both.head_macs) == (320, 640)
+    assert both.macs == both.student_macs + both.head_macs
+    assert both.accuracy > 0.85
+    images = torch.from_numpy(x[:, None])
+    with torch.no_grad():
+        outputs = torch.cat([network[:-1](images) for network in twins.networks], dim=1).double().numpy()
+    assert twins.head.weight is not None
+    assert twins.head.bias is not None
+    assert twins.head.subset_bias is not None
+    logits = outputs @ twins.head.weight.T + twins.head.bias + twins.head.subset_bias[-1]
+    assert both.accuracy == pytest.approx(np.mean(logits.argmax(axis=1) == y), abs=1 / len(y))
+    json.dumps([asdict(row) for row in (one, both)], allow_nan=False)
+
+
+def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the model has 1 students, the experiment 2; give the experiment"):
+        train_twins(experiment(), ensemble(([0],)), TEACHER, tmp_path)
+    with pytest.raises(InputError, match=r"teacher 'teacher\.onnx' has 64 features, too few for the model"):
+        train_twins(experiment(), ensemble(([0], [64])), TEACHER, tmp_path)
+    unknown = Ensemble(
+        (Student("a", (), "v_mean"), Student("b", (), "v_mean")), SHAPE, 3, Encoder("constant"), Head("mean")
+    )
+    with pytest.raises(InputError, match="student 'a' does not say which features it learned"):
+        train_twins(experiment(), unknown, TEACHER, tmp_path)

@@ -1,0 +1,314 @@
+"""docs/results.md and its plots are what the committed rows give, and show them as they are."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.reproduction.rows import Document, read_documents, write_document
+from experiments.results import partition as division
+from experiments.results import variants as losses
+from experiments.results.__main__ import main, stale
+from experiments.results.models import operations
+from experiments.results.page import DOCS, documents_of, make_page
+from experiments.results.plots import CREATOR, svg
+from experiments.results.text import Spread, energy, percentage, points, spread
+from sne_deploy.errors import InputError
+from tests.experiments import made_documents as made
+
+
+def cells(lines: str, start: str) -> list[str]:
+    """The cells of the first row of a table that starts with something."""
+    row = next(line for line in lines.splitlines() if line.startswith(f"| {start} |"))
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def part(text: str, chapter: str, title: str) -> str:
+    """One section of the page."""
+    (inside,) = re.findall(rf"^## {chapter}\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    (found,) = re.findall(rf"^### {title}\n(.*?)(?=^### |\Z)", inside, flags=re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return make_page(made.everything()).text
+
+
+def test_the_committed_page_is_what_the_committed_rows_give() -> None:
+    assert stale(DOCS) == []
+
+
+def test_committed_rows_are_of_the_full_setting_and_no_machine_shows() -> None:
+    for document in documents_of(DOCS):
+        assert document.setting == "full", document.name
+        text = document.model_dump_json()
+        assert not re.search(r"[\"' ](/[a-z]+){2}", text), document.name
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6))
+def test_a_spread_is_mean_and_sample_deviation(values: list[float]) -> None:
+    found = spread(values)
+    assert found.n == len(values)
+    assert found.mean == pytest.approx(math.fsum(values) / len(values), abs=1e-12)
+    pairs = itertools.combinations(values, 2)
+    squares = math.fsum((a - b) ** 2 for a, b in pairs) / (len(values) * (len(values) - 1))
+    assert found.std == pytest.approx(math.sqrt(squares), abs=1e-9)
+
+
+def test_numbers_are_rounded_as_people_read_them() -> None:
+    assert percentage(Spread(0.98765, 0.00123, 3)) == "98.77 ± 0.12 %"
+    assert percentage(spread([0.98765])) == "98.77 %"
+    assert points(Spread(-0.0123, 0.0049, 3)) == "-1.23 ± 0.49"
+    assert energy(Spread(2.5e-6, 5e-8, 3)) == "2.50 uJ ± 2.0 %"
+
+
+def test_variants_show_the_rows(page: str) -> None:
+    text = part(page, "MNIST", "Losses and spikes")
+    # accuracies of the three seeds: 98.52, 98.59, 98.66 %; spikes 600, 610, 620 against 1200, 1210, 1220
+    assert cells(text, "two temperatures") == [
+        "two temperatures",
+        "98.69 ± 0.07 %",
+        "98.59 ± 0.07 %",
+        "+0.10 ± 0.00",
+        "610 ± 10",
+        "50.4 ± 0.4 %",
+        "61,000 ± 1,000",
+        "1.22 uJ ± 1.6 %",
+    ]
+    assert "two temperatures 49.6 ± 0.4 % fewer spikes at -0.03 ± 0.00 points of accuracy" in text
+    assert "as well 74.4 ± 0.6 % fewer spikes at -0.09 ± 0.00 points" in text
+    assert "| temperature | tau2 | 99.00 % | 1,100 | chosen |" in text
+    assert "No candidate kept that rule" in text
+
+
+def test_relative_spikes_are_taken_seed_by_seed() -> None:
+    document = made.variants()
+    ours = [row.figures["test"]["spikes"] for row in document.variant("combination")]
+    theirs = [row.figures["test"]["spikes"] for row in document.variant("conventional")]
+    found = losses.relative_spikes(document, "combination")
+    assert found.mean == pytest.approx(np.mean([a / b for a, b in zip(ours, theirs, strict=True)]))
+
+
+def test_every_section_says_how_its_figures_came_about(page: str) -> None:
+    for document in made.everything():
+        section = next(
+            text
+            for text in re.split(r"^### ", page, flags=re.MULTILINE)
+            if f"Made by `{document.command}`" in text
+        )
+        assert "two cores of a made-up CPU" in section
+        assert "with `students.count` = 1" in section
+        assert "- Left out: " in section
+        if len(document.seeds) == 1:
+            assert "Seed 0 alone: no spread is known." in section
+        else:
+            assert "Seeds 0, 1, 2; ± is the standard deviation over 3 seeds." in section
+    assert page.count("in each row 20 of them run on `lava` too, equal in every bit") == 7
+    # 15 runs of 100 s and two candidates of 60 s
+    assert "in 27 min on two cores" in part(page, "MNIST", "Losses and spikes")
+
+
+def test_what_was_not_compared_with_lava_is_not_said_to_be() -> None:
+    document = made.variants()
+    rows = [row.model_copy(deep=True) for row in document.rows]
+    for row in rows:
+        row.figures["test"] |= {"verified_samples": None, "verified_against": None}
+    text = make_page([document.model_copy(update={"rows": tuple(rows)})]).text
+    assert "none of them compared with `lava`" in text
+    assert "equal in every bit" not in text
+
+
+def test_a_note_on_the_data_stands_where_it_was_given(page: str) -> None:
+    assert "- Data: a note on the data." in part(page, "CIFAR-10", "Dividing the features")
+    assert page.count("- Data: ") == 2
+
+
+def test_operating_points_show_the_rows(page: str) -> None:
+    text = part(page, "CIFAR-10", "The model")
+    assert cells(text, "first 2") == [
+        "first 2", "2.00", "97.50 %", "1.81", "80,000", "42,000", "32.8 x", "30.3 x", "3.00 uJ", "6.13 x",
+    ]  # fmt: skip
+    assert "| 1 point: not reached on validation data | - |" in text
+    assert cells(text, "2 points")[1:3] == ["2.00", "98.00 %"]
+    assert "up to 20 x fewer operations at a drop of 2 points" in text
+    assert "20 x fewer" not in part(page, "MNIST", "The model")
+
+
+def test_partition_shows_half_of_the_students_and_gains_within_a_seed(page: str) -> None:
+    text = part(page, "CIFAR-10", "Dividing the features")
+    # all four: 0.725 + 0.015 - 0.06 / 16; half: - 0.06 / 4; gains over contiguous 2.5 and random 2.1 points
+    assert cells(text, "attribution") == [
+        "attribution", "72.50 ± 0.40 %", "+2.50 ± 0.00", "+2.10 ± 0.00", "73.62 ± 0.40 %",
+        "99.31 ± 0.00 %",
+    ]  # fmt: skip
+    assert cells(text, "contiguous")[2:4] == ["", "-0.40 ± 0.00"]
+    assert "Best informed division: attribution: +2.50 ± 0.00 points" in text
+    separated = part(page, "CIFAR-10", "Dividing the features of a teacher that separates them")
+    assert cells(separated, "attribution")[1] == "73.00 ± 0.40 %"
+    assert "Published: up to 2.4 points" in text
+    assert division.half(made.partition()) == 2
+
+
+def test_bits_show_the_rows(page: str) -> None:
+    text = part(page, "MNIST", "Fewer bits")
+    assert "| after training | 4 | 95.10 ± 0.10 % | 95.00 ± 0.10 % |" in text
+    assert "| trained for them | 4 | 97.20 ± 0.10 % | 97.10 ± 0.10 % |" in text
+    assert "| the model | 6 | 98.20 % | 98.10 % |" in text
+    assert "4 to 8-bit weights" in text
+
+
+def test_noise_shows_the_rows(page: str) -> None:
+    text = part(page, "CIFAR-10", "Noise")
+    assert "| clean |  | 99.30 % | 98.50 % |  |  | 1.70 | 43,210 |" in text
+    assert "| occluded square, part of a side | 0.4 | 89.30 % | 90.50 % | 10.1 % | 8.1 % |" in text
+    assert "| all | 10.0 % | 8.0 % |" in text
+
+
+def test_companions_show_the_rows(page: str) -> None:
+    text = part(page, "CIFAR-10", "The same without spikes")
+    # 18.4 uJ for the teacher's 4 million MACs: 4.6 pJ each
+    assert "| 2 | 96.50 % | 122,000 | 3.00 uJ | 98.00 % | 201,280 | 926 nJ |" in text
+    assert "| 8 | 95.25 % | 480,000 | 2.21 uJ | 9 |" in text
+    assert "None of the narrower networks of the teacher's family is as accurate as all students." in text
+    document = made.companions()
+    figures = document.rows[0].figures
+    row = document.rows[0].model_copy(update={"figures": {**figures, "smallest": figures["family"][2]}})
+    found = make_page([made.model("cifar10"), document.model_copy(update={"rows": (row,)})]).text
+    # all four students: 61,000 operations and 1.5 uJ each
+    line = "width 16, 960,000 MACs, 4.42 uJ; they: 244,000 operations, 6.00 uJ."
+    assert found.count(line) == 2  # beside the model's ratios too
+
+
+def test_what_has_no_rows_is_said_not_to_be_measured() -> None:
+    text = make_page([made.variants()]).text
+    assert text.count("Not measured yet: ") == 9
+    assert "Not measured yet: `python -m examples.cifar10.reproduce --only partition`." in text
+    assert "Not measured yet" not in make_page(made.everything()).text
+
+
+def test_rows_without_a_section_or_in_another_form_are_refused() -> None:
+    with pytest.raises(InputError, match=r"no section of docs/results\.md shows mnist-companions; delete"):
+        make_page([made.companions().model_copy(update={"example": "mnist"})])
+    document = made.noise("mnist")
+    row = document.rows[0].model_copy(update={"figures": {}})
+    with pytest.raises(InputError, match=r"mnist-noise\.json lacks 'noise'") as error:
+        make_page([document.model_copy(update={"rows": (row,)})])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("content", "reason"), [("{}", "is no document"), ("nothing", "is no document")])
+def test_a_file_that_holds_no_rows_is_named(tmp_path: Path, content: str, reason: str) -> None:
+    (tmp_path / "mnist-noise.json").write_text(content)
+    with pytest.raises(InputError, match=rf"mnist-noise\.json: {reason}") as error:
+        read_documents(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_document_reads_as_it_was_written(tmp_path: Path) -> None:
+    for document in made.everything():
+        write_document(document, tmp_path)
+    assert {one.name: one for one in read_documents(tmp_path)} == {one.name: one for one in made.everything()}
+    (tmp_path / "mnist-noise.json").rename(tmp_path / "mnist-other.json")
+    with pytest.raises(InputError, match=r"mnist-other\.json: holds mnist-noise; rename"):
+        read_documents(tmp_path)
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    (tmp_path / "results").mkdir()
+    for document in (made.variants(), made.noise("mnist")):
+        write_document(document, tmp_path / "results")
+    assert main([], tmp_path) == 0
+    return tmp_path
+
+
+def test_check_finds_every_file_that_would_change(docs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--check"], docs) == 0
+    assert capsys.readouterr().out.endswith("up to date\n")
+    path = docs / "results" / "mnist-variants.json"
+    rows = json.loads(path.read_text())
+    rows["rows"][0]["figures"]["test"]["accuracy"] += 0.01
+    path.write_text(json.dumps(rows))
+    (docs / "results" / "old.svg").write_text("<svg/>")
+    assert main(["--check"], docs) == 1
+    out = capsys.readouterr().out
+    assert out.splitlines() == [
+        "results.md differs; run python -m experiments.results",
+        "results/mnist-variants.svg differs; run python -m experiments.results",
+        "results/old.svg is shown nowhere",
+    ]
+    assert main([], docs) == 0
+    assert not (docs / "results" / "old.svg").exists()
+    assert main(["--check"], docs) == 0
+
+
+def test_plots_of_another_matplotlib_are_not_compared(docs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = docs / "results" / "mnist-noise.svg"
+    path.write_text(path.read_text().replace(CREATOR, "matplotlib 0.1"))
+    assert main(["--check"], docs) == 0
+    assert f"mnist-noise.svg: not compared: not drawn by {CREATOR}" in capsys.readouterr().out
+    path.unlink()
+    assert main(["--check"], docs) == 1
+
+
+def test_an_unknown_option_is_refused(docs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (docs / "results.md").read_bytes()
+    assert main(["--chek"], docs) == 2
+    assert "usage: python -m experiments.results" in capsys.readouterr().out
+    assert (docs / "results.md").read_bytes() == before
+
+
+def drawn(document: Document, others: list[Document] | None = None) -> dict[str, Any]:
+    """Points of each labelled line of a document's plot, all panels together."""
+    figure = make_page([document, *(others or [])]).plots[f"{document.name}.svg"]()
+    found: dict[str, list[tuple[float, float]]] = {}
+    for axes in figure.axes:
+        legend: Any = axes.get_legend_handles_labels()
+        for handle, label in zip(*legend, strict=True):
+            line = handle if hasattr(handle, "get_xydata") else handle[0]
+            found.setdefault(label, []).extend(map(tuple, line.get_xydata()))
+    return found
+
+
+def test_plots_show_the_rows() -> None:
+    document = made.model("cifar10")
+    figures = document.rows[0].figures
+    lines = drawn(document, [made.companions()])
+    assert lines["first 1, 2, ... students"] == [
+        *((operations(point), point["accuracy"]) for point in figures["first"]),
+        *((1e6 * point["energy_j"], point["accuracy"]) for point in figures["first"]),
+    ]
+    assert lines["teacher"] == [(4000000, 0.9931), (1e6 * 1.84e-5, 0.9931)]
+    with_relu = lines["the same students with ReLU"]
+    assert with_relu[0] == (100640, 0.95)
+    assert with_relu[4] == (pytest.approx(100640 * 4.6e-6), 0.95)
+    spikes = drawn(made.variants())
+    assert spikes["two temperatures"] == [(pytest.approx(610), pytest.approx(0.9859))]
+    bits = drawn(made.quantisation("mnist"))
+    assert bits["trained for them"] == [
+        (8, pytest.approx(0.98)), (6, pytest.approx(0.9788)), (4, pytest.approx(0.971)),
+    ]  # fmt: skip
+    noise = drawn(made.noise("mnist"))
+    assert noise["teacher"][:2] == [(0.0, 0.993), (0.1, pytest.approx(0.943))]
+    assert (1.0, 0.985) in noise["ensemble"]  # clean images, in the panel of contrasts
+    divisions = drawn(made.partition())
+    assert set(divisions) == set(made.partition().variants)
+    assert [right for _, right in divisions["random"][:2]] == [pytest.approx(0.659), pytest.approx(0.704)]
+
+
+def test_a_plot_is_the_same_each_time_and_has_no_date() -> None:
+    draw = make_page([made.partition()]).plots["cifar10-partition.svg"]
+    first, second = svg(draw()), svg(draw())
+    assert first == second
+    assert "<dc:date>" not in first
+    assert "deployed (%)" in first
