@@ -91,10 +91,10 @@ def _student_cases(model: Path, samples: int) -> list[Case]:
     with sne.compile(ensemble, target="lava", fidelity=False) as compiled:
         for program in compiled.programs:
             job = make_job(lower(program), inputs, "counts", None, 600.0)[0]
-            cases.append(Case(f"student {program.student}", "streaming", job, {}))
+            cases.append(Case(f"student {program.name}", "streaming", job, {}))
             convs = _convolutions(program)
             if convs:
-                name = f"student {program.student}"
+                name = f"student {program.name}"
                 cases += [Case(name, factor, job, convs) for factor in ("convolution", "network")]
     return cases
 
@@ -119,7 +119,7 @@ def _layer_cases() -> list[Case]:
         "lif", "lif", (32, 8, 8), bias_exp=0, depth=1, scale=1.0, v_reset=np.zeros(()), **arrays
     )
     program = Program(
-        student="layer",
+        name="layer",
         precision="fixed",
         timesteps=10,
         input=ProgramInput("input", (16, 16, 16), "spikes"),

@@ -61,13 +61,13 @@ class _Chain:
             self.connect(f"s{index}", source, group, weights)
             if loops:
                 loop, _ = self.dense(out, out, joined=True)
-                self.connect(f"r{index}", group.name, group, loop, gated=True)
+                self.connect(f"r{index}", group.name, group, loop, within_sample=True)
             source, shape = group.name, out
         return self.finished(entry, hosts, readout)
 
     def finished(self, entry: ProgramInput, hosts: tuple[HostAffine, ...], readout: str) -> Program:
         program = Program(
-            student=self.pick("random", "Größe 2"),
+            name=self.pick("random", "Größe 2"),
             precision="fixed",
             timesteps=self.timesteps,
             input=entry,
@@ -84,14 +84,14 @@ class _Chain:
         return replace(program, graph=raised.graph, warnings=(*program.warnings, *raised.warnings))
 
     def connect(
-        self, name: str, source: str, group: NeuronGroup, weights: Weights, *, gated: bool = False
+        self, name: str, source: str, group: NeuronGroup, weights: Weights, *, within_sample: bool = False
     ) -> None:
         mode = sign_mode_of(np.asarray(weights.values))
         if mode == "mixed":
             weights = weights.with_values(np.asarray(weights.values) // 2 * 2)
             mode = sign_mode_of(np.asarray(weights.values))
         snr, saturated = self.pick(None, 31.5, np.inf), self.pick(0, 3)
-        ends = {"source": source, "target": group.name, "gated": gated}
+        ends = {"source": source, "target": group.name, "within_sample": within_sample}
         self.synapses.append(
             Synapse(
                 name,
@@ -241,7 +241,7 @@ def chain(
         synapses.append(Synapse(f"s{index}", source, group.name, weights))
         if letter == "r":
             loop = DenseWeights(_even(rng, (group.size, group.size)))
-            synapses.append(Synapse(f"r{index}", group.name, group.name, loop, gated=True))
+            synapses.append(Synapse(f"r{index}", group.name, group.name, loop, within_sample=True))
         source, shape = group.name, out
     last = (groups[-1].name,)
     parts = (tuple(groups), tuple(synapses), last, readout, hosts, None, 1e-3)

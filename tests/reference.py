@@ -252,7 +252,7 @@ def assert_equal(trace: Any, expected: Reference, program: Program) -> None:
     def check(what: str, got: Any, wanted: Any, shape: tuple[int, ...] | None = None) -> None:
         wanted = np.asarray(wanted)
         wanted = wanted if shape is None else wanted.reshape(shape)
-        np.testing.assert_array_equal(got, wanted, err_msg=f"{what} of {program.student}", strict=False)
+        np.testing.assert_array_equal(got, wanted, err_msg=f"{what} of {program.name}", strict=False)
 
     samples = len(expected.raw_outputs)
     check("input spikes", trace.input_spikes, expected.input_spikes)

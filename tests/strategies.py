@@ -77,7 +77,7 @@ class _Builder:
             hosts = tuple(self.host(entry, group) for group in (self.groups[0], *extra))
         outputs = [group.name for group in self.groups[:-1] if self.pick(False, False, True)]
         return Program(
-            student="random",
+            name="random",
             precision=self.precision,
             timesteps=self.draw(st.integers(1, 7)),
             input=entry,
@@ -127,7 +127,7 @@ class _Builder:
             least = max(0, target.depth - depth) if self.groups.index(target) > index else 0
             values, mode = self.values((target.size, size))
             delay = max(least, target.depth - depth - 1) + self.pick(0, 1, 3)
-            self.connect(name, target, DenseWeights(values), mode, delay, gated=True)
+            self.connect(name, target, DenseWeights(values), mode, delay, within_sample=True)
 
     def connect(
         self,
@@ -137,12 +137,14 @@ class _Builder:
         mode: SignMode,
         delay: int,
         *,
-        gated: bool = False,
+        within_sample: bool = False,
     ) -> None:
         exponent = self.pick(0, 0, 1, 4, 7) if self.fixed else 0
         name = f"s{len(self.synapses)}"
         self.synapses.append(
-            Synapse(name, source, target.name, weights, exponent, mode, delay=delay, gated=gated)
+            Synapse(
+                name, source, target.name, weights, exponent, mode, delay=delay, within_sample=within_sample
+            )
         )
 
     def group(self, name: str, shape: Shape, *, depth: int, last: bool, readout: str) -> NeuronGroup:

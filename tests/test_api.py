@@ -342,7 +342,7 @@ def test_what_was_compiled_is_closed_when_a_later_student_fails(monkeypatch: pyt
             closed.append(self)
 
     def compile_one(_self: Any, program: Any, _options: Any) -> Closing:
-        if program.student == "counting":
+        if program.name == "counting":
             raise UnsupportedError("here", ["counting"])
         return Closing()
 

@@ -47,7 +47,7 @@ class LavaBackend:
         require_lava()
         problems = list(self._kind_problems(program))
         if problems:
-            raise UnsupportedError(f"student {program.student!r} on target lava", problems)
+            raise UnsupportedError(f"student {program.name!r} on target lava", problems)
         verify_program(program, after="compilation for lava")
         return LavaExecutable(lower(program), options, stall_s_of(options, self.name))
 

@@ -32,7 +32,7 @@ class LavaExecutable:
         self._program = lowered.program
         self._options = options
         self._stall_s = stall_s
-        self._pool = WorkerPool("lava", lowered.program.student)
+        self._pool = WorkerPool("lava", lowered.program.name)
 
     def __enter__(self) -> LavaExecutable:
         return self
@@ -66,7 +66,7 @@ class LavaExecutable:
         raw = np.concatenate([_readout(group, counts[group.name]) for group in program.output_groups], axis=1)
         return Trace(
             raw_outputs=raw,
-            outputs=program.readout_in_student_units(raw),
+            outputs=program.readout_in_units(raw),
             layers=tuple(_layer_trace(group, counts[group.name], job) for group in program.groups),
             input_spikes=_input_spikes(program, job),
             host_macs=np.full(job.samples, program.host_macs, np.int64),

@@ -61,7 +61,7 @@ def make_job(
     samples = checked_inputs(program, np.asarray(inputs))
     driven = [_driven(host, program, samples) for host in program.hosts]
     job = Job(
-        student=program.student,
+        student=program.name,
         precision=program.precision,
         timesteps=program.timesteps,
         samples=len(samples),
@@ -101,13 +101,13 @@ def checked_inputs(program: Program, inputs: Array) -> Array:
     shape = (program.timesteps, *entry.shape) if entry.kind == "spikes" else entry.shape
     if inputs.ndim == 0 or inputs.shape[1:] != shape:
         wanted = ", ".join(("N", *map(str, shape)))
-        raise DataError(f"student {program.student!r}: inputs have shape {inputs.shape}, it takes ({wanted})")
+        raise DataError(f"student {program.name!r}: inputs have shape {inputs.shape}, it takes ({wanted})")
     if len(inputs) == 0:
-        raise DataError(f"student {program.student!r}: no samples; give at least one")
+        raise DataError(f"student {program.name!r}: no samples; give at least one")
     if entry.kind == "spikes" and not bool(np.all((inputs == 0) | (inputs == 1))):
-        raise DataError(f"student {program.student!r}: spike inputs hold other values than 0 and 1")
+        raise DataError(f"student {program.name!r}: spike inputs hold other values than 0 and 1")
     if not bool(np.all(np.isfinite(inputs))):
-        raise DataError(f"student {program.student!r}: inputs hold NaN or infinity")
+        raise DataError(f"student {program.name!r}: inputs hold NaN or infinity")
     return inputs
 
 

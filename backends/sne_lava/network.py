@@ -15,7 +15,7 @@ from scipy import sparse
 from sne_deploy.ir.program import ALWAYS_ON
 from sne_lava.arrays import Board, shared_zeros
 from sne_lava.job import GroupCounts, GroupJob, Job, SynapseJob
-from sne_lava.processes.gates.process import PartLink, SampleGate
+from sne_lava.processes.barriers.process import PartLink, SampleBarrier
 from sne_lava.processes.neurons.process import SampledLI, SampledLIF, SoftResetLIF
 from sne_lava.processes.sources.process import AlwaysOn, CurrentSource, SpikeSource
 from sne_lava.processes.synapses.process import CountingDense, CountingSparse
@@ -194,7 +194,7 @@ def _synapse(synapse: SynapseJob, job: Job, counter: Array, board: Board) -> Abs
 
 
 def _gate(synapse: SynapseJob, job: Job, board: Board) -> AbstractProcess:
-    return SampleGate(
+    return SampleBarrier(
         size=int(synapse.weights.shape[1]),
         clock=job.clock,
         depth=synapse.source_depth,

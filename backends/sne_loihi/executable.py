@@ -99,7 +99,7 @@ class LoihiExecutable:
         with all_threads() as cores:
             threads = cores if self._device is None else 1
             engine = self._engine
-            progress = _Done(self._options.progress, self._program.student, len(inputs))
+            progress = _Done(self._options.progress, self._program.name, len(inputs))
 
             def run_chunk(first: int, last: int) -> Trace:
                 trace = self._run_chunk(engine, inputs[first:last], record)
@@ -130,8 +130,7 @@ class LoihiExecutable:
         wanted = program.input.shape if program.constant_input else (program.timesteps, *program.input.shape)
         if inputs.shape[1:] != wanted:
             raise DataError(
-                f"student {program.student!r}: samples have shape {inputs.shape[1:]}, "
-                f"the model takes {wanted}"
+                f"student {program.name!r}: samples have shape {inputs.shape[1:]}, the model takes {wanted}"
             )
 
     def _run_chunk(self, engine: Engine | DeviceEngine, inputs: Array, record: Record) -> Trace:
@@ -146,7 +145,7 @@ class LoihiExecutable:
         raw = _raw(plan, runs)
         return Trace(
             raw_outputs=raw,
-            outputs=program.readout_in_student_units(raw),
+            outputs=program.readout_in_units(raw),
             layers=tuple(_layer_trace(plan, group, runs, samples, record) for group in program.groups),
             input_spikes=_input_spikes(program, runs, samples),
             host_macs=np.full(samples, program.host_macs, np.int64),

@@ -55,7 +55,7 @@ class NetxBackend:
         stall_s = stall_s_of(options, self.name)
         plan = plan_net(program)
         if plan.net is None:
-            raise UnsupportedError(f"student {program.student!r} on target netx", plan.problems)
+            raise UnsupportedError(f"student {program.name!r} on target netx", plan.problems)
         verify_program(program, after="compilation for netx")
         with TemporaryDirectory(prefix="sne-netx-") as folder:
             path = Path(folder, "student.net")
@@ -73,11 +73,11 @@ class NetxBackend:
         OutputError
             A file cannot be written.
         """
-        net = folder / f"{program.student}.net"
+        net = folder / f"{program.name}.net"
         write_net(net, program)
         if not program.hosts:
             return (net,)
-        driver = folder / f"{program.student}_driver.py"
+        driver = folder / f"{program.name}_driver.py"
         with atomic_path(driver) as temporary:
             temporary.write_text(driver_script(program), encoding="utf-8")
         return net, driver

@@ -19,4 +19,4 @@ def driver_script(program: Program) -> str:
     """
     shape = "".join(f", {size}" for size in program.input.shape)
     text = _TEMPLATE.read_text(encoding="utf-8").replace("@SHAPE@", shape)
-    return text.replace("@DRIVER@", f"{program.student}_driver.py").replace("@NAME@", program.student)
+    return text.replace("@DRIVER@", f"{program.name}_driver.py").replace("@NAME@", program.name)

@@ -51,7 +51,7 @@ class NetxExecutable:
     def __init__(self, student: NetStudent, options: RunOptions, stall_s: float) -> None:
         self._student, self._program = student, student.program
         self._options, self._stall_s = options, stall_s
-        self._pool = WorkerPool("netx", student.program.student)
+        self._pool = WorkerPool("netx", student.program.name)
         self._fan_out = {synapse.name: fan_out(synapse.weights) for synapse in self._program.synapses}
 
     def __enter__(self) -> NetxExecutable:
@@ -118,7 +118,7 @@ class NetxExecutable:
         return job, saturated
 
     def _simulate(self, job: NetJob, before: int, total: int) -> NetResult:
-        name = self._program.student
+        name = self._program.name
 
         def progress(steps: int) -> None:
             if self._options.progress is not None:
@@ -147,7 +147,7 @@ class NetxExecutable:
             spikes = {**spikes, program.input.name: spikes_in}
         return Trace(
             raw_outputs=raw,
-            outputs=program.readout_in_student_units(raw),
+            outputs=program.readout_in_units(raw),
             layers=tuple(self._layer(group, spikes, count, record) for group in program.groups),
             input_spikes=entered,
             host_macs=np.full(count, program.host_macs, np.int64),

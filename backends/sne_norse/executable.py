@@ -64,7 +64,7 @@ class NorseExecutable:
             parts.append(self._run_chunk(inputs[start : start + CHUNK], record))
             if self._options.progress is not None:
                 done = min(start + CHUNK, len(inputs))
-                self._options.progress(self._program.student, done, len(inputs))
+                self._options.progress(self._program.name, done, len(inputs))
         return concatenate_traces(parts)
 
     def _run_chunk(self, inputs: Array, record: Record) -> Trace:

@@ -41,7 +41,7 @@ class GraphExecutor:
         lost = [group.name for group in program.groups if group.name not in graph.nodes]
         if lost:
             raise VerificationError(
-                f"student {program.student!r}: neuron groups {', '.join(map(repr, lost))} are no nodes of "
+                f"student {program.name!r}: neuron groups {', '.join(map(repr, lost))} are no nodes of "
                 "its graph; please report this as a bug"
             )
         topology = execution_order(graph)

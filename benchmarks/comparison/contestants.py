@@ -144,7 +144,7 @@ class Lava:
     def ready(self, case: Case, seed: int) -> Measure:
         """Check that Lava is there, and that stock Lava can run the case to the same integers."""
         self._require()
-        loops = any(synapse.gated for synapse in case.program.synapses)
+        loops = any(synapse.within_sample for synapse in case.program.synapses)
         if loops and self.variant in ("paused", "streamed", "netx"):
             raise UnavailableError(
                 "stock Lava carries the spikes of a recurrent layer into the next sample: other results"

@@ -60,7 +60,7 @@ def _in_order(program: Program) -> Sequence[Synapse]:
     return [
         synapse
         for group in program.groups
-        for synapse in sorted(program.synapses_into(group.name), key=lambda synapse: synapse.gated)
+        for synapse in sorted(program.synapses_into(group.name), key=lambda synapse: synapse.within_sample)
     ]
 
 
@@ -94,8 +94,8 @@ def norse_forward(program: Program) -> tuple[Callable[[Array], Any], Callable[[A
     layers: list[Any] = []
     for group in program.groups:
         incoming = program.synapses_into(group.name)
-        forward_synapse = next(synapse for synapse in incoming if not synapse.gated)
-        loops = [synapse for synapse in incoming if synapse.gated]
+        forward_synapse = next(synapse for synapse in incoming if not synapse.within_sample)
+        loops = [synapse for synapse in incoming if synapse.within_sample]
         if loops:
             layers.append(_norse_recurrent(group, forward_synapse, loops[0], snn))
         else:

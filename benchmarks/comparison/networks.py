@@ -100,7 +100,9 @@ def recurrent_network(n_in: int, hidden: int, n_out: int, timesteps: int, seed: 
     program = dense_network((n_in, hidden, n_out), timesteps, seed)
     loop = DenseWeights(_even(np.random.default_rng((seed, 1)), (hidden, hidden)))
     name = program.groups[0].name
-    return replace(program, synapses=(*program.synapses, Synapse("loop", name, name, loop, gated=True)))
+    return replace(
+        program, synapses=(*program.synapses, Synapse("loop", name, name, loop, within_sample=True))
+    )
 
 
 def _even(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -117,7 +119,7 @@ def _chain(
         synapses.append(Synapse(f"synapse{index}", source, groups[-1].name, weights))
         source = groups[-1].name
     return Program(
-        student="bench",
+        name="bench",
         precision="fixed",
         timesteps=timesteps,
         input=ProgramInput("input", shape, "spikes"),
@@ -200,7 +202,7 @@ def tuned(program: Program, input_rate: float, seed: int) -> Program:
 
 def _alone(program: Program, group: NeuronGroup) -> Program:
     incoming = program.synapses_into(group.name)
-    source = next(synapse.source for synapse in incoming if not synapse.gated)
+    source = next(synapse.source for synapse in incoming if not synapse.within_sample)
     shape = program.input.shape if source == program.input.name else program.group(source).shape
     return replace(
         program,

@@ -115,7 +115,7 @@ def ensemble_of_programs(
     encoders, students = [], []
     for program, name in zip(programs, names, strict=True):
         check_name(name)
-        network = replace(program, student=name, timesteps=timesteps or program.timesteps)
+        network = replace(program, name=name, timesteps=timesteps or program.timesteps)
         students.append(Student(name, network, program.readout))
         current = program.input.kind == "current"
         encoders.append(Encoder("constant", program.input.range) if current else Encoder("spikes"))

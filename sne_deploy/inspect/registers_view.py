@@ -56,7 +56,7 @@ def _synapse_view(synapse: Synapse, *, fixed: bool) -> ConnectionView:
         synapses=int(synapse.weights.matrix().nnz),
         delay=synapse.delay,
         late=synapse.late,
-        gated=synapse.gated,
+        within_sample=synapse.within_sample,
         weight_exp=synapse.weight_exp if fixed else None,
         sign_mode=synapse.sign_mode if fixed else None,
         saturated_weights=synapse.saturated_weights,

@@ -123,7 +123,7 @@ class ConnectionView:
         Steps beyond the one that every synapse takes.
     late : int
         Steps by which it delivers later than the graph does.
-    gated : bool
+    within_sample : bool
         Whether it stops at the border between samples: on a cycle or delayed.
     weight_exp : int or None
     sign_mode : str or None
@@ -139,7 +139,7 @@ class ConnectionView:
     synapses: int
     delay: int = 0
     late: int = 0
-    gated: bool = False
+    within_sample: bool = False
     weight_exp: int | None = None
     sign_mode: str | None = None
     saturated_weights: int = 0

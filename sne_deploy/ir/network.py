@@ -94,7 +94,7 @@ class Network:
     :class:`sne_deploy.frontend.nir.topology.Topology`.
     """
 
-    student: str
+    name: str
     input: ProgramInput
     outputs: tuple[str, ...]
     readout: Readout

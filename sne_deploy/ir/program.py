@@ -26,16 +26,15 @@ names. Several outputs are read in the order of their names and joined.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sne_deploy.ir.readout import Readout
 from sne_deploy.ir.weights import Weights
-from sne_deploy.model.ensemble import Readout
 
 if TYPE_CHECKING:
     import nir
@@ -182,9 +181,9 @@ class Synapse:
     sign_mode : SignMode
     delay : int
         Steps beyond the one that every synapse takes.
-    gated : bool
+    within_sample : bool
         On a cycle, or delayed within the sample: what was sent in another sample is dropped before it is
-        delivered or counted. A synapse that is not gated delivers at its target's step t of the sample what
+        delivered or counted. A synapse that is not delivers at its target's step t of the sample what
         its source sent at its own step t.
     late : int
         Steps by which it delivers later than the source graph does, where a cycle leaves no room for the
@@ -202,7 +201,7 @@ class Synapse:
     weight_exp: int = 0
     sign_mode: SignMode = "mixed"
     delay: int = 0
-    gated: bool = False
+    within_sample: bool = False
     late: int = 0
     saturated_weights: int = 0
     quantisation_snr_db: float | None = None
@@ -229,12 +228,12 @@ class Program:
 
     Attributes
     ----------
-    student : str
+    name : str
     precision : Precision
     timesteps : int
     input : ProgramInput
     groups : tuple of NeuronGroup
-        In an order in which every source of a synapse that is not gated comes before its targets.
+        In an order in which every source of a synapse that is not ``within_sample`` comes before its targets.
     synapses : tuple of Synapse
     outputs : tuple of str
         The groups that are read out, in order: at least one.
@@ -249,7 +248,7 @@ class Program:
         What the compiler found and could not make exact: overflow, saturation, rounding to nothing.
     """
 
-    student: str
+    name: str
     precision: Precision
     timesteps: int
     input: ProgramInput
@@ -261,7 +260,6 @@ class Program:
     graph: nir.NIRGraph
     dt_s: float
     warnings: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def group(self, name: str) -> NeuronGroup:
         """The group of that name."""
@@ -306,7 +304,7 @@ class Program:
         return "count" if group.spiking else self.readout
 
     def lag(self, synapse: Synapse) -> int:
-        """Steps within the sample from sending to delivery: 0 where the synapse is not gated."""
+        """Steps within the sample from sending to delivery: 0 where the synapse is not ``within_sample``."""
         if synapse.source == ALWAYS_ON:
             return 0
         sent = 0 if synapse.source == self.input.name else self.group(synapse.source).depth
@@ -317,7 +315,7 @@ class Program:
         """Steps by which the last group runs behind the input."""
         return max(group.depth for group in self.groups)
 
-    def readout_in_student_units(self, raw: Array) -> Array:
+    def readout_in_units(self, raw: Array) -> Array:
         """Convert a backend's raw readout to the student's units.
 
         Parameters

@@ -23,7 +23,7 @@ def verify_network(network: Network, after: str) -> None:
     VerificationError
         Names the pass after which the check failed, and everything found.
     """
-    _raise(network.student, after, _network_problems(network))
+    _raise(network.name, after, _network_problems(network))
 
 
 def verify_program(program: Program, after: str) -> None:
@@ -34,7 +34,7 @@ def verify_program(program: Program, after: str) -> None:
     VerificationError
         Names the pass after which the check failed, and everything found.
     """
-    _raise(program.student, after, _program_problems(program))
+    _raise(program.name, after, _program_problems(program))
 
 
 def _raise(student: str, after: str, problems: Iterator[str]) -> None:
@@ -135,7 +135,7 @@ def _synapse_problems(
             yield f"synapse {synapse.name!r} has unknown source {synapse.source!r}"
             return
         n_in = groups[synapse.source].size
-        if synapse.source not in seen and not synapse.gated:
+        if synapse.source not in seen and not synapse.within_sample:
             yield f"synapse {synapse.name!r}: source {synapse.source!r} comes after its target"
     if synapse.source == program.input.name and program.constant_input:
         yield f"synapse {synapse.name!r} carries a constant input, which the host computes"
@@ -145,10 +145,10 @@ def _synapse_problems(
         yield f"synapse {synapse.name!r}: delay {synapse.delay} is outside 0..{reg.DELAY_MAX}"
     if synapse.source != ALWAYS_ON:
         lag = program.lag(synapse)
-        if lag < 0 or (lag != 0 and not synapse.gated) or (lag == 0 and synapse.source not in seen):
+        if lag < 0 or (lag != 0 and not synapse.within_sample) or (lag == 0 and synapse.source not in seen):
             yield f"synapse {synapse.name!r}: delay {synapse.delay} delivers {lag} steps after it was sent"
-    elif synapse.gated:
-        yield f"synapse {synapse.name!r}: the always-on axon is gated"
+    elif synapse.within_sample:
+        yield f"synapse {synapse.name!r}: the always-on axon delivers within the sample"
     if synapse.source == ALWAYS_ON and target.depth < 1 + synapse.delay:
         yield (
             f"synapse {synapse.name!r}: the always-on axon reaches depth {1 + synapse.delay} "

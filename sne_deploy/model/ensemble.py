@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import InputError
+from sne_deploy.ir.readout import READOUTS, Readout
 from sne_deploy.model.policy import ActivationPolicy, Gate, Measure, PolicyKind, check_policy
 
 if TYPE_CHECKING:
@@ -41,14 +42,6 @@ __all__ = [
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 OptionValue = bool | int | float | str | tuple[int, ...] | None
-
-Readout = Literal["count", "v_last", "v_mean", "v_max"]
-"""How a student's last neuron group becomes a vector, in the student's own units.
-
-``count``: spikes per sample of a spiking group. ``v_last``, ``v_mean``, ``v_max``: the membrane of a
-leaky integrator at the last step, its mean over the sample's steps, its maximum over them.
-"""
-READOUTS: tuple[Readout, ...] = get_args(Readout)
 
 EncoderKind = Literal["constant", "bernoulli", "spikes"]
 """``constant``: x is a current, the same at every step. ``bernoulli``: x is a probability of a spike

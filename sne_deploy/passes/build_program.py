@@ -53,7 +53,7 @@ class BuildProgram:
             *(problem for synapse in synapses if (problem := _delay_problem(synapse))),
         ]
         if problems:
-            raise UnsupportedError(f"student {network.student!r}", problems)
+            raise UnsupportedError(f"student {network.name!r}", problems)
         synapses += [
             axon
             for name in timing.order
@@ -61,7 +61,7 @@ class BuildProgram:
         ]
         position = {name: index for index, name in enumerate(timing.order)}
         return Program(
-            student=network.student,
+            name=network.name,
             precision="float",
             timesteps=network.timesteps,
             input=network.input,
@@ -77,7 +77,7 @@ class BuildProgram:
             hosts=tuple(sorted(hosts, key=lambda host: position[host.target])),
             graph=network.graph,
             dt_s=network.dt_s,
-            warnings=(*network.warnings, *_late_warnings(network.student, synapses)),
+            warnings=(*network.warnings, *_late_warnings(network.name, synapses)),
         )
 
 
@@ -200,7 +200,7 @@ def _synapse(network: Network, connection: Connection, timing: Timing) -> Synaps
         target=connection.target,
         weights=scale_rows(connection.weights, neuron.gain),
         delay=max(room, 0),
-        gated=connection.lag > 0,
+        within_sample=connection.lag > 0,
         late=max(-room, 0),
     )
 

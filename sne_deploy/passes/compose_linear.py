@@ -58,14 +58,14 @@ class ComposeLinear:
         for neuron in network.neurons:
             terms, bias = paths.into(neuron.name)
             if not terms:
-                raise GraphError(f"student {network.student!r}: neuron group {neuron.name!r} has no input")
+                raise GraphError(f"student {network.name!r}: neuron group {neuron.name!r} has no input")
             connections += paths.connections(terms, neuron.name)
             if bias is not None and bool(np.any(bias != 0)):
                 biases.append((neuron.name, bias))
         outputs = tuple(_output_neuron(network, output) for output in network.outputs)
         if len(set(outputs)) != len(outputs):
             raise GraphError(
-                f"student {network.student!r}: outputs {', '.join(map(repr, network.outputs))} read one "
+                f"student {network.name!r}: outputs {', '.join(map(repr, network.outputs))} read one "
                 "neuron group; leave one output"
             )
         return replace(
@@ -89,14 +89,14 @@ def _output_neuron(network: Network, output: str) -> str:
         sources = [source for source, target in network.edges if target == current]
         if len(sources) != 1:
             raise GraphError(
-                f"student {network.student!r}: the output node {current!r} has {len(sources)} inputs, not 1"
+                f"student {network.name!r}: the output node {current!r} has {len(sources)} inputs, not 1"
             )
         current = sources[0]
         if current in names:
             return current
         if current not in linears or linears[current].weights is not None:
             raise GraphError(
-                f"student {network.student!r}: the output must be a neuron group, but it is {current!r}; "
+                f"student {network.name!r}: the output must be a neuron group, but it is {current!r}; "
                 "end the network with a spiking or leaky-integrator layer"
             )
 
@@ -126,7 +126,7 @@ class _Paths:
         except CycleError as error:
             around = ", ".join(map(repr, dict.fromkeys(error.args[1])))
             raise GraphError(
-                f"student {self._network.student!r}: linear maps form a cycle ({around}); put neurons on it"
+                f"student {self._network.name!r}: linear maps form a cycle ({around}); put neurons on it"
             ) from None
 
     def into(self, target: str) -> tuple[list[_Term], Array | None]:
@@ -164,7 +164,7 @@ class _Paths:
         if constant or (bias is not None and bool(np.any(bias != 0))):
             what = "a constant input" if constant else "a bias"
             raise UnsupportedError(
-                f"student {network.student!r}",
+                f"student {network.name!r}",
                 [f"node {name!r} delays {what}, which would begin late; put it after the next neurons"],
             )
 

@@ -75,7 +75,7 @@ class LowerNir:
             raise UnsupportedError(f"student {self.student!r}: cannot be compiled", unknown)
         name, selections, joints = _joined_inputs(graph, shapes)
         return Network(
-            student=self.student,
+            name=self.student,
             input=ProgramInput(name, self.input.shape, self.input.kind, self.input.range),
             outputs=tuple(sorted(n for n, node in graph.nodes.items() if isinstance(node, nir.Output))),
             readout=self.readout,

@@ -78,6 +78,6 @@ def compile_student(
 
 
 def _as_read(student: Student, network: Program, timesteps: int) -> Program:
-    program = replace(network, student=student.name, readout=student.readout, timesteps=timesteps)
+    program = replace(network, name=student.name, readout=student.readout, timesteps=timesteps)
     verify_program(program, after="reading")
     return program

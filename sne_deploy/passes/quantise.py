@@ -43,7 +43,7 @@ class Quantise:
         """
         problems = [problem for group in program.groups if (problem := _unsupported(group))]
         if problems:
-            raise UnsupportedError(register_context(program.student), problems)
+            raise UnsupportedError(register_context(program.name), problems)
         groups: list[NeuronGroup] = []
         synapses: list[Synapse] = []
         warnings: list[str] = list(program.warnings)

@@ -66,7 +66,7 @@ class GroupJob:
         synapses = program.synapses_into(group.name)
         syn_low, syn_high = synaptic_range(synapses, group.size)
         state = float_bounds(group, low + syn_low, high + syn_high, program.timesteps)
-        return GroupJob(program.student, group, synapses, host, low, high, program.timesteps, form, state)
+        return GroupJob(program.name, group, synapses, host, low, high, program.timesteps, form, state)
 
     def largest_scale(self) -> float:
         """The scale at which the first register overflows."""

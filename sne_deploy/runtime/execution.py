@@ -141,7 +141,7 @@ class OnExecutor:
         for done, future in enumerate(futures, 1):
             traces.append(future.result())
             if self.progress is not None:
-                self.progress(self.programs[index].student, done, len(futures))
+                self.progress(self.programs[index].name, done, len(futures))
         return concatenate_traces(traces)
 
 

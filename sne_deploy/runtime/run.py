@@ -131,7 +131,7 @@ def _student_result(
     zeros = np.zeros(len(active), dtype=np.int64)
     if trace is None:
         layers = tuple(_layer_counts(program, group.name, None, active) for group in program.groups)
-        return StudentResult(program.student, program, active, outputs[index], None, layers, zeros, zeros)
+        return StudentResult(program.name, program, active, outputs[index], None, layers, zeros, zeros)
     layers = tuple(_layer_counts(program, layer.name, layer, active) for layer in trace.layers)
     only = np.zeros((len(active), len(programs)), dtype=bool)
     only[:, index] = active
@@ -142,7 +142,7 @@ def _student_result(
         if layer.recorded_spikes is not None
     }
     return StudentResult(
-        name=program.student,
+        name=program.name,
         program=program,
         active=active,
         outputs=outputs[index],
@@ -189,8 +189,8 @@ def layer_kind(program: Program, name: str) -> str:
 
 
 def _manner(program: Program, synapse: Synapse) -> str:
-    """What is said before the form of a gated synapse: it closes a cycle, or delays within the sample."""
-    if not synapse.gated:
+    """What is said before the form of a synapse within the sample: cycle or delay."""
+    if not synapse.within_sample:
         return ""
     names = [program.input.name, *(group.name for group in program.groups)]
     return "recurrent-" if names.index(synapse.source) >= names.index(synapse.target) else "delayed-"

@@ -49,7 +49,7 @@ def verify_students(
         found = min(_differences(program, a, b), default=None, key=lambda difference: difference[0])
         if found is not None:
             raise VerificationError(
-                f"student {program.student!r}: {names.ours} and {names.theirs} differ first at {found[1]}; "
+                f"student {program.name!r}: {names.ours} and {names.theirs} differ first at {found[1]}; "
                 "please report this as a bug"
             )
 

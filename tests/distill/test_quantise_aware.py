@@ -143,7 +143,7 @@ def test_equals_the_dequantised_program(name, bits):
         again = simulate(rounded, x, STEPS, readout(plain))
     assert torch.equal(run.outputs, again.outputs)
     walked = reference.simulate(expected, x.numpy())
-    outputs = expected.readout_in_student_units(np.array(walked.raw_outputs))
+    outputs = expected.readout_in_units(np.array(walked.raw_outputs))
     np.testing.assert_allclose(run.outputs.numpy(), outputs, rtol=1e-4, atol=1e-5)
     spiking = [group.name for group in expected.groups if group.spiking]
     for group, rate in zip(spiking, run.rates, strict=True):

@@ -60,7 +60,7 @@ def joined(array: np.ndarray) -> np.ndarray:
 def at_once(program: Program) -> Program:
     """The same network, every group at the input layer's time: what is sent at a step arrives at the next."""
     groups = tuple(replace(group, depth=0) for group in program.groups)
-    synapses = tuple(replace(synapse, gated=True) for synapse in program.synapses)
+    synapses = tuple(replace(synapse, within_sample=True) for synapse in program.synapses)
     changed = replace(program, groups=groups, synapses=synapses, timesteps=len(LAYERS))
     verify_program(changed, "setting depths")
     return changed

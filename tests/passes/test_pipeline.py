@@ -62,7 +62,7 @@ def test_float_program_is_norse(name: str, encoder: str, seed: int) -> None:
             np.testing.assert_array_equal(layer.recorded_spikes.reshape(raster.shape), raster)
     assert total > 20, "a silent network tests nothing"
     assert trace.input_spikes.tolist() == reference.input_spikes
-    outputs = program.readout_in_student_units(np.asarray(reference.raw_outputs, dtype=np.float64))
+    outputs = program.readout_in_units(np.asarray(reference.raw_outputs, dtype=np.float64))
     np.testing.assert_allclose(trace.outputs, outputs, rtol=1e-6, atol=1e-9)
 
 
@@ -81,7 +81,7 @@ def test_what_becomes_of_each_layer() -> None:
 
 def test_recurrent_synapses_are_marked() -> None:
     program = compiled("recurrent", "spikes")
-    marked = [(synapse.source, synapse.target) for synapse in program.synapses if synapse.gated]
+    marked = [(synapse.source, synapse.target) for synapse in program.synapses if synapse.within_sample]
     assert marked == [(program.groups[0].name, program.groups[0].name)]
 
 

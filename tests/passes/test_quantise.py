@@ -39,7 +39,7 @@ def program(weights: np.ndarray, kind: str = "lif", timesteps: int = 16, **chang
     """Input spikes into one group."""
     target = group(kind, weights.shape[0], **changes)
     return Program(
-        student="tiny",
+        name="tiny",
         precision="float",
         timesteps=timesteps,
         input=ProgramInput("input", (weights.shape[1],), "spikes"),
@@ -201,7 +201,8 @@ def test_a_synapse_that_rounds_to_nothing_is_a_warning() -> None:
     big, tiny = np.full((2, 3), 1.0), np.full((2, 3), 1e-9)
     base = program(big)
     both = replace(
-        base, synapses=(*base.synapses, Synapse("faint", "g", "g", DenseWeights(tiny[:, :2]), gated=True))
+        base,
+        synapses=(*base.synapses, Synapse("faint", "g", "g", DenseWeights(tiny[:, :2]), within_sample=True)),
     )
     fixed = Quantise().apply(both)
     assert any("every weight of 'faint' rounds to zero" in warning for warning in fixed.warnings)

@@ -75,7 +75,7 @@ def test_branches_of_different_depth_meet_in_the_same_step() -> None:
     assert {group.name: group.depth for group in made.groups} == {"a": 1, "b": 2, "c": 3}
     assert {s.name: s.delay for s in made.synapses} == {"w": 0, "x": 0, "y": 0, "z": 1}
     assert set(lags(made).values()) == {0}
-    assert not any(s.gated for s in made.synapses)
+    assert not any(s.within_sample for s in made.synapses)
 
 
 def test_two_paths_from_one_source_are_one_synapse() -> None:
@@ -91,7 +91,7 @@ def test_two_paths_from_one_source_are_one_synapse() -> None:
 def test_a_group_on_its_own_cycle_keeps_the_graphs_timing() -> None:
     made = program({"a": lif(), "w": matrix()}, [*chain("in", "a", "out"), *chain("a", "w", "a")])
     loop = next(s for s in made.synapses if s.source == "a")
-    assert (loop.gated, loop.late, made.lag(loop)) == (True, 0, 1)
+    assert (loop.within_sample, loop.late, made.lag(loop)) == (True, 0, 1)
     assert made.warnings == ()
 
 
@@ -99,7 +99,7 @@ def test_a_cycle_of_two_groups_is_late_by_one_step_and_says_so() -> None:
     nodes = {"a": lif(), "b": lif(), "v": matrix(1), "w": matrix(2)}
     made = program(nodes, [*chain("in", "a", "v", "b", "out"), *chain("b", "w", "a")])
     back = next(s for s in made.synapses if s.source == "b")
-    assert (back.gated, back.late, made.lag(back)) == (True, 1, 2)
+    assert (back.within_sample, back.late, made.lag(back)) == (True, 1, 2)
     (warning,) = made.warnings
     assert "connection 'w' closes a cycle of several neuron groups and arrives 1 step later" in warning
 
@@ -108,7 +108,7 @@ def test_a_delay_on_the_cycle_gives_the_synapses_their_time() -> None:
     nodes = {"a": lif(), "b": lif(), "v": matrix(1), "w": matrix(2), "d": delay(1)}
     made = program(nodes, [*chain("in", "a", "v", "b", "out"), *chain("b", "w", "d", "a")])
     back = next(s for s in made.synapses if s.source == "b")
-    assert (back.gated, back.late, made.lag(back)) == (True, 0, 2)
+    assert (back.within_sample, back.late, made.lag(back)) == (True, 0, 2)
     assert made.warnings == ()
 
 
@@ -121,7 +121,7 @@ def test_delays_that_differ_split_the_connection() -> None:
     np.testing.assert_allclose(total, whole.weights.matrix().toarray())
     for column, lag in enumerate((0, 2, 5)):
         assert np.flatnonzero(found[lag].weights.matrix().toarray().any(axis=0)).tolist() == [column]
-    assert [found[lag].gated for lag in (0, 2, 5)] == [False, True, True]
+    assert [found[lag].within_sample for lag in (0, 2, 5)] == [False, True, True]
 
 
 def test_delays_are_rounded_with_a_warning_and_negative_ones_refused() -> None:

@@ -24,7 +24,7 @@ def made_up_program(name: str) -> Program:
     zero = np.zeros((), np.int32)
     group = NeuronGroup("lif", "lif", (5,), zero, zero, zero, zero, 0, zero, 0, 1.0, zero)
     return Program(
-        student=name,
+        name=name,
         precision="fixed",
         timesteps=STEPS,
         input=ProgramInput("input", (3,), "current"),

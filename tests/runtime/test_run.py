@@ -30,7 +30,7 @@ def program(name: str, n_out: int = CLASSES) -> Program:
     zero = np.zeros((), np.int32)
     group = NeuronGroup("out", "lif", (n_out,), zero, zero, zero, zero, 0, zero, 0, 1.0, zero)
     return Program(
-        student=name, precision="fixed", timesteps=STEPS, input=ProgramInput("input", (1,), "current"),
+        name=name, precision="fixed", timesteps=STEPS, input=ProgramInput("input", (1,), "current"),
         groups=(group,), synapses=(), outputs=("out",), readout="count",
         hosts=(HostAffine("out", sparse.csr_matrix(np.ones((n_out, 1))), np.zeros(n_out)),), graph=None,
         dt_s=0.001,

@@ -45,7 +45,7 @@ def extra_tree(program: Program, roles: Mapping[str, Role]) -> Tree:
     entry = program.input
     tree: Tree = {
         "version": VERSION,
-        "student": program.student,
+        "student": program.name,
         "readout": program.readout,
         "timesteps": program.timesteps,
         "dt_s": program.dt_s,
@@ -134,7 +134,7 @@ def apply_extra(program: Program, tree: Mapping[str, Any]) -> Program:
         raise fields.wrong("groups", "names a group twice, or by nothing")
     return replace(
         program,
-        student=fields.text("student"),
+        name=fields.text("student"),
         readout=readout,
         timesteps=fields.integer("timesteps", 1, 1_000_000),
         dt_s=_positive(fields, "dt_s"),

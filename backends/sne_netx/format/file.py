@@ -112,7 +112,7 @@ def write_net(path: str | os.PathLike[str], program: Program) -> None:
     """
     plan = plan_net(program)
     if plan.net is None:
-        raise UnsupportedError(f"student {program.student!r} as a .net file", plan.problems)
+        raise UnsupportedError(f"student {program.name!r} as a .net file", plan.problems)
     import h5py
 
     with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:

@@ -8,7 +8,7 @@ file               Program
 ``vThMant``        ``vth_mant``; 131071 in the last layer: a readout, whose v is read
 ``bias``           ``bias_mant``, with ``bias_exp`` 6
 ``weight``         the integers that netx computes with, ``weight_exp`` 0
-``weight_rec``     a gated synapse of the group to itself; of a readout, which never spikes, nothing
+``weight_rec``     a within_sample synapse of the group to itself; of a readout, which never spikes, nothing
 ``delay``          synapses of that delay, within the sample
 input with neuron  a group at depth 0 whose ``a_in`` is ``weight * x + bias`` at every step
 flatten            nothing: indices are C order over (c, h, w) already
@@ -107,7 +107,7 @@ def build_program(net: NetFile, student: str, options: ReadOptions) -> Program:
     shape = _input_shape(net, options)
     entry = ProgramInput(INPUT, shape, "current", _range_of(net.layers[0])) if hosts else None
     return Program(
-        student=student,
+        name=student,
         precision="fixed",
         timesteps=net.timesteps or 1,
         input=entry or ProgramInput(INPUT, shape, "spikes"),
@@ -215,7 +215,7 @@ def _dense(layer: NetLayer, place: _Place, *, last: bool) -> _Built:
     forward = _synapse(place.source, group.name)
     synapses = synapses_of(forward, DenseWeights(exact[0]), layer.delay, saturated)
     if layer.weight_rec is not None and group.spiking:
-        loop = replace(forward, name=f"{forward.name}_rec", source=group.name, gated=True)
+        loop = replace(forward, name=f"{forward.name}_rec", source=group.name, within_sample=True)
         synapses += synapses_of(loop, DenseWeights(exact[1]))
     return _Built(_Place(group.name, group.depth, group.shape), group, synapses)
 

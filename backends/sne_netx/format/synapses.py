@@ -97,7 +97,7 @@ def synapses_of(
                     weights=signed,
                     sign_mode=mode,
                     delay=steps,
-                    gated=base.gated or steps > 0,
+                    within_sample=base.within_sample or steps > 0,
                     saturated_weights=saturated if not found else 0,
                     quantisation_snr_db=base.quantisation_snr_db,
                 )

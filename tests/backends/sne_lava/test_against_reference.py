@@ -85,7 +85,7 @@ def test_counts_by_hand():
 
 def test_gate_drops_what_would_arrive_in_the_next_sample():
     """A neuron that excites itself: its last spike of a sample is neither delivered nor counted."""
-    loop = Synapse("loop", "a", "a", dense([[20]]), gated=True)
+    loop = Synapse("loop", "a", "a", dense([[20]]), within_sample=True)
     program = program_of([neurons("a", 1, 1)], [Synapse("s", "input", "a", dense([[20]])), loop], size=1)
     spikes = np.zeros((3, 4, 1), np.uint8)
     spikes[0, 2] = 1  # then it spikes at steps 2 and 3 of sample 0; the loop of step 3 would enter sample 1
@@ -99,8 +99,8 @@ def test_gate_drops_what_is_delayed_beyond_the_sample():
     groups = [neurons("a", 1, 1), neurons("r", 1, 2, kind="li")]
     synapses = [
         Synapse("s", "input", "a", dense([[20]])),
-        Synapse("late", "input", "r", dense([[2]]), delay=3, gated=True),  # sent at step t, there at t + 2
-        Synapse("later", "a", "r", dense([[20]]), delay=2, gated=True),
+        Synapse("late", "input", "r", dense([[2]]), delay=3, within_sample=True),  # t -> t + 2
+        Synapse("later", "a", "r", dense([[20]]), delay=2, within_sample=True),
     ]
     program = program_of(groups, synapses, size=1, readout="v_last")
     spikes = np.zeros((3, 4, 1), np.uint8)

@@ -56,7 +56,7 @@ def make(seed, regime, exponent, mode, recurrent):
     ]
     if recurrent:
         loop = DenseWeights(weights(rng, (12, 12), mode))
-        synapses.append(Synapse("loop", "b", "b", loop, exponent, mode, gated=True))
+        synapses.append(Synapse("loop", "b", "b", loop, exponent, mode, within_sample=True))
     program = Program(
         f"{regime}-{mode}", "fixed", 7, ProgramInput("input", (2, 5, 6), "spikes"), groups,
         tuple(synapses), ("b",), "count", (), None, 1e-3,

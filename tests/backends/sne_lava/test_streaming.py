@@ -37,19 +37,19 @@ def recurrent_program(precision="fixed"):
         return Synapse(name, source, target, weights, **options)
 
     return Program(
-        student="recurrent",
+        name="recurrent",
         precision=precision,
         timesteps=5,
         input=ProgramInput("input", (6,), "spikes"),
         groups=(group("a", 8, 1), group("b", 7, 4, vsub=250 if fixed else 0.7), group("c", 3, 5)),
         synapses=(
             synapse("in", "input", "a", (8, 6)),
-            synapse("ab", "a", "b", (7, 8), delay=2, gated=True),
+            synapse("ab", "a", "b", (7, 8), delay=2, within_sample=True),
             synapse("bc", "b", "c", (3, 7)),
-            synapse("aa", "a", "a", (8, 8), gated=True),
-            synapse("ba", "b", "a", (8, 7), gated=True),
-            synapse("bb", "b", "b", (7, 7), gated=True, delay=1),
-            synapse("ic", "input", "c", (3, 6), gated=True, delay=6),
+            synapse("aa", "a", "a", (8, 8), within_sample=True),
+            synapse("ba", "b", "a", (8, 7), within_sample=True),
+            synapse("bb", "b", "b", (7, 7), within_sample=True, delay=1),
+            synapse("ic", "input", "c", (3, 6), within_sample=True, delay=6),
         ),
         outputs=("c",),
         readout="count",
@@ -107,7 +107,7 @@ def test_busy_neighbours_change_nothing():
 
 
 def test_several_students_at_once():
-    programs = [replace(recurrent_program(), student=f"s{k}") for k in range(3)]
+    programs = [replace(recurrent_program(), name=f"s{k}") for k in range(3)]
     rng = np.random.default_rng(2)
     inputs = (rng.random((4, 5, 6)) < 0.4).astype(np.uint8)
     alone = run(programs[0], inputs)

@@ -130,12 +130,14 @@ def test_wide_cycles_of_all_forms(seed):
     scattered_back = even(rng, (320, 37)) * (rng.random((320, 37)) < 0.1)
     links = [
         Synapse("first", "input", "a", first),
-        Synapse("late", "input", "b", scattered(rng, 192, 288)[0], delay=3, gated=True),
+        Synapse("late", "input", "b", scattered(rng, 192, 288)[0], delay=3, within_sample=True),
         Synapse("across", "a", "b", across),
         Synapse("dense", "b", "c", DenseWeights(even(rng, (37, 288)))),
-        Synapse("back", "c", "a", SparseWeights(sparse.csr_matrix(scattered_back)), 2, delay=1, gated=True),
-        Synapse("around", "b", "b", around, delay=2, gated=True),
-        Synapse("itself", "c", "c", DenseWeights(even(rng, (37, 37))), 1, gated=True),
+        Synapse(
+            "back", "c", "a", SparseWeights(sparse.csr_matrix(scattered_back)), 2, delay=1, within_sample=True
+        ),
+        Synapse("around", "b", "b", around, delay=2, within_sample=True),
+        Synapse("itself", "c", "c", DenseWeights(even(rng, (37, 37))), 1, within_sample=True),
     ]
     order = rng.permutation(len(links))
     program = replace(

@@ -104,7 +104,7 @@ def test_progress_reaches_the_end(small: tuple[Program, np.ndarray]) -> None:
     seen: list[tuple[str, int, int]] = []
     run(program, inputs, progress=lambda *call: seen.append(call), stream=2)
     steps = 2 * (2 * program.timesteps + program.max_depth)
-    assert seen[-1] == (program.student, steps, steps)
+    assert seen[-1] == (program.name, steps, steps)
     assert [call[1] for call in seen] == sorted(call[1] for call in seen)
 
 
@@ -149,7 +149,7 @@ def test_a_failure_names_student_and_target(
             raise WorkerError("the worker was killed by SIGKILL")
 
     monkeypatch.setattr(pool, "Worker", Failing)
-    wanted = f"student {small[0].student!r} on target netx: the worker was killed by SIGKILL"
+    wanted = f"student {small[0].name!r} on target netx: the worker was killed by SIGKILL"
     with pytest.raises(RunError) as caught:
         run(*small)
     assert str(caught.value) == wanted

@@ -197,7 +197,7 @@ def test_weights_that_netx_clips_are_counted(tmp_path: Path) -> None:
 def test_delays_of_dense_layers(tmp_path: Path, delay: Any) -> None:
     weights = np.array([[2, 4], [6, 8], [-2, 10]])
     program = read(tmp_path, dense_file(weights, delay=delay))
-    assert [(s.delay, s.gated) for s in program.synapses] == [(0, False), (2, True), (5, True)]
+    assert [(s.delay, s.within_sample) for s in program.synapses] == [(0, False), (2, True), (5, True)]
     assert program.groups[0].depth == 1
     total = sum(s.weights.matrix().toarray() for s in program.synapses)
     np.testing.assert_array_equal(total, weights)

@@ -89,7 +89,7 @@ PROBLEMS: list[tuple[Any, Change, str]] = [
     ),
     (
         SPIKES,
-        added("back", "d1", "d0", (8, 4), gated=True),
+        added("back", "d1", "d0", (8, 4), within_sample=True),
         "synapse 'back' from 'd1' to 'd0'; netx runs chains",
     ),
     (
@@ -100,7 +100,7 @@ PROBLEMS: list[tuple[Any, Change, str]] = [
     (SPIKES, group(1, depth=4), "group 'd1' runs 4 steps behind the input, in a chain 2"),
     (
         CURRENT,
-        added("loop", "in", "in", (60, 60), gated=True),
+        added("loop", "in", "in", (60, 60), within_sample=True),
         "synapse 'loop' from 'in' to 'in'; netx runs chains",
     ),
     (
@@ -109,7 +109,7 @@ PROBLEMS: list[tuple[Any, Change, str]] = [
         "synapse 'b': a bias behind the synaptic current (always-on axon)",
     ),
     (SPIKES, synapse(1, delay=1), "synapse 's1': a delay of 1 steps; netx files are written without delays"),
-    (READ, added("loop", "d1", "d1", (4, 4), gated=True), "synapse 'loop': from a readout to itself"),
+    (READ, added("loop", "d1", "d1", (4, 4), within_sample=True), "synapse 'loop': from a readout to itself"),
     (
         SPIKES,
         group(0, du=int32([1] * 7 + [2])),
@@ -244,7 +244,7 @@ def test_an_input_transform_that_netx_has(tmp_path: Path) -> None:
 def test_names_that_cannot_be_stored(tmp_path: Path) -> None:
     program, _ = chain(*SPIKES)
     with pytest.raises(InputError, match=r"student 'a\\x00b': a zero character cannot be stored"):
-        write_net(tmp_path / "a.net", replace(program, student="a\0b"))
+        write_net(tmp_path / "a.net", replace(program, name="a\0b"))
     assert not list(tmp_path.iterdir())
 
 

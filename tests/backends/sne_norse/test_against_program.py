@@ -91,7 +91,7 @@ def check(program: Program, inputs: np.ndarray) -> int:
         count += sum(wanted.spikes)
     assert trace.input_spikes.tolist() == expected.input_spikes
     assert trace.host_macs.tolist() == [program.host_macs] * len(inputs)
-    outputs = program.readout_in_student_units(np.asarray(expected.raw_outputs, dtype=np.float64))
+    outputs = program.readout_in_units(np.asarray(expected.raw_outputs, dtype=np.float64))
     np.testing.assert_allclose(trace.outputs, outputs, rtol=1e-9, atol=1e-9)
     return count
 

@@ -31,7 +31,7 @@ def compiled(graph: nir.NIRGraph, program: Program) -> Program:
     current = program.input.kind == "current"
     encoder = Encoder("constant", program.input.range) if current else Encoder("spikes")
     return compile_student(
-        Student(program.student, graph, program.readout),
+        Student(program.name, graph, program.readout),
         input_shape=program.input.shape,
         timesteps=program.timesteps,
         encoder=encoder,
@@ -162,7 +162,7 @@ def test_a_convolution_on_the_host_is_found_again() -> None:
 
 def test_what_a_graph_cannot_say() -> None:
     program, _ = chain("dd", "spikes", "count")
-    loop = replace(program.synapses[1], name="back", source="d1", target="d0", gated=True, delay=1)
+    loop = replace(program.synapses[1], name="back", source="d1", target="d0", within_sample=True, delay=1)
     loop = replace(loop, weights=type(loop.weights)(np.ones((8, 4), np.int32)))
     with pytest.raises(GraphError, match="'back' closes a cycle of several groups"):
         program_to_nir(replace(program, synapses=(*program.synapses, loop)))

@@ -17,7 +17,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from sne_lava.models import ReportingModel
 
 
-class SampleGate(AbstractProcess):  # type: ignore[misc]  # lava is untyped
+class SampleBarrier(AbstractProcess):  # type: ignore[misc]  # lava is untyped
     """Passes spikes on in the same step, and drops those that would arrive in another sample.
 
     A spike that is sent at step t of a sample arrives at step t + lag: dropped where that is beyond the
@@ -53,7 +53,7 @@ class PartLink(AbstractProcess):  # type: ignore[misc]  # lava is untyped
         self.a_out = OutPort(shape=(size_out,))
 
 
-class _SampleGateModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
+class _SampleBarrierModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
     def run_spk(self) -> None:
         params, spikes = self.proc_params, self.s_in.recv()
         clock = params["clock"]
@@ -69,20 +69,20 @@ class _PartLinkModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]
         self.s_in.recv()
 
 
-@implements(proc=SampleGate, protocol=LoihiProtocol)
+@implements(proc=SampleBarrier, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class SampleGateFixed(_SampleGateModel):
+class SampleBarrierFixed(_SampleBarrierModel):
     """Spikes as integers."""
 
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=1)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
 
 
-@implements(proc=SampleGate, protocol=LoihiProtocol)
+@implements(proc=SampleBarrier, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt")
-class SampleGateFloat(_SampleGateModel):
+class SampleBarrierFloat(_SampleBarrierModel):
     """Spikes as real numbers."""
 
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
