@@ -19,15 +19,15 @@ Data = Annotated[
 Samples = Annotated[
     int | None, typer.Option(help="Samples to run, from the first. Default: all; at most 500 on lava.")
 ]
-PrecisionOption = Annotated[
+Precision = Annotated[
     str | None,
     typer.Option(help="fixed (Loihi's integers) or float. Default: fixed where the target has it."),
 ]
 WeightBits = Annotated[
     int, typer.Option(help="Bits of a fixed-point weight: 2 to 8, or 16 for two synapses per weight.")
 ]
-HardwareOption = Annotated[str, typer.Option(help="loihi1, or a TOML file with energy constants.")]
-PolicyOption = Annotated[
+Hardware = Annotated[str, typer.Option(help="loihi1, or a TOML file with energy constants.")]
+Policy = Annotated[
     str | None,
     typer.Option(help="Which students run: static, confidence or gate. Default: the model's own."),
 ]
@@ -37,10 +37,10 @@ Threshold = Annotated[
         help="In (0, 1]: confidence at which no more students run; probability of a gate's student."
     ),
 ]
-StudentsOption = Annotated[
+Students = Annotated[
     int | None, typer.Option("--students", help="Static policy: how many run, from the first of the order.")
 ]
-MeasureOption = Annotated[
+Measure = Annotated[
     str | None,
     typer.Option("--measure", help="Confidence as max_probability, margin or entropy of the head's softmax."),
 ]
@@ -58,7 +58,7 @@ Timesteps = Annotated[
 DtS = Annotated[
     float | None, typer.Option("--dt-s", help="Seconds per step, for .nir models that do not say.")
 ]
-ResetOption = Annotated[
+Reset = Annotated[
     str | None,
     typer.Option(
         help="What a spike does to v in .nir models that do not say: value (NIR's own), subtract, "
@@ -75,3 +75,19 @@ Workers = Annotated[int | None, typer.Option(help="Processes to run on, instead 
 Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to run on, such as tcp://host:8786.")]
 Device = Annotated[str | None, typer.Option(help="PyTorch device for target loihi, such as cuda.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+"""Read by what turns errors into lines, which also sees those of parsing."""
+
+
+def sizes(input_shape: str | None) -> tuple[int, ...] | None:
+    """A shape such as ``2,34,34``; None where there is none."""
+    from sne_deploy.errors import InputError
+
+    if input_shape is None:
+        return None
+    try:
+        found = tuple(int(part) for part in input_shape.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 1:
+        raise InputError(f"--input-shape {input_shape!r} is no shape; give sizes above 0, such as 2,34,34")
+    return found

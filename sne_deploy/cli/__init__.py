@@ -1,0 +1,87 @@
+"""The commands, one file each, and nothing but the commands: what they do is in the rooms below.
+
+What was asked for goes to stdout, everything else to stderr. An error is one line there, and a status:
+2 for a wrong input, 1 for a run or a verification that failed, 130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any
+
+import typer
+
+from sne_deploy.cli.bench import bench_command
+from sne_deploy.cli.compile import compile_command
+from sne_deploy.cli.inspect import inspect_command
+from sne_deploy.cli.output import say
+from sne_deploy.cli.report import report_command
+from sne_deploy.cli.train import train_command
+
+_SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+}
+
+app = typer.Typer(
+    name="sne",
+    help="Compile spiking neural ensembles to Loihi: accuracy and energy before you have the chip.",
+    **_SETTINGS,
+)
+app.command("compile")(compile_command)
+app.command("report")(report_command)
+app.command("inspect")(inspect_command)
+app.command("train")(train_command)
+app.command("bench")(bench_command)
+
+_compile_app = typer.Typer(**_SETTINGS)
+_compile_app.command()(compile_command)
+
+
+def main() -> int:
+    """Entry point of ``sne``; gives the exit status."""
+    return _run(app, "sne")
+
+
+def compile_main() -> int:
+    """Entry point of ``sne-compile``: the same as ``sne compile``."""
+    return _run(_compile_app, "sne-compile")
+
+
+def _run(commands: typer.Typer, name: str) -> int:
+    """Run a command; turn every error into one line and its exit status."""
+    from sne_deploy.errors import SneError
+
+    arguments = sys.argv[1:]
+    # The root of what typer raises for wrong arguments: its own in later releases, click's in earlier ones.
+    usage_error: Any = typer.BadParameter.__mro__[1]
+    try:
+        status = commands(args=arguments or ["--help"], prog_name=name, standalone_mode=False) or 0
+        sys.stdout.flush()
+    except usage_error as error:
+        return _fail(f"error: {error.format_message().rstrip('.')}; see {name} --help", 2, arguments)
+    except SneError as error:
+        return _fail(f"error: {error}", error.exit_status, arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    except BrokenPipeError:  # whoever read the output has gone, as in `sne report out | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        return _fail("error: out of memory; run fewer samples with --samples", 1, arguments)
+    except Exception as error:  # noqa: BLE001  the last resort: one line instead of a traceback
+        line = f"error: internal error: {type(error).__name__}: {error}; --debug shows where"
+        return _fail(line, 1, arguments)
+    if status == 130:  # typer turns Ctrl-C into this
+        say("interrupted")
+    return int(status)
+
+
+def _fail(line: str, status: int, arguments: list[str]) -> int:
+    if "--debug" in arguments:
+        traceback.print_exc()
+    say(" ".join(line.split()))
+    return status

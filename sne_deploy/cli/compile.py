@@ -1,0 +1,169 @@
+"""``sne compile``, which is ``sne-compile``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from sne_deploy.cli import options as opt
+from sne_deploy.cli.output import say, show
+
+if TYPE_CHECKING:
+    from sne_deploy.data import DataSet
+    from sne_deploy.model.ensemble import Ensemble
+
+
+def compile_command(
+    context: typer.Context,
+    model: opt.Model,
+    target: opt.Target = "lava",
+    data: opt.Data = "digits",
+    samples: opt.Samples = None,
+    precision: opt.Precision = None,
+    weight_bits: opt.WeightBits = 8,
+    hardware: opt.Hardware = "loihi1",
+    policy: opt.Policy = None,
+    threshold: opt.Threshold = None,
+    students: opt.Students = None,
+    measure: opt.Measure = None,
+    teacher: opt.Teacher = None,
+    out: opt.Out = None,
+    verify: opt.Verify = 0,
+    workers: opt.Workers = None,
+    scheduler: opt.Scheduler = None,
+    device: opt.Device = None,
+    seed: opt.Seed = 0,
+    timesteps: opt.Timesteps = None,
+    dt_s: opt.DtS = None,
+    reset: opt.Reset = None,
+    input_shape: opt.InputShape = None,
+    debug: opt.Debug = False,  # noqa: ARG001
+) -> None:
+    """Compile a model for a target, run it on real data, and report accuracy, operations and energy."""
+    import sne_deploy as sne
+    from sne_deploy.model.policy import changed_policy
+    from sne_deploy.progress import ProgressBars
+    from sne_deploy.report.table import report_view
+
+    _check_choices(precision, policy, measure)
+    limit = _default_samples(target)
+    _check_out(out)
+    ensemble = _load(model, data, timesteps, dt_s, reset, input_shape)
+    dataset = _samples(data, ensemble, samples, limit)
+    with (
+        ProgressBars() as progress,
+        sne.compile(
+            ensemble,
+            target,
+            precision=precision,  # type: ignore[arg-type]  # checked above
+            weight_bits=weight_bits,
+            hardware=hardware,
+            policy=changed_policy(
+                ensemble.policy, kind=policy, threshold=threshold, students=students, measure=measure
+            ),
+            seed=seed,
+            progress=progress,
+            workers=workers,
+            scheduler=scheduler,
+            device=device,
+        ) as compiled,
+    ):
+        result = compiled.run(
+            dataset.x,
+            dataset.y,
+            model=" ".join(str(path) for path in model),
+            data_name=dataset.name,
+            teacher=teacher,
+            verify=verify,
+            command=shlex.join([context.command_path.split()[0], *sys.argv[1:]]),
+        )
+    if out is not None:
+        result.save(out)
+    show(report_view(result.report))
+    if out is not None:
+        say(f"Written: {out / 'report.json'}")
+
+
+def _check_choices(precision: str | None, policy: str | None, measure: str | None) -> None:
+    from sne_deploy.errors import InputError
+    from sne_deploy.model.policy import MEASURES, POLICIES
+
+    for name, value, known in (
+        ("precision", precision, ("fixed", "float")),
+        ("policy", policy, POLICIES),
+        ("measure", measure, MEASURES),
+    ):
+        if value is not None and value not in known:
+            raise InputError(f"unknown {name} {value!r}; known: {', '.join(known)}")
+
+
+def _default_samples(target: str) -> int | None:
+    from sne_deploy.backend import load_backend
+
+    return load_backend(target).capabilities().max_samples_default
+
+
+def _check_out(out: Path | None) -> None:
+    """Refuse a folder that cannot be written before the run, and without making it."""
+    from sne_deploy.files import check_folder
+
+    if out is not None:
+        check_folder(out / "students")
+
+
+def _load(
+    model: list[Path],
+    data: str,
+    timesteps: int | None,
+    dt_s: float | None,
+    reset: str | None,
+    input_shape: str | None,
+) -> Ensemble:
+    """The model; one that does not say its time steps takes them from the data's time axis."""
+    import sne_deploy as sne
+    from sne_deploy.data import time_axis
+    from sne_deploy.errors import InputError
+
+    load = partial(
+        sne.load,
+        model if len(model) > 1 else model[0],
+        dt_s=dt_s,
+        input_shape=opt.sizes(input_shape),
+        reset=reset,  # type: ignore[arg-type]  # checked where it is used
+    )
+    axis = time_axis(data) if timesteps is None and all(_may_be_silent(path) for path in model) else None
+    if axis is None:
+        return load(timesteps=timesteps)
+    try:
+        return load(timesteps=None)
+    except InputError:
+        found = load(timesteps=axis)
+        if found.encoder.kind != "spikes":  # an axis of images, not of time
+            raise
+        return found
+
+
+def _may_be_silent(path: Path) -> bool:
+    """Whether a model of this kind can leave its time steps to the data."""
+    return path.suffix in (".nir", ".net") or path.is_dir()
+
+
+def _samples(data: str, ensemble: Ensemble, samples: int | None, limit: int | None) -> DataSet:
+    """The first samples of the data: as many as asked for, else all up to the target's limit."""
+    from sne_deploy.data import load_data, select_samples
+
+    dataset = load_data(
+        data,
+        input_shape=ensemble.input_shape,
+        timesteps=ensemble.timesteps,
+        encoder=ensemble.encoder,
+    )
+    if samples is None and limit is not None and len(dataset) > limit:
+        say(f"Running the first {limit} of {len(dataset)} samples; --samples N for more.")
+        samples = limit
+    return select_samples(dataset, samples)

@@ -1,0 +1,47 @@
+"""``sne inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sne_deploy.cli import options as opt
+from sne_deploy.cli.output import say, show
+
+
+def inspect_command(
+    model: opt.Model,
+    svg: Annotated[
+        Path | None, typer.Option(help="Draw the graphs: FILE.svg for one student, or a folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    weight_bits: opt.WeightBits = 8,
+    timesteps: opt.Timesteps = None,
+    dt_s: opt.DtS = None,
+    reset: opt.Reset = None,
+    input_shape: opt.InputShape = None,
+    debug: opt.Debug = False,  # noqa: ARG001
+) -> None:
+    """Show a model without running it: graph, neurons in both units, what each target supports."""
+    from sne_deploy.inspect.collect import inspect_model
+    from sne_deploy.inspect.pictures import write_pictures
+    from sne_deploy.inspect.table import inspect_view
+    from sne_deploy.inspect.views import to_json
+
+    found = inspect_model(
+        model if len(model) > 1 else model[0],
+        timesteps=timesteps,
+        dt_s=dt_s,
+        input_shape=opt.sizes(input_shape),
+        reset=reset,  # type: ignore[arg-type]  # checked where it is used
+        weight_bits=weight_bits,
+    )
+    written = () if svg is None else write_pictures(found, svg)
+    if as_json:
+        print(to_json(found))  # noqa: T201  the command line may print
+    else:
+        show(inspect_view(found))
+    for path in written:
+        say(f"Written: {path}")

@@ -1,0 +1,49 @@
+"""``sne train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sne_deploy.cli import options as opt
+from sne_deploy.cli.output import say, show
+
+
+def train_command(
+    experiment: Annotated[
+        Path, typer.Argument(help="A TOML file that describes the experiment.", metavar="EXPERIMENT")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for model.pt, teacher.onnx, the log and the report.")],
+    data_folder: Annotated[
+        str | None, typer.Option(help="Folder of the data set, instead of the file's data.folder.")
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="ONNX file to distil, instead of the file's teacher.", metavar="FILE.onnx"),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="PyTorch device to train on, such as cuda, instead of the file's.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the file's seed.", min=0)] = None,
+    threads: Annotated[int | None, typer.Option(help="Instead of the file's threads.", min=1)] = None,
+    debug: opt.Debug = False,  # noqa: ARG001
+) -> None:
+    """Distil an ensemble of spiking students from a teacher; a killed run goes on where it was."""
+    from sne_deploy.distill.command import onnx_teacher, train
+    from sne_deploy.distill.experiment import load_experiment
+    from sne_deploy.progress import TrainingBars
+    from sne_deploy.report.table import report_view
+
+    given = {"data.folder": data_folder, "device": device, "seed": seed, "threads": threads}
+    changes = {key: value for key, value in given.items() if value is not None}
+    described = load_experiment(experiment, changes | ({} if teacher is None else onnx_teacher(teacher)))
+    try:
+        with TrainingBars() as bars:
+            trained = train(described, out, bars, started=bars.started)
+    except KeyboardInterrupt:
+        say("interrupted: the same command goes on after the last whole epoch")
+        raise SystemExit(130) from None
+    show(report_view(trained.result.report))
+    say(f"Written: {trained.model}, {trained.teacher}")
