@@ -43,7 +43,7 @@ test-long: setup  ## The tests with ten times as many random networks.
 
 bench: setup  ## Measure speed: every simulator on the same networks, then the Lava lowering factor by factor.
 	@mkdir -p out
-	$(BIN)/sne bench --out out/performance.json
+	$(BIN)/python -m benchmarks --out out/performance.json
 	$(BIN)/python -m benchmarks.lava_lowering
 
 clean:  ## Remove what these commands made, the virtual environments included.

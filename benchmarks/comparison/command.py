@@ -1,4 +1,4 @@
-"""What ``sne bench`` does: measure, or take an earlier run; write; give the tables."""
+"""What ``python -m benchmarks`` does: measure, or take an earlier run; write; give the tables."""
 
 from __future__ import annotations
 
@@ -44,5 +44,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}; give a file that `sne bench` wrote") from error
+        raise InputError(
+            f"cannot read {path}: {error}; give a file that `python -m benchmarks` wrote"
+        ) from error
     return document

@@ -44,8 +44,8 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     yield "# Performance"
     yield ""
     yield (
-        "Made from `docs/performance.json`, what `sne bench` measured, by `sne bench --from-json "
-        "docs/performance.json --page docs/performance.md`; not edited by hand."
+        "Made from `docs/performance.json`, what `python -m benchmarks` measured, by `python -m benchmarks "
+        "--from-json docs/performance.json --page docs/performance.md`; not edited by hand."
     )
     yield ""
     yield from _setting(document)

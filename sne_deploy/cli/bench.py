@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sne_deploy.cli import options as opt
-from sne_deploy.cli.output import show
+from sne_deploy.cli.inputs import load_model, load_samples
+from sne_deploy.cli.output import say, show
 
 
 def bench_command(
-    out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("performance.json"),
-    page: Annotated[Path | None, typer.Option(help="Markdown file to write the tables to as well.")] = None,
-    from_json: Annotated[
-        Path | None, typer.Option(help="Measure nothing: take the figures of an earlier run.")
+    model: opt.Model,
+    target: Annotated[
+        list[str] | None, typer.Option(help="One of the targets; may be repeated. Default: all installed.")
     ] = None,
-    networks: Annotated[
-        list[str] | None, typer.Option("--network", help="One of the networks; may be repeated.")
-    ] = None,
-    contestants: Annotated[
-        list[str] | None, typer.Option("--contestant", help="One of the contestants; may be repeated.")
-    ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Tiny networks: shows that it works.")] = False,
-    scaling: Annotated[bool, typer.Option(help="Also measure how time and memory grow.")] = True,
-    threads: Annotated[int, typer.Option(help="Threads of every contestant.", min=1)] = 2,
+    data: opt.Data = "digits",
+    samples: Annotated[
+        int, typer.Option(help="Samples at most; a slow target runs fewer, and says how many.", min=1)
+    ] = 256,
+    rounds: Annotated[int, typer.Option(help="Measurements of each, in turns.", min=1)] = 5,
+    seconds: Annotated[float, typer.Option(help="About how long a measurement may take.")] = 2.0,
+    weight_bits: opt.WeightBits = 8,
+    threads: Annotated[int | None, typer.Option(help="PyTorch's threads, and target loihi's.", min=1)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
     seed: opt.Seed = 0,
+    timesteps: opt.Timesteps = None,
+    dt_s: opt.DtS = None,
+    reset: opt.Reset = None,
+    input_shape: opt.InputShape = None,
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
-    """Measure target loihi against Lava, others and plain PyTorch: ratios within one run."""
-    from benchmarks.comparison.command import bench
-    from benchmarks.comparison.run import NETWORKS, BenchOptions
-    from benchmarks.comparison.tables import bench_view
+    """Measure how fast the installed targets run a model: each engine, and the whole call around it."""
+    from rich.console import Console
 
-    options = BenchOptions(
-        networks=tuple(networks or NETWORKS),
-        contestants=tuple(contestants) if contestants else None,
-        quick=quick,
-        threads=threads,
-        seed=seed,
-        scaling=scaling,
-    )
-    show(bench_view(bench(options, out=out, page=page, from_json=from_json)))
+    from sne_deploy.bench import BenchOptions, bench_view, measure
+    from sne_deploy.files import atomic_path
+
+    ensemble = load_model(model, data, timesteps, dt_s, reset, input_shape)
+    dataset = load_samples(data, ensemble, None, samples)
+    options = BenchOptions(tuple(target or ()), rounds, seconds, weight_bits, seed, threads)
+    with Console(stderr=True).status("starting") as status:
+        found = measure(ensemble, dataset.x, options, status.update)
+    document = {"model": [str(path) for path in model], "data": dataset.name, **found}
+    text = json.dumps(document, indent=1, allow_nan=False)
+    if out is not None:
+        with atomic_path(out) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    if as_json:
+        print(text)  # noqa: T201  the command line may print
+    else:
+        show(bench_view(document))
+    if out is not None:
+        say(f"Written: {out}")
