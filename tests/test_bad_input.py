@@ -23,8 +23,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import sne_deploy as sne
 from sne_deploy.frontend.nir.file import write_nir
-from sne_deploy.model.checkpoint import _with_tensors
 from sne_deploy.model.checkpoint.document import from_ensemble
+from sne_deploy.model.checkpoint.write import _with_tensors
 from tests.command_line import Outcome, command
 from tests.networks import INPUT_SHAPE, lif_box, network
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sne_deploy.errors import DataError
-from sne_deploy.model.checkpoint.pickles import (
+from sne_deploy.pickles import (
     Buildable,
     Dialect,
     Global,

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.ir.program import ProgramInput
+from sne_deploy.ir.readout import Readout
 from sne_deploy.ir.weights import Weights
-from sne_deploy.model.ensemble import Readout
 
 if TYPE_CHECKING:
     import nir

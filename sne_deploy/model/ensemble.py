@@ -1,26 +1,17 @@
-"""The ensemble: students, the head that joins them, the policy that activates them.
-
-Everything here is frozen, and holds NumPy arrays only: no torch, no module, no code.
-"""
+"""The ensemble: students, the head that joins them, the policy that activates them; frozen."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from sne_deploy.errors import InputError
 from sne_deploy.ir.readout import READOUTS, Readout
+from sne_deploy.model.layers.layer import Layer, OptionValue
+from sne_deploy.model.parts import ENCODERS, Encoder, EncoderKind, Head, Student
 from sne_deploy.model.policy import ActivationPolicy, Gate, Measure, PolicyKind, check_policy
-
-if TYPE_CHECKING:
-    import nir
-
-    from sne_deploy.ir.program import Program
 
 __all__ = [
     "ENCODERS",
@@ -38,118 +29,6 @@ __all__ = [
     "Readout",
     "Student",
 ]
-
-FloatArray = npt.NDArray[np.floating[Any]]
-IntArray = npt.NDArray[np.integer[Any]]
-OptionValue = bool | int | float | str | tuple[int, ...] | None
-
-EncoderKind = Literal["constant", "bernoulli", "spikes"]
-"""``constant``: x is a current, the same at every step. ``bernoulli``: x is a probability of a spike
-per step. ``spikes``: x already has a time axis and holds 0 and 1."""
-ENCODERS: tuple[EncoderKind, ...] = get_args(EncoderKind)
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One layer of a student: a kind from the closed registry, its options, all of its tensors.
-
-    Attributes
-    ----------
-    kind : str
-        A name in :data:`sne_deploy.model.layers.registry.LAYER_KINDS`, such as ``"Conv2d"``.
-    options : mapping
-        Everything that is not a tensor, by its torch or norse argument name (``stride``, ``dt``,
-        ``method``, ``reset_method``).
-    tensors : mapping of str to array
-        Every tensor, by name: ``weight``, ``bias``, ``tau_mem_inv``, ``v_th``, ...
-    """
-
-    kind: str
-    options: Mapping[str, OptionValue] = field(default_factory=dict)
-    tensors: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Student:
-    """One spiking network.
-
-    Attributes
-    ----------
-    name : str
-        Unique in the ensemble; names its files and its row in the report.
-    network : tuple of Layer, nir.NIRGraph, or Program
-        Layers where it came from Norse (a checkpoint or live modules); a graph where it came from NIR; a
-        Program where it came from a file of registers.
-    readout : Readout
-        How its last group becomes its output vector.
-    features : int array of shape (n_out,), or None
-        The teacher features that it was distilled to predict.
-    notes : tuple of str
-        What reading it found and changed or could not be sure of; they become the Program's warnings.
-    """
-
-    name: str
-    network: tuple[Layer, ...] | nir.NIRGraph | Program
-    readout: Readout
-    features: IntArray | None = None
-    notes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.readout not in READOUTS:
-            raise InputError(
-                f"student {self.name!r}: readout {self.readout!r} is not one of {', '.join(READOUTS)}"
-            )
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """How a sample becomes the network's input.
-
-    Attributes
-    ----------
-    kind : EncoderKind
-    input_range : (float, float)
-        The range in which every value of a sample lies, after ``scale`` has been applied; the
-        compiler's bounds on the input current rest on it, and data outside it is refused.
-    """
-
-    kind: EncoderKind = "spikes"
-    input_range: tuple[float, float] = (0.0, 1.0)
-
-    def __post_init__(self) -> None:
-        if self.kind not in ENCODERS:
-            raise InputError(f"encoder {self.kind!r} is not one of {', '.join(ENCODERS)}")
-        lo, hi = self.input_range
-        if not (np.isfinite(lo) and np.isfinite(hi) and lo < hi):
-            raise InputError(
-                f"encoder: input_range {self.input_range} must be two finite numbers, low < high"
-            )
-
-
-@dataclass(frozen=True, eq=False)
-class Head:
-    """Turns the students' outputs into logits; it runs on the host.
-
-    ``linear``: logits = weight @ concat(outputs) + bias, where the slice of a student that did not run
-    is its training mean. ``mean``: logits = the mean of the outputs of the students that ran (every
-    student then has one output per class, and there are no tensors).
-
-    Attributes
-    ----------
-    kind : {"linear", "mean"}
-    weight : float64 array of shape (classes, sum of n_out), or None
-    bias : float64 array of shape (classes,), or None
-    mean : float64 array of shape (sum of n_out,), or None
-        Training mean of every output, in the students' units.
-    subset_bias : float64 array of shape (students, classes), or None
-        Added to the logits when k students have run: row k - 1.
-    """
-
-    kind: Literal["linear", "mean"]
-    weight: FloatArray | None = None
-    bias: FloatArray | None = None
-    mean: FloatArray | None = None
-    subset_bias: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +70,7 @@ class Ensemble:
         check_policy(self.policy, len(self.students), self.input_shape)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a ``model.pt``; see :func:`sne_deploy.model.checkpoint.save_checkpoint`."""
-        from sne_deploy.model.checkpoint import save_checkpoint
+        """Write a ``model.pt``; see :func:`sne_deploy.model.checkpoint.write.save_checkpoint`."""
+        from sne_deploy.model.checkpoint.write import save_checkpoint
 
         save_checkpoint(self, path)

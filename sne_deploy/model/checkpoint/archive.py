@@ -1,12 +1,7 @@
-"""The zip file around a ``model.pt``: checked before anything in it is trusted, then rewritten plainly.
-
-torch's zip reader never sees the file itself: two readers may disagree about a crafted one. It gets a
-fresh archive that holds exactly the entries that were checked here.
-"""
+"""The zip file around a ``model.pt``: bounded and checked before anything in it is trusted."""
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import struct
@@ -33,7 +28,6 @@ REMEDY = "save the model with sne.ensemble([...]).save('model.pt')"
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR64 = struct.Struct("<4sLQL")
-_FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 _SMALL = ("version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id")
 
 
@@ -51,17 +45,6 @@ class Archive:
 
     pickle: bytes
     storages: Mapping[str, bytes]
-
-    def rewritten(self) -> io.BytesIO:
-        """Write a zip file with these entries and nothing else, for torch."""
-        stream = io.BytesIO()
-        entries = {"data.pkl": self.pickle, "version": b"3\n", "byteorder": b"little"}
-        entries.update({f"data/{key}": data for key, data in self.storages.items()})
-        with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-            for name, data in entries.items():
-                archive.writestr(zipfile.ZipInfo(f"archive/{name}", _FIXED_TIME), data)
-        stream.seek(0)
-        return stream
 
 
 def read_archive(where: object, path: Path) -> Archive:

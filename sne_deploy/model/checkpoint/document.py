@@ -12,27 +12,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from sne_deploy.errors import CheckpointError
-from sne_deploy.model.ensemble import (
-    ActivationPolicy,
-    Encoder,
-    EncoderKind,
-    Ensemble,
-    Gate,
-    Head,
-    Layer,
-    Measure,
-    OptionValue,
-    PolicyKind,
-    Readout,
-    Student,
-)
+from sne_deploy.ir.readout import Readout
+from sne_deploy.model.checkpoint.archive import REMEDY
+from sne_deploy.model.checkpoint.contents import MAX_DEPTH
+from sne_deploy.model.layers.layer import Layer, OptionValue
+from sne_deploy.model.parts import Encoder, EncoderKind, Head, Student
+from sne_deploy.model.policy import ActivationPolicy, Gate, Measure, PolicyKind
+
+if TYPE_CHECKING:
+    from sne_deploy.model.ensemble import Ensemble
 
 FORMAT = "sne-deploy/model"
 VERSION = 2
@@ -122,8 +117,6 @@ def parse_document(where: object, plain: Any) -> _Document:
     CheckpointError
         Not a document of this format, a newer version, or keys missing, unknown or of the wrong type.
     """
-    from sne_deploy.model.checkpoint.archive import REMEDY
-
     if not isinstance(plain, dict) or "format" not in plain:
         kind = "a bare state dict" if _is_state_dict(plain) else "not a model"
         raise CheckpointError(f"{where}: {kind}: it does not say what its networks are; {REMEDY}")
@@ -162,34 +155,28 @@ def _problems(error: ValidationError, most: int = 4) -> str:
     return "; ".join(found[:most]) + rest
 
 
-def to_ensemble(document: _Document) -> Ensemble:
-    """Make the Ensemble of a document that fits the schema; InputError where its parts disagree."""
-    students = tuple(
-        Student(s.name, tuple(_layer(layer) for layer in s.layers), s.readout, s.features)
-        for s in document.students
-    )
+def parts_of(document: _Document) -> dict[str, Any]:
+    """The fields of the Ensemble of a document that fits the schema; InputError where they are wrong."""
     lo, hi = document.encoder.input_range
     head, policy = document.head, document.policy
-    return Ensemble(
-        students=students,
-        input_shape=tuple(document.input_shape),
-        timesteps=document.timesteps,
-        encoder=Encoder(document.encoder.kind, (lo, hi)),
-        head=Head(head.kind, head.weight, head.bias, head.mean, head.subset_bias),
-        policy=ActivationPolicy(
-            policy.kind,
-            tuple(policy.order),
-            policy.threshold,
-            policy.students,
-            policy.measure,
-            None if policy.gate is None else _gate(policy.gate),
+    return {
+        "students": tuple(
+            Student(s.name, tuple(_layer(layer) for layer in s.layers), s.readout, s.features)
+            for s in document.students
         ),
-        provenance=document.provenance,
-    )
+        "input_shape": tuple(document.input_shape),
+        "timesteps": document.timesteps,
+        "encoder": Encoder(document.encoder.kind, (lo, hi)),
+        "head": Head(**dict(head)),
+        "policy": ActivationPolicy(
+            **{**dict(policy), "order": tuple(policy.order), "gate": policy.gate and _gate(policy.gate)}
+        ),
+        "provenance": document.provenance,
+    }
 
 
 def _gate(gate: _Gate) -> Gate:
-    return Gate(tuple(gate.grid), gate.hidden_weight, gate.hidden_bias, gate.weight, gate.bias)
+    return Gate(**{**dict(gate), "grid": tuple(gate.grid)})
 
 
 def _layer(layer: _Layer) -> Layer:
@@ -266,8 +253,6 @@ def _student(student: Student) -> dict[str, Any]:
 
 
 def _plain(path: str, value: Any, depth: int) -> Any:
-    from sne_deploy.model.checkpoint.walk import MAX_DEPTH
-
     if depth > MAX_DEPTH:
         raise CheckpointError(f"cannot save {path:.120}: nested deeper than {MAX_DEPTH}")
     if isinstance(value, Mapping):

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import CheckpointError, InputError
+from sne_deploy.model.layers.registry import LAYER_KINDS, output_shape, validate_layer
 
 if TYPE_CHECKING:
-    from sne_deploy.model.ensemble import Ensemble, Head, Student
+    from sne_deploy.model.ensemble import Ensemble
+    from sne_deploy.model.parts import Head, Student
 
 MAX_VALUES = 2**27
 """Largest input or layer output of one sample at one step: more neurons than any Loihi system has."""
@@ -33,8 +35,6 @@ def validate(where: object, ensemble: Ensemble) -> None:
 
 def _check_student(where: object, ensemble: Ensemble, student: Student) -> int:
     """Check one student; return the length of its output vector."""
-    from sne_deploy.model.layers.registry import LAYER_KINDS, output_shape, validate_layer
-
     name = f"{where}: student {student.name!r}"
     if not isinstance(student.network, tuple):
         raise CheckpointError(f"{name} is a NIR graph; save it as a .nir file")

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from sne_deploy.model.ensemble import Layer, OptionValue
 from sne_deploy.model.layers.geometry import Shape, flattened, window_sizes
+from sne_deploy.model.layers.layer import Layer, OptionValue
 
 
 def spread(value: OptionValue, length: int) -> Shape:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from sne_deploy.errors import GraphError
-from sne_deploy.model.ensemble import Layer, OptionValue
 from sne_deploy.model.layers import layer_rules as rule
+from sne_deploy.model.layers.layer import Layer, OptionValue
 from sne_deploy.model.layers.rules import (
     LayerKind,
     Option,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sne_deploy.model.ensemble import Layer, OptionValue
 from sne_deploy.model.layers.geometry import Shape
+from sne_deploy.model.layers.layer import Layer, OptionValue
 
 Check = Callable[[OptionValue], str | None]
 FLOAT_DTYPES = ("float32", "float64")

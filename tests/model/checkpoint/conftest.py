@@ -58,8 +58,8 @@ def ensemble() -> Ensemble:
 @pytest.fixture
 def document() -> dict[str, Any]:
     """What ``save_checkpoint`` hands to torch, free to be spoilt."""
-    from sne_deploy.model.checkpoint import _with_tensors
     from sne_deploy.model.checkpoint.document import from_ensemble
+    from sne_deploy.model.checkpoint.write import _with_tensors
 
     made: dict[str, Any] = _with_tensors(from_ensemble(make_ensemble()))
     return made

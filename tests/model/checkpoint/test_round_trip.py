@@ -200,7 +200,7 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(ensemble, tmp_path
     def fail(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sne_deploy.model.checkpoint.os.fsync", fail)
+    monkeypatch.setattr("sne_deploy.model.checkpoint.write.os.fsync", fail)
     with pytest.raises(OutputError, match="No space left on device"):
         save_checkpoint(ensemble, path)
     assert path.read_bytes() == b"old"

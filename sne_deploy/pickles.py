@@ -156,7 +156,7 @@ class _Machine:
         return self.stack[0].value
 
     def _push(self, value: Any) -> None:
-        self.stack.append(_Item(value, value == () or isinstance(value, _SHAREABLE)))
+        self.stack.append(_Item(value, (type(value) is tuple and not value) or isinstance(value, _SHAREABLE)))
 
     def _pop(self, count: int) -> list[_Item]:
         if len(self.stack) < count:
