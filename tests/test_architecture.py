@@ -1,4 +1,4 @@
-"""The direction of imports, as ``docs/architecture.md`` lists the rooms: from above to below, and no circle."""
+"""The direction of imports, as docs/architecture.md lists the rooms: from above to below, and no circle."""
 
 from __future__ import annotations
 
