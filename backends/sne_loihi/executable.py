@@ -139,7 +139,7 @@ class LoihiExecutable:
         driven = {host.target: host.drive(inputs) for host in program.hosts}
         if not program.constant_input:
             flat = np.asarray(inputs, np.uint8).reshape(samples, program.timesteps, program.input.size)
-            sent = plan.layouts[program.input.name].inside(flat)
+            sent = np.require(plan.layouts[program.input.name].inside(flat), requirements="W")
         constants = {name: constant for name, (constant, _) in driven.items()}
         runs = engine.run(sent, constants, samples, record)
         raw = _raw(plan, runs)

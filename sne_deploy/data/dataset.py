@@ -123,7 +123,7 @@ def _same_image(got: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 
 def binary_spikes(name: str, x: Array) -> Array:
-    """Check that an array holds only 0 and 1; return it as uint8.
+    """Check that an array holds only 0 and 1; return it as uint8, without a copy where it is in bytes.
 
     Raises
     ------
@@ -132,13 +132,25 @@ def binary_spikes(name: str, x: Array) -> Array:
     """
     if x.dtype.kind not in "buif":
         raise DataError(f"data set {name}: spikes of dtype {x.dtype}; store 0 and 1 as uint8")
-    wrong = (x != 0) & (x != 1)
-    if wrong.any():
-        index = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise DataError(
-            f"data set {name}: x{list(index)} is {x[index]}, spikes must be 0 or 1; binarise them"
-        )
-    return x.astype(np.uint8)
+    if x.dtype == np.bool_:
+        return x.view(np.uint8)
+    if x.dtype.kind == "u" and x.size and int(x.max()) <= 1:
+        return x.astype(np.uint8, copy=False)
+    found = np.empty(x.shape, dtype=np.bool_)
+    for part, ones in zip(_blocks(x), _blocks(found), strict=True):
+        np.equal(part, 1, out=ones)
+        if np.count_nonzero(ones) != np.count_nonzero(part != 0):
+            index = tuple(int(i) for i in np.argwhere((x != 0) & (x != 1))[0])
+            raise DataError(
+                f"data set {name}: x{list(index)} is {x[index]}, spikes must be 0 or 1; binarise them"
+            )
+    return found.view(np.uint8)
+
+
+def _blocks(x: Array) -> list[Array]:
+    """Parts along the first axis that fit a core's cache."""
+    samples = max(1, 2**16 // max(1, x[:1].size))
+    return [x[start : start + samples] for start in range(0, len(x), samples)]
 
 
 def _floats(name: str, x: Array) -> Array:

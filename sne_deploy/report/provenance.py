@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from sne_deploy.report.schema import ProvenanceModel
@@ -20,10 +21,16 @@ def provenance(*, seed: int | None, command: str | None, wall_s: float) -> Prove
     wall_s : float
         Seconds that the run took.
     """
+    return ProvenanceModel(versions=_versions(), seed=seed, command=command, wall_s=wall_s)
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Read from disk once per process."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return ProvenanceModel(versions=versions, seed=seed, command=command, wall_s=wall_s)
+    return versions

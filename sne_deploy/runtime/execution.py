@@ -60,6 +60,9 @@ class InProcess:
         """Run; an error or an interrupt ends what is still running."""
         pool = ThreadPoolExecutor(max(1, min(len(jobs), os.cpu_count() or 1)))
         try:
+            if len(jobs) == 1:
+                index, inputs = jobs[0]
+                return [self.executables[index].run(inputs, record)]
             futures = [pool.submit(self.executables[index].run, inputs, record) for index, inputs in jobs]
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
