@@ -135,7 +135,7 @@ def figures_table(students: list[Distilled], data: Data, ensemble: float, teache
 
 def provenance(seed: int, command: str, teacher: TeacherResult, float_accuracy: float) -> dict[str, Any]:
     """Plain values that say where the model comes from; no date, so that the file can be reproduced."""
-    packages = ("sne-deploy", "torch", "norse", "numpy", "scikit-learn")
+    packages = ("sne-deploy", "torch", "norse", "numpy")
     return {
         "data_set": "digits",
         "seed": seed,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -29,6 +31,30 @@ def npz(tmp_path, **arrays):
 
 
 # digits
+
+
+def test_the_embedded_digits_are_scikit_learn_s():
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    x_train, y_train, x_test, y_test = digits_split()
+    whole = {
+        (x.tobytes(), int(y)) for x, y in zip(bunch.images.astype(np.float32) / 16, bunch.target, strict=True)
+    }
+    ours = [*zip(x_train, y_train, strict=True), *zip(x_test, y_test, strict=True)]
+    assert {(x.tobytes(), int(y)) for x, y in ours} == whole
+    assert len(whole) == 1797
+
+
+def test_digits_are_read_without_scikit_learn():
+    script = """
+import sys
+from sne_deploy.data import digits_split
+digits_split()
+print("sklearn" in sys.modules)
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
 
 
 def test_digits_split_is_stratified_disjoint_and_whole():
