@@ -59,10 +59,9 @@ def synaptic_range(synapses: Sequence[Synapse], size: int) -> tuple[Array, Array
     """Smallest and largest ``a_in`` of every neuron in one step, host excluded: arrays of shape (n,)."""
     low, high = np.zeros(size), np.zeros(size)
     for synapse in synapses:
-        matrix = synapse.weights.matrix().astype(np.float64)
-        unit = float(2**synapse.weight_exp)
-        high += np.asarray(matrix.maximum(0).sum(axis=1)).reshape(-1) * unit
-        low += np.asarray(matrix.minimum(0).sum(axis=1)).reshape(-1) * unit
+        least, most = synapse.weights.input_range()
+        low += least * float(2**synapse.weight_exp)
+        high += most * float(2**synapse.weight_exp)
     return low, high
 
 

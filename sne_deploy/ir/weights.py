@@ -41,6 +41,11 @@ class DenseWeights:
         """CSR matrix of shape (n_out, n_in); zeros are no synapses and are not stored."""
         return _without_zeros(sparse.csr_matrix(self.array))
 
+    def input_range(self) -> tuple[Array, Array]:
+        """Smallest and largest sum that inputs of 0 and 1 can give each output: float64 of shape (n_out,)."""
+        values = self.array.astype(np.float64)
+        return np.minimum(values, 0).sum(axis=1), np.maximum(values, 0).sum(axis=1)
+
 
 @dataclass(frozen=True, eq=False)
 class SparseWeights:
@@ -66,6 +71,10 @@ class SparseWeights:
     def matrix(self) -> sparse.csr_matrix:
         """CSR matrix of shape (n_out, n_in); zeros are no synapses and are not stored."""
         return _without_zeros(self.csr.copy())
+
+    def input_range(self) -> tuple[Array, Array]:
+        """Smallest and largest sum that inputs of 0 and 1 can give each output: float64 of shape (n_out,)."""
+        return _row_sums(self.csr, np.minimum), _row_sums(self.csr, np.maximum)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +117,24 @@ class ConvWeights:
         csr = sparse.csr_matrix((self.kernel.reshape(-1)[taps], (rows, columns)), shape=self.shape)
         return _without_zeros(csr)
 
+    def input_range(self) -> tuple[Array, Array]:
+        """Smallest and largest sum that inputs of 0 and 1 can give each output: float64 of shape (n_out,).
+
+        From the kernel and the border alone, without the matrix.
+        """
+        inside = [self._inside(axis).astype(np.float64) for axis in (0, 1)]
+        return self._tap_sums(np.minimum, *inside), self._tap_sums(np.maximum, *inside)
+
+    def _inside(self, axis: int) -> Array:
+        """Whether each tap reads inside the border at each position: bool of shape (taps, positions)."""
+        tap = np.arange(self.kernel.shape[2 + axis])[:, None] * self.dilation[axis]
+        source = np.arange(self.out_shape[1 + axis]) * self.stride[axis] - self.padding[axis] + tap
+        return np.asarray((source >= 0) & (source < self.in_shape[1 + axis]))
+
+    def _tap_sums(self, part: Callable[..., Array], rows: Array, columns: Array) -> Array:
+        taps = part(self.kernel.astype(np.float64), 0).sum(axis=1)
+        return np.asarray(np.einsum("oij,iy,jx->oyx", taps, rows, columns, optimize=True).reshape(-1))
+
 
 Weights = DenseWeights | SparseWeights | ConvWeights
 
@@ -143,6 +170,12 @@ def conv_taps(conv: ConvWeights) -> tuple[Array, Array, Array]:
     column = np.broadcast_to((source_c * in_h + source_y) * in_w + source_x, inside.shape)[inside]
     tap = np.broadcast_to(((o * c_in_group + c) * k_h + i) * k_w + j, inside.shape)[inside]
     return row, column, tap
+
+
+def _row_sums(csr: sparse.csr_matrix, part: Callable[..., Array]) -> Array:
+    values = part(csr.data.astype(np.float64), 0)
+    kept = sparse.csr_matrix((values, csr.indices, csr.indptr), shape=csr.shape)
+    return np.asarray(kept @ np.ones(csr.shape[1]))
 
 
 def _without_zeros(csr: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -19,7 +19,7 @@ import numpy as np
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir import registers as reg
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
-from sne_deploy.passes.scale_search import GroupJob, QuantisedGroup, choose_scale, register_context
+from sne_deploy.passes.scale_search import GroupJob, QuantisedGroup, quantise_best, register_context
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,11 @@ class Quantise:
         hosts: list[HostAffine] = []
         for group in program.groups:
             job = GroupJob.of(program, group, self.form)
-            scale = choose_scale(job)
-            quantised = job.quantise(scale)
+            quantised = quantise_best(job)
             groups.append(quantised.group)
             synapses.extend(quantised.synapses)
             if job.host is not None:
-                hosts.append(replace(job.host, register_scale=scale / 2**reg.STATE_SHIFT))
+                hosts.append(replace(job.host, register_scale=quantised.group.scale / 2**reg.STATE_SHIFT))
             warnings.extend(_warnings(quantised, job))
         return replace(
             program,

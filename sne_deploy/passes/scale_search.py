@@ -13,7 +13,7 @@ from sne_deploy.ir import registers as reg
 from sne_deploy.ir.bounds import StateBounds, fixed_bounds, float_bounds, host_range, synaptic_range
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.passes.to_registers import quantise_group
-from sne_deploy.passes.weight_registers import extent, power, quantise_synapse, synapse_error
+from sne_deploy.passes.weight_registers import WeightSample, extent, quantise_synapse
 
 Array = npt.NDArray[Any]
 
@@ -39,7 +39,6 @@ class QuantisedGroup:
     group: NeuronGroup
     synapses: tuple[Synapse, ...]
     bounds: StateBounds
-    relative_error: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +55,8 @@ class GroupJob:
     form: reg.RegisterFormat
     float_state: StateBounds
     """Worst case in floating point, in the student's units."""
+    samples: tuple[WeightSample, ...]
+    """One per synapse."""
 
     @staticmethod
     def of(program: Program, group: NeuronGroup, form: reg.RegisterFormat) -> GroupJob:
@@ -66,7 +67,10 @@ class GroupJob:
         synapses = program.synapses_into(group.name)
         syn_low, syn_high = synaptic_range(synapses, group.size)
         state = float_bounds(group, low + syn_low, high + syn_high, program.timesteps)
-        return GroupJob(program.name, group, synapses, host, low, high, program.timesteps, form, state)
+        samples = tuple(WeightSample.of(synapse) for synapse in synapses)
+        return GroupJob(
+            program.name, group, synapses, host, low, high, program.timesteps, form, state, samples
+        )
 
     def largest_scale(self) -> float:
         """The scale at which the first register overflows."""
@@ -101,15 +105,14 @@ class GroupJob:
         low = low + np.clip(np.rint(self.host_low * unit), -limit, limit)
         high = high + np.clip(np.rint(self.host_high * unit), -limit, limit)
         bounds = fixed_bounds(group, low, high, self.timesteps)
-        return QuantisedGroup(group, synapses, bounds, self.relative_error(scale))
+        return QuantisedGroup(group, synapses, bounds)
 
     def relative_error(self, scale: float) -> float:
         """Relative squared error of weights, threshold, constant input and decay at this scale."""
         error = 0.0
-        signal = sum(power(synapse) for synapse in self.synapses)
+        signal = sum(sample.power for sample in self.samples)
         if signal > 0:
-            errors = (synapse_error(synapse, scale, self.form) for synapse in self.synapses)
-            error += sum(errors) / signal
+            error += sum(sample.error(scale, self.form) for sample in self.samples) / signal
         unit = 2**reg.STATE_SHIFT / scale
         reference = extent(self.group.vth_mant) if self.group.spiking else self.float_state.v_extent
         if self.group.spiking:
@@ -124,8 +127,8 @@ class GroupJob:
         return error
 
 
-def choose_scale(job: GroupJob) -> float:
-    """Least error among the scales whose bounds are proven; see UNPROVEN_GAIN_DB for the exception."""
+def quantise_best(job: GroupJob) -> QuantisedGroup:
+    """At the scale of least error whose bounds are proven; see UNPROVEN_GAIN_DB for the exception."""
     top = job.largest_scale()
     grid = top * 2.0 ** (-np.arange(GRID_PER_OCTAVE * OCTAVES) / GRID_PER_OCTAVE)
     ranked = sorted((job.relative_error(float(scale)), -float(scale)) for scale in grid)
@@ -136,15 +139,15 @@ def choose_scale(job: GroupJob) -> float:
         likely = scale * u_extent <= reg.STATE_LIMIT * 1.02
         if not job.group.spiking:
             likely = likely and scale * state.v_extent <= reg.VTH_MAX * 1.02
-        if likely and _proven(job.quantise(scale), job.group):
+        if likely and _proven(quantised := job.quantise(scale), job.group):
             best_error = ranked[0][0]
             worse_db = 10 * np.log10(max(error, 1e-30) / max(best_error, 1e-30))
             enough = 10 * np.log10(max(error, 1e-30)) <= ENOUGH_DB
             if job.group.spiking and worse_db > UNPROVEN_GAIN_DB and not enough:
-                return -ranked[0][1]
-            return scale
+                break
+            return quantised
     if job.group.spiking:
-        return -ranked[0][1]
+        return job.quantise(-ranked[0][1])
     raise UnsupportedError(
         register_context(job.student),
         [

@@ -7,7 +7,7 @@ twice the synaptic operations, all of them counted.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,16 +50,36 @@ def sampled(values: Array) -> Array:
     return flat[:: max(1, -(-flat.size // SAMPLED_WEIGHTS))]
 
 
-def power(synapse: Synapse) -> float:
-    """Sum of squares of a synapse's sampled weights."""
-    return float(np.sum(np.square(sampled(synapse.weights.values))))
+@dataclass(frozen=True, eq=False)
+class WeightSample:
+    """What the search for a scale needs of a synapse: looked at once, not for every scale.
 
+    Attributes
+    ----------
+    values : float array of shape (n,)
+        At most SAMPLED_WEIGHTS of the weights, evenly spaced.
+    largest : float
+        The largest magnitude of all weights.
+    mode : SignMode
+    power : float
+        Sum of squares of ``values``.
+    """
 
-def synapse_error(synapse: Synapse, scale: float, form: reg.RegisterFormat) -> float:
-    """Sum of squared differences between a synapse's sampled weights and their registers."""
-    whole = np.asarray(synapse.weights.values)
-    parts = _parts(sampled(whole), extent(whole), reg.sign_mode_of(whole), scale, form)
-    return float(np.sum(np.square(parts[-1].left)))
+    values: Array
+    largest: float
+    mode: SignMode
+    power: float
+
+    @staticmethod
+    def of(synapse: Synapse) -> WeightSample:
+        """Sample a floating-point synapse."""
+        whole = np.asarray(synapse.weights.values)
+        few = sampled(whole)
+        return WeightSample(few, extent(whole), reg.sign_mode_of(whole), float(np.sum(np.square(few))))
+
+    def error(self, scale: float, form: reg.RegisterFormat) -> float:
+        """Sum of squared differences between the sampled weights and their registers."""
+        return _parts(self.values, self.largest, self.mode, scale, form)[-1].error
 
 
 def quantise_synapse(synapse: Synapse, scale: float, form: reg.RegisterFormat) -> tuple[Synapse, ...]:
@@ -72,7 +92,7 @@ def quantise_synapse(synapse: Synapse, scale: float, form: reg.RegisterFormat) -
     """
     values = np.asarray(synapse.weights.values)
     parts = _parts(values, extent(values), reg.sign_mode_of(values), scale, form)
-    signal, noise = float(np.sum(np.square(values))), float(np.sum(np.square(parts[-1].left)))
+    signal, noise = float(np.sum(np.square(values))), parts[-1].error
     snr_db = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else (0.0 if signal > 0 else np.inf)
     return tuple(
         replace(
@@ -97,10 +117,7 @@ class _Part:
         self.exponent, self.mode = exponent, mode
         self.integers, self.saturated = reg.quantise_weights(values, lsb, mode, bits)
         self.left = values - self.integers * lsb
-
-    @property
-    def error(self) -> float:
-        return float(np.sum(np.square(self.left)))
+        self.error = float(np.sum(np.square(self.left)))
 
 
 def _parts(
@@ -110,8 +127,8 @@ def _parts(
     exponents = _exponent_choices(largest, mode, scale, bits, form.weight_exp_max)
     if form.weight_bits != TWO_SYNAPSES:
         few = sampled(values)
-        exponent = min(exponents, key=lambda e: _Part(few, scale, e, mode, bits).error)
-        return [_Part(values, scale, exponent, mode, bits)]
+        best = min((_Part(few, scale, e, mode, bits) for e in exponents), key=lambda part: part.error)
+        return [best if few.shape == values.shape else _Part(values, scale, best.exponent, mode, bits)]
     high = _Part(values, scale, exponents[0], mode, 8)
     low_exponent = _exponent_choices(extent(high.left), "mixed", scale, 8, form.weight_exp_max)[0]
     return [high, _Part(high.left, scale, low_exponent, "mixed", 8)]

@@ -74,3 +74,15 @@ def test_matrix_does_not_change_its_weights() -> None:
 
 def test_dense_zeros_are_no_synapses() -> None:
     assert DenseWeights(np.array([[1, 0], [0, 0]])).matrix().nnz == 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(convolutions())
+def test_input_range_is_that_of_the_matrix_in_every_form(conv: ConvWeights) -> None:
+    matrix = conv.matrix()
+    array = matrix.toarray()
+    lowest, highest = np.minimum(array, 0).sum(axis=1), np.maximum(array, 0).sum(axis=1)
+    for weights in (conv, DenseWeights(array), SparseWeights(matrix)):
+        low, high = weights.input_range()
+        np.testing.assert_array_equal(low, lowest)
+        np.testing.assert_array_equal(high, highest)

@@ -11,7 +11,7 @@ from sne_deploy.errors import InputError
 from sne_deploy.ir import registers as reg
 from sne_deploy.ir.program import SignMode, Synapse
 from sne_deploy.ir.weights import DenseWeights
-from sne_deploy.passes.weight_registers import WEIGHT_BITS, check_weight_bits, quantise_synapse, synapse_error
+from sne_deploy.passes.weight_registers import WEIGHT_BITS, WeightSample, check_weight_bits, quantise_synapse
 
 
 @st.composite
@@ -42,14 +42,14 @@ def test_stored_weights_fit_their_registers_and_the_error_is_the_stated_one(
         assert values.max() <= high
         assert not np.any(values % step)
         assert 0 <= part.weight_exp <= reg.WEIGHT_EXP_MAX
-    stated = synapse_error(synapse, scale, reg.RegisterFormat(bits))
+    stated = WeightSample.of(synapse).error(scale, reg.RegisterFormat(bits))
     left = synapse.weights.values - in_student_units(parts, scale)
     assert np.sum(left**2) == pytest.approx(stated, rel=1e-9, abs=1e-300)
 
 
 @given(synapse=synapses(), octave=st.integers(8, 24))
 def test_two_synapses_are_never_worse_than_one(synapse: Synapse, octave: int) -> None:
-    one, two = (synapse_error(synapse, 2.0**octave, reg.RegisterFormat(bits)) for bits in (8, 16))
+    one, two = (WeightSample.of(synapse).error(2.0**octave, reg.RegisterFormat(bits)) for bits in (8, 16))
     assert two <= one * (1 + 1e-9)
 
 

@@ -34,7 +34,7 @@ def program(n_in=4, weight=2, exponent=0, **changes):
     weights = DenseWeights(np.full((3, n_in), weight, np.int32))
     synapse = Synapse("dense", "input", "a", weights, exponent, "excitatory")
     values = {
-        "student": "victim",
+        "name": "victim",
         "precision": "fixed",
         "timesteps": 10,
         "input": ProgramInput("input", (n_in,), "spikes"),
