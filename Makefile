@@ -8,7 +8,11 @@ BIN = $(VENV)/bin
 DIGITS = examples/digits
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-wheel test-matrix test-long bench clean
+.PHONY: help setup demo test lint test-wheel test-matrix test-long bench experiments results clean
+# Of make experiments: DATA, where the data set lies; EXPERIMENT, mnist or cifar10; STUDY, one of its studies.
+EXPERIMENT ?= mnist
+DATA ?=
+STUDY ?=
 
 help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -41,10 +45,16 @@ test-matrix:  ## Run the tests on each Python of 3.10 to 3.13 that is found, one
 test-long: setup  ## The tests with ten times as many random networks.
 	SNE_TEST_FACTOR=10 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-bench: setup  ## Measure speed: every simulator on the same networks, then the Lava lowering factor by factor.
+bench: setup  ## Measure the simulators on the same networks: loihi, Lava, netx, nengo-loihi, Norse, PyTorch.
 	@mkdir -p out
-	$(BIN)/python -m benchmarks --out out/performance.json
-	$(BIN)/python -m benchmarks.lava_lowering
+	$(BIN)/python -m benchmarks --out out/performance.json --page out/performance.md
+
+experiments: setup  ## Measure what docs/results.md shows: EXPERIMENT=mnist or cifar10, DATA=FOLDER, STUDY=NAME.
+	$(BIN)/python -m experiments.$(EXPERIMENT) --out out/$(EXPERIMENT) $(if $(DATA),--data-folder $(DATA)) \
+	    $(if $(STUDY),--only $(STUDY))
+
+results: setup  ## Write docs/results.md and its plots from the rows in docs/results.
+	$(BIN)/python -m experiments.results
 
 clean:  ## Remove what these commands made, the virtual environments included.
 	rm -rf .venv .venv-3.1[0-3] out build dist .coverage .coverage.* .pytest_cache .ruff_cache .mypy_cache

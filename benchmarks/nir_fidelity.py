@@ -83,7 +83,7 @@ def cases(paper: Path | None, folder: Path) -> Iterator[Case]:
 
 def _with_reset(stored: Stored, folder: Path) -> Path:
     """The recorded graph, with the reset that its framework applied in the nodes' metadata."""
-    manner = {
+    manner: dict[str, dict[str, Any]] = {
         "subtract": {"reset": "subtract"},
         "subtract_delayed": {"reset": "subtract", "reset_delayed": True},
     }

@@ -26,6 +26,9 @@ def main(report_file: Path, tree: Path) -> None:
             raise SystemExit(f"test-wheel: {name} was imported from {source}, not from the wheel")
     if any(Path(entry).resolve() == tree.resolve() for entry in sys.path):
         raise SystemExit(f"test-wheel: {tree} is on the module search path")
+    packages = {file.parts[0] for file in distribution("sne-deploy").files or () if file.suffix == ".py"}
+    if packages != set(roots):
+        raise SystemExit(f"test-wheel: the wheel holds {sorted(packages)}, not {sorted(roots)} alone")
     licences = [str(file) for file in distribution("sne-deploy").files or () if file.name == "LICENSE"]
     if not licences:
         raise SystemExit("test-wheel: the wheel contains no LICENSE")

@@ -1,1 +1,1 @@
-"""What the examples' ``reproduce.py`` share: runs that are kept, choices on validation data, studies."""
+"""What the studies of MNIST and CIFAR-10 share: runs that are kept, choices on validation data, studies."""

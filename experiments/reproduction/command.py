@@ -1,4 +1,4 @@
-"""The command line of the examples' ``reproduce.py``."""
+"""The command line of ``python -m experiments.mnist`` and ``experiments.cifar10``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from sne_deploy.files import ensure_folder
 
 Setting = Literal["full", "small"]
 SERVERS = ("Xeon", "EPYC")
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 COUNTS = ("one core", "two cores", "three cores", "four cores")
 
 
@@ -143,7 +144,7 @@ def _document(example: Example, study: Study, options: Options, bench: Bench, fo
 
 def _command(example: Example, study: Study, options: Options, bench: Bench) -> str:
     """What makes the same rows again; folders by what they are for."""
-    words = ["python", "-m", f"examples.{example.name}.reproduce", "--only", study.name]
+    words = ["python", "-m", f"experiments.{example.name}", "--only", study.name]
     words += ["--setting", options.setting, "--seeds", str(len(bench.seeds)), "--verify", str(bench.verify)]
     words += [] if options.data_folder is None else ["--data-folder", "FOLDER"]
     for key, value in options.changes.items():

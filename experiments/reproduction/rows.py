@@ -138,7 +138,7 @@ def _read(path: Path) -> Document:
         document = Document.model_validate_json(path.read_text("utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: is no document of rows ({reason}); write it with reproduce.py") from None
+        raise InputError(f"{path}: is no document of rows ({reason}); make it again") from None
     if path.stem != document.name:
         raise InputError(f"{path}: holds {document.name}; rename the file")
     return document

@@ -75,7 +75,7 @@ def make_page(documents: Sequence[Document]) -> Page:
 def _placed(place: Place, document: Document | None) -> Section:
     head = (f"### {place.title}", "")
     if document is None:
-        command = f"python -m examples.{place.example}.reproduce --only {place.study}"
+        command = f"python -m experiments.{place.example} --only {place.study}"
         return Section((*head, f"Not measured yet: `{command}`.", ""))
     made = _made(place, document)
     return Section((*head, *made.lines), made.plots)

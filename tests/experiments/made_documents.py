@@ -102,7 +102,7 @@ def document(example: str, study: str, rows: list[Record], **more: Any) -> Docum
         "setting": "full",
         "changes": {"students.count": 1},
         "seeds": SEEDS,
-        "command": f"python -m examples.{example}.reproduce --only {study}",
+        "command": f"python -m experiments.{example} --only {study}",
         "data_note": None,
         "subject": "`model.pt` of SHA-256 0123456789ab...",
         "machine": "two cores of a made-up CPU",

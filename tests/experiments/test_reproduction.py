@@ -1,4 +1,4 @@
-"""The examples' reproduce.py: what is finished is not done again, choices keep their rule, all run."""
+"""The studies of both examples: what is finished is not done again, choices keep their rule, all run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples.cifar10 import reproduce as cifar10
-from examples.mnist import reproduce as mnist
+from experiments import cifar10, mnist
 from experiments.reproduction.command import Example, Options, main, reproduce
 from experiments.reproduction.measure import Subject
 from experiments.reproduction.rows import (
@@ -181,7 +180,7 @@ def test_every_study_of_mnist_runs_and_has_its_section(digits: tuple[Path, dict[
     assert set(documents) == {study.name for study in mnist.EXAMPLE.studies["full"]}
     text = make_page(list(documents.values())).text
     for study in documents:
-        assert f"examples.mnist.reproduce --only {study} --setting small" in text
+        assert f"experiments.mnist --only {study} --setting small" in text
     assert text.count("The small setting, a test of the machinery") == len(documents)
 
 

@@ -192,7 +192,7 @@ def test_companions_show_the_rows(page: str) -> None:
 def test_what_has_no_rows_is_said_not_to_be_measured() -> None:
     text = make_page([made.variants()]).text
     assert text.count("Not measured yet: ") == 9
-    assert "Not measured yet: `python -m examples.cifar10.reproduce --only partition`." in text
+    assert "Not measured yet: `python -m experiments.cifar10 --only partition`." in text
     assert "Not measured yet" not in make_page(made.everything()).text
 
 

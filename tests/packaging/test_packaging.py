@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import stat
@@ -15,6 +16,7 @@ import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from setuptools import find_packages
 
 from sne_lava import installed
 
@@ -129,6 +131,30 @@ def test_every_package_and_data_file_is_packaged(project: dict[str, Any]) -> Non
             for file in package.rglob("*"):
                 if file.is_file() and file.suffix != ".py" and file.parent.name != "__pycache__":
                     assert any(fnmatch(file.name, name) for name in patterns), f"{file} is left out"
+
+
+def test_the_wheel_holds_the_compiler_and_its_targets_and_nothing_else(project: dict[str, Any]) -> None:
+    find = project["tool"]["setuptools"]["packages"]["find"]
+    packages = {
+        name for root in find["where"] for name in find_packages(str(ROOT / root), include=find["include"])
+    }
+    entries = project["project"]["entry-points"]["sne_deploy.backends"].values()
+    wanted = {"sne_deploy", *(entry.partition(":")[0] for entry in entries)}
+    assert {name.partition(".")[0] for name in packages} == wanted
+    for outside in ("experiments", "benchmarks", "examples", "tests", "scripts"):
+        assert list((ROOT / outside).rglob("*.py")), f"{outside} is gone: change this test"
+
+
+def test_nothing_in_the_wheel_imports_the_laboratory() -> None:
+    for root in (ROOT, ROOT / "backends"):
+        for module in root.glob("sne_*/**/*.py"):
+            for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                outside = {"experiments", "benchmarks", "examples", "tests"} & {
+                    name.partition(".")[0] for name in names
+                }
+                assert not outside, f"{module} imports {outside}"
 
 
 def test_every_folder_with_modules_is_a_package() -> None:

@@ -1,6 +1,6 @@
 """Measure on CIFAR-10 what docs/results.md shows.
 
-usage: python -m examples.cifar10.reproduce --out OUT --data-folder FOLDER [--only STUDY] [--seeds N]
+usage: python -m experiments.cifar10 --out OUT --data-folder FOLDER [--only STUDY] [--seeds N]
 
 A killed run goes on when it is started again. ``--setting small`` goes the same way with a few images, in
 seconds.
@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from experiments.reproduction.command import Example, main
+from experiments.reproduction.command import EXAMPLES, Example, main
 from experiments.reproduction.measure import activation
 from experiments.reproduction.rows import Record
 from experiments.reproduction.studies import (
@@ -110,7 +109,7 @@ SMALL_LAYERS = [
 ]
 EXAMPLE = Example(
     name="cifar10",
-    base=Path(__file__).with_name("experiment.toml"),
+    base=EXAMPLES / "cifar10" / "experiment.toml",
     studies={"full": _studies((8, 6, 4), 2, (4, 8, 12, 16)), "small": _studies((8, 4), 1, (2, 4))},
     small={
         "threads": 1,

@@ -1,6 +1,6 @@
 """Measure on MNIST what docs/results.md shows.
 
-usage: python -m examples.mnist.reproduce --out OUT --data-folder FOLDER [--only STUDY] [--seeds N]
+usage: python -m experiments.mnist --out OUT --data-folder FOLDER [--only STUDY] [--seeds N]
 
 A killed run goes on when it is started again. ``--setting small`` goes the same way on scikit-learn's digits,
 in seconds.
@@ -12,10 +12,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from experiments.reproduction.command import Example, main
+from experiments.reproduction.command import EXAMPLES, Example, main
 from experiments.reproduction.measure import deployed
 from experiments.reproduction.rows import Candidate, Choice, choose_best, choose_sparse
 from experiments.reproduction.studies import (
@@ -172,7 +171,7 @@ def _studies(grid: Grid, bits: Sequence[int], epochs: int) -> tuple[Study, ...]:
 QUICK = {"epochs": 4, "batch_size": 32, "learning_rate": 1e-2}
 EXAMPLE = Example(
     name="mnist",
-    base=Path(__file__).with_name("experiment.toml"),
+    base=EXAMPLES / "mnist" / "experiment.toml",
     studies={"full": _studies(FULL, (8, 6, 4), 2), "small": _studies(SMALL, (8, 4), 1)},
     small={
         "threads": 1,
