@@ -14,10 +14,7 @@ BACKENDS = {"sne_lava": set(), "sne_loihi": set(), "sne_norse": set(), "sne_netx
 """Each backend, and those of the others on which it builds."""
 LABORATORY = {"experiments", "benchmarks", "examples", "scripts", "tests"}
 KNOWN: set[tuple[str, str]] = {
-    ("sne_deploy.cli.bench", "benchmarks"),
     ("sne_deploy.distill.command", "sne_deploy"),
-    ("sne_deploy.frontend.models", "sne_netx.format.file"),
-    ("sne_deploy.inspect.collect", "sne_netx.format.file"),
     ("sne_deploy.report.schema", "sne_deploy.report.write"),
     ("sne_deploy.runtime.compare", "sne_deploy.report.agreement"),
 }

@@ -1,4 +1,4 @@
-"""The netx backend: students as lava-dl ``.net`` files, which lava-dl's own netx loads and runs on the CPU.
+"""lava-dl's ``.net`` files: read and written, and run by lava-dl's own netx on the CPU as target ``netx``.
 
 Importing this package imports neither Lava nor torch.
 """
@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sne_netx.backend import NetxBackend
+    from sne_netx.format.file import read_net
 
-__all__ = ["NetxBackend"]
+__all__ = ["NetxBackend", "read_net"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the backend when it is asked for: the worker process imports this package too, and is light."""
+    """Import what is asked for, when it is: the worker process imports this package too, and is light."""
     if name == "NetxBackend":
         from sne_netx.backend import NetxBackend
 
         return NetxBackend
+    if name == "read_net":
+        from sne_netx.format.file import read_net
+
+        return read_net
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

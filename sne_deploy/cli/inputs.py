@@ -48,7 +48,9 @@ def load_model(
 
 def _may_be_silent(path: Path) -> bool:
     """Whether a model of this kind can leave its time steps to the data."""
-    return path.suffix in (".nir", ".net") or path.is_dir()
+    from sne_deploy.frontend.readers import file_suffixes
+
+    return path.suffix in file_suffixes() or path.is_dir()
 
 
 def load_samples(data: str, ensemble: Ensemble, samples: int | None, limit: int | None) -> DataSet:

@@ -92,7 +92,11 @@ def _student(
 
 
 def ensemble_of_programs(
-    programs: Sequence[Program], names: Sequence[str], *, timesteps: int | None
+    programs: Sequence[Program],
+    names: Sequence[str],
+    *,
+    timesteps: int | None,
+    what: str = "a file of registers",
 ) -> Ensemble:
     """An ensemble of Programs that were read from files of registers, joined by the mean of their outputs.
 
@@ -103,6 +107,8 @@ def ensemble_of_programs(
     names : sequence of str
     timesteps : int or None
         Steps per sample; None: as the Programs say, where they agree on more than 1.
+    what : str
+        What messages call a file that a Program came from.
 
     Raises
     ------
@@ -125,7 +131,7 @@ def ensemble_of_programs(
             + ", ".join(f"{encoder.kind} in {encoder.input_range}" for encoder in encoders)
         )
     shapes = [program.input.shape for program in programs]
-    return _ensemble(students, shapes, timesteps, "a .net file", encoders[0])
+    return _ensemble(students, shapes, timesteps, what, encoders[0])
 
 
 def _ensemble(

@@ -1,4 +1,4 @@
-"""Whatever counts as a model becomes an Ensemble: ``model.pt``, ``.nir`` and ``.net`` files, live modules."""
+"""Whatever counts as a model becomes an Ensemble: ``model.pt``, files of networks, live modules."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sne_deploy.errors import InputError, UnsupportedError
+from sne_deploy.errors import CheckpointError, InputError, UnsupportedError
 from sne_deploy.frontend.graph_models import check_name, ensemble_of_graphs, ensemble_of_programs
+from sne_deploy.frontend.readers import file_suffixes, read_network
+from sne_deploy.ir.program import Program
 from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Readout, Student
 
 if TYPE_CHECKING:
@@ -27,9 +29,6 @@ __all__ = [
 ]
 ModelPath = str | os.PathLike[str]
 _INTEGRATORS = ("LIBoxCell", "LICell")
-NOMINAL_DT_S = 1e-3
-"""Of registers, which have no unit of time; it names the constants of the graph that is made of them."""
-_SUFFIXES = (".nir", ".net")
 
 
 def load_model(
@@ -65,35 +64,29 @@ def load_model(
         for what is wrong inside.
     """
     paths = _paths(model)
+    known = file_suffixes()
     kinds = {path.suffix for path in paths}
-    options: dict[str, object] = {
-        "timesteps": timesteps,
-        "dt_s": dt_s,
-        "input_shape": input_shape,
-        "reset": reset,
-    }
-    if len(paths) == 1 and not kinds & set(_SUFFIXES):
+    if len(paths) == 1 and not kinds & set(known):
+        options = {"timesteps": timesteps, "dt_s": dt_s, "input_shape": input_shape, "reset": reset}
         return _load_checkpoint(paths[0], options)
-    wrong = [str(path) for path in paths if path.suffix not in _SUFFIXES]
+    wrong = [str(path) for path in paths if path.suffix not in known]
     if wrong:
         raise InputError(
-            f"{', '.join(wrong)}: an ensemble of several files is made of .nir or .net files only"
+            f"{', '.join(wrong)}: an ensemble of several files is made of {' or '.join(known)} files only"
         )
     if len(kinds) > 1:
-        raise InputError("an ensemble is made of .nir files or of .net files, not of both; give one kind")
-    if kinds == {".net"}:
-        return _load_registers(paths, timesteps, dt_s, input_shape, reset)
-    from sne_deploy.frontend.nir.file import read_nir
-
-    graphs = [read_nir(path, input_shape=input_shape) for path in paths]
-    return ensemble_of_graphs(
-        graphs,
-        [path.stem for path in paths],
-        timesteps=timesteps,
-        dt_s=dt_s,
-        input_shape=input_shape,
-        reset=reset,
-    )
+        kind = " or of ".join(f"{suffix} files" for suffix in known)
+        raise InputError(f"an ensemble is made of {kind}, not of both; give one kind")
+    networks = [read_network(path, input_shape=input_shape, dt_s=dt_s) for path in paths]
+    names, what = [path.stem for path in paths], f"a {paths[0].suffix} file"
+    programs = [network for network in networks if isinstance(network, Program)]
+    if not programs:
+        return ensemble_of_graphs(
+            networks, names, timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset
+        )
+    if reset is not None:
+        raise InputError(f"reset {reset} was given, but {what} says it itself; leave it out")
+    return ensemble_of_programs(programs, names, timesteps=timesteps, what=what)
 
 
 def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
@@ -101,11 +94,13 @@ def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
         path = Path(model)
         if not path.is_dir():
             return [path]
-        found = sorted(entry for suffix in _SUFFIXES for entry in path.glob(f"*{suffix}"))
+        known = file_suffixes()
+        found = sorted(entry for suffix in known for entry in path.glob(f"*{suffix}"))
         if not found:
+            kinds, one = (word.join(known) for word in (" files and no ", " or "))
             raise InputError(
-                f"{path}: the folder holds no .nir files and no .net files; give a model.pt, a .nir or .net "
-                "file, or a folder of those"
+                f"{path}: the folder holds no {kinds} files; give a model.pt, a {one} file, or a folder of "
+                "those"
             )
         return found
     paths = [Path(item) for item in model]
@@ -120,23 +115,15 @@ def _load_checkpoint(path: Path, options: Mapping[str, object]) -> Ensemble:
             raise InputError(f"{option} {value} was given, but {path} says it itself; leave it out")
     from sne_deploy.model.checkpoint import load_checkpoint
 
-    return load_checkpoint(path)
-
-
-def _load_registers(
-    paths: Sequence[Path],
-    timesteps: int | None,
-    dt_s: float | None,
-    input_shape: tuple[int, ...] | None,
-    reset: str | None,
-) -> Ensemble:
-    if reset is not None:
-        raise InputError(f"reset {reset} was given, but a .net file says it itself; leave it out")
-    from sne_netx.format.file import read_net
-
-    step_s = NOMINAL_DT_S if dt_s is None else dt_s
-    programs = [read_net(path, input_shape=input_shape, dt_s=step_s) for path in paths]
-    return ensemble_of_programs(programs, [path.stem for path in paths], timesteps=timesteps)
+    try:
+        return load_checkpoint(path)
+    except CheckpointError as error:
+        if path.suffix in ("", ".pt"):
+            raise
+        kinds = ", ".join(file_suffixes())
+        raise CheckpointError(
+            f"{error} (read as a model.pt, since {path.suffix} is none of {kinds})"
+        ) from None
 
 
 def ensemble_of_modules(

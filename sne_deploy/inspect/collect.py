@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sne_deploy.errors import InputError, SneError
 from sne_deploy.frontend.models import ModelPath, load_model
+from sne_deploy.frontend.readers import file_suffixes, read_network
 from sne_deploy.inspect.numbers import in_range, number, shape_text
 from sne_deploy.inspect.registers_view import connection_views, group_views
 from sne_deploy.inspect.support import Outcome, target_support
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from sne_deploy.frontend.nir.resets import ResetMode
 
 _PRECISIONS: tuple[Precision, ...] = ("fixed", "float")
-_GRAPH_FILES = (".nir", ".net")
 
 
 def inspect_model(
@@ -167,23 +167,17 @@ def _graph_files(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
     """The files of a model that is graphs or networks of registers and nothing else; none otherwise."""
     paths = [Path(model)] if isinstance(model, (str, os.PathLike)) else [Path(path) for path in model]
     if len(paths) == 1 and paths[0].is_dir():
-        paths = sorted(path for suffix in _GRAPH_FILES for path in paths[0].glob(f"*{suffix}"))
-    return paths if all(path.suffix in _GRAPH_FILES for path in paths) else []
+        paths = sorted(path for suffix in file_suffixes() for path in paths[0].glob(f"*{suffix}"))
+    return paths if all(path.suffix in file_suffixes() for path in paths) else []
 
 
 def _file_view(path: Path, input_shape: tuple[int, ...] | None) -> StudentView:
     """One file by itself: a graph, or a network of registers, which has neurons in one unit."""
-    program: Program | None = None
-    if path.suffix == ".net":
-        from sne_netx.format.file import read_net  # type: ignore[import-not-found,unused-ignore]
-
-        program = read_net(path)
-        graph, dt_s = program.graph, program.dt_s
+    network = read_network(path, input_shape=input_shape, dt_s=None)
+    if isinstance(network, Program):
+        program, graph, dt_s = network, network.graph, network.dt_s
     else:
-        from sne_deploy.frontend.nir.file import read_nir
-
-        graph = read_nir(path, input_shape=input_shape)
-        dt_s = graph.metadata.get("dt_s")
+        program, graph, dt_s = None, network, network.metadata.get("dt_s")
     connections = connection_views(program)
     nodes, edges = _graph(_flat(graph), input_shape, connections)
     return StudentView(

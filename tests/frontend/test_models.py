@@ -275,7 +275,7 @@ def test_programs_of_one_ensemble_take_the_same_input() -> None:
     ):
         ensemble_of_programs([program, current], ["a", "b"], timesteps=3)
     with pytest.raises(InputError, match=r"a \.net file does not say how many steps a sample lasts"):
-        ensemble_of_programs([replace(program, timesteps=1)], ["a"], timesteps=None)
+        ensemble_of_programs([replace(program, timesteps=1)], ["a"], timesteps=None, what="a .net file")
 
 
 @pytest.mark.parametrize("option", ["timesteps", "dt_s", "input_shape", "reset"])

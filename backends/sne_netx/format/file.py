@@ -34,7 +34,7 @@ def read_net(
     *,
     skip_input_neurons: bool = False,
     input_shape: Shape | None = None,
-    dt_s: float = 1e-3,
+    dt_s: float | None = None,
     limits: Limits = LIMITS,
 ) -> Program:
     """Read a file as a fixed-point Program, in a child process with limits; it runs no code of the file's.
@@ -46,8 +46,9 @@ def read_net(
         Leave an input layer's neurons out: the Program then takes their spikes instead of an image.
     input_shape : tuple of int or None
         (c, h, w) of the input, for a file that begins with a convolution and has no input layer.
-    dt_s : float
-        Seconds per step: a file says nothing of it, unless :func:`write_net` wrote it.
+    dt_s : float or None
+        Seconds per step: a file says nothing of it, unless :func:`write_net` wrote it. None: 1 ms, which
+        names the constants of the graph.
     limits : Limits
         What the file may ask for.
 
@@ -64,7 +65,7 @@ def read_net(
     UnsupportedError
         Lists every layer that has no Program.
     """
-    options = ReadOptions(skip_input_neurons, input_shape, dt_s)
+    options = ReadOptions(skip_input_neurons, input_shape, 1e-3 if dt_s is None else dt_s)
     tree = read_hdf5(path, ROOTS, limits)
     try:
         return program_of(tree, Path(path).stem, options)
