@@ -8,7 +8,7 @@
         result = compiled.run(x, y)
     result.report.save("out/")
 
-    trained = sne.distill("experiment.toml", "out/")
+    trained = sne.train("experiment.toml", "out/")
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sne_deploy.api import Compiled, Result, compile, ensemble, load  # noqa: A004  its name here
-    from sne_deploy.distill import CallablePackage
+    from sne_deploy.distill.command import train
     from sne_deploy.errors import SneError
     from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
-
-    distill: CallablePackage
 
 __all__ = [
     "ActivationPolicy",
@@ -34,9 +32,9 @@ __all__ = [
     "SneError",
     "Student",
     "compile",
-    "distill",
     "ensemble",
     "load",
+    "train",
 ]
 _HOME = {
     **dict.fromkeys(("Compiled", "Result", "compile", "ensemble", "load"), "sne_deploy.api"),
@@ -44,6 +42,7 @@ _HOME = {
         ("ActivationPolicy", "Encoder", "Ensemble", "Head", "Layer", "Student"), "sne_deploy.model.ensemble"
     ),
     "SneError": "sne_deploy.errors",
+    "train": "sne_deploy.distill.command",
 }
 
 
@@ -51,8 +50,6 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for, when it is asked for: ``--help`` must not wait for NumPy."""
     from importlib import import_module
 
-    if name == "distill":  # the subpackage, which can be called
-        return import_module("sne_deploy.distill")
     if name not in _HOME:
         raise AttributeError(f"module 'sne_deploy' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

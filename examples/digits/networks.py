@@ -8,7 +8,7 @@ from norse.torch.functional.leaky_integrator_box import LIBoxParameters
 from norse.torch.functional.lif_box import LIFBoxParameters
 from torch import nn
 
-from sne_deploy.distill.teacher import Teacher
+from sne_deploy.distill.teacher.network import Teacher
 
 FEATURES = 64
 DT_S = 0.001

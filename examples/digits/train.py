@@ -23,14 +23,20 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from sne_deploy.data.digits import digits_split
-from sne_deploy.distill.augment import Affine, augmented
-from sne_deploy.distill.evaluate import StudentFigures, accuracy, evaluate_student, explained_variance
-from sne_deploy.distill.features import extract_features, training_variance
-from sne_deploy.distill.head import fit_head
-from sne_deploy.distill.partition import FeatureSpace, Random, partition
-from sne_deploy.distill.student import StudentLoss, StudentTask, train_student
-from sne_deploy.distill.teacher import Teacher, save_teacher_onnx, train_teacher
-from sne_deploy.distill.training import EpochCallback, Schedule
+from sne_deploy.distill.data.affine import Affine, augmented
+from sne_deploy.distill.losses import training_variance
+from sne_deploy.distill.students.evaluate import (
+    StudentFigures,
+    accuracy,
+    evaluate_student,
+    explained_variance,
+)
+from sne_deploy.distill.students.head import fit_head
+from sne_deploy.distill.students.student import StudentLoss, StudentTask, train_student
+from sne_deploy.distill.teacher.network import Teacher, extract_features, train_teacher
+from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
+from sne_deploy.distill.teacher.partition import FeatureSpace, Random, partition
+from sne_deploy.distill.training.loop import EpochCallback, Schedule
 from sne_deploy.errors import SneError
 from sne_deploy.files import ensure_folder
 from sne_deploy.frontend.norse.modules import layers_from_module

@@ -24,10 +24,10 @@ from experiments.study.operating_points import cascade, first_students, fitted_p
 from experiments.study.summary import measure, quantisation_rows, test_data
 from experiments.study.twins import train_twins, twin_rows
 from sne_deploy.distill.command import provenance
-from sne_deploy.distill.deploy import gate_training
-from sne_deploy.distill.experiment_data import load_splits
-from sne_deploy.distill.run import distill
-from sne_deploy.distill.teacher import save_teacher_onnx
+from sne_deploy.distill.data.splits import load_splits
+from sne_deploy.distill.policy.deploy import gate_training
+from sne_deploy.distill.run import run_experiment
+from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Subject:
 
 def trained(task: Task) -> tuple[sne.Ensemble, Path]:
     """Train an ensemble; ``model.pt`` lies in the run's folder, its teacher in the work folder."""
-    distilled = distill(task.experiment, task.work, task.log)
+    distilled = run_experiment(task.experiment, task.work, task.log)
     ensemble = replace(distilled.ensemble, provenance=provenance(task.experiment, distilled))
     ensemble.save(task.folder / "model.pt")
     if task.experiment.teacher.onnx is not None:
@@ -102,7 +102,7 @@ def candidate() -> Measurement:
     """Accuracy and costs on the validation data alone."""
 
     def take(task: Task) -> Figures:
-        ensemble = distill(task.experiment, task.work, task.log).ensemble
+        ensemble = run_experiment(task.experiment, task.work, task.log).ensemble
         return {"validation": _on_validation(ensemble, task)}
 
     return Measurement("candidate", take)

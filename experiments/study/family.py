@@ -18,8 +18,8 @@ import numpy.typing as npt
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:
+    from sne_deploy.distill.data.splits import Splits
     from sne_deploy.distill.experiment import Experiment
-    from sne_deploy.distill.experiment_data import Splits
     from sne_deploy.distill.stages import EpochLog
 
 Array = npt.NDArray[Any]
@@ -85,7 +85,7 @@ def family_rows(
     """
     import torch
 
-    from sne_deploy.distill.experiment_data import load_splits
+    from sne_deploy.distill.data.splits import load_splits
     from sne_deploy.files import ensure_folder
 
     if experiment.teacher.architecture not in FAMILIES:
@@ -123,7 +123,7 @@ def _resized(experiment: Experiment, width: int, classes: int, epochs: int | Non
 def _row(experiment: Experiment, data: Splits, x: Array, y: Array, folder: Path, log: EpochLog) -> FamilyRow:
     from sne_deploy.distill.run import train_own_teacher
     from sne_deploy.distill.stages import Stages
-    from sne_deploy.distill.teacher import save_teacher_onnx
+    from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
     from sne_deploy.teacher.run import evaluate_teacher
 
     described = experiment.teacher

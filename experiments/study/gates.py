@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from experiments.study.operating_points import FullRun, OperatingPoint, point_of
 from sne_deploy.chips.chip import load_hardware
-from sne_deploy.distill.deploy import HARDWARE, run_deployed, with_head
-from sne_deploy.distill.gate import GateTraining, train_gate
+from sne_deploy.distill.policy.deploy import HARDWARE, run_deployed, with_head
+from sne_deploy.distill.policy.gate import GateTraining, train_gate
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Gate
 from sne_deploy.runtime.activation import chosen_students, gate_macs
@@ -36,7 +36,7 @@ def priced_gates(
     *,
     weight_bits: int = 8,
 ) -> list[Gate]:
-    """Train a gate for each price; see :func:`sne_deploy.distill.gate.train_gate`.
+    """Train a gate for each price; see :func:`sne_deploy.distill.policy.gate.train_gate`.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def priced_gates(
     prices : sequence of float
         lambda: the cross-entropy in nats that all students together may cost. Above 0.
     described : GateTraining
-        See :func:`sne_deploy.distill.deploy.gate_training`.
+        See :func:`sne_deploy.distill.policy.deploy.gate_training`.
     weight_bits : int
 
     Raises

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from experiments.study.companions import ratios
 from experiments.study.restricted import restricted
 from sne_deploy.chips.chip import Hardware
-from sne_deploy.distill.confidences import Confidences, confidences
-from sne_deploy.distill.policy import ROUNDING
+from sne_deploy.distill.policy.confidences import Confidences, confidences
+from sne_deploy.distill.policy.fitting import ROUNDING
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Measure

@@ -37,7 +37,7 @@ def test_data(experiment: Experiment, ensemble: Ensemble) -> DataSet:
         The data is missing or damaged, or does not fit the ensemble.
     """
     from sne_deploy.data import load_data
-    from sne_deploy.distill.experiment_data import data_spec
+    from sne_deploy.distill.data.splits import data_spec
 
     return load_data(
         data_spec(experiment.data, "test"),

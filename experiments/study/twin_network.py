@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from sne_deploy.distill.architectures import student_network
-from sne_deploy.distill.determinism import evaluating
+from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.training.determinism import evaluating
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:

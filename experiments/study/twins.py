@@ -22,18 +22,18 @@ import torch
 from torch import nn
 
 from experiments.study.twin_network import dense_macs, twin_network
-from sne_deploy.distill.determinism import deterministic
-from sne_deploy.distill.dropout import BY_NAME as DROPOUT
-from sne_deploy.distill.evaluate import accuracy, evaluate_student
-from sne_deploy.distill.experiment_data import Splits, load_splits
-from sne_deploy.distill.features import extract_features
-from sne_deploy.distill.head import fit_head
-from sne_deploy.distill.joint import JointTask, tune_together
-from sne_deploy.distill.onnx_teacher import load_onnx_teacher
-from sne_deploy.distill.policy import Runs, best_order
-from sne_deploy.distill.resume import kept_tensor
+from sne_deploy.distill.data.splits import Splits, load_splits
+from sne_deploy.distill.policy.fitting import Runs, best_order
 from sne_deploy.distill.stages import FIRST_STUDENT, TOGETHER, EpochLog, heard, stage_file, stage_schedule
-from sne_deploy.distill.student import StudentLoss, StudentTask, train_student
+from sne_deploy.distill.students.dropout import BY_NAME as DROPOUT
+from sne_deploy.distill.students.evaluate import accuracy, evaluate_student
+from sne_deploy.distill.students.head import fit_head
+from sne_deploy.distill.students.joint import JointTask, tune_together
+from sne_deploy.distill.students.student import StudentLoss, StudentTask, train_student
+from sne_deploy.distill.teacher.network import extract_features
+from sne_deploy.distill.teacher.onnx_teacher import load_onnx_teacher
+from sne_deploy.distill.training.determinism import deterministic
+from sne_deploy.distill.training.resume import kept_tensor
 from sne_deploy.errors import InputError
 from sne_deploy.files import ensure_folder
 from sne_deploy.runtime import head as heads
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sne_deploy.distill.experiment import Experiment, JointModel
-    from sne_deploy.distill.resume import ResumePoint
+    from sne_deploy.distill.training.resume import ResumePoint
     from sne_deploy.model.ensemble import Ensemble, Head, Readout
 
 Array = npt.NDArray[Any]

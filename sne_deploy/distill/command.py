@@ -1,4 +1,4 @@
-"""What ``sne train`` does: run an experiment, write model, teacher and log, and measure what is deployed."""
+"""``sne.train(...)`` and ``sne train``: run an experiment, write its files, measure what is deployed."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
+from sne_deploy.distill.data.given import Given, as_arrays
+from sne_deploy.distill.data.splits import load_splits, load_test
 from sne_deploy.distill.experiment import Experiment, as_experiment
-from sne_deploy.distill.experiment_data import load_splits, load_test
-from sne_deploy.distill.given import Given, as_arrays, teacher_of_module
-from sne_deploy.distill.journal import Journal
-from sne_deploy.distill.run import Distilled, distill
+from sne_deploy.distill.run import Distilled, run_experiment
 from sne_deploy.distill.stages import EpochLog, StageLog
-from sne_deploy.distill.teacher import save_teacher_onnx
+from sne_deploy.distill.teacher.given import teacher_of_module
+from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
+from sne_deploy.distill.training.journal import Journal
 from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path, ensure_folder
 from sne_deploy.teacher.onnx_model import read_onnx
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from sne_deploy.compiled import Result
     from sne_deploy.data import DataSet
     from sne_deploy.model.ensemble import Ensemble
 
+AnyPath = str | os.PathLike[str]
 PACKAGES = ("norse", "numpy", "sne-deploy", "torch")
 
 
@@ -40,20 +42,54 @@ class Trained:
     result: Result
 
 
-def distill_given(
-    experiment: Experiment | Mapping[str, Any] | str | os.PathLike[str],
-    out: str | os.PathLike[str],
+def train(
+    experiment: Experiment | Mapping[str, Any] | AnyPath,
+    out: AnyPath,
     *,
-    teacher: nn.Module | str | os.PathLike[str] | None,
-    data: Any,
-    test: Any,
-    changes: Mapping[str, Any],
-    work: str | os.PathLike[str] | None,
-    log: EpochLog | None,
+    teacher: nn.Module | AnyPath | None = None,
+    data: tuple[Any, Any] | None = None,
+    test: tuple[Any, Any] | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+    threads: int | None = None,
+    work: AnyPath | None = None,
+    log: EpochLog | None = None,
 ) -> Trained:
-    """What ``sne_deploy.distill(...)`` does; see there. ``changes`` of None change nothing."""
-    from torch import nn
+    """Distil an ensemble of spiking students from a teacher; a killed run goes on where it was.
 
+    Parameters
+    ----------
+    experiment : Experiment, dict or path
+        The description: what a TOML file holds, or the file.
+    out : path
+        A folder for ``model.pt``, ``teacher.onnx``, ``training.jsonl`` and the report.
+    teacher : nn.Module or path, optional
+        Instead of the description's: a trained module whose last one is ``nn.Linear``, or a
+        :class:`sne_deploy.distill.teacher.Teacher`; or an ONNX file. A module is copied, never changed.
+    data : (x, y), optional
+        Instead of the description's: images of shape (N, C, H, W) or (N, H, W), or vectors (N, F), each
+        value in [0, 1]; labels of shape (N,) from 0. ``data.validation`` of them are kept for choices.
+    test : (x, y), optional
+        What the result is measured on; without it, on the validation samples, and the report says so.
+    device, seed, threads : optional
+        Instead of the description's.
+    work : path, optional
+        Where the stages keep their state; ``out/work`` if left out.
+    log : callable, optional
+        Called as log(stage, epoch from 1, epochs, mean of every loss term).
+
+    Returns
+    -------
+    Trained
+        The ensemble, the files, and the figures on the test split as deployed on target ``loihi``.
+
+    Raises
+    ------
+    InputError, DataError, UnsupportedError, OutputError
+        Something given does not fit, in one line that names it.
+    RunError
+        A training diverged.
+    """
     given = Given(
         data=None if data is None else as_arrays("data", data),
         test=None if test is None else as_arrays("test", test),
@@ -61,6 +97,7 @@ def distill_given(
     )
     if given.test is not None and given.data is None:
         raise InputError("test: is for data=(x, y) alone; a described data set has its own test split")
+    changes: dict[str, Any] = {"device": device, "seed": seed, "threads": threads}
     changed = {key: value for key, value in changes.items() if value is not None}
     if given.data is not None:
         changed |= {"data.source": "arrays", "data.folder": None}
@@ -72,7 +109,7 @@ def distill_given(
         raise InputError(f"teacher: give a torch module or an ONNX file, not {type(teacher).__name__}")
     described = as_experiment(experiment, changed)
     folder = None if work is None else Path(work)
-    return train(described, Path(out), log or (lambda *_: None), folder, given=given)
+    return train_experiment(described, Path(out), log or (lambda *_: None), folder, given=given)
 
 
 def onnx_teacher(path: str) -> dict[str, Any]:
@@ -80,7 +117,7 @@ def onnx_teacher(path: str) -> dict[str, Any]:
     return {"teacher.onnx": path, "teacher.architecture": None}
 
 
-def train(
+def train_experiment(
     experiment: Experiment,
     out: Path,
     log: EpochLog = lambda *_: None,
@@ -109,7 +146,7 @@ def train(
     Raises
     ------
     InputError, DataError, UnsupportedError, RunError
-        As :func:`sne_deploy.distill.run.distill`.
+        As :func:`sne_deploy.distill.run.run_experiment`.
     OutputError
         Something cannot be written.
     """
@@ -130,7 +167,7 @@ def train(
     if experiment.teacher.architecture == "module" and given.teacher is not None:
         # What cannot be exported must not be found out at the end.
         save_teacher_onnx(teacher_of_module(given.teacher, data.x[:2]), teacher, data.input_shape)
-    distilled = distill(experiment, work or out / "work", heard, started=begun, given=given, data=data)
+    distilled = run_experiment(experiment, work or out / "work", heard, started=begun, given=given, data=data)
     journal.finish()
     _save_teacher(experiment, distilled, teacher)
     ensemble = replace(distilled.ensemble, provenance=provenance(experiment, distilled))

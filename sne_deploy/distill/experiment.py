@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sne_deploy.distill.dropout import DropoutName
 from sne_deploy.distill.losses import MAX_GATED
+from sne_deploy.distill.students.dropout import DropoutName
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import Readout
 from sne_deploy.model.policy import MAX_HIDDEN, Measure, PolicyKind
@@ -46,7 +46,7 @@ class DataModel(_Model):
     """The data set: ``validation`` samples at the end of the training split are kept for choices.
 
     ``folder``: of ``mnist`` and ``cifar10``, with the files as published; of ``npz``, with ``train.npz`` and
-    ``test.npz``, each with ``x`` and ``y``. ``arrays``: given in Python, to ``sne_deploy.distill``.
+    ``test.npz``, each with ``x`` and ``y``. ``arrays``: given in Python, to ``sne_deploy.train``.
     ``augment``: ``shift`` moves images by up to two pixels; ``crop-flip`` pads by four, crops, and flips;
     with ``-contrast``, half of the images also get less contrast, with ``-cutout``, each loses a square:
     anew in every batch of the teacher; for the students, see ``students.copies``.
@@ -146,7 +146,7 @@ class StudentsModel(_Model):
     ``logits`` themselves, of which an ensemble takes the mean; no student has a slice then.
     ``copies``: so many augmented versions of the training set are added to it; their targets are the
     teacher's features of the very same images. ``surrogate_alpha``: steepness of a spike's gradient, see
-    :func:`sne_deploy.distill.simulate.simulate`.
+    :func:`sne_deploy.distill.students.simulate.simulate`.
     """
 
     count: Positive

@@ -29,7 +29,7 @@ def feature_distillation(outputs: Tensor, targets: Tensor, variance: Tensor) -> 
     ----------
     outputs, targets : tensor of shape (N, F)
     variance : tensor of shape (F,)
-        Positive; see :func:`sne_deploy.distill.features.training_variance`.
+        Positive; see :func:`training_variance`.
 
     Raises
     ------
@@ -42,6 +42,32 @@ def feature_distillation(outputs: Tensor, targets: Tensor, variance: Tensor) -> 
             f"and variance {tuple(variance.shape)} do not match; expected (N, F), (N, F) and (F,)"
         )
     return ((outputs - targets).square() / variance).mean()
+
+
+def training_variance(features: Tensor, floor: float = 0.01) -> Tensor:
+    """Variance of each feature over the training set, none below ``floor`` times their mean.
+
+    The floor keeps a feature that hardly varies (a nearly dead unit) from dominating the loss.
+
+    Parameters
+    ----------
+    features : tensor of shape (N, F)
+    floor : float
+
+    Returns
+    -------
+    tensor of shape (F,), positive
+
+    Raises
+    ------
+    InputError
+        No feature varies at all.
+    """
+    variance = features.var(dim=0, correction=0)
+    mean = float(variance.mean())
+    if not mean > 0:
+        raise InputError("the teacher's features do not vary over the training set; train the teacher longer")
+    return variance.clamp(min=floor * mean)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -151,7 +177,7 @@ def synop_cost(
     rates : sequence of tensors of shape (N, *shape)
         One per spiking layer: spikes per neuron and step, in [0, 1].
     fan_outs : sequence of tensors of shape (*shape,)
-        See :func:`sne_deploy.distill.fan_out.fan_outs`.
+        See :func:`sne_deploy.distill.students.fan_out.fan_outs`.
     timesteps : int
         T.
     reference : float or None

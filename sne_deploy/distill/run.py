@@ -17,31 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 import torch
 
-from sne_deploy.distill.architectures import student_network, teacher_network
-from sne_deploy.distill.checks import check_students, joint_loss
-from sne_deploy.distill.decorrelate import decorrelate_teacher
-from sne_deploy.distill.deploy import deployable
-from sne_deploy.distill.determinism import open_device
-from sne_deploy.distill.dropout import BY_NAME as DROPOUT
-from sne_deploy.distill.evaluate import evaluate_student
-from sne_deploy.distill.experiment_data import Splits, batch_transform, load_splits
-from sne_deploy.distill.given import Given, teacher_of
-from sne_deploy.distill.head import fit_head
-from sne_deploy.distill.joint import JointTask, tune_together
-from sne_deploy.distill.partition import (
-    Attribution,
-    Contiguous,
-    Correlation,
-    Coverage,
-    FeatureSpace,
-    PartitionStrategy,
-    Random,
-    Selection,
-    partition,
-)
-from sne_deploy.distill.policy import FittedPolicy
-from sne_deploy.distill.quantise_aware import tune_quantised
-from sne_deploy.distill.simulate import simulate
+from sne_deploy.distill.data.augment import batch_transform
+from sne_deploy.distill.data.given import Given
+from sne_deploy.distill.data.splits import Splits, load_splits
+from sne_deploy.distill.policy.deploy import deployable
+from sne_deploy.distill.policy.fitting import FittedPolicy
 from sne_deploy.distill.stages import (
     DECORRELATION,
     FIRST_QUANTISED,
@@ -52,9 +32,31 @@ from sne_deploy.distill.stages import (
     StageLog,
     Stages,
 )
-from sne_deploy.distill.student import Run, StudentLoss, StudentTask, train_student
-from sne_deploy.distill.teacher import Teacher, train_teacher
-from sne_deploy.distill.training import split_rows
+from sne_deploy.distill.students.checks import check_students, joint_loss
+from sne_deploy.distill.students.dropout import BY_NAME as DROPOUT
+from sne_deploy.distill.students.evaluate import evaluate_student
+from sne_deploy.distill.students.head import fit_head
+from sne_deploy.distill.students.joint import JointTask, tune_together
+from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.quantise_aware import tune_quantised
+from sne_deploy.distill.students.simulate import simulate
+from sne_deploy.distill.students.student import Run, StudentLoss, StudentTask, train_student
+from sne_deploy.distill.teacher.architectures import teacher_network
+from sne_deploy.distill.teacher.given import teacher_of
+from sne_deploy.distill.teacher.network import Teacher, decorrelate_teacher, train_teacher
+from sne_deploy.distill.teacher.partition import (
+    Attribution,
+    Contiguous,
+    Correlation,
+    Coverage,
+    FeatureSpace,
+    PartitionStrategy,
+    Random,
+    Selection,
+    partition,
+)
+from sne_deploy.distill.training.determinism import open_device
+from sne_deploy.distill.training.loop import split_rows
 from sne_deploy.files import ensure_folder
 from sne_deploy.model.ensemble import Ensemble, Head
 
@@ -87,7 +89,7 @@ class Distilled:
     fitted: FittedPolicy | None
 
 
-def distill(
+def run_experiment(
     experiment: Experiment,
     work: Path,
     log: EpochLog = lambda *_: None,
@@ -108,7 +110,7 @@ def distill(
     given : Given, optional
         Arrays and a teacher that the experiment does not describe.
     data : Splits, optional
-        What :func:`sne_deploy.distill.experiment_data.load_splits` gives, where it is loaded already.
+        What :func:`sne_deploy.distill.data.splits.load_splits` gives, where it is loaded already.
 
     Raises
     ------

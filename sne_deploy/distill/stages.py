@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sne_deploy.distill.determinism import deterministic
-from sne_deploy.distill.features import extract_features
-from sne_deploy.distill.resume import ResumePoint, kept_tensor
-from sne_deploy.distill.training import EpochCallback, Schedule
+from sne_deploy.distill.teacher.network import extract_features
+from sne_deploy.distill.training.determinism import deterministic
+from sne_deploy.distill.training.loop import EpochCallback, Schedule
+from sne_deploy.distill.training.resume import ResumePoint, kept_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sne_deploy.distill.experiment import Experiment, ScheduleModel
-    from sne_deploy.distill.teacher import Teacher
+    from sne_deploy.distill.teacher.network import Teacher
 
 EpochLog = Callable[[str, int, int, "dict[str, float]"], None]
 """Called as log(stage, epoch from 1, epochs, mean of every loss term)."""

@@ -13,7 +13,7 @@ import torch
 
 import sne_deploy as sne
 from sne_deploy.distill.experiment import Experiment, load_experiment, parse_experiment
-from sne_deploy.distill.run import distill
+from sne_deploy.distill.run import run_experiment
 from sne_deploy.errors import DataError, InputError
 from tests.command_line import command
 
@@ -76,15 +76,17 @@ def tensors(ensemble: sne.Ensemble) -> list[np.ndarray]:
 
 def test_a_killed_run_ends_where_an_undisturbed_one_does(tmp_path: Path) -> None:
     heard: list[tuple[str, int]] = []
-    whole = distill(experiment(), tmp_path / "whole", lambda stage, epoch, *_: heard.append((stage, epoch)))
+    whole = run_experiment(
+        experiment(), tmp_path / "whole", lambda stage, epoch, *_: heard.append((stage, epoch))
+    )
     stages = list(dict.fromkeys(stage for stage, _ in heard))
     assert stages == [
         "teacher", "decorrelation", "student0", "student1", "together", "quantised0", "quantised1",
     ]  # fmt: skip
     for epochs in (1, 3, 2, 3, 1):  # somewhere in the teacher, then ever further on
         with pytest.raises(KilledError):
-            distill(experiment(), tmp_path / "killed", killed_after(epochs))
-    resumed = distill(experiment(), tmp_path / "killed")
+            run_experiment(experiment(), tmp_path / "killed", killed_after(epochs))
+    resumed = run_experiment(experiment(), tmp_path / "killed")
     assert whole.fitted == resumed.fitted
     for wanted, found in zip(tensors(whole.ensemble), tensors(resumed.ensemble), strict=True):
         np.testing.assert_array_equal(wanted, found)
@@ -92,40 +94,40 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(tmp_path: Path) -> None
 
 def test_a_finished_run_trains_nothing_again(tmp_path: Path) -> None:
     plain = experiment(joint=None, quantisation={}, partition={"strategy": "random"})
-    first = distill(plain, tmp_path)
-    again = distill(plain, tmp_path, killed_after(1))
+    first = run_experiment(plain, tmp_path)
+    again = run_experiment(plain, tmp_path, killed_after(1))
     for wanted, found in zip(tensors(first.ensemble), tensors(again.ensemble), strict=True):
         np.testing.assert_array_equal(wanted, found)
 
 
 def test_the_state_of_another_experiment_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KilledError):
-        distill(experiment(), tmp_path, killed_after(1))
+        run_experiment(experiment(), tmp_path, killed_after(1))
     (path,) = tmp_path.glob("teacher-*.pt")
     other = experiment(teacher={**DOCUMENT["teacher"], "width": 4})
     with pytest.raises(KilledError):
-        distill(other, tmp_path, killed_after(1))
+        run_experiment(other, tmp_path, killed_after(1))
     (another,) = set(tmp_path.glob("teacher-*.pt")) - {path}
     path.replace(another)
     with pytest.raises(InputError, match=r"teacher-\w+\.pt: belongs to another experiment; delete it"):
-        distill(other, tmp_path)
+        run_experiment(other, tmp_path)
 
 
 def test_experiments_share_the_stages_that_are_alike(tmp_path: Path) -> None:
     heard: list[str] = []
     plain: dict[str, Any] = {"joint": None, "quantisation": {}, "partition": {}}
-    distill(experiment(**plain), tmp_path)
+    run_experiment(experiment(**plain), tmp_path)
     other = {**DOCUMENT["students"], "loss": {}}
-    distill(experiment(**plain, students=other), tmp_path, lambda stage, *_: heard.append(stage))
+    run_experiment(experiment(**plain, students=other), tmp_path, lambda stage, *_: heard.append(stage))
     assert list(dict.fromkeys(heard)) == ["student0", "student1"]
 
 
 def test_training_together_may_see_more_copies_than_each_student_alone(tmp_path: Path) -> None:
     heard: list[str] = []
     plain: dict[str, Any] = {"quantisation": {}, "partition": {}}
-    few = distill(experiment(**plain), tmp_path)
+    few = run_experiment(experiment(**plain), tmp_path)
     joint = {**DOCUMENT["joint"], "copies": 2}
-    many = distill(experiment(**plain, joint=joint), tmp_path, lambda stage, *_: heard.append(stage))
+    many = run_experiment(experiment(**plain, joint=joint), tmp_path, lambda stage, *_: heard.append(stage))
     assert set(heard) == {"together"}
     assert {path.name.split("-")[0] for path in tmp_path.glob("features*.pt")} == {
         "features120",  # the division
@@ -133,14 +135,14 @@ def test_training_together_may_see_more_copies_than_each_student_alone(tmp_path:
         "features360",
     }
     assert not np.array_equal(few.ensemble.head.weight, many.ensemble.head.weight)
-    distill(experiment(**plain, joint={**joint, "copies": 1}), tmp_path, killed_after(3))
+    run_experiment(experiment(**plain, joint={**joint, "copies": 1}), tmp_path, killed_after(3))
 
 
 def test_students_of_logits_have_no_slices_and_no_head_to_fit(tmp_path: Path) -> None:
     loss = {"feature": 0.0, "logits": 1.0, "tau_teacher": 4.0, "tau_student": 0.5}
     students = {**DOCUMENT["students"], "outputs": "logits", "loss": loss, "surrogate_alpha": 3.0}
     plain: dict[str, Any] = {"joint": None, "quantisation": {}, "partition": {}}
-    ensemble = distill(experiment(**plain, students=students), tmp_path).ensemble
+    ensemble = run_experiment(experiment(**plain, students=students), tmp_path).ensemble
     assert ensemble.head.kind == "mean"
     assert all(student.features is None for student in ensemble.students)
     x = np.zeros((2, *ensemble.input_shape), np.float32)
@@ -154,11 +156,11 @@ def test_students_of_logits_have_no_slices_and_no_head_to_fit(tmp_path: Path) ->
 
 def test_damaged_state_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(KilledError):
-        distill(experiment(), tmp_path, killed_after(1))
+        run_experiment(experiment(), tmp_path, killed_after(1))
     (path,) = tmp_path.glob("teacher-*.pt")
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(InputError, match=r"teacher-\w+\.pt: is damaged .*; delete it to train"):
-        distill(experiment(), tmp_path)
+        run_experiment(experiment(), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -184,18 +186,20 @@ def test_a_wrong_file_is_one_line_with_the_key(tmp_path: Path, text: str, messag
 
 def test_a_missing_folder_and_a_layer_that_does_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.folder is missing: name the folder that holds mnist"):
-        distill(experiment(data={"source": "mnist"}), tmp_path / "a")
+        run_experiment(experiment(data={"source": "mnist"}), tmp_path / "a")
     with pytest.raises(DataError, match="nowhere"):
-        distill(experiment(data={"source": "mnist", "folder": str(tmp_path / "nowhere")}), tmp_path / "b")
+        run_experiment(
+            experiment(data={"source": "mnist", "folder": str(tmp_path / "nowhere")}), tmp_path / "b"
+        )
     wrong = {**DOCUMENT["students"], "layers": [{"kind": "Dropsy"}]}
     with pytest.raises(InputError, match=r"students\.layers\.0\.kind: 'Dropsy' is unknown; known: Linear"):
-        distill(experiment(students=wrong), tmp_path / "c")
+        run_experiment(experiment(students=wrong), tmp_path / "c")
 
 
 def test_another_teacher_is_an_onnx_file(tmp_path: Path) -> None:
     teacher = Path(__file__).parents[2] / "examples" / "digits" / "teacher.onnx"
     students = {**DOCUMENT["students"], "loss": {}}
-    made = distill(
+    made = run_experiment(
         experiment(
             teacher={"onnx": str(teacher)}, partition={}, students=students, joint=None, quantisation={}
         ),

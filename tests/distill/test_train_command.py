@@ -22,7 +22,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 import sne_deploy as sne
-from sne_deploy.distill.journal import Journal
+from sne_deploy.distill.training.journal import Journal
 from tests.command_line import Outcome, command
 
 EXAMPLE_TEACHER = Path(__file__).parents[2] / "examples" / "digits" / "teacher.onnx"
@@ -230,7 +230,7 @@ def test_help_names_every_option() -> None:
         ({"top": "device = 'meta'"}, ["device 'meta' cannot be used", "use cpu"]),
         ({"data": "data = 3"}, ["data: "]),
         ({"data": "data = {source = 'mnist'}"}, ["data.folder is missing"]),
-        ({"data": "data = {source = 'arrays'}"}, ["data.source 'arrays'", "sne_deploy.distill"]),
+        ({"data": "data = {source = 'arrays'}"}, ["data.source 'arrays'", "sne_deploy.train"]),
         ({"data": "data = {source = 'digits', validation = 5000}"}, ["data.validation 5000", "lower it"]),
         ({"teacher": "teacher = {}"}, ["teacher: ", "architecture or onnx"]),
         ({"teacher": "teacher = {architecture = 'module'}"}, ["teacher.architecture 'module'", "in Python"]),
@@ -318,7 +318,7 @@ def test_out_of_memory_says_what_to_lower(tmp_path: Path) -> None:
     def full(*_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nSee more")
 
-    with mock.patch("sne_deploy.distill.training._step", full):
+    with mock.patch("sne_deploy.distill.training.loop._step", full):
         refused(
             train(tmp_path, document()),
             "out of memory: CUDA out of memory",

@@ -10,7 +10,7 @@ import pydantic
 import pytest
 
 from sne_deploy.distill import experiment
-from sne_deploy.distill.architectures import LAYER_KINDS
+from sne_deploy.model.layers.registry import LAYER_KINDS
 from tests.command_line import command
 
 ROOT = Path(__file__).parents[2]

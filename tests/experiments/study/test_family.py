@@ -12,7 +12,7 @@ import pytest
 from experiments.study.family import FamilyRow, family_rows, smallest_reaching
 from sne_deploy.data import digits_split
 from sne_deploy.distill.experiment import Experiment, parse_experiment
-from sne_deploy.distill.run import distill
+from sne_deploy.distill.run import run_experiment
 from sne_deploy.errors import InputError
 from tests.distill.test_run import DOCUMENT, SCHEDULE
 
@@ -33,7 +33,7 @@ def digits() -> tuple[Any, Any]:
 def test_networks_are_counted_and_trained_as_the_teacher(tmp_path: Path) -> None:
     heard: list[str] = []
     x, y = digits()
-    distill(experiment(), tmp_path)
+    run_experiment(experiment(), tmp_path)
     rows = family_rows(experiment(), (4, 24), x, y, tmp_path, log=lambda stage, *_: heard.append(stage))
     small, whole = rows
     assert heard == ["width4", "width4"]  # the teacher itself is there already

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from experiments.study.gates import THRESHOLD, gate_points, priced_gates
-from sne_deploy.distill.gate import GateTraining
+from sne_deploy.distill.policy.gate import GateTraining
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import ActivationPolicy, Gate
 from tests.experiments.study.test_operating_points import ORDER, digits, equal, full, with_policy

@@ -15,10 +15,10 @@ from torch import nn
 from experiments.study.twin_network import dense_macs, twin_network
 from experiments.study.twins import Twins, train_twins, twin_rows
 from sne_deploy.data import digits_split
-from sne_deploy.distill.architectures import student_network
-from sne_deploy.distill.determinism import deterministic
 from sne_deploy.distill.experiment import Experiment, LayerModel, parse_experiment
-from sne_deploy.distill.simulate import simulate
+from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.simulate import simulate
+from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Student
 from tests.distill.test_run import DOCUMENT, LAYERS, SCHEDULE, KilledError, killed_after

@@ -1,0 +1,69 @@
+"""What a run is given in Python beside its description: arrays, and a teacher that is a torch module."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Array = npt.NDArray[Any]
+Arrays = tuple[Array, Array]
+"""Samples of shape (N, C, H, W) or (N, F), each value in [0, 1], and labels of shape (N,) from 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What the description leaves open.
+
+    Attributes
+    ----------
+    data : Arrays or None
+        To train on; ``data.source`` is then "arrays".
+    test : Arrays or None
+        To measure on.
+    teacher : nn.Module or None
+        Trained; ``teacher.architecture`` is then "module".
+    """
+
+    data: Arrays | None = None
+    test: Arrays | None = None
+    teacher: nn.Module | None = None
+
+
+def as_arrays(name: str, pair: Any) -> Arrays:
+    """Take ``(x, y)`` of NumPy arrays, tensors or lists.
+
+    Raises
+    ------
+    DataError
+        It is no such pair.
+    """
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise DataError(f"{name}: give a pair (x, y), not {type(pair).__name__}")
+    try:
+        x, y = (np.asarray(part.detach().cpu() if hasattr(part, "detach") else part) for part in pair)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{name}: x and y must be arrays: {str(error).splitlines()[0][:100]}") from None
+    return x, y
+
+
+def digest_of(arrays: Iterable[Array | str]) -> str:
+    """A digest of arrays (dtype, shape, values) and texts, in their order."""
+    found = hashlib.sha256()
+    for part in arrays:
+        if isinstance(part, str):
+            found.update(part.encode())
+        else:
+            found.update(f"{part.dtype.str}{part.shape}".encode())
+            found.update(np.ascontiguousarray(part).data)
+        found.update(b"\0")
+    return found.hexdigest()

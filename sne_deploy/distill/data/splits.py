@@ -1,0 +1,232 @@
+"""An experiment's data: training, validation and the students' own copies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sne_deploy.data import DataSet, load_data
+from sne_deploy.data.dataset import ModelInput, fit_to_model
+from sne_deploy.data.npz import load_npz
+from sne_deploy.distill.data.augment import batch_transform
+from sne_deploy.distill.data.given import digest_of
+from sne_deploy.distill.training.determinism import deterministic
+from sne_deploy.errors import DataError
+from sne_deploy.model.ensemble import Encoder
+
+if TYPE_CHECKING:
+    from sne_deploy.distill.data.given import Arrays
+    from sne_deploy.distill.experiment import DataModel
+    from sne_deploy.distill.training.loop import Transform
+
+Array = npt.NDArray[Any]
+INPUT_SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+BATCH = 4096
+MAX_CLASSES = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Images of shape (N, C, H, W) in [0, 1], and labels.
+
+    Attributes
+    ----------
+    x, y : Tensor
+        Training images and int64 labels.
+    students_x, students_y : Tensor
+        The same, followed by their augmented copies: whole versions of ``x``, one after the other.
+    x_validation : Tensor
+    y_validation : int64 array
+    digest : str
+        Of data of the user's own; "" of a published set, which its name stands for.
+    """
+
+    x: Tensor
+    y: Tensor
+    students_x: Tensor
+    students_y: Tensor
+    x_validation: Tensor
+    y_validation: Array
+    digest: str = ""
+
+    def to(self, device: torch.device) -> Splits:
+        """The same on a device, all of it; the validation data, which the host uses, stays where it is."""
+        names = ("x", "y", "students_x", "students_y")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    def with_copies(self, copies: int) -> Splits:
+        """The same with at most so many of the augmented copies."""
+        count = len(self.x) * (1 + copies)
+        return replace(self, students_x=self.students_x[:count], students_y=self.students_y[:count])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one image."""
+        return tuple(int(size) for size in self.x.shape[1:])
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(self.y.max()) + 1
+
+
+def data_spec(described: DataModel, split: str) -> str:
+    """The experiment's data as :func:`sne_deploy.data.load_data` names it.
+
+    Raises
+    ------
+    DataError
+        The data set needs a folder and has none.
+    """
+    if described.source == "arrays":
+        raise DataError("data.source 'arrays': these are given in Python, as data=(x, y) of sne_deploy.train")
+    if described.source == "digits":
+        return "digits:train" if split == "train" else "digits"
+    if described.folder is None:
+        raise DataError(
+            f"data.folder is missing: name the folder that holds {described.source}, in the file or with "
+            "--data-folder"
+        )
+    if described.source == "npz":
+        return str(Path(described.folder) / f"{split}.npz")
+    middle = ":train" if split == "train" else ""
+    return f"{described.source}{middle}:{described.folder}"
+
+
+def load_splits(described: DataModel, seed: int, copies: int = 0, arrays: Arrays | None = None) -> Splits:
+    """Load the training split; its last ``validation`` samples, in a seeded order, are the validation data.
+
+    Parameters
+    ----------
+    described : DataModel
+    seed : int
+        Of the split and of the augmented copies.
+    copies : int
+        Augmented versions of the training samples that the students get beside them.
+    arrays : Arrays, optional
+        The training split of source "arrays".
+
+    Raises
+    ------
+    DataError
+        The data is missing or damaged, or there are too few samples.
+    """
+    data = _training_split(described, arrays)
+    assert data.y is not None  # noqa: S101  the split has labels
+    order = np.random.default_rng(seed).permutation(len(data))
+    train, held_out = order[: -described.validation], order[-described.validation :]
+    if described.train_samples is not None:
+        train = train[: described.train_samples]
+    if len(train) < 2 or described.validation >= len(data):
+        raise DataError(
+            f"data.validation {described.validation} leaves {len(train)} of {len(data)} samples to train on; "
+            "lower it"
+        )
+    x = torch.from_numpy(np.asarray(data.x[train], np.float32))
+    y = torch.from_numpy(np.asarray(data.y[train], np.int64))
+    transform = batch_transform(described.augment)
+    versions = 1 if transform is None else 1 + copies
+    students_x = x.repeat(versions, *[1] * (x.ndim - 1)) if versions > 1 else x
+    if transform is not None:
+        with deterministic(seed):
+            for version in torch.split(students_x, len(x))[1:]:
+                _transform(version, transform)
+    return Splits(
+        x=x,
+        y=y,
+        students_x=students_x,
+        students_y=y.repeat(versions),
+        x_validation=torch.from_numpy(np.asarray(data.x[held_out], np.float32)),
+        y_validation=np.asarray(data.y[held_out], np.int64),
+        digest="" if described.source in INPUT_SHAPES else digest_of([data.x, data.y]),
+    )
+
+
+def _training_split(described: DataModel, arrays: Arrays | None) -> DataSet:
+    """The training split, with labels of which none is missing in between."""
+    spec = "arrays:train" if arrays is not None else data_spec(described, "train")
+    if described.source in INPUT_SHAPES:
+        shape = INPUT_SHAPES[described.source]
+        data = load_data(spec, input_shape=shape, timesteps=1, encoder=Encoder("constant"))
+    else:
+        x, y = load_npz("train", Path(spec)) if arrays is None else arrays
+        data = fit_to_model(spec, x, y, ModelInput(_own_shape(spec, x), 1, Encoder("constant")))
+    if data.y is None:
+        raise DataError(f"data {spec}: has no labels y")
+    if described.augment != "none" and data.x.ndim != 4:
+        raise DataError(
+            f"data.augment {described.augment!r} needs images (channels, height, width), not samples of "
+            f"shape {data.x.shape[1:]}"
+        )
+    _check_labels(spec, data.y)
+    return data
+
+
+def _check_labels(spec: str, y: Array) -> None:
+    """A label far from all others is a damaged file, and would be a class of its own."""
+    present = np.unique(y)
+    gaps = np.flatnonzero(np.diff(present) > 1)
+    if gaps.size or present[-1] >= MAX_CLASSES:
+        why = f"at most {MAX_CLASSES} classes can be learnt"
+        if gaps.size:
+            why = f"no sample has label {present[gaps[0]] + 1}"
+        raise DataError(
+            f"data {spec}: labels go up to {present[-1]}, but {why}; number the classes from 0, or get the "
+            "data again"
+        )
+
+
+def _own_shape(spec: str, x: Array) -> tuple[int, ...]:
+    """One sample of the user's own data: an image, with one channel where it says none, or a vector."""
+    shape = tuple(int(size) for size in x.shape[1:])
+    if len(shape) not in (1, 2, 3) or 0 in shape:
+        raise DataError(
+            f"data {spec}: x has shape {x.shape}; give (N, channels, height, width), (N, height, width) or "
+            "(N, values)"
+        )
+    return (1, *shape) if len(shape) == 2 else shape
+
+
+def load_test(described: DataModel, splits: Splits, arrays: Arrays | None = None) -> DataSet:
+    """Load what is measured on: the test split; without one, the validation samples.
+
+    Parameters
+    ----------
+    described : DataModel
+    splits : Splits
+        What is trained on.
+    arrays : Arrays, optional
+        The test split of source "arrays".
+
+    Raises
+    ------
+    DataError
+        The data is missing, damaged, has no labels, or does not fit what is trained on.
+    """
+    takes = ModelInput(splits.input_shape, 1, Encoder("constant"))
+    if arrays is not None:
+        data = fit_to_model("arrays:test", *arrays, takes)
+    elif described.source == "arrays":
+        return DataSet("arrays:validation", splits.x_validation.numpy(), splits.y_validation)
+    else:
+        spec = data_spec(described, "test")
+        data = load_data(spec, input_shape=takes.shape, timesteps=1, encoder=takes.encoder)
+    if data.y is None:
+        raise DataError(f"data {data.name}: has no labels y")
+    if int(data.y.max()) >= splits.classes:
+        raise DataError(
+            f"data {data.name}: label {data.y.max()}, but training sees none above {splits.classes - 1}"
+        )
+    return data
+
+
+def _transform(x: Tensor, transform: Transform) -> None:
+    """Transform images where they lie: all versions of a large set fit in memory once, not twice."""
+    for part in torch.split(x, BATCH):
+        part.copy_(transform([part])[0])

@@ -1,0 +1,1 @@
+"""Spiking students: networks, training alone, together and with quantised weights, and their head."""

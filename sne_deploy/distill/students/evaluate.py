@@ -1,0 +1,95 @@
+"""Figures of trained students in floating point: outputs, rates, accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.distill.students.simulate import simulate
+from sne_deploy.distill.training.determinism import evaluating
+from sne_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sne_deploy.model.ensemble import Readout
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class StudentFigures:
+    """What a student did on a data set.
+
+    Attributes
+    ----------
+    outputs : float64 array of shape (N, n_out)
+        In the student's units.
+    rates : tuple of float
+        One per spiking layer: mean spikes per neuron and step.
+    spikes_per_sample : float
+        Of all layers together.
+    """
+
+    outputs: FloatArray
+    rates: tuple[float, ...]
+    spikes_per_sample: float
+
+
+def evaluate_student(
+    network: nn.Module, inputs: Tensor, timesteps: int, readout: Readout, batch_size: int = 256
+) -> StudentFigures:
+    """Run a student in evaluation mode on constant currents.
+
+    Parameters
+    ----------
+    network : nn.Module
+    inputs : float32 tensor of shape (N, *input_shape)
+    timesteps : int
+    readout : Readout
+    batch_size : int
+        Changes nothing but memory and time.
+    """
+    import torch
+
+    outputs: list[Tensor] = []
+    sums: list[list[float]] = []  # of rates, per batch and layer: those of every neuron would fill the memory
+    neurons: list[int] = []
+    with evaluating(network), torch.no_grad():
+        for part in torch.split(inputs, batch_size):
+            run = simulate(network, part, timesteps, readout)
+            outputs.append(run.outputs)
+            sums.append([float(layer.double().sum()) for layer in run.rates])
+            neurons = [layer[0].numel() for layer in run.rates]
+    per_sample = np.array(sums).reshape(len(sums), -1).sum(axis=0) / len(inputs)
+    rates = tuple(float(total / count) for total, count in zip(per_sample, neurons, strict=True))
+    joined = torch.cat(outputs).double().numpy(force=True)
+    return StudentFigures(joined, rates, float(per_sample.sum()) * timesteps)
+
+
+def accuracy(logits: FloatArray, labels: IntArray) -> float:
+    """Fraction of samples whose largest logit is the label's.
+
+    Raises
+    ------
+    InputError
+        No samples, or arrays of different lengths.
+    """
+    if len(labels) == 0 or len(logits) != len(labels):
+        raise InputError(f"accuracy: {len(logits)} logits for {len(labels)} labels; give as many, above 0")
+    return float(np.mean(np.argmax(logits, axis=1) == labels))
+
+
+def explained_variance(outputs: FloatArray, features: FloatArray) -> float:
+    """1 - (sum of squared errors) / (sum of squared deviations from the mean), over all features.
+
+    Parameters
+    ----------
+    outputs, features : float arrays of shape (N, F)
+    """
+    errors = np.square(outputs - features).sum()
+    return float(1.0 - errors / np.square(features - features.mean(axis=0)).sum())

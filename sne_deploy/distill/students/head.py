@@ -1,0 +1,150 @@
+"""The linear head over the students' outputs, fitted in float64 on the host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.distill.training.determinism import deterministic
+from sne_deploy.errors import InputError
+from sne_deploy.model.ensemble import Head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.integer[Any]]
+ROUNDING = 1e-9
+"""An output that varies by less, relative to its size, is constant: the mean of equal numbers is rounded."""
+
+
+def fit_head(
+    outputs: Sequence[FloatArray],
+    labels: IntArray,
+    l2: float = 1e-3,
+    subset_bias: bool = False,
+    order: Sequence[int] = (),
+) -> Head:
+    r"""Fit logits = W o + b to the training outputs of all students by L2-regularised logistic regression.
+
+    .. math:: \min_{W, b} \frac{1}{N} \sum_n -\log \mathrm{softmax}(W o_n + b)_{y_n}
+              + \frac{\lambda}{2} \lVert W \, \mathrm{diag}(s) \rVert^2
+
+    with s the standard deviation of each output, so that the result does not depend on their units.
+
+    Parameters
+    ----------
+    outputs : sequence of float arrays of shape (N, n_out)
+        One per student, in the ensemble's order, in the student's units.
+    labels : int array of shape (N,)
+        0..classes - 1.
+    l2 : float
+        The weight lambda, positive: without it separable data has no finite optimum.
+    subset_bias : bool
+        Also fit, for every k, the bias that is added when the first k students of ``order`` have run.
+    order : sequence of int
+        Order in which students run; empty: the ensemble's own.
+
+    Returns
+    -------
+    Head
+        ``kind`` "linear"; ``mean`` is the training mean of every output.
+
+    Raises
+    ------
+    InputError
+        The arrays do not match, are not finite, or ``l2`` or ``order`` is wrong.
+    """
+    joined, labels = _checked(outputs, labels, l2)
+    order = tuple(order) or tuple(range(len(outputs)))
+    if sorted(order) != list(range(len(outputs))):
+        raise InputError(f"head: order {order} is not a permutation of 0..{len(outputs) - 1}")
+    mean, deviation = joined.mean(axis=0), joined.std(axis=0)
+    constant = deviation <= ROUNDING * np.abs(joined).max(axis=0)
+    deviation = np.where(constant, 1.0, deviation)
+    scaled_weight, bias = _logistic((joined - mean) / deviation, labels, l2)
+    weight = scaled_weight / deviation
+    head_bias = bias - weight @ mean
+    if not subset_bias:
+        return Head("linear", weight, head_bias, mean)
+    widths = [output.shape[1] for output in outputs]
+    rows = [
+        _bias_shift(_with_means(joined, mean, widths, order[:k]) @ weight.T + head_bias, labels)
+        for k in range(1, len(order))
+    ]
+    rows.append(np.zeros_like(head_bias))
+    return Head("linear", weight, head_bias, mean, np.stack(rows))
+
+
+def _checked(outputs: Sequence[FloatArray], labels: IntArray, l2: float) -> tuple[FloatArray, IntArray]:
+    if not l2 > 0:
+        raise InputError(f"head: l2 {l2} must be positive")
+    if not outputs or any(o.ndim != 2 or len(o) != len(labels) for o in outputs) or len(labels) == 0:
+        shapes = [o.shape for o in outputs]
+        raise InputError(f"head: outputs of shapes {shapes} for {len(labels)} labels; give (N, n_out)")
+    joined = np.concatenate([np.asarray(o, dtype=np.float64) for o in outputs], axis=1)
+    if not np.isfinite(joined).all():
+        raise InputError("head: the students' outputs are not all finite; train with a lower learning rate")
+    if labels.min() < 0:
+        raise InputError(f"head: label {labels.min()} is negative; labels are 0..classes - 1")
+    return joined, labels.astype(np.int64)
+
+
+def _with_means(
+    joined: FloatArray, mean: FloatArray, widths: Sequence[int], ran: Sequence[int]
+) -> FloatArray:
+    """Return the joined outputs with the mean in the place of every student that did not run."""
+    keep = np.repeat([index in ran for index in range(len(widths))], widths)
+    return np.where(keep, joined, mean)
+
+
+def _logistic(x: FloatArray, labels: IntArray, l2: float) -> tuple[FloatArray, FloatArray]:
+    import torch
+
+    data, target = torch.from_numpy(x), torch.from_numpy(labels)
+    classes = int(labels.max()) + 1
+    weight = torch.zeros(classes, x.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
+
+    def loss() -> Tensor:
+        fit = torch.nn.functional.cross_entropy(data @ weight.T + bias, target)
+        return fit + 0.5 * l2 * weight.square().sum()
+
+    _minimise([weight, bias], loss)
+    return weight.detach().numpy(), bias.detach().numpy()
+
+
+def _bias_shift(logits: FloatArray, labels: IntArray, l2: float = 1e-6) -> FloatArray:
+    """Find the shift of fixed logits that minimises their cross-entropy; l2 fixes its free common part."""
+    import torch
+
+    fixed, target = torch.from_numpy(logits), torch.from_numpy(labels)
+    shift = torch.zeros(logits.shape[1], dtype=torch.float64, requires_grad=True)
+
+    def loss() -> Tensor:
+        return torch.nn.functional.cross_entropy(fixed + shift, target) + 0.5 * l2 * shift.square().sum()
+
+    _minimise([shift], loss)
+    return np.asarray(shift.detach().numpy())
+
+
+def _minimise(parameters: list[Tensor], loss: Callable[[], Tensor]) -> None:
+    """Full-batch L-BFGS of a convex loss to a gradient of 1e-7, in one thread: the same sums everywhere."""
+    import torch
+
+    optimizer = torch.optim.LBFGS(
+        parameters, max_iter=2000, tolerance_grad=1e-7, tolerance_change=1e-14, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return value
+
+    with deterministic(seed=0, threads=1):
+        optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch leaves it untyped

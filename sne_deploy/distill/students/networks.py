@@ -1,0 +1,133 @@
+"""Students as networks: made from a list of layers, and copied to be trained further."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sne_deploy.distill.experiment import LayerModel
+from sne_deploy.errors import InputError
+from sne_deploy.frontend.norse.build import module_from_layers
+from sne_deploy.model.ensemble import Layer
+from sne_deploy.model.layers.registry import LAYER_KINDS
+
+Shape = tuple[int, ...]
+_CONVS = {"Conv1d": (nn.Conv1d, 1), "Conv2d": (nn.Conv2d, 2)}
+
+
+def student_network(
+    layers: Sequence[LayerModel], input_shape: Shape, outputs: int, dt_s: float
+) -> nn.Sequential:
+    """Make an untrained student: torch layers with their usual initial weights, and Norse cells.
+
+    Parameters
+    ----------
+    layers : sequence of LayerModel
+    input_shape : tuple of int
+        One sample at one step.
+    outputs : int
+        What ``out`` is where it is left out.
+    dt_s : float
+
+    Raises
+    ------
+    InputError
+        A kind that is unknown, or a layer that does not fit the one before it; names its position.
+    """
+    modules: list[nn.Module] = []
+    shape = input_shape
+    for index, layer in enumerate(layers):
+        if layer.kind not in LAYER_KINDS:
+            known = ", ".join(LAYER_KINDS)
+            raise InputError(f"students.layers.{index}.kind: {layer.kind!r} is unknown; known: {known}")
+        try:
+            module = _student_layer(layer, shape, outputs, dt_s)
+            shape = _shape_after(module, shape)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"students.layers.{index} ({layer.kind}): does not fit an input of shape {shape}: {reason}"
+            ) from None
+        modules.append(module)
+    return nn.Sequential(*modules)
+
+
+def _student_layer(layer: LayerModel, shape: Shape, outputs: int, dt_s: float) -> nn.Module:
+    out = layer.out or outputs
+    if layer.kind == "Linear":
+        return nn.Linear(shape[0], out, bias=layer.bias)
+    if layer.kind in _CONVS:
+        make: Any = _CONVS[layer.kind][0]
+        kernel = 3 if layer.kernel is None else layer.kernel
+        more = {"stride": layer.stride, "padding": layer.padding, "groups": layer.groups}
+        conv: nn.Module = make(shape[0], out, kernel, bias=layer.bias, **more)
+        return conv
+    if layer.kind == "AvgPool2d":
+        return nn.AvgPool2d(2 if layer.kernel is None else layer.kernel)
+    if layer.kind in ("BatchNorm1d", "BatchNorm2d"):
+        return nn.BatchNorm1d(shape[0]) if layer.kind == "BatchNorm1d" else nn.BatchNorm2d(shape[0])
+    if layer.kind == "Flatten":
+        return nn.Flatten()
+    if layer.kind == "Dropout":
+        return nn.Dropout(layer.p)
+    return _cell(layer, shape, out, dt_s)
+
+
+def _cell(layer: LayerModel, shape: Shape, out: int, dt_s: float) -> nn.Module:
+    """A Norse cell from its times and thresholds; recurrent weights are drawn from torch's random state."""
+    kind = LAYER_KINDS[layer.kind]
+    values = {
+        "tau_mem_inv": 1.0 / layer.tau_mem_s,
+        "tau_syn_inv": 1.0 / layer.tau_syn_s,
+        "v_th": layer.v_th,
+        "v_reset": layer.v_reset,
+        "v_leak": layer.v_leak,
+    }
+    tensors = {name: np.array(values[name], np.float32) for name in kind.tensors if name in values}
+    if "input_weights" in kind.tensors:
+        drawn = {"input_weights": (out, shape[0]), "recurrent_weights": (out, out)}
+        for name, size in drawn.items():
+            gain = 1.2 if name == "input_weights" else 0.25
+            tensors[name] = (torch.randn(size) * gain / size[1] ** 0.5).numpy()
+        np.fill_diagonal(tensors["recurrent_weights"], 0.0)
+    (cell,) = module_from_layers((Layer(layer.kind, {"dt": dt_s}, tensors),)).children()
+    for name, parameter in cell.named_parameters():
+        parameter.requires_grad_(name.endswith("_weights"))
+    return cell.train()
+
+
+def _shape_after(module: nn.Module, shape: Shape) -> Shape:
+    """Shape of what a layer makes of one sample."""
+    with torch.no_grad():
+        found = module.eval()(torch.zeros(1, *shape))
+    module.train()
+    output = found[0] if isinstance(found, tuple) else found
+    return tuple(int(size) for size in output.shape[1:])
+
+
+def trainable_copy(network: nn.Module) -> nn.Module:
+    """Copy a student with all of its parameters to be trained.
+
+    A plain deep copy loses the hooks with which Norse's recurrent cells keep their diagonal at zero.
+
+    Parameters
+    ----------
+    network : nn.Module
+        It is not changed.
+    """
+    from norse.torch.module import snn
+
+    made = copy.deepcopy(network).requires_grad_(True)
+    for part in made.modules():
+        if isinstance(part, (snn.SNNRecurrentCell, snn.SNNRecurrent)) and not part.autapses:
+            part.recurrent_weights.register_hook(_without_diagonal)
+    return made
+
+
+def _without_diagonal(gradient: Tensor) -> Tensor:
+    return gradient.clone().fill_diagonal_(0.0)

@@ -1,0 +1,192 @@
+"""Fine-tuning against the compiler's own quantiser: forward with the weights that the chip will store.
+
+Batch norm is folded first. Every so many steps the student is compiled, which gives the scale, the exponent
+and the sign mode of each synapse; in between, each step rounds the weights as they are now onto that grid
+with the compiler's own function, and the gradient passes as if it had not.
+
+Quantised are the weights of synapses, and biases that an always-on axon carries as weights. Not modelled:
+registers of 12 and more bits (thresholds, decays, other biases, the constant input), and the rounding of
+states at each step.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from sne_deploy.distill.students.networks import trainable_copy
+from sne_deploy.distill.students.simulate import Simulation, simulate
+from sne_deploy.distill.students.student import StudentTask, train_student
+from sne_deploy.distill.students.weight_grids import WeightGrid, weight_grids
+from sne_deploy.distill.training.loop import EpochCallback, Schedule, Trained
+from sne_deploy.distill.training.resume import ResumePoint
+from sne_deploy.errors import InputError
+from sne_deploy.model.ensemble import Readout
+from sne_deploy.passes.weight_registers import check_weight_bits
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Shape = tuple[int, ...]
+
+
+def folded(network: nn.Module, input_shape: Shape) -> nn.Module:
+    """Copy a student as the compiler sees it: batch norm folded, dropout gone, every parameter trainable.
+
+    Raises
+    ------
+    UnsupportedError, GraphError
+        The student cannot be compiled.
+    """
+    from sne_deploy.frontend.norse.batch_norm import inference_layers
+    from sne_deploy.frontend.norse.modules import layers_from_module, module_from_layers
+    from sne_deploy.model.layers.registry import check_stack
+
+    layers = layers_from_module(network)
+    check_stack(layers, input_shape)
+    return trainable_copy(module_from_layers(inference_layers(layers, input_shape)))
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Replace values in the forward pass only."""
+
+    @staticmethod
+    def forward(ctx: Any, latent: Tensor, stored: Tensor) -> Tensor:  # noqa: ARG004  torch's interface
+        return stored.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ARG004  torch's interface
+        return gradients[0], None
+
+
+def stored_weights(network: nn.Module, grids: dict[str, WeightGrid]) -> dict[str, Tensor]:
+    """The weights on the chip, by parameter name; their gradient goes to the parameters unchanged."""
+    stored = {}
+    for name, grid in grids.items():
+        latent = network.get_parameter(name)
+        nearest = torch.from_numpy(grid.nearest(latent.detach().numpy(force=True))).to(latent)
+        stored[name] = _StraightThrough.apply(latent, nearest)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return stored
+
+
+class _Simulated(nn.Module):
+    """Makes ``simulate`` a forward pass, whose parameters can be replaced."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor, timesteps: int, readout: Readout, alpha: float) -> Simulation:
+        return simulate(self.network, inputs, timesteps, readout, alpha=alpha)
+
+
+class QuantisedRun:
+    """A :data:`sne_deploy.distill.students.student.Run` with the weights that the compiler would store.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+    weight_bits : int
+        2 to 8, or 16.
+    every : int
+        Steps between two compilations of a network.
+    alpha : float
+        See :func:`sne_deploy.distill.students.simulate.simulate`.
+
+    Raises
+    ------
+    InputError
+        ``weight_bits`` or ``every`` is out of range.
+    """
+
+    def __init__(
+        self, input_shape: Shape, weight_bits: int = 8, every: int = 100, alpha: float = 1.0
+    ) -> None:
+        check_weight_bits(weight_bits)
+        if every < 1:
+            raise InputError(f"quantisation-aware training: every {every} steps must be at least 1")
+        self._input_shape, self._bits, self._every, self._alpha = input_shape, weight_bits, every, alpha
+        self._grids: WeakKeyDictionary[nn.Module, tuple[int, dict[str, WeightGrid]]] = WeakKeyDictionary()
+
+    def __call__(self, network: nn.Module, inputs: Tensor, timesteps: int, readout: Readout) -> Simulation:
+        """Run a folded network."""
+        steps, grids = self._grids.get(network, (0, {}))
+        if steps % self._every == 0:
+            grids = weight_grids(network, self._input_shape, timesteps, readout, self._bits)
+        self._grids[network] = (steps + 1, grids)
+        stored = {f"network.{name}": value for name, value in stored_weights(network, grids).items()}
+        done: Simulation = torch.func.functional_call(
+            _Simulated(network), stored, (inputs, timesteps, readout, self._alpha)
+        )
+        return done
+
+
+def quantised_copy(
+    network: nn.Module, input_shape: Shape, timesteps: int, readout: Readout, weight_bits: int = 8
+) -> nn.Module:
+    """Copy a student with batch norm folded and the weights that the compiler would store, to evaluate it."""
+    made = folded(network, input_shape).eval()
+    grids = weight_grids(made, input_shape, timesteps, readout, weight_bits)
+    with torch.no_grad():
+        for name, value in stored_weights(made, grids).items():
+            made.get_parameter(name).copy_(value)
+    return made
+
+
+def tune_quantised(
+    network: nn.Module,
+    inputs: Tensor,
+    features: Tensor,
+    labels: Tensor,
+    task: StudentTask,
+    schedule: Schedule,
+    on_epoch: EpochCallback | None = None,
+    *,
+    weight_bits: int = 8,
+    every: int = 100,
+    alpha: float = 1.0,
+    teacher_logits: Tensor | None = None,
+    resume: ResumePoint | None = None,
+) -> Trained[nn.Module]:
+    """Train a folded copy of a student further, with quantised weights in the forward pass.
+
+    Parameters
+    ----------
+    network : nn.Module
+        A trained student; it is not changed.
+    inputs, features, labels, task, schedule, on_epoch, teacher_logits
+        As :func:`sne_deploy.distill.students.student.train_student`.
+    weight_bits : int
+        2 to 8, or 16: what the student will be compiled with.
+    every : int
+        Steps between two compilations; a divisor of an epoch's steps where training is to be resumed.
+    alpha : float
+        See :func:`sne_deploy.distill.students.simulate.simulate`.
+    resume : ResumePoint, optional
+
+    Returns
+    -------
+    Trained
+        The folded network with the weights that are to be compiled, not yet rounded.
+
+    Raises
+    ------
+    UnsupportedError
+        See :func:`weight_grids`.
+    """
+    shape = tuple(inputs.shape[1:])
+    return train_student(
+        lambda: folded(network, shape),
+        inputs,
+        features,
+        labels,
+        task,
+        schedule,
+        on_epoch,
+        teacher_logits=teacher_logits,
+        run=QuantisedRun(shape, weight_bits, every, alpha),
+        resume=resume,
+    )

@@ -1,0 +1,173 @@
+"""A Norse student run over time, layer by layer, with its spikes kept for losses and figures.
+
+Each layer processes the whole sample before the next one starts, which gives the same numbers as
+stepping through the network (there are no cycles between layers), in far fewer calls: maps without
+state see all steps at once, and those before the first neurons, whose input is constant, only one.
+In training mode a batch norm after the first neurons takes its statistics over batch and time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+from sne_deploy.errors import InputError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+    from sne_deploy.model.ensemble import Readout
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """What a student did with a batch.
+
+    Attributes
+    ----------
+    outputs : tensor of shape (N, n_out)
+        The readout, in the student's units.
+    rates : tuple of tensors of shape (N, *shape)
+        One per spiking layer, in order: spikes per neuron and step, in [0, 1].
+    """
+
+    outputs: Tensor
+    rates: tuple[Tensor, ...]
+
+
+def simulate(
+    network: nn.Module,
+    inputs: Tensor,
+    timesteps: int,
+    readout: Readout,
+    constant_input: bool = True,
+    alpha: float = 1.0,
+) -> Simulation:
+    """Run a student from its initial state.
+
+    Parameters
+    ----------
+    network : nn.Sequential, SequentialState or a nest of them
+        Norse cells and torch layers in the order in which they act.
+    inputs : float tensor of shape (N, *input_shape), or (N, T, *input_shape)
+        The second if ``constant_input`` is false.
+    timesteps : int
+        T.
+    readout : Readout
+        ``count`` for a network that ends in spikes, the others for one that ends in a leaky integrator.
+    constant_input : bool
+        The input is a current that is the same at every step.
+    alpha : float
+        Steepness of the surrogate gradient 1 / (alpha |v - v_th| + 1)^2. 1 is what Norse 1.1.0 computes,
+        whatever a cell's own alpha says; another needs LIFBox cells as the only spiking neurons.
+
+    Raises
+    ------
+    InputError
+        The time axis, the readout or ``alpha`` does not fit.
+    UnsupportedError
+        The network has no neurons.
+    """
+    if not constant_input and inputs.shape[1] != timesteps:
+        raise InputError(f"input has {inputs.shape[1]} steps, not {timesteps}")
+    steady: Tensor | None = inputs if constant_input else None
+    moving: Tensor | None = None if constant_input else inputs.transpose(0, 1)
+    rates: list[Tensor] = []
+    spiking = False
+    for layer in flat_layers(network):
+        if is_neuron(layer):
+            moving = _run_neurons(layer, steady, moving, timesteps, alpha)
+            steady, spiking = None, not is_integrator(layer)
+            if spiking:
+                rates.append(moving.mean(dim=0))
+        elif moving is None:
+            steady = layer(steady)
+        else:
+            moving, spiking = layer(moving.flatten(0, 1)).unflatten(0, moving.shape[:2]), False
+    if moving is None:
+        raise UnsupportedError("simulate", ["the network has no neurons; add Norse cells"])
+    return Simulation(read_out(moving, readout, spiking), tuple(rates))
+
+
+def read_out(series: Tensor, readout: Readout, spiking: bool) -> Tensor:
+    """Reduce the last layer's series of shape (T, N, ...) to outputs of shape (N, n_out).
+
+    Raises
+    ------
+    InputError
+        ``count`` of something that is not spikes, or a membrane readout of spikes.
+    """
+    if (readout == "count") != spiking:
+        need = "a spiking last layer" if readout == "count" else "a leaky integrator as the last layer"
+        raise InputError(f"readout {readout!r} needs {need}")
+    flat = series.flatten(2)
+    if readout == "count":
+        return flat.sum(dim=0)
+    if readout == "v_mean":
+        return flat.mean(dim=0)
+    return flat[-1] if readout == "v_last" else flat.amax(dim=0)
+
+
+def flat_layers(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield the leaves of a nest of sequential containers, in order."""
+    from norse.torch import Lift
+    from torch import nn
+
+    if isinstance(network, Lift):
+        yield from flat_layers(network.lifted_module)
+    elif isinstance(network, nn.Sequential):
+        for child in network:
+            yield from flat_layers(child)
+    else:
+        yield network
+
+
+def is_neuron(layer: nn.Module) -> bool:
+    """Tell Norse cells and layers, which carry state from step to step, from stateless maps."""
+    from norse.torch.module import snn
+
+    return isinstance(layer, (snn.SNNCell, snn.SNNRecurrentCell, snn.SNN, snn.SNNRecurrent))
+
+
+def is_integrator(layer: nn.Module) -> bool:
+    """Tell the neurons that never spike from those that do."""
+    from norse import torch as norse
+
+    return isinstance(layer, (norse.LICell, norse.LIBoxCell, norse.LI))
+
+
+def _run_neurons(
+    layer: nn.Module, steady: Tensor | None, moving: Tensor | None, timesteps: int, alpha: float
+) -> Tensor:
+    import torch
+    from norse.torch.module import snn
+
+    from sne_deploy.distill.students.box_neurons import box_constants, run_box_cell, run_box_steps
+
+    current = steady if moving is None else moving
+    assert current is not None  # noqa: S101  one of the two is always there
+    constants = box_constants(layer, current)
+    if constants is not None:
+        return run_box_cell(constants, current, timesteps, moving is None, alpha)
+    if alpha != 1.0 and not is_integrator(layer):
+        series = repeat(current, timesteps) if moving is None else iter(moving)
+        spikes = run_box_steps(layer, series, alpha)
+        if spikes is None:
+            raise InputError(
+                f"surrogate gradient: alpha {alpha} needs LIFBoxCell neurons with fixed scalar parameters; "
+                f"this one is {type(layer).__name__}; use alpha 1"
+            )
+        return spikes
+    if isinstance(layer, (snn.SNN, snn.SNNRecurrent)):
+        series = steady.expand(timesteps, *steady.shape) if steady is not None else moving
+        outputs: Tensor = layer(series)[0]
+        return outputs
+    state = None
+    steps = []
+    for step in range(timesteps):
+        value, state = layer(steady if moving is None else moving[step], state)
+        steps.append(value)
+    return torch.stack(steps)

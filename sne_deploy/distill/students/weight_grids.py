@@ -1,0 +1,239 @@
+"""The values that each weight of a student can have on the chip, as the compiler's quantiser chooses them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from sne_deploy.distill.students.simulate import flat_layers, is_neuron
+from sne_deploy.errors import InputError, UnsupportedError, VerificationError
+from sne_deploy.ir import registers as reg
+from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, SignMode, Synapse
+from sne_deploy.model.ensemble import Encoder, Readout, Student
+from sne_deploy.passes.weight_registers import extent
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class WeightGrid:
+    """The values that a weight tensor can have on the chip.
+
+    Attributes
+    ----------
+    factor : float array that broadcasts over the tensor
+        From the tensor to the weights of the synapse that it becomes.
+    parts : tuple of (float, SignMode)
+        What one integer stands for, and the sign mode, of each synapse that shares the weight: one, or two.
+    bits : int
+        Of each integer's 8.
+    """
+
+    factor: Array
+    parts: tuple[tuple[float, SignMode], ...]
+    bits: int
+
+    def nearest(self, values: Array) -> Array:
+        """The stored values: float64, of the tensor's shape and unit."""
+        left = np.asarray(values, dtype=np.float64) * self.factor
+        stored = np.zeros_like(left)
+        for lsb, mode in self.parts:
+            integers, _ = reg.quantise_weights(left, lsb, mode, self.bits)
+            stored, left = stored + integers * lsb, left - integers * lsb
+        return np.asarray(stored / self.factor)
+
+
+def weight_grids(
+    network: nn.Module, input_shape: Shape, timesteps: int, readout: Readout, weight_bits: int = 8
+) -> dict[str, WeightGrid]:
+    """Compile a folded student and read off the grid of every tensor that becomes weights of synapses.
+
+    Parameters
+    ----------
+    network : nn.Module
+        See :func:`folded`.
+    input_shape : tuple of int
+    timesteps : int
+    readout : Readout
+    weight_bits : int
+        2 to 8, or 16.
+
+    Returns
+    -------
+    dict of str to WeightGrid
+        By the name of the network's parameter.
+
+    Raises
+    ------
+    UnsupportedError
+        A synapse's weights are sums of several of the network's; or the student cannot be compiled.
+    """
+    import nir
+
+    from sne_deploy.frontend.norse.modules import layers_from_module
+    from sne_deploy.passes.pipeline import compile_student
+    from sne_deploy.passes.quantise import Quantise
+
+    tensors = weight_tensors(network)
+    exact = compile_student(
+        Student("student", layers_from_module(network), readout),
+        input_shape=input_shape,
+        timesteps=timesteps,
+        encoder=Encoder("constant"),
+        precision="float",
+    )
+    fixed = Quantise(reg.RegisterFormat(weight_bits)).apply(exact)
+    maps = (nir.Affine, nir.Linear, nir.Conv1d, nir.Conv2d)
+    nodes = [name for name, node in exact.graph.nodes.items() if isinstance(node, maps)]
+    grids: dict[str, WeightGrid] = {}
+    for tensor, node in zip(tensors, nodes, strict=True):
+        stored = [synapse for synapse in fixed.synapses if node in _path(synapse)]
+        if not stored:  # before the first neurons: computed on the host
+            continue
+        gain = _gain(exact.group(stored[0].target))
+        bits = min(weight_bits, 8)
+        grids[tensor.weight] = _grid(network, tensor, gain, stored, fixed, bits)
+        _check(grids[tensor.weight], network, tensor, exact, node)
+        axons = [s for s in fixed.synapses_into(stored[0].target) if s.source == ALWAYS_ON]
+        if tensor.bias is not None and axons:
+            grids[tensor.bias] = WeightGrid(_per_channel(gain, network, tensor), _parts(axons, fixed), bits)
+    return grids
+
+
+def _path(synapse: Synapse) -> list[str]:
+    """The nodes that a synapse was composed of."""
+    return synapse.name.removesuffix(".low").split("+")
+
+
+def _gain(group: NeuronGroup) -> Array:
+    """What the compiler multiplies a Norse cell's input with: a = dt / tau_mem; 1 for an IAFCell."""
+    return np.asarray(1.0) if group.kind == "if" else np.asarray(group.dv, dtype=np.float64)
+
+
+def _parts(stored: list[Synapse], fixed: Program) -> tuple[tuple[float, SignMode], ...]:
+    return tuple(
+        (2.0 ** (reg.STATE_SHIFT + s.weight_exp) / fixed.group(s.target).scale, s.sign_mode) for s in stored
+    )
+
+
+def _per_channel(gain: Array, network: nn.Module, tensor: WeightTensor) -> Array:
+    """The gain of each output channel of a map, shape () or (n_out,)."""
+    if gain.ndim == 0:
+        return gain
+    channels = network.get_parameter(tensor.weight).shape[0]
+    rows = gain.reshape(channels, -1)
+    if bool(np.any(rows != rows[:, :1])):
+        raise InputError(
+            f"{tensor.weight}: neurons of one channel have different time constants, so that a weight has no "
+            "single value on the chip; give a channel one time constant"
+        )
+    return np.asarray(rows[:, 0])
+
+
+def _grid(
+    network: nn.Module, tensor: WeightTensor, gain: Array, stored: list[Synapse], fixed: Program, bits: int
+) -> WeightGrid:
+    rows = _per_channel(gain, network, tensor)
+    ndim = network.get_parameter(tensor.weight).ndim
+    factor = rows if rows.ndim == 0 else rows.reshape(-1, *(1,) * (ndim - 1))
+    return WeightGrid(np.asarray(factor * tensor.taps), _parts(stored, fixed), bits)
+
+
+def _check(grid: WeightGrid, network: nn.Module, tensor: WeightTensor, exact: Program, node: str) -> None:
+    """The factor must give the weights that the compiler composed."""
+    composed = max(extent(s.weights.values) for s in exact.synapses if node in _path(s))
+    own = extent(network.get_parameter(tensor.weight).detach().numpy(force=True) * grid.factor)
+    if abs(composed - own) > 1e-6 * composed:
+        raise VerificationError(
+            f"{tensor.weight}: its largest synaptic weight is {own:g} while training, {composed:g} compiled"
+        )
+
+
+@dataclass(frozen=True)
+class WeightTensor:
+    """A map's tensors, by their names in the network.
+
+    Attributes
+    ----------
+    weight : str
+    bias : str or None
+    taps : float
+        Product of the average pools before it: what a synapse's weight is, per weight of the tensor.
+    """
+
+    weight: str
+    bias: str | None
+    taps: float
+
+
+def weight_tensors(network: nn.Module) -> list[WeightTensor]:
+    """List the weights of a student without batch norm, in order.
+
+    Raises
+    ------
+    UnsupportedError
+        Behind the first neurons, maps in a row add up to other weights than their own; lists them all.
+    """
+    walk = _Walk({id(module): name for name, module in network.named_modules()})
+    for layer in flat_layers(network):
+        walk.visit(layer)
+    if walk.problems:
+        raise UnsupportedError("quantisation-aware training", walk.problems)
+    return walk.found
+
+
+class _Walk:
+    """A student's layers one by one, from the neurons before a map to those behind it."""
+
+    def __init__(self, names: dict[int, str]) -> None:
+        self._names = names
+        self.found: list[WeightTensor] = []
+        self.problems: list[str] = []
+        self._on_host = True
+        self._taps = 1.0
+        self._map: str | None = None
+
+    def visit(self, layer: nn.Module) -> None:
+        """Take the next layer."""
+        name = self._names[id(layer)]
+        if is_neuron(layer):
+            if hasattr(layer, "recurrent_weights"):
+                self._add(layer, name, "input_weights")
+            self._on_host, self._taps, self._map = False, 1.0, None
+            if hasattr(layer, "recurrent_weights"):
+                self._add(layer, name, "recurrent_weights")
+                self._map = None
+        elif isinstance(layer, nn.AvgPool2d):
+            self._pool(layer, name)
+        elif isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
+            self._add(layer, name, "weight")
+
+    def _add(self, layer: nn.Module, name: str, weight: str) -> None:
+        if self._map is not None:
+            self._refuse(f"{name} ({type(layer).__name__}) follows {self._map} without neurons between them")
+        bias = f"{name}.bias".lstrip(".") if getattr(layer, "bias", None) is not None else None
+        self.found.append(WeightTensor(f"{name}.{weight}".lstrip("."), bias, self._taps))
+        self._map = name
+
+    def _pool(self, pool: nn.AvgPool2d, name: str) -> None:
+        kernel, stride = _pair(pool.kernel_size), _pair(pool.stride)
+        if self._map is not None:
+            self._refuse(f"{name} (AvgPool2d) follows {self._map}: put it before the map, or neurons between")
+        elif kernel[0] > stride[0] or kernel[1] > stride[1]:
+            self._refuse(
+                f"{name} (AvgPool2d): windows of {kernel} at strides of {stride} overlap; do not let them"
+            )
+        self._taps *= 1.0 / (kernel[0] * kernel[1])
+
+    def _refuse(self, problem: str) -> None:
+        if not self._on_host:
+            self.problems.append(problem)
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[-1])

@@ -1,0 +1,287 @@
+"""The training loop that teachers and students share.
+
+A module is given as a function that builds it, called once the seed is set: its initial weights belong
+to the seed, and no live module is copied (a deep copy loses the hooks with which Norse's recurrent cells
+keep their diagonal at zero).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+
+from sne_deploy.distill.training.determinism import deterministic
+from sne_deploy.distill.training.resume import ResumePoint
+from sne_deploy.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn, optim
+
+
+Terms = Mapping[str, "Tensor"]
+M = TypeVar("M", bound="nn.Module")
+Objective = Callable[[M, "Sequence[Tensor]"], Terms]
+"""Maps a module and one batch to named, already weighted loss terms; their sum is minimised."""
+Transform = Callable[["Sequence[Tensor]"], "Sequence[Tensor]"]
+EpochCallback = Callable[[int, Mapping[str, float]], None]
+"""Called as callback(epoch from 0, mean of every term)."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_KEPT_BYTES = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train: a cosine schedule from ``learning_rate`` to 0.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+    learning_rate : float
+    warmup : float
+        Part of the steps over which the rate rises from 0; the cosine takes the rest.
+    weight_decay : float
+        Applied to weights, not to biases and scales; keeps outliers from stretching the quantiser.
+    clip_norm : float
+        Largest norm of the whole gradient; surrogate gradients through time can explode.
+    seed, threads : int
+    precision : {"float32", "bf16"}
+        bf16: matrix products and convolutions under autocast; parameters stay float32.
+    optimizer : {"adamw", "sgd"}
+        sgd: with Nesterov momentum 0.9.
+    key : str
+        The experiment's table that says all this, for messages.
+    """
+
+    epochs: int = 40
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    warmup: float = 0.0
+    weight_decay: float = 1e-3
+    clip_norm: float = 1.0
+    seed: int = 0
+    threads: int = 2
+    precision: Literal["float32", "bf16"] = "float32"
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    key: str = "schedule"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "clip_norm", "threads"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"schedule: {name} {getattr(self, name)} must be positive")
+        if not self.weight_decay >= 0:
+            raise InputError(f"schedule: weight_decay {self.weight_decay} must not be negative")
+        if not 0 <= self.warmup < 1:
+            raise InputError(f"schedule: warmup {self.warmup} must be in [0, 1)")
+        if self.precision not in ("float32", "bf16"):
+            raise InputError(f"schedule: precision {self.precision!r} is not one of float32, bf16")
+        if self.optimizer not in ("adamw", "sgd"):
+            raise InputError(f"schedule: optimizer {self.optimizer!r} is not one of adamw, sgd")
+
+    def rate(self, progress: float) -> float:
+        """Learning rate after this part of all steps, in [0, 1]."""
+        if progress < self.warmup:
+            return self.learning_rate * progress / self.warmup
+        return self.learning_rate * cosine((progress - self.warmup) / (1 - self.warmup))
+
+
+@dataclass(frozen=True, eq=False)
+class Trained(Generic[M]):
+    """A module in evaluation mode, and the mean of every loss term in each epoch."""
+
+    module: M
+    log: tuple[Mapping[str, float], ...]
+
+
+def fit(
+    build: Callable[[], M],
+    data: Sequence[Tensor],
+    objective: Objective[M],
+    schedule: Schedule,
+    on_epoch: EpochCallback | None = None,
+    *,
+    transform: Transform | None = None,
+    resume: ResumePoint | None = None,
+) -> Trained[M]:
+    """Build a module and train it; the same arguments give the same module, interrupted or not.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the untrained module.
+    data : sequence of tensors of shape (N, ...)
+        Batches are the same random rows of each.
+    objective : Objective
+    schedule : Schedule
+    on_epoch : callable, optional
+    transform : callable, optional
+        Changes each batch before the objective sees it: augmentation. Its randomness must be torch's.
+    resume : ResumePoint, optional
+        Where the state after each epoch is kept; training goes on from there.
+
+    Raises
+    ------
+    InputError
+        No data, or tensors of different lengths; or what is kept does not fit this module.
+    RunError
+        The loss became infinite or not a number.
+    """
+    lengths = {len(tensor) for tensor in data}
+    if len(lengths) != 1 or 0 in lengths:
+        raise InputError(f"training data must be tensors of one length > 0, got lengths {sorted(lengths)}")
+    keep_freed_memory()
+    with deterministic(schedule.seed, schedule.threads, data[0].device.type):
+        module = _placed(build(), data[0])
+        module.train()
+        optimizer = _optimizer(module, schedule)
+        log = [] if resume is None else resume.restore(module, optimizer)
+        for epoch in range(len(log), schedule.epochs):
+            with _named(schedule):
+                log.append(_epoch(module, data, objective, optimizer, schedule, epoch, transform))
+            if resume is not None:
+                resume.keep(module, optimizer, log)
+            if on_epoch is not None:
+                on_epoch(epoch, log[-1])
+    module.eval()
+    return Trained(module, tuple(log))
+
+
+@lru_cache(maxsize=1)
+def keep_freed_memory() -> bool:
+    """Ask the C library to keep what is freed for the next tensor, instead of returning it to the kernel.
+
+    A training frees and allocates the same large tensors in every step; fetching them from the kernel again,
+    page by page, costs up to a third of a step. Only glibc can be asked; says whether it was.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)) and bool(mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES))
+
+
+def split_rows(rows: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+    """Cut into batches; a single row that is left over joins the one before: batch norm needs two."""
+    starts = list(range(0, len(rows), batch_size))
+    if len(starts) > 1 and len(rows) - starts[-1] == 1:
+        starts.pop()
+    return tuple(rows[start:end] for start, end in zip(starts, [*starts[1:], len(rows)], strict=True))
+
+
+def _placed(module: M, inputs: Tensor) -> M:
+    """The module where its inputs are; convolutions over images with channels last, which is faster."""
+    import torch
+
+    placed: Any = module.to(inputs.device)
+    if inputs.ndim == 4:
+        placed = placed.to(memory_format=torch.channels_last)
+    return cast("M", placed)
+
+
+def cosine(progress: float) -> float:
+    """1 at progress 0, falling as half a cosine to 0 at progress 1."""
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def _optimizer(module: nn.Module, schedule: Schedule) -> optim.Optimizer:
+    from torch import optim
+
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": schedule.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if schedule.optimizer == "sgd":
+        return optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, nesterov=True)
+    return optim.AdamW(groups, lr=schedule.learning_rate)
+
+
+@contextlib.contextmanager
+def _named(schedule: Schedule) -> Iterator[None]:
+    """Say what to change where torch's own errors only say what went wrong."""
+    import torch
+
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"{schedule.key}.batch_size {schedule.batch_size}: batch norm needs more than one value per "
+            "channel; use 2 or more"
+        ) from error
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        reason = str(error).splitlines()[0][:200]
+        raise RunError(
+            f"out of memory: {reason}; lower {schedule.key}.batch_size {schedule.batch_size}"
+        ) from error
+
+
+def _set_rate(optimizer: optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _epoch(
+    module: M,
+    data: Sequence[Tensor],
+    objective: Objective[M],
+    optimizer: optim.Optimizer,
+    schedule: Schedule,
+    epoch: int,
+    transform: Transform | None,
+) -> dict[str, float]:
+    """Train on every row once; return the mean of each loss term."""
+    import torch
+
+    rows = len(data[0])
+    batches = split_rows(torch.randperm(rows), schedule.batch_size)
+    means: dict[str, float] = {}
+    for index, chosen in enumerate(batches):
+        progress = (epoch + index / len(batches)) / schedule.epochs
+        _set_rate(optimizer, schedule.rate(progress))
+        batch: Sequence[Tensor] = [tensor[chosen] for tensor in data]
+        if transform is not None:
+            batch = transform(batch)
+        terms = _step(module, batch, objective, optimizer, schedule)
+        for name, value in terms.items():
+            means[name] = means.get(name, 0.0) + value * len(chosen) / rows
+    return means
+
+
+def _step(
+    module: M,
+    batch: Sequence[Tensor],
+    objective: Objective[M],
+    optimizer: optim.Optimizer,
+    schedule: Schedule,
+) -> dict[str, float]:
+    import torch
+
+    optimizer.zero_grad(set_to_none=True)
+    with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=schedule.precision == "bf16"):
+        terms = objective(module, batch)
+    loss = torch.stack(list(terms.values())).sum()
+    values = {name: float(term.detach()) for name, term in terms.items()}
+    if not math.isfinite(float(loss.detach())):
+        raise _diverged("loss " + ", ".join(f"{key} {value:g}" for key, value in values.items()), schedule)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    norm = float(torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip_norm))
+    if not math.isfinite(norm):
+        raise _diverged(f"gradient of norm {norm}", schedule)
+    optimizer.step()
+    return values
+
+
+def _diverged(what: str, schedule: Schedule) -> RunError:
+    return RunError(
+        f"training diverged: {what}; lower {schedule.key}.learning_rate {schedule.learning_rate:g}"
+    )
