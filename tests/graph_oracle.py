@@ -16,9 +16,9 @@ from typing import Any
 import nir
 import numpy as np
 
-from sne_deploy.frontend.nir.resets import reset_of
 from sne_deploy.frontend.nir.shapes import conv_node_geometry, graph_shapes
 from sne_deploy.frontend.nir.topology import execution_order
+from sne_deploy.neurons.resets import reset_of
 
 Signal = list[float]
 

@@ -21,7 +21,7 @@ import nir
 import numpy as np
 import torch
 
-from sne_deploy.frontend.nir.resets import Reset, reset_of
+from sne_deploy.neurons.resets import Reset, reset_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 
 from sne_deploy.errors import GraphError, UnsupportedError
-from sne_deploy.frontend.nir.resets import SPIKING_TYPES, reset_of
-from sne_deploy.frontend.nir.shapes import NEURON_TYPES
+from sne_deploy.frontend.nir.neuron_nodes import NEURONS, fires
 from sne_deploy.frontend.nir.topology import execution_order
 from sne_deploy.frontend.norse.export import layers_from_graph
 from sne_deploy.frontend.norse.modules import module_from_layers
 from sne_deploy.ir.program import Program
+from sne_deploy.neurons.resets import reset_of
 
 Array = npt.NDArray[Any]
 
@@ -23,9 +23,9 @@ Array = npt.NDArray[Any]
 def norse_modules(program: Program) -> NorseModules | None:
     """The Norse modules of a Program's graph; None where Norse has no layers for it."""
     graph = program.graph
-    names = [name for name in execution_order(graph).order if isinstance(graph.nodes[name], NEURON_TYPES)]
-    fires = [name for name in names if isinstance(graph.nodes[name], SPIKING_TYPES)]
-    if any(reset_of(name, graph.nodes[name]).mode != "value" for name in fires):
+    names = [name for name in execution_order(graph).order if type(graph.nodes[name]) in NEURONS]
+    firing = [name for name in names if fires(graph.nodes[name])]
+    if any(reset_of(name, graph.nodes[name]).mode != "value" for name in firing):
         return None
     if set(names) != {group.name for group in program.groups}:
         return None

@@ -188,7 +188,8 @@ def graph_readout(graph: nir.NIRGraph) -> Readout:
     """
     import nir
 
-    stateful = (nir.LIF, nir.CubaLIF, nir.IF, nir.LI, nir.CubaLI, nir.I, nir.Threshold)
+    from sne_deploy.frontend.nir.neuron_nodes import NEURONS, integrates
+
     sources: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for source, target in graph.edges:
         sources[target].append(source)
@@ -196,9 +197,9 @@ def graph_readout(graph: nir.NIRGraph) -> Readout:
     seen = set(waiting)
     while waiting:
         for name in sources[waiting.pop()]:
-            if isinstance(graph.nodes[name], (nir.LI, nir.CubaLI, nir.I)):
+            if integrates(graph.nodes[name]):
                 return "v_last"
-            if name not in seen and not isinstance(graph.nodes[name], stateful):
+            if name not in seen and type(graph.nodes[name]) not in NEURONS:
                 seen.add(name)
                 waiting.append(name)
     return "count"

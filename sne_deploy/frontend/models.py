@@ -12,6 +12,7 @@ from sne_deploy.frontend.graph_models import check_name, ensemble_of_graphs, ens
 from sne_deploy.frontend.readers import file_suffixes, read_network
 from sne_deploy.ir.program import Program
 from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Readout, Student
+from sne_deploy.neurons.table import CELLS, model_of_cell
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +29,6 @@ __all__ = [
     "raise_unsupported",
 ]
 ModelPath = str | os.PathLike[str]
-_INTEGRATORS = ("LIBoxCell", "LICell")
 
 
 def load_model(
@@ -170,8 +170,9 @@ def ensemble_of_modules(
             refused.append(UnsupportedError(f"student {name!r}", error.problems))
             continue
         check_stack(layers, input_shape)
-        last = layers[-1].kind if layers else ""
-        default: Readout = "v_last" if last in _INTEGRATORS else "count"
+        last = CELLS.get(layers[-1].kind)
+        reads = last is not None and not model_of_cell(last.kind).spiking
+        default: Readout = "v_last" if reads else "count"
         students.append(Student(name, layers, readout or default))
     raise_unsupported(refused)
     return Ensemble(

@@ -9,13 +9,13 @@ from typing import Any
 import nir
 
 from sne_deploy.errors import SneError
+from sne_deploy.frontend.nir.neuron_nodes import NEURONS, integrates
 from sne_deploy.frontend.nir.shapes import resolve
 from sne_deploy.frontend.nir.topology import Edge, execution_order
-from sne_deploy.inspect.node_text import KINDS, node_detail, stored_numbers
+from sne_deploy.inspect.node_text import box_kind, node_detail, stored_numbers
 from sne_deploy.inspect.views import ConnectionView, EdgeView, NodeView
 from sne_deploy.ir.program import ALWAYS_ON
 from sne_deploy.passes.lower_maps import LINEAR_NODES
-from sne_deploy.passes.lower_neurons import NEURON_NODES
 
 Shape = tuple[int, ...]
 
@@ -70,11 +70,11 @@ def _node_view(
     return NodeView(
         name=name,
         type=type(node).__name__,
-        kind=KINDS.get(type(node), "unknown"),
+        kind=box_kind(node),
         detail=node_detail(name, node),
         shape=leaving,
         parameters=stored_numbers(node),
-        neurons=math.prod(leaving) if type(node) in NEURON_NODES and leaving else 0,
+        neurons=math.prod(leaving) if type(node) in NEURONS and leaving else 0,
         connections=_connections(name, node, entering, leaving),
         synapses=sum(synaptic) if synaptic else None,
         targets=tuple(b for a, b in edges if a == name),
@@ -114,7 +114,7 @@ def _entry(graph: nir.NIRGraph, sources: Mapping[str, Sequence[str]], group: str
     """The node that a group's synapses end on: a Threshold was compiled with the integrator before it."""
     before = sources.get(group, ())
     if isinstance(graph.nodes[group], nir.Threshold) and len(before) == 1:
-        fused = KINDS.get(type(graph.nodes[before[0]])) == "readout"
+        fused = integrates(graph.nodes[before[0]])
         return before[0] if fused else group
     return group
 
@@ -142,7 +142,7 @@ def _heard(graph: nir.NIRGraph, sources: Mapping[str, Sequence[str]], name: str)
         if current in seen:
             continue
         seen.add(current)
-        if type(graph.nodes[current]) in NEURON_NODES or isinstance(graph.nodes[current], nir.Input):
+        if type(graph.nodes[current]) in NEURONS or isinstance(graph.nodes[current], nir.Input):
             heard.add(current)
         else:
             waiting.extend(sources.get(current, ()))

@@ -9,36 +9,29 @@ import nir
 import numpy as np
 
 from sne_deploy.errors import GraphError
-from sne_deploy.frontend.nir.resets import SPIKING_TYPES, reset_of
+from sne_deploy.frontend.nir.broadcast import PARAMETERS
+from sne_deploy.frontend.nir.neuron_nodes import NEURONS, integrates
 from sne_deploy.inspect.numbers import in_range, number, seconds, sizes
 from sne_deploy.inspect.picture import BoxKind
 from sne_deploy.inspect.views import range_of
+from sne_deploy.neurons.resets import reset_of
 
-KINDS: dict[type, BoxKind] = {
-    nir.Input: "port",
-    nir.Output: "port",
-    **dict.fromkeys((nir.LIF, nir.CubaLIF, nir.IF, nir.Threshold), "neurons"),
-    **dict.fromkeys((nir.LI, nir.CubaLI, nir.I), "readout"),
-    nir.Delay: "delay",
-    **dict.fromkeys(
-        (
-            nir.Affine,
-            nir.Linear,
-            nir.Scale,
-            nir.Conv1d,
-            nir.Conv2d,
-            nir.AvgPool2d,
-            nir.SumPool2d,
-            nir.Flatten,
-        ),
-        "map",
-    ),
-}
+_PORTS = (nir.Input, nir.Output)
+_MAPS = (nir.Affine, nir.Linear, nir.Scale, nir.Conv1d, nir.Conv2d, nir.AvgPool2d, nir.SumPool2d, nir.Flatten)
+
+
+def box_kind(node: object) -> BoxKind:
+    """What a picture shows a node as."""
+    if type(node) in NEURONS:
+        return "readout" if integrates(node) else "neurons"
+    if isinstance(node, nir.Delay):
+        return "delay"
+    return "port" if type(node) in _PORTS else "map" if type(node) in _MAPS else "unknown"
 
 
 def node_detail(name: str, node: Any) -> str:
     """The node's parameters; nothing for types that have none, or that are unknown."""
-    describe = _DETAILS.get(type(node))
+    describe = _DETAILS.get(type(node), _neuron if type(node) in NEURONS else None)
     return describe(name, node) if describe else ""
 
 
@@ -46,14 +39,8 @@ def stored_numbers(node: Any) -> int:
     """Numbers that a node stores: all of a weight's, one of a parameter that all neurons share."""
     matrices = ("weight", "bias")
     found = sum(np.size(getattr(node, field)) for field in matrices if _stored(node, field))
-    found += sum(_distinct(getattr(node, field)) for field in _PER_NEURON if hasattr(node, field))
+    found += sum(_distinct(getattr(node, field)) for field in PARAMETERS.get(type(node), ()))
     return int(found)
-
-
-_PER_NEURON = (
-    "tau", "tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "v_reset", "w_in", "threshold", "delay",
-    "scale",
-)  # fmt: skip
 
 
 def _stored(node: Any, field: str) -> bool:
@@ -83,12 +70,14 @@ def _firing(name: str, node: Any) -> list[str]:
     return [*parts, f"reset to {in_range(range_of(node.v_reset), number)}"]
 
 
-def _neuron(*times: str) -> Callable[[str, Any], str]:
-    def describe(name: str, node: Any) -> str:
-        firing = _firing(name, node) if isinstance(node, SPIKING_TYPES) else []
-        return ", ".join([*_times(node, *times), *firing])
-
-    return describe
+def _neuron(name: str, node: Any) -> str:
+    model, row = NEURONS[type(node)]
+    own = [
+        f"{field} {in_range(range_of(getattr(node, field)), number)}"
+        for field in row.fields
+        if field in model.own
+    ]
+    return ", ".join([*_times(node, *row.times), *own, *(_firing(name, node) if row.fires else [])])
 
 
 def _threshold(_name: str, node: Any) -> str:
@@ -132,11 +121,6 @@ def _geometry(node: Any, usual: dict[str, int]) -> list[str]:
 
 
 _DETAILS: dict[type, Callable[[str, Any], str]] = {
-    nir.LIF: _neuron("tau"),
-    nir.CubaLIF: _neuron("tau_syn", "tau_mem"),
-    nir.IF: _neuron(),
-    nir.LI: _neuron("tau"),
-    nir.CubaLI: _neuron("tau_syn", "tau_mem"),
     nir.Threshold: _threshold,
     nir.Delay: _delay,
     nir.Affine: _matrix,

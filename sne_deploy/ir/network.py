@@ -9,8 +9,9 @@ or, with a soft reset, v <- v - v_sub.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,12 @@ import numpy.typing as npt
 from sne_deploy.ir.program import ProgramInput
 from sne_deploy.ir.readout import Readout
 from sne_deploy.ir.weights import Weights
+from sne_deploy.neurons.table import MODELS
 
 if TYPE_CHECKING:
     import nir
 
 Array = npt.NDArray[Any]
-NeuronKind = Literal["lif", "cuba_lif", "if", "li", "cuba_li"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +38,10 @@ class LinearNode:
 
 @dataclass(frozen=True, eq=False)
 class NeuronNode:
-    """Neurons of one kind; every parameter is a float64 array of shape () or (n,), in student's units."""
+    """Neurons of one model, its name in ``kind``; parameters are float64 of shape () or (n,)."""
 
     name: str
-    kind: NeuronKind
+    kind: str
     shape: tuple[int, ...]
     a: Array
     b: Array
@@ -49,11 +50,17 @@ class NeuronNode:
     v_th: Array
     v_reset: Array
     v_sub: Array | None = None
+    own: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def spiking(self) -> bool:
         """False for leaky integrators, whose potential is read."""
-        return self.kind not in ("li", "cuba_li")
+        return MODELS[self.kind].spiking
+
+    @property
+    def has_current(self) -> bool:
+        """True where they keep a synaptic current from step to step."""
+        return MODELS[self.kind].has_current
 
     @property
     def size(self) -> int:

@@ -26,7 +26,8 @@ names. Several outputs are read in the order of their names and joined.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -35,6 +36,7 @@ from scipy import sparse
 
 from sne_deploy.ir.readout import Readout
 from sne_deploy.ir.weights import Weights
+from sne_deploy.neurons.table import MODELS
 
 if TYPE_CHECKING:
     import nir
@@ -103,14 +105,14 @@ class HostAffine:
 
 @dataclass(frozen=True, eq=False)
 class NeuronGroup:
-    """Neurons of one kind that are updated together.
+    """Neurons of one model that are updated together.
 
     Attributes
     ----------
     name : str
         The NIR node it came from.
-    kind : {"lif", "cuba_lif", "if", "li", "cuba_li"}
-        The last two do not spike: they are readouts.
+    kind : str
+        Its model's name in :data:`sne_deploy.neurons.table.MODELS`.
     shape : tuple of int
     du, dv : int or float array of shape () or (n,)
         Decays: 12-bit registers (see the module), or fractions in [0, 1].
@@ -131,10 +133,12 @@ class NeuronGroup:
     vsub_mant : int or float array of shape () or (n,), or None
         Soft reset: what a spike subtracts from v, in the threshold's units (17-bit mantissa, shifted left by
         6; or a number). None: a spike sets v to 0.
+    own : mapping of str to int or float array of shape () or (n,)
+        Registers that only this model has, by name.
     """
 
     name: str
-    kind: Literal["lif", "cuba_lif", "if", "li", "cuba_li"]
+    kind: str
     shape: tuple[int, ...]
     du: Array
     dv: Array
@@ -146,6 +150,7 @@ class NeuronGroup:
     scale: float
     v_reset: Array
     vsub_mant: Array | None = None
+    own: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -155,12 +160,12 @@ class NeuronGroup:
     @property
     def spiking(self) -> bool:
         """False for readouts, which have no threshold."""
-        return self.kind not in ("li", "cuba_li")
+        return MODELS[self.kind].spiking
 
     @property
     def has_current(self) -> bool:
         """True where the group keeps a synaptic current from step to step."""
-        return self.kind in ("cuba_lif", "cuba_li")
+        return MODELS[self.kind].has_current
 
 
 @dataclass(frozen=True, eq=False)

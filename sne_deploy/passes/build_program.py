@@ -150,7 +150,7 @@ def _host(neuron: NeuronNode, weights: sparse.csr_matrix, biases: Mapping[str, A
         target=neuron.name,
         matrix=matrix,
         bias=np.asarray(bias, dtype=np.float64),
-        per_step_messages=neuron.kind in ("cuba_lif", "cuba_li"),
+        per_step_messages=neuron.has_current,
     )
 
 
@@ -160,14 +160,14 @@ def _membrane_bias(
     """bias_mant of a group: the leak's pull, and the affine bias where nothing else carries it."""
     neuron = network.neuron(name)
     bias = neuron.a * (neuron.v_leak - neuron.v_reset)
-    carried = neuron.kind in ("cuba_lif", "cuba_li") or name in on_hosts
+    carried = neuron.has_current or name in on_hosts
     if name in biases and not carried:
         bias = bias + neuron.gain * biases[name]
     return _scalar_if_uniform(np.asarray(bias, dtype=np.float64))
 
 
 def _always_on(neuron: NeuronNode, bias: Array | None, on_hosts: Collection[str]) -> Synapse | None:
-    if bias is None or neuron.kind not in ("cuba_lif", "cuba_li") or neuron.name in on_hosts:
+    if bias is None or not neuron.has_current or neuron.name in on_hosts:
         return None
     weights = DenseWeights((neuron.gain * bias).reshape(-1, 1))
     return Synapse(name=f"{neuron.name}-bias", source=ALWAYS_ON, target=neuron.name, weights=weights)
@@ -188,6 +188,7 @@ def _group(neuron: NeuronNode, depth: int, bias: Array) -> NeuronGroup:
         scale=1.0,
         v_reset=neuron.v_reset,
         vsub_mant=neuron.v_sub,
+        own=neuron.own,
     )
 
 

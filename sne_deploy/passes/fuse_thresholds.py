@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sne_deploy.ir.network import Network, NeuronKind, NeuronNode
-
-_SPIKING: dict[NeuronKind, NeuronKind] = {"li": "lif", "cuba_li": "cuba_lif"}
+from sne_deploy.ir.network import Network, NeuronNode
+from sne_deploy.neurons.table import MODELS
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class FuseThresholds:
 
     def apply(self, network: Network) -> Network:
         """Fuse every Threshold whose one input is an integrator; one that is also read out stays as well."""
-        integrators = {neuron.name: neuron for neuron in network.neurons if not neuron.spiking}
+        integrators = {neuron.name: neuron for neuron in network.neurons if MODELS[neuron.kind].fires_as}
         fused: dict[str, str] = {}
         for neuron in network.neurons:
             sources = [source for source, target in network.edges if target == neuron.name]
@@ -59,7 +58,7 @@ def _fused(integrator: NeuronNode, threshold: NeuronNode) -> NeuronNode:
     return replace(
         integrator,
         name=threshold.name,
-        kind=_SPIKING[integrator.kind],
+        kind=MODELS[integrator.kind].fires_as or integrator.kind,
         v_th=threshold.v_th,
         v_reset=np.asarray(0.0),
         v_sub=np.asarray(0.0),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sne_deploy.errors import GraphError, UnsupportedError
+from sne_deploy.frontend.nir.neuron_nodes import NEURONS
 from sne_deploy.frontend.nir.shapes import graph_shapes
 from sne_deploy.frontend.nir.topology import execution_order
 from sne_deploy.ir.network import DelayNode, LinearNode, Network, NeuronNode
@@ -22,7 +23,7 @@ from sne_deploy.ir.program import ProgramInput
 from sne_deploy.ir.weights import SparseWeights
 from sne_deploy.model.ensemble import Readout
 from sne_deploy.passes.lower_maps import LINEAR_NODES
-from sne_deploy.passes.lower_neurons import NEURON_NODES
+from sne_deploy.passes.lower_neurons import lower_neurons
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -61,8 +62,8 @@ class LowerNir:
         for name, node in graph.nodes.items():
             if isinstance(node, (nir.Input, nir.Output)):
                 continue
-            if type(node) in NEURON_NODES:
-                neurons.append(NEURON_NODES[type(node)](name, node, shapes[name], dt_s))
+            if type(node) in NEURONS:
+                neurons.append(lower_neurons(name, node, shapes[name], dt_s))
             elif type(node) in LINEAR_NODES:
                 linears.append(LINEAR_NODES[type(node)](name, node, shapes[source_of[name]], shapes[name]))
             elif isinstance(node, nir.Delay):

@@ -1,58 +1,30 @@
 """Every NIR primitive in words: its step in discrete time, what it becomes, what Loihi's integers lose.
 
-``docs/nir.md`` is made of this table (``scripts/write_nir_table.py``). The code it describes is
-``lower_neurons.py``, ``lower_maps.py``, ``compose_linear.py``, ``quantise.py`` and ``ir/registers.py``, whose
-constants it takes.
+``docs/nir.md`` is made of this table (``scripts/write_nir_table.py``); neurons are described in their
+model's file. The code it describes is ``sne_deploy/neurons/``, ``lower_maps.py``, ``compose_linear.py``,
+``quantise.py`` and ``ir/registers.py``, whose constants it takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import fields
 
 from sne_deploy.frontend.nir.flatten import MAX_NESTING
 from sne_deploy.ir import registers as reg
+from sne_deploy.neurons.model import NeuronModel, Semantics
+from sne_deploy.neurons.table import Derived
 
-
-@dataclass(frozen=True)
-class Semantics:
-    """One primitive.
-
-    Attributes
-    ----------
-    equation : str
-        NIR's own, in continuous time.
-    step : str
-        One step of length dt, from the input x of the same step; ``a = dt / tau`` (``dt / tau_mem``),
-        ``b = dt / tau_syn``.
-    lowered : str
-        What it is in the Program.
-    lost : str
-        What is lost in fixed point, beyond what holds for all groups and synapses.
-    limits : str
-        Where it is refused, or changed with a warning; empty where nowhere.
-    """
-
-    equation: str
-    step: str
-    lowered: str
-    lost: str
-    limits: str = ""
-
-
-_GROUP = "neuron group"
+_REGISTERS = {
+    "decay_unity": reg.DECAY_UNITY,
+    "decay_max": reg.DECAY_MAX,
+    "v_th_step": 2**reg.STATE_SHIFT,
+    "vth_max": reg.VTH_MAX,
+}
 _WEIGHTS = "8-bit weights"
 _MAP = "composed with the maps before and behind it into one synapse between two neuron groups"
-_TAU_MEM = f"dv = rint({reg.DECAY_UNITY} a), at most {reg.DECAY_MAX}: tau becomes {reg.DECAY_UNITY} dt / dv"
-_TAU_SYN = f"du = rint({reg.DECAY_UNITY} b) - 1: tau_syn becomes {reg.DECAY_UNITY} dt / (du + 1)"
-_V_TH = f"v_th - v_reset in steps of {2**reg.STATE_SHIFT} register units"
-_LEAK = "a (v_leak - v_reset) is a bias"
-_READ = f"v is read in register units; |v| is proven to stay within {reg.VTH_MAX:,}"
-_DT = "tau below dt is refused"
-_FIRES = "v_th not above v_reset is refused in fixed point"
-_SILENT = "refused where it feeds anything but an Output or, right behind it, a Threshold"
 
-DESCRIPTIONS: Mapping[str, Semantics] = {
+_OTHERS: Mapping[str, Semantics] = {
     "Input": Semantics(
         equation="-",
         step="y = the sample's values at this step (0 or 1), or the same current at every step",
@@ -106,53 +78,6 @@ DESCRIPTIONS: Mapping[str, Semantics] = {
         limits=f"rounded to whole steps with a warning; a synapse that needs more than {reg.DELAY_MAX} extra "
         "steps, a delayed bias and a delayed constant input are refused",
     ),
-    "Threshold": Semantics(
-        equation="y = 1 if x > threshold, else 0",
-        step="the same, of each step's own x, strictly above",
-        lowered=f"a {_GROUP} with a = 1; right behind LI, CubaLI, I one group with it that no spike resets",
-        lost=f"dv is {reg.DECAY_MAX} of {reg.DECAY_UNITY} at most: 1/{reg.DECAY_UNITY} of the last step's x "
-        f"stays; the threshold in steps of {2**reg.STATE_SHIFT} register units",
-        limits="a threshold not above 0 is refused in fixed point",
-    ),
-    "I": Semantics(
-        "dv/dt = r x", "v <- v + dt r x", f"a {_GROUP} without spikes, dv = 0", _READ, _SILENT
-    ),
-    "IF": Semantics(
-        equation="dv/dt = r x; spike if v > v_th, then v = v_reset",
-        step="v <- v + dt r x; spike if v > v_th, then v <- v_reset; starts at v_reset",
-        lowered=f"a {_GROUP}, dv = 0; dt r is a factor of its weights",
-        lost=_V_TH,
-        limits=_FIRES,
-    ),
-    "LI": Semantics(
-        equation="tau dv/dt = v_leak - v + r x",
-        step="v <- v + a (v_leak - v + r x); starts at v_leak",
-        lowered=f"a {_GROUP} without spikes; a r is a factor of its weights, {_LEAK}",
-        lost=f"{_TAU_MEM}; {_READ}",
-        limits=f"{_DT}; {_SILENT}",
-    ),
-    "LIF": Semantics(
-        equation="tau dv/dt = v_leak - v + r x; spike if v > v_th, then v = v_reset",
-        step="v <- v + a (v_leak - v + r x); spike if v > v_th, then v <- v_reset; starts at v_leak",
-        lowered=f"a {_GROUP}; a r is a factor of its weights, {_LEAK}",
-        lost=f"{_TAU_MEM}; {_V_TH}",
-        limits=f"{_DT}; {_FIRES}",
-    ),
-    "CubaLI": Semantics(
-        equation="tau_syn dI/dt = w_in x - I; tau_mem dv/dt = v_leak - v + r I",
-        step="I <- I + b (w_in x - I); v <- v + a (v_leak - v + r I) with the new I; starts at v_leak, I = 0",
-        lowered=f"a {_GROUP} with a current, without spikes; u = a r I: its weights have a factor a r b w_in",
-        lost=f"{_TAU_MEM}; {_TAU_SYN}; {_READ}",
-        limits=f"{_DT} (tau_syn too); {_SILENT}",
-    ),
-    "CubaLIF": Semantics(
-        equation="tau_syn dI/dt = w_in x - I; tau_mem dv/dt = v_leak - v + r I; spike as LIF",
-        step="I <- I + b (w_in x - I); v <- v + a (v_leak - v + r I), with the new I; spike if v > v_th, "
-        "then v <- v_reset (I stays); starts at v_leak, I = 0",
-        lowered=f"a {_GROUP} with a current; u = a r I: a r b w_in is a factor of its weights",
-        lost=f"{_TAU_MEM}; {_TAU_SYN}; {_V_TH}",
-        limits=f"{_DT} (tau_syn too); {_FIRES}",
-    ),
     "NIRGraph": Semantics(
         equation="-",
         step="those of its nodes",
@@ -162,4 +87,18 @@ DESCRIPTIONS: Mapping[str, Semantics] = {
         "or Outputs, are refused",
     ),
 }  # fmt: skip
-"""By the name of the class in ``nir.ir``."""
+
+
+def _descriptions(models: tuple[NeuronModel, ...]) -> dict[str, Semantics]:
+    rows = {node.name: _filled(node.semantics) for model in models for node in model.nodes}
+    return {**_OTHERS, **rows}
+
+
+def _filled(semantics: Semantics) -> Semantics:
+    """With the registers' widths in their places."""
+    texts = {field.name: getattr(semantics, field.name) for field in fields(semantics)}
+    return Semantics(**{name: text.format_map(_REGISTERS) for name, text in texts.items()})
+
+
+DESCRIPTIONS: Mapping[str, Semantics] = Derived(_descriptions)
+"""By the name of the class in ``nir.ir``; NIR's primitives, and the nodes of models that NIR has not."""

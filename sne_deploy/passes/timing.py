@@ -46,10 +46,7 @@ def time_groups(network: Network, on_hosts: Collection[str]) -> Timing:
     order = _order(network, forward)
     biased = {name for name, _ in network.biases} - set(on_hosts)
     # The always-on axon is a synapse too: it reaches depth 1 at the earliest.
-    start = {
-        neuron.name: int(neuron.name in biased and neuron.kind in ("cuba_lif", "cuba_li"))
-        for neuron in network.neurons
-    }
+    start = {neuron.name: int(neuron.name in biased and neuron.has_current) for neuron in network.neurons}
     depths = _depths(order, synaptic, start)
     if depths is None:
         depths = _depths(order, forward, start)

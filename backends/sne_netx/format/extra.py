@@ -181,7 +181,7 @@ def _group(group: NeuronGroup, fields: Fields) -> NeuronGroup:
     return replace(
         group,
         name=fields.text("name"),
-        kind=kind,  # type: ignore[arg-type]  # checked
+        kind=kind,
         shape=shape,
         scale=_positive(fields, "scale"),
         v_reset=v_reset,

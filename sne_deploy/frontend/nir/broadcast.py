@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import nir
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.frontend.nir.neuron_nodes import NEURONS
 from sne_deploy.model.layers.geometry import Shape
+from sne_deploy.neurons.table import Derived
 
 Array = npt.NDArray[Any]
 
-_CURRENT = ("tau_syn", "tau_mem", "r", "v_leak", "w_in")
-_FIRES = ("v_threshold", "v_reset")
-PARAMETERS: dict[type, tuple[str, ...]] = {
-    nir.I: ("r",),
-    nir.IF: ("r", *_FIRES),
-    nir.LI: ("tau", "r", "v_leak"),
-    nir.LIF: ("tau", "r", "v_leak", *_FIRES),
-    nir.CubaLI: _CURRENT,
-    nir.CubaLIF: (*_CURRENT, *_FIRES),
-    nir.Threshold: ("threshold",),
-    nir.Delay: ("delay",),
-    nir.Scale: ("scale",),
-}
+PARAMETERS: Mapping[type, tuple[str, ...]] = Derived(
+    lambda _: {
+        **{kind: node.fields for kind, (_, node) in NEURONS.items()},
+        nir.Delay: ("delay",),
+        nir.Scale: ("scale",),
+    }
+)
 """Nodes that work on each value by itself, and their parameters, one value per neuron."""
 
 

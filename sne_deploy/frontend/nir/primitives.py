@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.nir.broadcast import PARAMETERS, as_array
+from sne_deploy.frontend.nir.neuron_nodes import NEURONS
 from sne_deploy.model.layers.geometry import check_size
+from sne_deploy.neurons.table import Derived
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,13 +50,14 @@ class NodeType:
 
 
 _ANY = Field()
-_TIME = Field(positive=True)
 _INT = Field("ints", sizes=(0,))
 _PAIR = Field("ints", sizes=(0, 2))
 _SHAPE = Field("shape", optional=True)
-_LEAKY = {"r": _ANY, "v_leak": _ANY}
-_FIRES = {"v_threshold": _ANY, "v_reset": Field(optional=True)}
-_CUBA = {"tau_syn": _TIME, "tau_mem": _TIME, **_LEAKY, "w_in": Field(optional=True)}
+_OF_NEURONS = {
+    **dict.fromkeys(("tau", "tau_mem", "tau_syn"), Field(positive=True)),
+    **dict.fromkeys(("v_reset", "w_in"), Field(optional=True)),
+}
+"""Fields of neurons that may not hold whatever they like."""
 _MATRIX, _VECTOR = Field(ndim=(2,)), Field(ndim=(1,))
 _POOL = {"kernel_size": _PAIR, "stride": _PAIR, "padding": _PAIR}
 
@@ -72,7 +75,7 @@ def _conv(axes: int) -> dict[str, Field]:
     }
 
 
-NODE_TYPES: dict[str, NodeType] = {
+_MAPS = {
     "Input": NodeType(nir.Input, {"shape": _SHAPE}),
     "Output": NodeType(nir.Output, {"shape": _SHAPE}),
     "Affine": NodeType(nir.Affine, {"weight": _MATRIX, "bias": _VECTOR}),
@@ -86,15 +89,17 @@ NODE_TYPES: dict[str, NodeType] = {
         nir.Flatten,
         {"input_type": Field("shape", optional=True, zeros=True), "start_dim": _INT, "end_dim": _INT},
     ),
-    "Threshold": NodeType(nir.Threshold, {"threshold": _ANY}),
     "Delay": NodeType(nir.Delay, {"delay": _ANY}),
-    "I": NodeType(nir.I, {"r": _ANY}),
-    "IF": NodeType(nir.IF, {"r": _ANY, **_FIRES}),
-    "LI": NodeType(nir.LI, {"tau": _TIME, **_LEAKY}),
-    "LIF": NodeType(nir.LIF, {"tau": _TIME, **_LEAKY, **_FIRES}),
-    "CubaLI": NodeType(nir.CubaLI, _CUBA),
-    "CubaLIF": NodeType(nir.CubaLIF, {**_CUBA, **_FIRES}),
 }
+NODE_TYPES: Mapping[str, NodeType] = Derived(
+    lambda _: {
+        **_MAPS,
+        **{
+            node.name: NodeType(kind, {name: _OF_NEURONS.get(name, _ANY) for name in node.fields})
+            for kind, (_, node) in NEURONS.items()
+        },
+    }
+)
 _RENAMED = {"Input": ("shape", "input_type"), "Output": ("shape", "output_type")}
 
 

@@ -1,23 +1,15 @@
-"""What a spike does to the membrane: NIR has a reset value and no field for the manner.
-
-A neuron node's metadata may hold ``reset``: ``"value"`` (NIR's own: v <- v_reset) or ``"subtract"``
-(v <- v - v_threshold; ``v_reset`` then means nothing), and ``reset_delayed``: with ``"subtract"``, the
-threshold is subtracted at the next step, after the decay: v <- (1 - a) v + input - s v_threshold.
-"""
+"""The manner of reset that a user asks for, written into a graph; see :mod:`sne_deploy.neurons.resets`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import nir
-import numpy as np
 
-from sne_deploy.errors import GraphError, InputError
+from sne_deploy.errors import InputError
+from sne_deploy.frontend.nir.neuron_nodes import fires
 
-Manner = Literal["value", "subtract"]
-MANNERS: tuple[Manner, ...] = get_args(Manner)
 ResetMode = Literal["value", "subtract", "subtract-delayed"]
 RESETS: Mapping[ResetMode, Mapping[str, str | bool]] = {
     "value": {"reset": "value"},
@@ -25,36 +17,6 @@ RESETS: Mapping[ResetMode, Mapping[str, str | bool]] = {
     "subtract-delayed": {"reset": "subtract", "reset_delayed": True},
 }
 """What a user may ask for, and the metadata that says it."""
-SPIKING_TYPES = (nir.LIF, nir.CubaLIF, nir.IF)
-
-
-@dataclass(frozen=True)
-class Reset:
-    """The manner of one node's reset."""
-
-    mode: Manner = "value"
-    delayed: bool = False
-
-
-def reset_of(name: str, node: Any) -> Reset:
-    """The reset that a neuron node's metadata asks for; NIR's own where it says nothing.
-
-    Raises
-    ------
-    GraphError
-        An unknown mode, or a delay of a reset to a value.
-    """
-    metadata = getattr(node, "metadata", {})
-    mode, delayed = _plain(metadata.get("reset", "value")), _plain(metadata.get("reset_delayed", False))
-    if mode not in MANNERS:
-        raise GraphError(f"node {name!r}: metadata reset {mode!r:.100} is not one of {', '.join(MANNERS)}")
-    if not isinstance(delayed, bool):
-        raise GraphError(f"node {name!r}: metadata reset_delayed {delayed!r:.100} is not true or false")
-    if delayed and mode != "subtract":
-        raise GraphError(
-            f"node {name!r}: metadata reset_delayed goes with reset 'subtract' alone, not {mode!r}"
-        )
-    return Reset(mode, delayed)
 
 
 def with_reset(graph: nir.NIRGraph, mode: ResetMode) -> nir.NIRGraph:
@@ -74,11 +36,7 @@ def with_reset(graph: nir.NIRGraph, mode: ResetMode) -> nir.NIRGraph:
 def _with_mode(node: Any, mode: ResetMode) -> Any:
     if isinstance(node, nir.NIRGraph):
         return with_reset(node, mode)
-    if not isinstance(node, SPIKING_TYPES) or "reset" in node.metadata:
+    if not fires(node) or "reset" in node.metadata:
         return node
     fields = {name: value for name, value in vars(node).items() if name not in ("input_type", "output_type")}
     return type(node)(**{**fields, "metadata": {**node.metadata, **RESETS[mode]}})
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, (np.generic, np.ndarray)) and np.ndim(value) == 0 else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import nir
@@ -11,6 +11,7 @@ import numpy as np
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.nir.broadcast import PARAMETERS, as_array, fits_exactly, view_in_shape
 from sne_deploy.model.layers.geometry import Shape, check_size, flattened, same_padding, window_sizes
+from sne_deploy.neurons.table import Derived
 
 
 def output_shape_of(name: str, node: Any, shape: Shape, *, exact: bool = False) -> Shape:
@@ -242,16 +243,18 @@ def _fits(result: Shape, shape: Shape, kernel: Shape) -> Shape:
     return result
 
 
-RULES: dict[type, Callable[[Any, Shape], Shape]] = {
-    nir.Input: _input,
-    nir.Output: _input,
-    nir.Affine: _matrix,
-    nir.Linear: _matrix,
-    nir.Conv1d: _conv,
-    nir.Conv2d: _conv,
-    nir.SumPool2d: _pool,
-    nir.AvgPool2d: _pool,
-    nir.Flatten: _flatten,
-    **dict.fromkeys(PARAMETERS, _elementwise),
-}
+RULES: Mapping[type, Callable[[Any, Shape], Shape]] = Derived(
+    lambda _: {
+        nir.Input: _input,
+        nir.Output: _input,
+        nir.Affine: _matrix,
+        nir.Linear: _matrix,
+        nir.Conv1d: _conv,
+        nir.Conv2d: _conv,
+        nir.SumPool2d: _pool,
+        nir.AvgPool2d: _pool,
+        nir.Flatten: _flatten,
+        **dict.fromkeys(PARAMETERS, _elementwise),
+    }
+)
 """From (node, shape that enters) to the shape that leaves."""

@@ -23,7 +23,6 @@ from sne_deploy.frontend.nir.shape_rules import RULES, conv_node_geometry, outpu
 from sne_deploy.model.layers.geometry import Shape
 
 __all__ = [
-    "NEURON_TYPES",
     "Resolution",
     "conv_node_geometry",
     "graph_shapes",
@@ -33,8 +32,6 @@ __all__ = [
     "resolve",
     "set_types",
 ]
-NEURON_TYPES = (nir.CubaLIF, nir.CubaLI, nir.LIF, nir.LI, nir.IF, nir.I)
-"""Nodes with a state per neuron."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from sne_deploy.errors import GraphError
 from sne_deploy.model.ensemble import Layer
 from sne_deploy.model.layers.layer_rules import conv_geometry, pool_geometry
 from sne_deploy.model.layers.registry import LAYER_KINDS, option, validate_layer
+from sne_deploy.neurons.table import CELLS
 
 if TYPE_CHECKING:
     import torch
@@ -121,19 +122,19 @@ def _batch_norm(layer: Layer, tensors: dict[str, Any]) -> torch.nn.Module:
 def _cell(layer: Layer, tensors: dict[str, Any]) -> torch.nn.Module:
     import torch
 
-    from sne_deploy.frontend.norse.cells import CELLS, parameters_of
+    from sne_deploy.frontend.norse.cells import CELL_CLASSES, parameters_of
 
-    kind, dt = layer.kind, cast("float", option(layer, "dt"))
+    make, dt = CELL_CLASSES[layer.kind], cast("float", option(layer, "dt"))
     weights = {name: tensors.pop(name) for name in ("input_weights", "recurrent_weights") if name in tensors}
-    if LAYER_KINDS[kind].spiking:
+    if LAYER_KINDS[layer.kind].spiking:
         dtype = tensors["v_th"].dtype
         tensors.setdefault("alpha", torch.tensor(100.0, dtype=dtype))
     method = str(layer.options.get("method", "super"))
-    parameters = parameters_of(kind, tensors, method)
+    parameters = parameters_of(CELLS[layer.kind], tensors, method)
     if not weights:
-        return cast("torch.nn.Module", CELLS[kind](parameters, dt=dt))
+        return cast("torch.nn.Module", make(parameters, dt=dt))
     n_out, n_in = weights["input_weights"].shape
-    cell = CELLS[kind](
+    cell = make(
         n_in,
         n_out,
         parameters,

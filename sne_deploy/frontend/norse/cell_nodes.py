@@ -13,33 +13,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-import nir
 import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import GraphError
+from sne_deploy.frontend.nir.neuron_nodes import node_class
 from sne_deploy.model.ensemble import Layer, OptionValue
 from sne_deploy.model.layers.geometry import Shape
 from sne_deploy.model.layers.registry import LAYER_KINDS, validate_layer
+from sne_deploy.neurons.model import CellType, Gain, NodeType, is_time
+from sne_deploy.neurons.table import CELLS, Derived, model_of_cell
 
 Array = npt.NDArray[Any]
 WEIGHTS = ("input_weights", "recurrent_weights")
 _TOLERANCE = 1e-5
-_NODE_OF = {
-    "LIFCell": nir.CubaLIF,
-    "LIFRecurrentCell": nir.CubaLIF,
-    "LIFBoxCell": nir.LIF,
-    "LICell": nir.CubaLI,
-    "LIBoxCell": nir.LI,
-    "IAFCell": nir.IF,
-}
-KIND_OF = {
-    nir.CubaLIF: "LIFCell",
-    nir.LIF: "LIFBoxCell",
-    nir.CubaLI: "LICell",
-    nir.LI: "LIBoxCell",
-    nir.IF: "IAFCell",
-}
+CELL_OF: Mapping[type, CellType] = Derived(
+    lambda models: {
+        node_class(model.node(cell.node)): cell for model in models for cell in reversed(model.cells)
+    }
+)
+"""What a node becomes in Norse: its model's first cell that is such a node."""
 
 
 def cell_to_node(layer: Layer, shape: tuple[int, ...], dt_s: float) -> Any:
@@ -54,7 +47,7 @@ def cell_to_node(layer: Layer, shape: tuple[int, ...], dt_s: float) -> Any:
     dt_s : float
         Time step in seconds.
     """
-    node = _NODE_OF[layer.kind](**_node_arrays(layer, shape, dt_s))
+    node = node_class(_row_of(CELLS[layer.kind]))(**_node_arrays(layer, shape, dt_s))
     node.metadata = {
         "kind": layer.kind,
         "options": {name: value for name, value in layer.options.items() if value is not None},
@@ -63,32 +56,42 @@ def cell_to_node(layer: Layer, shape: tuple[int, ...], dt_s: float) -> Any:
     return node
 
 
-def node_to_cell(name: str, node: Any, dt_s: float, kind: str, weights: Mapping[str, Array]) -> Layer:
+def node_to_cell(
+    name: str,
+    node: Any,
+    dt_s: float,
+    cell: CellType | None = None,
+    weights: Mapping[str, Array] | None = None,
+) -> Layer:
     """Make the Norse cell of a NIR neuron.
 
     Parameters
     ----------
     name : str
         The node's, for messages.
-    node : nir.CubaLIF, nir.LIF, nir.CubaLI, nir.LI or nir.IF
+    node : node of a class in :data:`CELL_OF`
     dt_s : float
-    kind : str
-        The cell to make; ``"LIFRecurrentCell"`` gets its ``weights`` too.
+    cell : CellType or None
+        The cell to make; None: the one of the table.
+    weights : mapping or None
+        Of a recurrent cell.
 
     Raises
     ------
     GraphError
         The node has a gain that no Norse cell has, or gives an invalid cell.
     """
+    cell, weights = cell or CELL_OF[type(node)], weights or {}
+    kind = cell.kind
     options = _options(name, node, kind, dt_s)
-    if kind == "LIFRecurrentCell" and np.diagonal(weights["recurrent_weights"]).any():
+    if cell.recurrent and np.diagonal(weights["recurrent_weights"]).any():
         options = {**options, "autapses": True}
     remembered = _remembered(node, kind)
     if remembered is not None:
         layer = Layer(kind, options, {**remembered, **weights})
         if not validate_layer(layer) and _same_arrays(layer, node, dt_s):
             return layer
-    layer = Layer(kind, options, {**_derived(name, node, dt_s), **weights})
+    layer = Layer(kind, options, {**_derived(name, node, cell, dt_s), **weights})
     problems = validate_layer(layer)
     if problems:
         raise GraphError(f"node {name!r} ({type(node).__name__}): {'; '.join(problems)}")
@@ -99,15 +102,22 @@ def _node_arrays(layer: Layer, shape: Shape, dt_s: float) -> dict[str, Array]:
     def full(name: str) -> Array:
         return np.broadcast_to(layer.tensors[name].astype(np.float64), shape).copy()
 
-    spikes = {"v_threshold": full("v_th"), "v_reset": full("v_reset")} if "v_th" in layer.tensors else {}
-    if layer.kind == "IAFCell":
-        return {"r": np.full(shape, 1.0 / dt_s), **spikes}
-    common = {"r": np.ones(shape), "v_leak": full("v_leak"), **spikes}
-    tau_mem = _tau_s(layer.tensors["tau_mem_inv"], shape, dt_s)
-    if "tau_syn_inv" not in layer.tensors:
-        return {"tau": tau_mem, **common}
-    tau_syn = _tau_s(layer.tensors["tau_syn_inv"], shape, dt_s)
-    return {"tau_mem": tau_mem, "tau_syn": tau_syn, "w_in": tau_syn / dt_s, **common}
+    cell = CELLS[layer.kind]
+    fields = {
+        field: _tau_s(layer.tensors[tensor], shape, dt_s) if is_time(field) else full(tensor)
+        for tensor, field in cell.tensors.items()
+    }
+    return {**fields, **_gain_of(cell).unit(fields, shape, dt_s)}
+
+
+def _row_of(cell: CellType) -> NodeType:
+    return model_of_cell(cell.kind).node(cell.node)
+
+
+def _gain_of(cell: CellType) -> Gain:
+    gain = _row_of(cell).gain
+    assert gain is not None  # noqa: S101  a node that a cell stands for has one
+    return gain
 
 
 def _tau_s(tau_inv: Array, shape: Shape, dt_s: float) -> Array:
@@ -150,20 +160,18 @@ def plain(value: Any) -> OptionValue:
     return cast(OptionValue, value)
 
 
-def _derived(name: str, node: Any, dt_s: float) -> dict[str, Array]:
+def _derived(name: str, node: Any, cell: CellType, dt_s: float) -> dict[str, Array]:
     """The cell's tensors from the node's own arrays, uniform ones as scalars."""
-    _check_gain(name, node, dt_s)
+    _check_gain(name, node, cell, dt_s)
     arrays: dict[str, Array] = {}
-    for field, tensor in (("v_leak", "v_leak"), ("v_threshold", "v_th"), ("v_reset", "v_reset")):
-        if hasattr(node, field):
-            arrays[tensor] = np.asarray(getattr(node, field), dtype=np.float64)
-    for field, tensor in (("tau", "tau_mem_inv"), ("tau_mem", "tau_mem_inv"), ("tau_syn", "tau_syn_inv")):
-        if hasattr(node, field):
-            tau = np.asarray(getattr(node, field), dtype=np.float64)
-            if not (tau > 0).all():
+    for tensor, field in cell.tensors.items():
+        values = np.asarray(getattr(node, field), dtype=np.float64)
+        if is_time(field):
+            if not (values > 0).all():
                 raise GraphError(f"node {name!r}: {field} holds values that are not above 0 s")
-            arrays[tensor] = _at_most_one(1.0 / tau, dt_s)
-    return {tensor: _scalar_if_uniform(array) for tensor, array in arrays.items()}
+            values = _at_most_one(1.0 / values, dt_s)
+        arrays[tensor] = _scalar_if_uniform(values)
+    return arrays
 
 
 def _at_most_one(tau_inv: Array, dt_s: float) -> Array:
@@ -173,13 +181,8 @@ def _at_most_one(tau_inv: Array, dt_s: float) -> Array:
     return np.where(above, whole if dt_s * whole <= 1 else np.nextafter(whole, 0), tau_inv)
 
 
-def _check_gain(name: str, node: Any, dt_s: float) -> None:
-    gain = np.asarray(node.r, dtype=np.float64)
-    formula = "r"
-    if isinstance(node, (nir.CubaLIF, nir.CubaLI)):
-        gain, formula = gain * node.w_in * dt_s / node.tau_syn, "r * w_in * dt / tau_syn"
-    elif isinstance(node, nir.IF):
-        gain, formula = gain * dt_s, "r * dt"
+def _check_gain(name: str, node: Any, cell: CellType, dt_s: float) -> None:
+    formula, gain = _gain_of(cell).formula, _gain_of(cell).of(node, dt_s)
     if not np.allclose(gain, 1.0, rtol=_TOLERANCE, atol=0):
         raise GraphError(
             f"node {name!r} ({type(node).__name__}): {formula} is {gain.min():.6g} to {gain.max():.6g}, "

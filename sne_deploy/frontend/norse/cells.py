@@ -9,92 +9,54 @@ Importing this module imports torch and norse.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 from typing import Any
 
-import norse.torch as norse
 import torch
 from norse.torch.functional.reset import reset_value
 
-
-def _full(parameter: torch.Tensor, like: torch.Tensor, shape: tuple[int, ...] | None = None) -> torch.Tensor:
-    size = tuple(like.shape) if shape is None else shape
-    return parameter.detach().to(like.device).expand(size).clone()
+from sne_deploy.neurons.model import CellType
+from sne_deploy.neurons.table import Derived
 
 
-class _StateOfCurrent:
-    p: Any
+@cache
+def _fresh(cell: CellType) -> Any:
+    """The class of a cell, as it is or with a state that begins where the model's does."""
+    module = import_module(cell.module)
+    norse_cell = getattr(module, cell.kind)
+    if cell.state is None:
+        return norse_cell
+    state_class = getattr(module, cell.state)
+    start = "v_leak" if "v_leak" in cell.tensors else "v_reset"
 
-    def initial_state(self, input_tensor: torch.Tensor) -> Any:
-        v = _full(self.p.v_leak, input_tensor)
-        return self.state_class(v=v, i=torch.zeros_like(v))
+    def initial_state(self: Any, input_tensor: torch.Tensor) -> Any:
+        """A state of the neurons' shape: v at its start, all else 0."""
+        shape = (*input_tensor.shape[:-1], int(self.hidden_size)) if cell.recurrent else input_tensor.shape
+        v = getattr(self.p, start).detach().to(input_tensor.device).expand(shape).clone()
+        zeros = {field: torch.zeros_like(v) for field in state_class._fields if field != "v"}
+        return state_class(v=v, **zeros)
 
-    state_class: Any = None
-
-
-class LIFCell(_StateOfCurrent, norse.LIFCell):  # type: ignore[misc]  # norse is untyped
-    """LIFCell with a fresh state."""
-
-    state_class = norse.LIFFeedForwardState
-
-
-class LICell(_StateOfCurrent, norse.LICell):  # type: ignore[misc]  # norse is untyped
-    """LICell with a fresh state."""
-
-    state_class = norse.LIState
-
-
-class LIFBoxCell(norse.LIFBoxCell):  # type: ignore[misc]  # norse is untyped
-    """LIFBoxCell with a fresh state."""
-
-    def initial_state(self, input_tensor: torch.Tensor) -> Any:
-        """State of the input's shape: v at v_leak."""
-        return norse.LIFBoxFeedForwardState(v=_full(self.p.v_leak, input_tensor))
+    text = f"{cell.kind} with a fresh state."
+    members = {"initial_state": initial_state, "__doc__": text, "__module__": __name__}
+    return type(cell.kind, (norse_cell,), members)
 
 
-class LIBoxCell(norse.LIBoxCell):  # type: ignore[misc]  # norse is untyped
-    """LIBoxCell with a fresh state."""
-
-    def initial_state(self, input_tensor: torch.Tensor) -> Any:
-        """State of the input's shape: v at v_leak."""
-        return norse.LIBoxState(v=_full(self.p.v_leak, input_tensor))
+CELL_CLASSES: Mapping[str, Any] = Derived(
+    lambda models: {cell.kind: _fresh(cell) for model in models for cell in model.cells}
+)
+"""By kind."""
 
 
-class IAFCell(norse.IAFCell):  # type: ignore[misc]  # norse is untyped
-    """IAFCell with a fresh state."""
-
-    def initial_state(self, input_tensor: torch.Tensor) -> Any:
-        """State of the input's shape: v at v_reset."""
-        return norse.IAFFeedForwardState(v=_full(self.p.v_reset, input_tensor))
+def __getattr__(name: str) -> Any:
+    if name not in CELL_CLASSES:
+        raise AttributeError(name)
+    return CELL_CLASSES[name]
 
 
-class LIFRecurrentCell(norse.LIFRecurrentCell):  # type: ignore[misc]  # norse is untyped
-    """LIFRecurrentCell with a fresh state."""
-
-    def initial_state(self, input_tensor: torch.Tensor) -> Any:
-        """State of shape (..., hidden): v at v_leak."""
-        shape = (*input_tensor.shape[:-1], int(self.hidden_size))
-        v = _full(self.p.v_leak, input_tensor, shape)
-        return norse.LIFState(z=torch.zeros_like(v), v=v, i=torch.zeros_like(v))
-
-
-def parameters_of(kind: str, tensors: dict[str, torch.Tensor], method: str) -> Any:
+def parameters_of(cell: CellType, tensors: dict[str, torch.Tensor], method: str) -> Any:
     """Norse's parameter tuple of a cell."""
-    if kind == "LICell":
-        return norse.LIParameters(**tensors)
-    if kind == "LIBoxCell":
-        return norse.LIBoxParameters(**tensors)
-    if kind == "IAFCell":
-        return norse.IAFParameters(**tensors, method=method)
-    if kind == "LIFBoxCell":
-        return norse.LIFBoxParameters(**tensors, method=method, reset_method=reset_value)
-    return norse.LIFParameters(**tensors, method=method)
-
-
-CELLS: dict[str, Any] = {
-    "LIFCell": LIFCell,
-    "LICell": LICell,
-    "LIFBoxCell": LIFBoxCell,
-    "LIBoxCell": LIBoxCell,
-    "IAFCell": IAFCell,
-    "LIFRecurrentCell": LIFRecurrentCell,
-}
+    kind = getattr(import_module(cell.module), cell.parameters)
+    firing = {"method": method, "reset_method": reset_value}
+    return kind(**tensors, **{name: value for name, value in firing.items() if name in kind._fields})

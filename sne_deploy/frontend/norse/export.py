@@ -1,10 +1,7 @@
 """Students as NIR graphs: strict and lossless.
 
-    LIFCell -> CubaLIF (w_in = tau_syn / dt, r = 1)      LIFBoxCell -> LIF (r = 1)
-    LICell  -> CubaLI                                    LIBoxCell  -> LI
-    IAFCell -> IF (r = 1 / dt)                           LIFRecurrentCell -> Linear, CubaLIF, Linear to itself
-
-Time constants are in seconds. ``graph.metadata["dt_s"]`` carries the time step.
+Cells become the nodes that the table of neuron models names; a recurrent one becomes Linear, its neurons, and
+Linear from them to themselves. Times are in seconds; ``graph.metadata["dt_s"]`` carries the time step.
 """
 
 from __future__ import annotations
@@ -25,6 +22,7 @@ from sne_deploy.model.ensemble import Layer, Student
 from sne_deploy.model.layers.geometry import Shape
 from sne_deploy.model.layers.layer_rules import conv_geometry, flatten_axes, pool_geometry
 from sne_deploy.model.layers.registry import LAYER_KINDS, check_stack, layer_label, option, output_shape
+from sne_deploy.neurons.table import CELLS
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "export_student", "layers_from_graph"]
 
@@ -68,7 +66,7 @@ def _export_layers(layers: Sequence[Layer], input_shape: Shape) -> nir.NIRGraph:
     edges: list[tuple[str, str]] = []
     last, shape = "input", input_shape
     for name, layer in zip(_node_names(layers), layers, strict=True):
-        if layer.kind == "LIFRecurrentCell":
+        if _is_recurrent(layer):
             entry = _add_recurrent(nodes, edges, name, layer, dt_s)
         else:
             nodes[name] = _node(layer, shape, dt_s)
@@ -83,6 +81,10 @@ def _export_layers(layers: Sequence[Layer], input_shape: Shape) -> nir.NIRGraph:
     graph = nir.NIRGraph(nodes, edges, metadata=metadata, type_check=False)
     set_types(graph, graph_shapes(graph, input_shape))
     return graph
+
+
+def _is_recurrent(layer: Layer) -> bool:
+    return layer.kind in CELLS and CELLS[layer.kind].recurrent
 
 
 def _common_dt(layers: Sequence[Layer]) -> float:
@@ -103,7 +105,7 @@ def _node_names(layers: Sequence[Layer]) -> list[str]:
     names = []
     for index, layer in enumerate(layers):
         wanted = str(layer.options.get("name") or f"{layer.kind.lower()}_{index}")
-        name, parts = wanted, ("", "_input", "_recurrent") if layer.kind == "LIFRecurrentCell" else ("",)
+        name, parts = wanted, ("", "_input", "_recurrent") if _is_recurrent(layer) else ("",)
         suffix = index
         while any(name + part in used for part in parts):
             name, suffix = f"{wanted}_{suffix}", suffix + 1

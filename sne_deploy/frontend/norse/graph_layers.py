@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import GraphError, UnsupportedError
+from sne_deploy.frontend.nir.neuron_nodes import fires
 from sne_deploy.frontend.nir.normalise import normalise
-from sne_deploy.frontend.nir.resets import SPIKING_TYPES, reset_of
 from sne_deploy.frontend.nir.shapes import conv_node_geometry, input_shape_of
-from sne_deploy.frontend.norse.cell_nodes import KIND_OF, node_to_cell, plain
+from sne_deploy.frontend.norse.cell_nodes import CELL_OF, node_to_cell, plain
 from sne_deploy.model.ensemble import Layer, OptionValue
 from sne_deploy.model.layers.registry import check_stack
+from sne_deploy.neurons.resets import reset_of
+from sne_deploy.neurons.table import CELLS
 
 Array = npt.NDArray[Any]
 
@@ -43,13 +45,13 @@ def layers_from_graph(graph: nir.NIRGraph) -> tuple[Layer, ...]:
         f"node {name!r} of type {type(node).__name__} has no layer"
         for name, node in graph.nodes.items()
         if type(node) not in _LAYERS
-        and type(node) not in KIND_OF
+        and type(node) not in CELL_OF
         and type(node) not in (nir.Input, nir.Output)
     ]
     unknown += [
         f"node {name!r} subtracts at a reset, which no cell here does"
         for name, node in graph.nodes.items()
-        if isinstance(node, SPIKING_TYPES) and reset_of(name, node).mode != "value"
+        if fires(node) and reset_of(name, node).mode != "value"
     ]
     if unknown:
         raise UnsupportedError("NIR graph", unknown)
@@ -60,8 +62,8 @@ def layers_from_graph(graph: nir.NIRGraph) -> tuple[Layer, ...]:
         node = graph.nodes[name]
         if name in loops:
             layers = _with_recurrent(layers, graph, name, loops[name], dt_s)
-        elif type(node) in KIND_OF:
-            layers.append(node_to_cell(name, node, dt_s, KIND_OF[type(node)], {}))
+        elif type(node) in CELL_OF:
+            layers.append(node_to_cell(name, node, dt_s))
         else:
             layers.append(_named(_LAYERS[type(node)](node), node))
     check_stack(layers, input_shape)
@@ -88,7 +90,7 @@ def _loops(graph: nir.NIRGraph) -> dict[str, str]:
         a: b
         for a, b in edges
         if (b, a) in edges
-        and type(graph.nodes[a]) in KIND_OF
+        and type(graph.nodes[a]) in CELL_OF
         and type(graph.nodes[b]) in (nir.Linear, nir.Affine)
         and sum(b in edge for edge in edges) == 2
     }
@@ -122,9 +124,10 @@ def _chain(graph: nir.NIRGraph, skip: set[str]) -> list[str]:
 def _with_recurrent(
     layers: list[Layer], graph: nir.NIRGraph, name: str, loop: str, dt_s: float
 ) -> list[Layer]:
-    """Join a CubaLIF with its recurrent matrix, and with a bias-free input matrix where one is before it."""
+    """Join neurons with their recurrent matrix, and with a bias-free input matrix where one is before it."""
     node, recurrent = graph.nodes[name], graph.nodes[loop]
-    if not isinstance(node, nir.CubaLIF):
+    cell = next((c for c in CELLS.values() if c.recurrent and c.node == CELL_OF[type(node)].node), None)
+    if cell is None:
         raise UnsupportedError("NIR graph", [f"node {name!r}: Norse has no recurrent {type(node).__name__}"])
     if np.any(getattr(recurrent, "bias", 0)):
         raise UnsupportedError(
@@ -135,7 +138,7 @@ def _with_recurrent(
     else:
         inputs = np.eye(len(recurrent.weight), dtype=np.asarray(recurrent.weight).dtype)
     weights = {"input_weights": inputs, "recurrent_weights": np.array(recurrent.weight)}
-    return [*layers, node_to_cell(name, node, dt_s, "LIFRecurrentCell", weights)]
+    return [*layers, node_to_cell(name, node, dt_s, cell, weights)]
 
 
 def _named(layer: Layer, node: Any) -> Layer:

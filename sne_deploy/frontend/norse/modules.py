@@ -7,7 +7,7 @@ Norse's layer versions (``LIF``, ``LI``, ``IAF``, ``LIFRecurrent``) and ``Lift``
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from sne_deploy.frontend.norse.build import module_from_layers, run_module
 from sne_deploy.model.ensemble import Layer, OptionValue
 from sne_deploy.model.layers.geometry import same_padding
 from sne_deploy.model.layers.registry import LAYER_KINDS, validate_layer
+from sne_deploy.neurons.table import CELLS, Derived
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,10 @@ __all__ = ["layers_from_module", "module_from_layers", "run_module"]
 
 Array = npt.NDArray[Any]
 
-CELL_OF_LAYER = {"LIF": "LIFCell", "LI": "LICell", "IAF": "IAFCell", "LIFRecurrent": "LIFRecurrentCell"}
+CELL_OF_LAYER: Mapping[str, str] = Derived(
+    lambda models: {cell.layer: cell.kind for model in models for cell in model.cells if cell.layer}
+)
+"""Norse's layers over time, and their cells."""
 _DROPPED = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Identity")
 _PER_STEP_ONLY = ("Conv1d", "Conv2d", "BatchNorm1d", "BatchNorm2d", "AvgPool2d")
 _MODULES = {"lifted_module"}
@@ -103,10 +107,10 @@ def _kind(module: Any) -> str | None:
     import norse.torch
     import torch
 
-    from sne_deploy.frontend.norse.cells import CELLS
+    from sne_deploy.frontend.norse.cells import CELL_CLASSES
 
     name = type(module).__name__
-    known = (getattr(torch.nn, name, None), getattr(norse.torch, name, None), CELLS.get(name))
+    known = (getattr(torch.nn, name, None), getattr(norse.torch, name, None), CELL_CLASSES.get(name))
     return name if type(module) in known else None
 
 
@@ -244,7 +248,7 @@ def _read_cell(kind: str, module: Any) -> Layer:
         reset = getattr(module.p, "reset_method", None)
         options["method"] = str(module.p.method)
         options["reset_method"] = "reset_value" if reset is None else getattr(reset, "__name__", repr(reset))
-    if kind == "LIFRecurrentCell":
+    if CELLS[kind].recurrent:
         tensors |= _arrays(module, "input_weights", "recurrent_weights")
         options["autapses"] = bool(module.autapses)
     return Layer(kind, options, tensors)

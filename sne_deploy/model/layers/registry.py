@@ -7,7 +7,6 @@ sample at one step, without batch and time. No torch here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 
 from sne_deploy.errors import GraphError
 from sne_deploy.model.layers import layer_rules as rule
@@ -26,6 +25,8 @@ from sne_deploy.model.layers.rules import (
     sizes,
     tensor_problem,
 )
+from sne_deploy.neurons.model import CellType
+from sne_deploy.neurons.table import Derived
 
 METHODS = ("super", "heaviside", "triangle", "tanh", "circ", "heavi_erfc")
 """Surrogate gradients that norse 1.1.0's ``threshold`` knows; all have the same forward step."""
@@ -33,7 +34,6 @@ METHODS = ("super", "heaviside", "triangle", "tanh", "circ", "heavi_erfc")
 _NAME = {"name": Option(node_name)}
 _DT = {"dt": Option(positive_float, 0.001)}
 _SPIKING = {
-    **_DT,
     "method": Option(one_of(*METHODS), "super"),
     "reset_method": Option(
         only(
@@ -42,10 +42,7 @@ _SPIKING = {
         "reset_value",
     ),
 }
-_PARAMETER = Tensor(None)
-_LEAKY = {"tau_mem_inv": _PARAMETER, "v_leak": _PARAMETER}
-_CURRENT = {"tau_syn_inv": _PARAMETER, **_LEAKY}
-_FIRES = {"v_th": _PARAMETER, "v_reset": _PARAMETER, "alpha": Tensor(None, required=False)}
+_AUTAPSES = {"autapses": Option(boolean, False)}
 _RECURRENT = {"input_weights": Tensor(2), "recurrent_weights": Tensor(2)}
 
 
@@ -85,15 +82,18 @@ def _batch_norm(name: str) -> LayerKind:
     return LayerKind(name, options, tensors, rule.batch_norm_shape, rule.batch_norm_problems)
 
 
-def _cell(name: str, options: Mapping[str, Option], tensors: Mapping[str, Tensor]) -> LayerKind:
+def _cell(cell: CellType, *, spiking: bool) -> LayerKind:
+    tensors = dict.fromkeys(cell.tensors, Tensor(None))
+    if spiking:
+        tensors["alpha"] = Tensor(None, required=False)
     return LayerKind(
-        name,
-        {**_NAME, **options},
-        tensors,
-        rule.recurrent_shape if "input_weights" in tensors else rule.cell_shape,
+        cell.kind,
+        {**_NAME, **_DT, **(_SPIKING if spiking else {}), **(_AUTAPSES if cell.recurrent else {})},
+        {**tensors, **(_RECURRENT if cell.recurrent else {})},
+        rule.recurrent_shape if cell.recurrent else rule.cell_shape,
         rule.cell_problems,
         neuron=True,
-        spiking="v_th" in tensors,
+        spiking=spiking,
     )
 
 
@@ -118,19 +118,14 @@ _KINDS = (
     _batch_norm("BatchNorm1d"),
     _batch_norm("BatchNorm2d"),
     LayerKind("Dropout", {**_NAME, "p": Option(probability, 0.5)}, {}, rule.identity_shape, rule.no_problems),
-    _cell("LIFBoxCell", _SPIKING, {**_LEAKY, **_FIRES}),
-    _cell("LIFCell", _SPIKING, {**_CURRENT, **_FIRES}),
-    _cell("LIBoxCell", _DT, _LEAKY),
-    _cell("LICell", _DT, _CURRENT),
-    _cell("IAFCell", _SPIKING, _FIRES),
-    _cell(
-        "LIFRecurrentCell",
-        {**_SPIKING, "autapses": Option(boolean, False)},
-        {**_CURRENT, **_FIRES, **_RECURRENT},
-    ),
 )
 
-LAYER_KINDS: Mapping[str, LayerKind] = MappingProxyType({kind.name: kind for kind in _KINDS})
+LAYER_KINDS: Mapping[str, LayerKind] = Derived(
+    lambda models: (
+        {kind.name: kind for kind in _KINDS}
+        | {cell.kind: _cell(cell, spiking=model.spiking) for model in models for cell in model.cells}
+    )
+)
 """Every kind of layer, by name. ``Dropout`` is inference only: it is the identity and is not exported."""
 
 

@@ -11,7 +11,8 @@ import pytest
 from sne_deploy.errors import GraphError, InputError
 from sne_deploy.frontend.nir.file import read_nir, write_nir
 from sne_deploy.frontend.nir.normalise import normalise
-from sne_deploy.frontend.nir.resets import Reset, reset_of, with_reset
+from sne_deploy.frontend.nir.resets import with_reset
+from sne_deploy.neurons.resets import Reset, reset_of
 from tests.frontend.nir.test_input_shapes import chain, lif, shape
 
 
