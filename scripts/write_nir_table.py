@@ -19,11 +19,11 @@ import numpy as np
 from nir_examples import PRIMITIVES, REFUSALS, TOPOLOGIES
 
 from sne_deploy.backend import RunOptions, load_backend
+from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.errors import SneError, UnsupportedError
 from sne_deploy.files import atomic_path
 from sne_deploy.frontend.graph_models import ensemble_of_graphs
 from sne_deploy.frontend.hdf5.file import LIMITS
-from sne_deploy.ir import registers
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.passes.nir_semantics import DESCRIPTIONS
 from sne_deploy.passes.pipeline import compile_student
@@ -33,7 +33,7 @@ TEXT = Path(__file__).with_name("nir_page.md")
 TARGETS: tuple[tuple[str, Precision], ...] = (
     ("norse", "float"), ("lava", "float"), ("lava", "fixed"), ("loihi", "fixed"),
 )  # fmt: skip
-REGISTERS = ("WEIGHT_EXP_MAX", "BIAS_EXP_MAX", "DECAY_MAX", "DECAY_UNITY")
+REGISTERS = ("weight_exp_max", "bias_exp_max", "decay_max", "decay_unity")
 NAME = "net"
 SAMPLES, TIMESTEPS = 3, 6
 
@@ -75,6 +75,7 @@ def try_out(graph: nir.NIRGraph, *, lava: bool) -> Outcome:
         return Outcome(dict.fromkeys(TARGETS, _reason(error)), ())
     student = ensemble.students[0]
     inputs = np.random.default_rng(0).random((SAMPLES, TIMESTEPS, *ensemble.input_shape)) < 0.5
+    registers = load_chip(DEFAULT_CHIP).registers
     refusals: dict[tuple[str, Precision], str | None] = {}
     warnings: dict[str, None] = {}
     for target, precision in TARGETS:
@@ -85,6 +86,7 @@ def try_out(graph: nir.NIRGraph, *, lava: bool) -> Outcome:
                 timesteps=TIMESTEPS,
                 encoder=ensemble.encoder,
                 precision=precision,
+                formats=registers,
             )
             warnings.update(dict.fromkeys(program.warnings))
             _run(program, target, inputs if lava or target != "lava" else None)
@@ -178,7 +180,8 @@ def page(*, lava: bool) -> str:
     }
     text = TEXT.read_text("utf-8")
     values = {"nir version": nir.version, "name length": LIMITS.name_length}
-    values |= {name: getattr(registers, name) for name in REGISTERS}
+    registers = load_chip(DEFAULT_CHIP).registers
+    values |= {name.upper(): getattr(registers, name) for name in REGISTERS}
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", str(value))
     for name, lines in parts.items():

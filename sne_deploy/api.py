@@ -10,14 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sne_deploy.backend import Backend, Executable, Progress, RunOptions, backend_names, load_backend
-from sne_deploy.chips.chip import Hardware, load_hardware
+from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
+from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.compiled import Compiled, Result
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
 from sne_deploy.frontend.models import ModelPath, ensemble_of_modules, load_model, raise_unsupported
 from sne_deploy.ir.program import Precision, Program
-from sne_deploy.ir.registers import RegisterFormat
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Readout
-from sne_deploy.passes.weight_registers import check_weight_bits
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
 from sne_deploy.runtime.executors import open_executor
 from sne_deploy.runtime.head import check_head
@@ -71,10 +70,10 @@ def compile(  # noqa: A001  the design's name for it
     target: str = "lava",
     *,
     precision: Precision | None = None,
-    hardware: str | os.PathLike[str] | Hardware = "loihi1",
+    hardware: str | os.PathLike[str] | Chip = DEFAULT_CHIP,
     policy: ActivationPolicy | None = None,
     seed: int = 0,
-    weight_bits: int = 8,
+    weight_bits: int | None = None,
     fidelity: bool = True,
     progress: Progress | None = None,
     workers: int | None = None,
@@ -90,14 +89,15 @@ def compile(  # noqa: A001  the design's name for it
         A backend's name: ``lava``, ``loihi``, ``norse``, or one that another package adds.
     precision : {"fixed", "float"} or None
         None: fixed point where the target has it.
-    hardware : str, path or Hardware
-        A built-in name or a TOML file with the energy constants.
+    hardware : str, path or Chip
+        A built-in name or a chip's TOML file: what can be compiled, and what operations cost.
     policy : ActivationPolicy or None
         Overrides the ensemble's own.
     seed : int
         Of random encoders.
-    weight_bits : int
-        Of a fixed-point weight: 2 to 8, or 16 for two synapses per weight.
+    weight_bits : int or None
+        Of a fixed-point weight: from 2 to the chip's, or 16 for two synapses of 8 bits per weight. None: the
+        chip's.
     fidelity : bool
         Compare a fixed-point run with the floating-point reference.
     progress : callable or None
@@ -117,7 +117,7 @@ def compile(  # noqa: A001  the design's name for it
         Everything that cannot be compiled, at once.
     """
     backend = load_backend(target)
-    constants = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    chip = hardware if isinstance(hardware, Chip) else load_chip(hardware)
     capabilities = backend.capabilities()
     precisions = capabilities.precisions
     chosen: Precision = precision or ("fixed" if "fixed" in precisions else "float")
@@ -130,9 +130,8 @@ def compile(  # noqa: A001  the design's name for it
     extra = {} if device is None else {"device": device}
     if policy is not None:
         ensemble = replace(ensemble, policy=policy)
-    check_weight_bits(weight_bits)
-    form = RegisterFormat(weight_bits, capabilities.weight_exp_max, capabilities.bias_exp)
-    programs = _programs(ensemble, chosen, progress, form)
+    formats = capabilities.formats(chip.registers, weight_bits)
+    programs = _programs(ensemble, chosen, formats, progress)
     check_head(ensemble.head, [program.output_size for program in programs])
     with ExitStack() as resources:
         executor = resources.enter_context(open_executor(workers, scheduler))
@@ -141,7 +140,7 @@ def compile(  # noqa: A001  the design's name for it
         reference: Compiled | None = None
         warnings: tuple[str, ...] = ()
         if fidelity and chosen == "fixed":
-            reference, warnings = _reference(ensemble, constants, seed, executor, resources)
+            reference, warnings = _reference(ensemble, chip, seed, executor, resources)
         return Compiled(
             ensemble,
             programs,
@@ -149,7 +148,7 @@ def compile(  # noqa: A001  the design's name for it
             runner,
             reference,
             target=target,
-            hardware=constants,
+            hardware=chip,
             seed=seed,
             resources=resources.pop_all(),
             warnings=warnings,
@@ -177,7 +176,7 @@ def _place(
 
 
 def _programs(
-    ensemble: Ensemble, precision: Precision, progress: Progress | None, form: RegisterFormat | None = None
+    ensemble: Ensemble, precision: Precision, formats: RegisterFormats, progress: Progress | None = None
 ) -> tuple[Program, ...]:
     """Compile every student; what is unsupported in any of them is one error."""
     from sne_deploy.passes.pipeline import compile_student
@@ -192,7 +191,7 @@ def _programs(
                 timesteps=ensemble.timesteps,
                 encoder=ensemble.encoder,
                 precision=precision,
-                form=form,
+                formats=formats,
             )
             programs.append(program)
         except UnsupportedError as error:
@@ -205,7 +204,7 @@ def _programs(
 
 def _reference(
     ensemble: Ensemble,
-    hardware: Hardware,
+    chip: Chip,
     seed: int,
     executor: tuple[Executor, int] | None,
     resources: ExitStack,
@@ -214,7 +213,7 @@ def _reference(
     if REFERENCE not in backend_names():
         return None, (f"no floating-point comparison: target {REFERENCE!r} is not installed",)
     try:
-        programs = _programs(ensemble, "float", None)
+        programs = _programs(ensemble, "float", chip.registers)
         executables, runner = _place(load_backend(REFERENCE), programs, executor, resources, RunOptions())
     except (UnsupportedError, GraphError) as error:  # it is compiled already: Norse alone cannot express it
         return None, (f"no floating-point comparison: {error}",)
@@ -225,7 +224,7 @@ def _reference(
         runner,
         None,
         target=REFERENCE,
-        hardware=hardware,
+        hardware=chip,
         seed=seed,
         resources=ExitStack(),
     )

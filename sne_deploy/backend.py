@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import TargetError
 from sne_deploy.ir.program import Precision, Program
 
@@ -33,15 +34,20 @@ class Capabilities:
     neuron_kinds : tuple of str
     max_samples_default : int or None
         Samples run when the user names no number; None: all.
-    weight_exp_max, bias_exp : int, int or None
-        What it has of the registers; see :class:`sne_deploy.ir.registers.RegisterFormat`.
+    weight_exp_max, bias_exp : int or None
+        Where it has less of the registers than a chip: the largest exponent of a weight, the only one of a
+        bias. None: the chip's.
     """
 
     precisions: tuple[Precision, ...]
     neuron_kinds: tuple[str, ...]
     max_samples_default: int | None = None
-    weight_exp_max: int = 7
+    weight_exp_max: int | None = None
     bias_exp: int | None = None
+
+    def formats(self, registers: RegisterFormats, weight_bits: int | None = None) -> RegisterFormats:
+        """What a Program for this target may use of a chip's registers."""
+        return registers.narrowed(weight_bits, weight_exp_max=self.weight_exp_max, bias_exp=self.bias_exp)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class BenchOptions:
     rounds : int
     seconds : float
         About how long one measurement may take: a slow target gets fewer of the samples.
-    weight_bits : int
+    weight_bits : int or None
     seed : int
         Of random encoders.
     threads : int or None
@@ -62,7 +62,7 @@ class BenchOptions:
     targets: tuple[str, ...] = ()
     rounds: int = 5
     seconds: float = 2.0
-    weight_bits: int = 8
+    weight_bits: int | None = None
     seed: int = 0
     threads: int | None = None
 

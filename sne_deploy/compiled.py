@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import Executable, FileWriter, Record, RunOptions, load_backend
-from sne_deploy.chips.chip import Hardware
+from sne_deploy.chips.chip import Chip
 from sne_deploy.errors import DataError, InputError
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.model.ensemble import Ensemble
@@ -89,7 +89,7 @@ class Compiled:
         reference: Compiled | None,
         *,
         target: str,
-        hardware: Hardware,
+        hardware: Chip,
         seed: int,
         resources: ExitStack,
         warnings: tuple[str, ...] = (),

@@ -15,6 +15,7 @@ from sne_deploy.frontend.models import ensemble_of_graphs
 from sne_deploy.frontend.nir.file import read_nir
 from sne_deploy.model.ensemble import Encoder
 from sne_deploy.passes.pipeline import compile_student
+from tests.chip_registers import LOIHI1
 
 LIMITS = Limits(
     total_bytes=16 << 20,
@@ -54,6 +55,7 @@ def _compile(graph):
             timesteps=3,
             encoder=Encoder("spikes"),
             precision="fixed",
+            formats=LOIHI1,
         )
     except VerificationError as error:
         raise AssertionError(f"the compiler made an invalid program: {error}") from error

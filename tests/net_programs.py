@@ -13,6 +13,7 @@ from sne_deploy.frontend.nir.raise_program import raise_program
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, SignMode, Synapse
 from sne_deploy.ir.registers import sign_mode_of
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
+from tests.chip_registers import LOIHI1
 
 MAPS = ((1, 5, 4), (2, 4, 5), (3, 3, 3))
 VECTORS = ((5,), (7,), (2, 3))
@@ -79,6 +80,7 @@ class _Chain:
             graph=None,  # type: ignore[arg-type]
             dt_s=self.pick(1e-3, 0.5),
             warnings=self.pick((), ("a warning", "another")),
+            formats=LOIHI1,
         )
         raised = raise_program(program)
         return replace(program, graph=raised.graph, warnings=(*program.warnings, *raised.warnings))
@@ -86,10 +88,10 @@ class _Chain:
     def connect(
         self, name: str, source: str, group: NeuronGroup, weights: Weights, *, within_sample: bool = False
     ) -> None:
-        mode = sign_mode_of(np.asarray(weights.values))
+        mode = sign_mode_of(np.asarray(weights.values), LOIHI1)
         if mode == "mixed":
             weights = weights.with_values(np.asarray(weights.values) // 2 * 2)
-            mode = sign_mode_of(np.asarray(weights.values))
+            mode = sign_mode_of(np.asarray(weights.values), LOIHI1)
         snr, saturated = self.pick(None, 31.5, np.inf), self.pick(0, 3)
         ends = {"source": source, "target": group.name, "within_sample": within_sample}
         self.synapses.append(
@@ -111,7 +113,7 @@ class _Chain:
         matrix.sort_indices()
         bias = self.rng.integers(-64, 65, group.size) / 64
         scale = self.pick(1.0, 16.0, 300.0, 4000.0)
-        return HostAffine(group.name, matrix, bias, scale, per_step_messages=group.has_current)
+        return HostAffine(group.name, matrix, bias, scale, LOIHI1.bias_mant_max, group.has_current)
 
     def group(
         self,
@@ -222,7 +224,7 @@ def chain(
     if kind == "current":
         groups.append(_spiking("in", shape, 0, 40, 0, rng))
         scale = sparse.csr_matrix(sparse.identity(entry.size) * 30.0)
-        hosts = (HostAffine("in", scale, np.full(entry.size, 4.0), 1.0, per_step_messages=True),)
+        hosts = (HostAffine("in", scale, np.full(entry.size, 4.0), 1.0, LOIHI1.bias_mant_max, True),)
         source = "in"
     for index, letter in enumerate(layers):
         out = (3, shape[1] - 1, shape[2]) if letter == "c" else (8 if index < len(layers) - 1 else 4,)
@@ -245,7 +247,7 @@ def chain(
         source, shape = group.name, out
     last = (groups[-1].name,)
     parts = (tuple(groups), tuple(synapses), last, readout, hosts, None, 1e-3)
-    program = Program("chain", "fixed", 5, entry, *parts)  # type: ignore[arg-type]
+    program = Program("chain", "fixed", 5, entry, *parts, formats=LOIHI1)  # type: ignore[arg-type]
     if kind == "current":
         return program, rng.integers(-8, 9, (4, *entry.shape)) / 8
     return program, (rng.random((4, 5, *entry.shape)) < 0.4).astype(np.uint8)

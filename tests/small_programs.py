@@ -6,6 +6,7 @@ import numpy as np
 
 from sne_deploy.ir.program import NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import DenseWeights
+from tests.chip_registers import LOIHI1
 
 
 def one_layer(weights: list[list[int]], mode: str) -> Program:
@@ -17,4 +18,6 @@ def one_layer(weights: list[list[int]], mode: str) -> Program:
     )
     synapse = Synapse("s", "input", "g", DenseWeights(np.asarray(weights, np.int32)), 0, mode)
     entry = ProgramInput("input", (len(weights[0]),), "spikes")
-    return Program("tiny", "fixed", 4, entry, (group,), (synapse,), ("g",), "count", (), None, 1e-3)
+    return Program(
+        "tiny", "fixed", 4, entry, (group,), (synapse,), ("g",), "count", (), None, 1e-3, formats=LOIHI1
+    )

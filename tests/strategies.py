@@ -19,6 +19,7 @@ from sne_deploy.ir.program import (
     Synapse,
 )
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights, Weights
+from tests.chip_registers import LOIHI1
 
 RANGES = {"mixed": (-128, 128, 2), "excitatory": (0, 256, 1), "inhibitory": (-255, 1, 1)}
 SPIKING_KINDS = ("lif", "cuba_lif", "if")
@@ -88,6 +89,7 @@ class _Builder:
             hosts=hosts,
             graph=None,  # type: ignore[arg-type]
             dt_s=1e-3,
+            formats=LOIHI1 if self.fixed else None,
         )
 
     def host(self, entry: ProgramInput, group: NeuronGroup) -> HostAffine:
@@ -95,7 +97,9 @@ class _Builder:
         matrix.data = np.rint(matrix.data * 128 - 64) / 64
         scale = self.pick(16.0, 300.0, 4000.0) if self.fixed else None
         bias = self.rng.integers(-64, 65, group.size) / 64
-        return HostAffine(group.name, matrix, bias, scale, per_step_messages=group.has_current)
+        return HostAffine(
+            group.name, matrix, bias, scale, LOIHI1.bias_mant_max if self.fixed else None, group.has_current
+        )
 
     def feedforward(self, entry: ProgramInput, index: int, *, last: bool, readout: str) -> None:
         previous = self.groups[-1] if self.groups else None

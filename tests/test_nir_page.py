@@ -19,6 +19,7 @@ from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.graph_models import ensemble_of_graphs
 from sne_deploy.passes.nir_semantics import DESCRIPTIONS
 from sne_deploy.passes.pipeline import compile_student
+from tests.chip_registers import LOIHI1
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "write_nir_table.py"
@@ -124,7 +125,12 @@ def test_the_documented_step_is_what_runs(name: str, script: ModuleType) -> None
     spikes, membranes = documented_run(name, node, x)
     given = ensemble_of_graphs([graph], ["net"], timesteps=T)
     program = compile_student(
-        given.students[0], input_shape=(4,), timesteps=T, encoder=given.encoder, precision="float"
+        given.students[0],
+        input_shape=(4,),
+        timesteps=T,
+        encoder=given.encoder,
+        precision="float",
+        formats=LOIHI1,
     )
     with load_backend("norse").compile(program, RunOptions()) as executable:
         trace = executable.run(x[None], record="spikes")

@@ -18,6 +18,7 @@ from sne_deploy.backend import LayerTrace, RunOptions, load_backend
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.ir.weights import DenseWeights
 from sne_deploy.passes.pipeline import compile_student
+from tests.chip_registers import LOIHI1
 from tests.shared_data import shared
 
 STEPS = 1000
@@ -34,7 +35,12 @@ def recorded(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def lif_program(precision: Precision) -> Program:
     ensemble = sne.load(shared("models", "nir", "lif_norse.nir"), timesteps=STEPS, dt_s=LIF_DT_S)
     return compile_student(
-        ensemble.students[0], input_shape=(1,), timesteps=STEPS, encoder=ensemble.encoder, precision=precision
+        ensemble.students[0],
+        input_shape=(1,),
+        timesteps=STEPS,
+        encoder=ensemble.encoder,
+        precision=precision,
+        formats=LOIHI1,
     )
 
 

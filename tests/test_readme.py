@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sne_deploy.chips.chip import load_hardware
+from sne_deploy.chips.chip import load_chip
 from sne_deploy.model.layers.registry import LAYER_KINDS
 from tests.command_line import command
 
@@ -47,7 +47,7 @@ def test_every_layer_target_and_constant_is_named() -> None:
         assert f"`{kind}`" in listed, kind
     for entry in entry_points(group="sne_deploy.backends"):
         assert f"`{entry.name}`" in README, entry.name
-    constants = load_hardware("loihi1").constants("energy", "host")
+    constants = load_chip("loihi1").constants("energy", "host")
     for name in ("synop", "update_active", "update_idle", "spike_within_tile"):
         assert f"{constants[f'energy.{name}'].value:g}" in README
     assert f"| {constants['host.mac'].value:g} |" in README

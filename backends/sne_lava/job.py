@@ -10,7 +10,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sne_deploy.backend import Record
-from sne_deploy.ir.program import Precision, SignMode
+from sne_deploy.chips.registers import SignMode
+from sne_deploy.ir.program import Precision
 
 Array = npt.NDArray[Any]
 Output = Literal["none", "count", "v_last", "v_mean", "v_max"]

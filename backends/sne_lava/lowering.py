@@ -12,7 +12,6 @@ from scipy import sparse
 from sne_deploy.backend import Record
 from sne_deploy.errors import DataError
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
-from sne_deploy.ir.registers import STATE_LIMIT, STATE_SHIFT
 from sne_deploy.ir.weights import DenseWeights
 from sne_lava.job import GroupJob, HostJob, Job, SynapseJob
 
@@ -140,10 +139,11 @@ def _current_may_grow(group: NeuronGroup, program: Program, synapses: tuple[Syna
 
     Only then can u leave (-2^23, 2^23] for good, and in the end 32 bits, where Lava wraps silently.
     """
+    formats = program.registers
     host = program.host_of(group.name)
-    largest = 0 if host is None else host.register_limit
+    largest = 0 if host is None or host.register_limit is None else host.register_limit
     largest += sum(_largest_sum(s.weights) << s.weight_exp for s in synapses if s.target == group.name)
-    return largest << STATE_SHIFT >= 2 * STATE_LIMIT
+    return largest << formats.state_shift >= 2 * formats.state_limit
 
 
 def _synapse_job(synapse: Synapse, program: Program) -> SynapseJob:
@@ -185,5 +185,6 @@ def _safe_sum(synapse: Synapse, weights: Array | sparse.csr_matrix, program: Pro
     Lava adds the inputs of a group and shifts them in 32-bit integers, which would wrap silently.
     """
     inputs = len(program.synapses_into(synapse.target)) + (program.host_of(synapse.target) is not None)
-    safe = ((_INT32_MAX - STATE_LIMIT) >> (STATE_SHIFT + synapse.weight_exp)) // inputs
+    formats = program.registers
+    safe = ((_INT32_MAX - formats.state_limit) >> (formats.state_shift + synapse.weight_exp)) // inputs
     return None if _largest_sum(weights) <= safe else safe

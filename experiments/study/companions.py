@@ -6,11 +6,11 @@ is an operation as well, and neither an operation nor an update costs the same o
 
 from __future__ import annotations
 
-from sne_deploy.chips.chip import Hardware
+from sne_deploy.chips.chip import Chip
 from sne_deploy.energy.accounting import Counts, energy_per_sample, mac_energy_j
 
 
-def ratios(counts: Counts, teacher_macs: int, hardware: Hardware) -> dict[str, float | None]:
+def ratios(counts: Counts, teacher_macs: int, hardware: Chip) -> dict[str, float | None]:
     r"""Compare a sample's cost with the teacher's.
 
     .. math:: r = \frac{M_T}{S + M}, \quad r_u = \frac{M_T}{S + M + U_a}, \quad
@@ -26,7 +26,7 @@ def ratios(counts: Counts, teacher_macs: int, hardware: Hardware) -> dict[str, f
         Totals of an ensemble, its head included, over ``counts.samples_run`` samples.
     teacher_macs : int
         Per sample.
-    hardware : Hardware
+    hardware : Chip
 
     Returns
     -------

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.study.operating_points import FullRun, OperatingPoint, point_of
-from sne_deploy.chips.chip import load_hardware
-from sne_deploy.distill.policy.deploy import HARDWARE, run_deployed, with_head
+from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
+from sne_deploy.distill.policy.deploy import run_deployed, with_head
 from sne_deploy.distill.policy.gate import GateTraining, train_gate
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Gate
@@ -59,7 +59,7 @@ def priced_gates(
     wrong = [price for price in prices if not (np.isfinite(price) and price > 0)]
     if wrong:
         raise InputError(f"gates: a price of {wrong[0]} is none; give a number above 0, in nats")
-    hardware = load_hardware(HARDWARE)
+    hardware = load_chip(DEFAULT_CHIP)
     runs = with_head(run_deployed(ensemble, x, weight_bits, hardware), ensemble.head, y, hardware)
     return [train_gate(x, runs, price, described) for price in prices]
 

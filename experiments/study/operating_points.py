@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from experiments.study.companions import ratios
 from experiments.study.restricted import restricted
-from sne_deploy.chips.chip import Hardware
+from sne_deploy.chips.chip import Chip
 from sne_deploy.distill.policy.confidences import Confidences, confidences
 from sne_deploy.distill.policy.fitting import ROUNDING
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample
@@ -44,14 +44,14 @@ class FullRun:
     ensemble : Ensemble
     run : RunResult
         With labels.
-    hardware : Hardware
+    hardware : Chip
     teacher : TeacherModel or None
         On the same samples.
     """
 
     ensemble: Ensemble
     run: RunResult
-    hardware: Hardware
+    hardware: Chip
     teacher: TeacherModel | None
 
     @property
@@ -73,7 +73,7 @@ class OperatingPoint:
         Exact totals over all samples, the head's host MACs included.
     head_macs : int
         Total over all samples, those of a gate among them.
-    hardware : Hardware
+    hardware : Chip
     teacher : TeacherModel or None
     """
 
@@ -82,7 +82,7 @@ class OperatingPoint:
     mean_students: float
     counts: Counts
     head_macs: int
-    hardware: Hardware
+    hardware: Chip
     teacher: TeacherModel | None
 
     def row(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def run_all(
     *,
     teacher: str | os.PathLike[str] | None = None,
     weight_bits: int = 8,
-    hardware: str | os.PathLike[str] | Hardware = "loihi1",
+    hardware: str | os.PathLike[str] | Chip = "loihi1",
     device: str | None = None,
 ) -> FullRun:
     """Run every student on every sample on target ``loihi``.
@@ -165,7 +165,7 @@ def run_all(
     teacher : path or None
         ONNX file, evaluated on the same samples.
     weight_bits : int
-    hardware : str, path or Hardware
+    hardware : str, path or Chip
     device : str or None
         See :func:`sne_deploy.compile`.
     """

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.study.companions import ratios
-from sne_deploy.chips.chip import Hardware
+from sne_deploy.chips.chip import Chip
 from sne_deploy.energy.accounting import Counts
 from sne_deploy.errors import InputError
 
@@ -55,7 +55,7 @@ def measure(
     name: str = "ensemble",
     teacher: str | os.PathLike[str] | None = None,
     weight_bits: int = 8,
-    hardware: str | os.PathLike[str] | Hardware = "loihi1",
+    hardware: str | os.PathLike[str] | Chip = "loihi1",
     verify: int = 0,
     device: str | None = None,
 ) -> Row:
@@ -73,7 +73,7 @@ def measure(
     teacher : path or None
         ONNX file.
     weight_bits : int
-    hardware : str, path or Hardware
+    hardware : str, path or Chip
     verify : int
         Samples, from the first, that ``lava`` must compute bit for bit alike.
     device : str or None
@@ -108,7 +108,7 @@ def measure_model(
     *,
     teacher: str | os.PathLike[str] | None = None,
     weight_bits: int | None = None,
-    hardware: str | os.PathLike[str] | Hardware = "loihi1",
+    hardware: str | os.PathLike[str] | Chip = "loihi1",
     verify: int = 0,
     samples: int | None = None,
     device: str | None = None,
@@ -151,7 +151,7 @@ def quantisation_rows(
     *,
     name: str = "ensemble",
     teacher: str | os.PathLike[str] | None = None,
-    hardware: str | os.PathLike[str] | Hardware = "loihi1",
+    hardware: str | os.PathLike[str] | Chip = "loihi1",
     verify: int = 0,
     device: str | None = None,
 ) -> list[Row]:
@@ -178,7 +178,7 @@ def _floating(ensemble: Ensemble, x: Array, y: Array) -> Result:
 def _deployed(
     ensemble: Ensemble,
     weight_bits: int,
-    hardware: str | os.PathLike[str] | Hardware,
+    hardware: str | os.PathLike[str] | Chip,
     device: str | None,
 ) -> Compiled:
     import sne_deploy as sne
@@ -188,7 +188,7 @@ def _deployed(
     )
 
 
-def _row(result: Result, floating: Result, weight_bits: int, hardware: Hardware) -> Row:
+def _row(result: Result, floating: Result, weight_bits: int, hardware: Chip) -> Row:
     report = result.report
     ours = report.ensemble
     error = report.hardware.constants.get("error.neurocore")
@@ -217,7 +217,7 @@ def _row(result: Result, floating: Result, weight_bits: int, hardware: Hardware)
     }
 
 
-def _teacher(report: Report, hardware: Hardware) -> Row:
+def _teacher(report: Report, hardware: Chip) -> Row:
     theirs = report.teacher
     if theirs is None:
         return dict.fromkeys(("teacher_accuracy", "teacher_macs", *_RATIOS))

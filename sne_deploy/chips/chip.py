@@ -1,4 +1,4 @@
-"""Hardware files: a chip's constants, each with its value, its unit and its source.
+"""A chip and its file: every number with its unit and its source.
 
 The reader is strict: an unknown key, a missing constant, a value that is no finite number in range, a
 unit of another quantity or a missing source is refused in one line.
@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sne_deploy.chips.constants import (
     Constant,
@@ -21,9 +21,13 @@ from sne_deploy.chips.constants import (
     LimitTable,
     MacTable,
     PowerTable,
+    RegisterTable,
+    ResetTable,
     Text,
     TimeTable,
+    WeightTable,
 )
+from sne_deploy.chips.registers import RegisterFormats, ResetKind, SignMode, WeightRange
 from sne_deploy.errors import HardwareError
 
 if sys.version_info >= (3, 11):
@@ -31,8 +35,17 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+DEFAULT_CHIP = "loihi1"
 MAX_FILE_BYTES = 256 * 1024
 """A hardware file is text written by hand; the one in this package is 8 kB."""
+
+REGISTER_TABLES = ("registers", "weights", "resets")
+"""A file without any of these has loihi1's: so it was before a file could say anything else."""
+_MOVED = {
+    "weight_bits_max", "weight_exponent_min", "weight_exponent_max", "delay_max", "decay_bits",
+    "threshold_bits", "bias_bits", "bias_exponent_max", "state_bits",
+}  # fmt: skip
+"""What stood in ``[limits]`` before there were register tables."""
 
 NOT_PUBLISHED = {"loihi2": "no primary source publishes per-operation energies of Loihi 2"}
 """Chips that people will ask for, and why there is no file for them."""
@@ -41,12 +54,16 @@ _EXAMPLE = "{ value = 23.6, unit = 'pJ', source = 'where it was measured' }"
 _SHOWN = 60
 
 
-class Hardware(BaseModel):
-    """A chip, as far as its energy is concerned.
+class Chip(BaseModel):
+    """A chip: what can be compiled for it, and what its operations cost.
 
     Attributes
     ----------
     name, description : str
+    register_table : RegisterTable
+        ``[registers]`` of the file.
+    weights : WeightTable
+    resets : ResetTable
     energy : EnergyTable
         Joules per operation of the neurocores.
     host : MacTable
@@ -63,6 +80,9 @@ class Hardware(BaseModel):
 
     name: Text
     description: Text
+    register_table: RegisterTable = Field(alias="registers")
+    weights: WeightTable
+    resets: ResetTable
     energy: EnergyTable
     host: MacTable
     teacher: MacTable | None = None
@@ -70,6 +90,32 @@ class Hardware(BaseModel):
     power: PowerTable = PowerTable()
     limits: LimitTable = LimitTable()
     error: ErrorTable = ErrorTable()
+
+    @property
+    def registers(self) -> RegisterFormats:
+        """The chip's register formats, as plain numbers."""
+        table, weights = self.register_table, self.weights
+        modes: tuple[SignMode, ...] = ("mixed", "excitatory", "inhibitory")
+        kinds: tuple[ResetKind, ...] = ("value", "subtract")
+        limits = [(mode, getattr(weights, mode)) for mode in modes]
+        resets = [(kind, getattr(self.resets, kind)) for kind in kinds]
+        return RegisterFormats(
+            chip=self.name,
+            state_bits=table.state_bits.value,
+            state_shift=table.state_shift.value,
+            decay_bits=table.decay_bits.value,
+            threshold_bits=table.threshold_bits.value,
+            bias_bits=table.bias_bits.value,
+            bias_exp_min=0,
+            bias_exp_max=table.bias_exponent_max.value,
+            weight_bits=weights.bits.value,
+            weight_ranges=tuple(WeightRange(m, w.min, w.max, w.step) for m, w in limits if w is not None),
+            weight_exp_min=weights.exponent_min.value,
+            weight_exp_max=weights.exponent_max.value,
+            delay_max=table.delay_max.value,
+            resets=tuple((kind, each.value) for kind, each in resets if each is not None),
+            used_weight_bits=weights.bits.value,
+        )
 
     def constants(self, *tables: str) -> dict[str, Constant]:
         """Every constant that the file gives in the named tables, by its name such as ``energy.synop``."""
@@ -81,23 +127,23 @@ class Hardware(BaseModel):
         return found
 
 
-def hardware_names() -> tuple[str, ...]:
+def chip_names() -> tuple[str, ...]:
     """Chips whose constants are in this package, sorted."""
     folder = resources.files("sne_deploy.chips")
     return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
 
-def load_hardware(name_or_path: str | os.PathLike[str]) -> Hardware:
-    """Read the constants of a chip, by name or from a TOML file.
+def load_chip(name_or_path: str | os.PathLike[str]) -> Chip:
+    """Read a chip, by name or from a TOML file.
 
     Parameters
     ----------
     name_or_path : str or path
-        One of :func:`hardware_names`, or a file: anything that ends in ``.toml`` or has a folder in it.
+        One of :func:`chip_names`, or a file: anything that ends in ``.toml`` or has a folder in it.
 
     Returns
     -------
-    Hardware
+    Chip
 
     Raises
     ------
@@ -110,13 +156,12 @@ def load_hardware(name_or_path: str | os.PathLike[str]) -> Hardware:
             f"hardware {text!r}: {NOT_PUBLISHED[text]}; give your own constants with --hardware FILE.toml "
             f"(same layout as loihi1.toml), or use loihi1"
         )
-    if text in hardware_names():
-        packaged = resources.files("sne_deploy.chips").joinpath(f"{text}.toml")
-        return _parse(packaged.read_bytes(), f"{text}.toml")
+    if text in chip_names():
+        return _parse(_packaged(text), f"{text}.toml")
     if text.endswith(".toml") or os.sep in text:
         return _parse(_read(Path(text)), text)
     raise HardwareError(
-        f"unknown hardware {_short(text)}; known: {', '.join(hardware_names())}; or give a file with "
+        f"unknown hardware {_short(text)}; known: {', '.join(chip_names())}; or give a file with "
         f"--hardware FILE.toml"
     )
 
@@ -133,7 +178,7 @@ def _read(path: Path) -> bytes:
             raise
         raise HardwareError(
             f"cannot read hardware file {str(path)!r}: {reason}; give a .toml file or one of "
-            f"{', '.join(hardware_names())}"
+            f"{', '.join(chip_names())}"
         ) from error
     if len(data) > MAX_FILE_BYTES:
         raise HardwareError(
@@ -143,14 +188,26 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _parse(data: bytes, name: str) -> Hardware:
+def _tables_of(name: str) -> dict[str, Any]:
+    """The register tables of a packaged file."""
+    table = tomllib.loads(_packaged(name).decode("utf-8"))
+    return {key: table[key] for key in REGISTER_TABLES}
+
+
+def _packaged(name: str) -> bytes:
+    return resources.files("sne_deploy.chips").joinpath(f"{name}.toml").read_bytes()
+
+
+def _parse(data: bytes, name: str) -> Chip:
     try:
         table = tomllib.loads(data.decode("utf-8"))
     except (ValueError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())[:120]
         raise HardwareError(f"hardware file {name!r} is not TOML: {reason}; correct it") from error
+    if not any(key in table for key in REGISTER_TABLES):
+        table = {**_tables_of("loihi1"), **table}
     try:
-        return Hardware.model_validate(table)
+        return Chip.model_validate(table)
     except ValidationError as error:
         problems = [_problem(dict(detail)) for detail in error.errors()]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -164,6 +221,11 @@ def _problem(detail: dict[str, Any]) -> str:
     kind, value = detail["type"], _short(detail["input"])
     if kind == "missing":
         return f"{key} is missing; {_remedy(location)}"
+    if kind == "extra_forbidden" and location[0] == "limits" and location[-1] in _MOVED:
+        return (
+            f"{key} is no longer in [limits]; remove it there, and add the tables [registers], [weights] and "
+            "[resets] of loihi1.toml, or none of them for its registers"
+        )
     if kind == "extra_forbidden":
         return f"{key} is not a known key; remove it, or see loihi1.toml for the names"
     if kind in ("model_type", "model_attributes_type"):

@@ -104,6 +104,68 @@ class CountLimit(Limit):
     value: Annotated[int, Field(ge=0, le=2**62)]
 
 
+class Bits(Limit):
+    """Width of a register."""
+
+    value: Annotated[int, Field(ge=1, le=31)]
+
+
+class Exponent(Limit):
+    """A power of two."""
+
+    value: Annotated[int, Field(ge=-31, le=31)]
+
+
+class Delay(Limit):
+    """Steps beyond the one that every synapse takes."""
+
+    value: Annotated[int, Field(ge=0, le=2**16)]
+
+
+class WeightLimit(BaseModel):
+    """Smallest and largest stored weight of a sign mode, and the step between weights."""
+
+    model_config = _STRICT
+
+    min: Annotated[int, Field(ge=-(2**16), le=0)]
+    max: Annotated[int, Field(ge=0, le=2**16)]
+    step: Annotated[int, Field(ge=1, le=2**16)] = 1
+    unit: str
+    source: Text
+    note: Text | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.min % self.step or self.max % self.step or self.min == self.max:
+            raise ValueError(f"min {self.min} and max {self.max} are not two multiples of step {self.step}")
+        return self
+
+    @property
+    def levels(self) -> int:
+        """How many different weights there are."""
+        return (self.max - self.min) // self.step + 1
+
+
+class Compartments(Limit):
+    """How many compartments a neuron takes."""
+
+    value: Annotated[int, Field(ge=1, le=64)]
+
+
+class CompartmentsByDelay(BaseModel):
+    """Compartments per core, by the longest delay of a synapse into the core: pairs of steps and number."""
+
+    model_config = _STRICT
+
+    value: Annotated[
+        list[Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(min_length=2, max_length=2)]],
+        Field(min_length=1, max_length=64),
+    ]
+    unit: str
+    source: Text
+    note: Text | None = None
+
+
 class EnergyTable(BaseModel):
     """``[energy]``: joules per operation of the neurocores."""
 
@@ -163,6 +225,7 @@ class LimitTable(BaseModel):
     model_config = _STRICT
 
     neurons_per_core: CountLimit | None = None
+    compartments_per_core_by_delay: CompartmentsByDelay | None = None
     in_axons_per_core: CountLimit | None = None
     out_axons_per_core: CountLimit | None = None
     out_axons_across_chips_per_core: CountLimit | None = None
@@ -171,12 +234,50 @@ class LimitTable(BaseModel):
     thresholds_per_core: CountLimit | None = None
     synapse_formats_per_core: CountLimit | None = None
     cores_per_chip: CountLimit | None = None
-    weight_bits_max: CountLimit | None = None
-    weight_exponent_min: Limit | None = None
-    weight_exponent_max: Limit | None = None
-    delay_max: CountLimit | None = None
-    decay_bits: CountLimit | None = None
-    threshold_bits: CountLimit | None = None
-    bias_bits: CountLimit | None = None
-    bias_exponent_max: CountLimit | None = None
-    state_bits: CountLimit | None = None
+
+
+class RegisterTable(BaseModel):
+    """``[registers]``: widths of the registers of a neuron, and how long a synapse may delay."""
+
+    model_config = _STRICT
+
+    state_bits: Bits
+    state_shift: Exponent
+    decay_bits: Bits
+    threshold_bits: Bits
+    bias_bits: Bits
+    bias_exponent_max: Exponent
+    delay_max: Delay
+
+
+class WeightTable(BaseModel):
+    """``[weights]``: formats of a synapse's weight; a sign mode that is left out does not exist."""
+
+    model_config = _STRICT
+
+    bits: Bits
+    exponent_min: Exponent
+    exponent_max: Exponent
+    mixed: WeightLimit
+    excitatory: WeightLimit | None = None
+    inhibitory: WeightLimit | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for mode in ("mixed", "excitatory", "inhibitory"):
+            limit: WeightLimit | None = getattr(self, mode)
+            if limit is not None and limit.levels > 2**self.bits.value:
+                raise ValueError(
+                    f"{mode} has {limit.levels} weights, more than the {2**self.bits.value} of "
+                    f"{self.bits.value} bits"
+                )
+        return self
+
+
+class ResetTable(BaseModel):
+    """``[resets]``: compartments per neuron for each kind of reset; one that is left out does not exist."""
+
+    model_config = _STRICT
+
+    value: Compartments
+    subtract: Compartments | None = None

@@ -10,7 +10,7 @@ ENERGY: Mapping[str, int] = MappingProxyType({"J": 0, "mJ": -3, "uJ": -6, "nJ": 
 TIME: Mapping[str, int] = MappingProxyType({"s": 0, "ms": -3, "us": -6, "ns": -9})
 POWER: Mapping[str, int] = MappingProxyType({"W": 0, "mW": -3, "uW": -6})
 RATIO: Mapping[str, int] = MappingProxyType({"1": 0})
-COUNT = ("1", "bit", "step")
+COUNT = ("1", "bit", "step", "compartment")
 
 ENERGY_MAX_J = 1e-3
 """No elementary operation of any machine costs more: larger values are a mistaken unit."""

@@ -24,7 +24,7 @@ def bench_command(
     ] = 256,
     rounds: Annotated[int, typer.Option(help="Measurements of each, in turns.", min=1)] = 5,
     seconds: Annotated[float, typer.Option(help="About how long a measurement may take.")] = 2.0,
-    weight_bits: opt.WeightBits = 8,
+    weight_bits: opt.WeightBits = None,
     threads: Annotated[int | None, typer.Option(help="PyTorch's threads, and target loihi's.", min=1)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,

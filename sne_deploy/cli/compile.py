@@ -20,7 +20,7 @@ def compile_command(
     data: opt.Data = "digits",
     samples: opt.Samples = None,
     precision: opt.Precision = None,
-    weight_bits: opt.WeightBits = 8,
+    weight_bits: opt.WeightBits = None,
     hardware: opt.Hardware = "loihi1",
     policy: opt.Policy = None,
     threshold: opt.Threshold = None,

@@ -17,7 +17,7 @@ def inspect_command(
         Path | None, typer.Option(help="Draw the graphs: FILE.svg for one student, or a folder.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    weight_bits: opt.WeightBits = 8,
+    weight_bits: opt.WeightBits = None,
     timesteps: opt.Timesteps = None,
     dt_s: opt.DtS = None,
     reset: opt.Reset = None,

@@ -24,9 +24,12 @@ Precision = Annotated[
     typer.Option(help="fixed (Loihi's integers) or float. Default: fixed where the target has it."),
 ]
 WeightBits = Annotated[
-    int, typer.Option(help="Bits of a fixed-point weight: 2 to 8, or 16 for two synapses per weight.")
+    int | None,
+    typer.Option(
+        help="Bits of a fixed-point weight: 2 to 8, or 16 for two synapses per weight. Default: the chip's."
+    ),
 ]
-Hardware = Annotated[str, typer.Option(help="loihi1, or a TOML file with energy constants.")]
+Hardware = Annotated[str, typer.Option(help="A chip: loihi1, or a TOML file of its own.")]
 Policy = Annotated[
     str | None,
     typer.Option(help="Which students run: static, confidence or gate. Default: the model's own."),

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import reduce
 
-from sne_deploy.chips.chip import Hardware
+from sne_deploy.chips.chip import Chip
 from sne_deploy.errors import VerificationError
 
 PARTS = ("synops", "updates", "spikes", "hops", "host", "static")
@@ -113,14 +113,14 @@ def add_counts(counts: Iterable[Counts], samples_run: int) -> Counts:
     return replace(reduce(plus, counts), samples_run=samples_run)
 
 
-def energy_per_sample(counts: Counts, hardware: Hardware) -> Energy:
+def energy_per_sample(counts: Counts, hardware: Chip) -> Energy:
     """Mean energy of a sample; see the module for the equation and for what it leaves out.
 
     Parameters
     ----------
     counts : Counts
         Totals over ``counts.samples_run`` samples.
-    hardware : Hardware
+    hardware : Chip
 
     Returns
     -------
@@ -147,7 +147,7 @@ def energy_per_sample(counts: Counts, hardware: Hardware) -> Energy:
     )
 
 
-def mac_energy_j(macs: int, hardware: Hardware) -> float:
+def mac_energy_j(macs: int, hardware: Chip) -> float:
     """Energy of the teacher's multiply-accumulates: the ``[teacher]`` table's, or else the host's."""
     table = hardware.host if hardware.teacher is None else hardware.teacher
     return macs * table.mac.si

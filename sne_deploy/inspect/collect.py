@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
+from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import InputError, SneError
 from sne_deploy.frontend.models import ModelPath, load_model
 from sne_deploy.frontend.readers import file_suffixes, read_network
@@ -16,7 +18,6 @@ from sne_deploy.inspect.registers_view import connection_views, group_views
 from sne_deploy.inspect.support import Outcome, target_support
 from sne_deploy.inspect.views import ConnectionView, EdgeView, ModelView, NodeView, StudentView
 from sne_deploy.ir.program import Precision, Program
-from sne_deploy.ir.registers import RegisterFormat
 from sne_deploy.model.ensemble import Ensemble, Student
 from sne_deploy.model.policy import policy_text
 
@@ -35,7 +36,7 @@ def inspect_model(
     dt_s: float | None = None,
     input_shape: tuple[int, ...] | None = None,
     reset: ResetMode | None = None,
-    weight_bits: int = 8,
+    weight_bits: int | None = None,
 ) -> ModelView:
     """Read a model and compile it for every target.
 
@@ -47,9 +48,7 @@ def inspect_model(
     InputError
         The model cannot be read.
     """
-    from sne_deploy.passes.weight_registers import check_weight_bits
-
-    check_weight_bits(weight_bits)
+    _formats(weight_bits)
     try:
         ensemble = load_model(model, timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset)
     except InputError as error:
@@ -57,7 +56,7 @@ def inspect_model(
     return inspect_ensemble(ensemble, _title(model), weight_bits=weight_bits)
 
 
-def inspect_ensemble(ensemble: Ensemble, title: str, *, weight_bits: int = 8) -> ModelView:
+def inspect_ensemble(ensemble: Ensemble, title: str, *, weight_bits: int | None = None) -> ModelView:
     """What can be said of an ensemble in memory; ``title`` is what it is called."""
     return ModelView(
         model=title,
@@ -67,17 +66,21 @@ def inspect_ensemble(ensemble: Ensemble, title: str, *, weight_bits: int = 8) ->
     )
 
 
+def _formats(weight_bits: int | None) -> RegisterFormats:
+    return load_chip(DEFAULT_CHIP).registers.narrowed(weight_bits)
+
+
 def _title(model: ModelPath | Sequence[ModelPath]) -> str:
     paths = [model] if isinstance(model, (str, os.PathLike)) else model
     return " ".join(str(path) for path in paths)
 
 
-def _student_view(ensemble: Ensemble, student: Student, weight_bits: int) -> StudentView:
+def _student_view(ensemble: Ensemble, student: Student, weight_bits: int | None) -> StudentView:
     @cache
-    def compiled(precision: Precision, form: RegisterFormat) -> Outcome:
-        return _compiled(ensemble, student, precision, form)
+    def compiled(precision: Precision, formats: RegisterFormats) -> Outcome:
+        return _compiled(ensemble, student, precision, formats)
 
-    outcomes = [compiled(precision, RegisterFormat(weight_bits)) for precision in _PRECISIONS]
+    outcomes = [compiled(precision, _formats(weight_bits)) for precision in _PRECISIONS]
     fixed, floating = (p if isinstance(p, Program) else None for p in outcomes)
     program = fixed or floating
     connections = connection_views(program)
@@ -92,12 +95,14 @@ def _student_view(ensemble: Ensemble, student: Student, weight_bits: int) -> Stu
         edges=edges,
         groups=group_views(fixed, floating),
         connections=connections,
-        support=target_support(compiled, weight_bits),
+        support=target_support(compiled, load_chip(DEFAULT_CHIP).registers, weight_bits),
         notes=tuple(dict.fromkeys(program.warnings if program else student.notes)),
     )
 
 
-def _compiled(ensemble: Ensemble, student: Student, precision: Precision, form: RegisterFormat) -> Outcome:
+def _compiled(
+    ensemble: Ensemble, student: Student, precision: Precision, formats: RegisterFormats
+) -> Outcome:
     from sne_deploy.passes.pipeline import compile_student
 
     try:
@@ -107,7 +112,7 @@ def _compiled(ensemble: Ensemble, student: Student, precision: Precision, form: 
             timesteps=ensemble.timesteps,
             encoder=ensemble.encoder,
             precision=precision,
-            form=form,
+            formats=formats,
         )
     except SneError as error:
         return error

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.inspect.views import ConnectionView, GroupView, Range, ValueView, range_of
-from sne_deploy.ir import registers as reg
 from sne_deploy.ir.program import NeuronGroup, Program, Synapse
 
 Array = npt.NDArray[Any]
@@ -26,10 +26,11 @@ def group_views(fixed: Program | None, floating: Program | None) -> tuple[GroupV
     program = fixed or floating
     if program is None:
         return ()
+    formats = fixed.formats if fixed else None
     students = {group.name: group for group in floating.groups} if floating else {}
     chips = {group.name: group for group in fixed.groups} if fixed else {}
     return tuple(
-        _group_view(group, students.get(group.name), chips.get(group.name), program.dt_s)
+        _group_view(group, students.get(group.name), chips.get(group.name), program.dt_s, formats)
         for group in program.groups
     )
 
@@ -65,15 +66,34 @@ def _synapse_view(synapse: Synapse, *, fixed: bool) -> ConnectionView:
 
 
 def _group_view(
-    group: NeuronGroup, student: NeuronGroup | None, chip: NeuronGroup | None, dt_s: float
+    group: NeuronGroup,
+    student: NeuronGroup | None,
+    chip: NeuronGroup | None,
+    dt_s: float,
+    formats: RegisterFormats | None,
 ) -> GroupView:
+    unity, threshold = (formats.decay_unity, 2.0**formats.state_shift) if formats else (1, 1.0)
     rows = [
-        _value("tau_mem", "s", student, _tau_mem(dt_s), "dv", chip, lambda g: g.dv, _tau_mem_on_chip(dt_s)),
-        *([_tau_syn_row(student, chip, dt_s)] if group.has_current else []),
+        _value(
+            "tau_mem",
+            "s",
+            student,
+            _tau_mem(dt_s),
+            "dv",
+            chip,
+            lambda g: g.dv,
+            lambda g: _tau(g.dv / unity, dt_s),
+        ),
+        *([_tau_syn_row(student, chip, dt_s, unity)] if group.has_current else []),
     ]
     if group.spiking:
-        rows.append(_value("v_th", "", student, _v_th, "vth_mant", chip, lambda g: g.vth_mant, _v_th_on_chip))
-        rows.append(_reset_row(group, student, chip))
+        rows.append(
+            _value(
+                "v_th", "", student, lambda g: np.asarray(g.vth_mant + g.v_reset), "vth_mant", chip,
+                lambda g: g.vth_mant, lambda g: np.asarray(g.vth_mant * threshold / g.scale + g.v_reset),
+            )
+        )  # fmt: skip
+        rows.append(_reset_row(group, student, chip, threshold))
     bias = "bias_mant" if chip is None or not chip.bias_exp else f"bias_mant << {chip.bias_exp}"
     rows.append(
         _value("bias", "", student, lambda g: g.bias_mant, bias, chip, lambda g: g.bias_mant, _bias_on_chip)
@@ -103,14 +123,16 @@ def _value(
     )
 
 
-def _tau_syn_row(student: NeuronGroup | None, chip: NeuronGroup | None, dt_s: float) -> ValueView:
+def _tau_syn_row(student: NeuronGroup | None, chip: NeuronGroup | None, dt_s: float, unity: int) -> ValueView:
     return _value(
         "tau_syn", "s", student, lambda g: _tau(g.du, dt_s), "du", chip, lambda g: g.du,
-        lambda g: _tau((g.du.astype(np.float64) + 1) / reg.DECAY_UNITY, dt_s),
+        lambda g: _tau((g.du.astype(np.float64) + 1) / unity, dt_s),
     )  # fmt: skip
 
 
-def _reset_row(group: NeuronGroup, student: NeuronGroup | None, chip: NeuronGroup | None) -> ValueView:
+def _reset_row(
+    group: NeuronGroup, student: NeuronGroup | None, chip: NeuronGroup | None, threshold: float
+) -> ValueView:
     """To a value, which needs no register: the state is kept relative to it; or by what is subtracted."""
     if group.vsub_mant is None:
         to: Range | None = None if student is None else range_of(student.v_reset)
@@ -118,7 +140,7 @@ def _reset_row(group: NeuronGroup, student: NeuronGroup | None, chip: NeuronGrou
     return _value(
         "soft reset", "", student, lambda g: np.asarray(g.vsub_mant), "vsub_mant", chip,
         lambda g: np.asarray(g.vsub_mant),
-        lambda g: np.asarray(g.vsub_mant) * 2.0**reg.STATE_SHIFT / g.scale,
+        lambda g: np.asarray(g.vsub_mant) * threshold / g.scale,
     )  # fmt: skip
 
 
@@ -130,18 +152,6 @@ def _tau(fraction: Array, dt_s: float) -> Array:
 
 def _tau_mem(dt_s: float) -> Callable[[NeuronGroup], Array]:
     return lambda group: _tau(group.dv, dt_s)
-
-
-def _tau_mem_on_chip(dt_s: float) -> Callable[[NeuronGroup], Array]:
-    return lambda group: _tau(group.dv / reg.DECAY_UNITY, dt_s)
-
-
-def _v_th(group: NeuronGroup) -> Array:
-    return np.asarray(group.vth_mant + group.v_reset)
-
-
-def _v_th_on_chip(group: NeuronGroup) -> Array:
-    return np.asarray(group.vth_mant * 2.0**reg.STATE_SHIFT / group.scale + group.v_reset)
 
 
 def _bias_on_chip(group: NeuronGroup) -> Array:

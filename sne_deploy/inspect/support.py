@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sne_deploy.backend import Backend, RunOptions, backend_names, load_backend
+from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import SneError, TargetError, UnsupportedError
 from sne_deploy.inspect.views import SupportView
 from sne_deploy.ir.program import Precision, Program
-from sne_deploy.ir.registers import RegisterFormat
 
 Outcome = Program | SneError
 """A compiled student, or why it could not be compiled."""
 
 
 def target_support(
-    compiled: Callable[[Precision, RegisterFormat], Outcome], weight_bits: int
+    compiled: Callable[[Precision, RegisterFormats], Outcome],
+    registers: RegisterFormats,
+    weight_bits: int | None,
 ) -> tuple[SupportView, ...]:
     """Try every installed target in every precision that it has.
 
@@ -23,7 +25,9 @@ def target_support(
     ----------
     compiled : callable
         The student in a precision and a target's registers.
-    weight_bits : int
+    registers : RegisterFormats
+        The chip's.
+    weight_bits : int or None
     """
     found: list[SupportView] = []
     for name in backend_names():
@@ -33,8 +37,8 @@ def target_support(
             found.append(SupportView(name, "-", supported=False, reasons=(str(error),)))
             continue
         has = backend.capabilities()
-        form = RegisterFormat(weight_bits, has.weight_exp_max, has.bias_exp)
-        found += [_try(backend, precision, compiled(precision, form)) for precision in has.precisions]
+        formats = has.formats(registers, weight_bits)
+        found += [_try(backend, precision, compiled(precision, formats)) for precision in has.precisions]
     return tuple(found)
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ir import registers as reg
+from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.ir.program import HostAffine, NeuronGroup, ProgramInput, Synapse
+from sne_deploy.ir.registers import decay
 
 Array = npt.NDArray[Any]
 
@@ -31,10 +32,9 @@ class StateBounds:
     v_min: float
     v_max: float
 
-    @property
-    def u_may_wrap(self) -> bool:
-        """Whether u can leave (-2^23, 2^23]."""
-        return self.u_max > reg.STATE_LIMIT or self.u_min <= -reg.STATE_LIMIT
+    def u_may_wrap(self, formats: RegisterFormats) -> bool:
+        """Whether u can leave (-2^state_bits, 2^state_bits]."""
+        return self.u_max > formats.state_limit or self.u_min <= -formats.state_limit
 
     @property
     def v_extent(self) -> float:
@@ -65,22 +65,25 @@ def synaptic_range(synapses: Sequence[Synapse], size: int) -> tuple[Array, Array
     return low, high
 
 
-def fixed_bounds(group: NeuronGroup, low: Array, high: Array, timesteps: int) -> StateBounds:
+def fixed_bounds(
+    group: NeuronGroup, low: Array, high: Array, timesteps: int, formats: RegisterFormats
+) -> StateBounds:
     """Bounds of a fixed-point group whose ``a_in`` lies in [low, high] at every step (integers)."""
-    keep_u = reg.DECAY_UNITY - group.du.astype(np.int64) - 1
-    keep_v = reg.DECAY_UNITY - group.dv.astype(np.int64)
+    bits, shift = formats.decay_bits, formats.state_shift
+    keep_u = formats.decay_unity - group.du.astype(np.int64) - 1
+    keep_v = formats.decay_unity - group.dv.astype(np.int64)
     bias = group.bias_mant.astype(np.int64) << group.bias_exp
-    ceiling = (group.vth_mant.astype(np.int64) << reg.STATE_SHIFT) if group.spiking else np.int64(2**62)
-    subtracted = None if group.vsub_mant is None else group.vsub_mant.astype(np.int64) << reg.STATE_SHIFT
+    ceiling = (group.vth_mant.astype(np.int64) << shift) if group.spiking else np.int64(2**62)
+    subtracted = None if group.vsub_mant is None else group.vsub_mant.astype(np.int64) << shift
     u_low = u_high = np.zeros(group.size, dtype=np.int64)
     v_low = v_high = np.broadcast_to(group.v_init.astype(np.int64), (group.size,))
-    low, high = low.astype(np.int64) << reg.STATE_SHIFT, high.astype(np.int64) << reg.STATE_SHIFT
+    low, high = low.astype(np.int64) << shift, high.astype(np.int64) << shift
     u_min = u_max = 0
     v_min, v_max = int(v_low.min()), int(v_high.max())
     for _ in range(timesteps):
-        u_low, u_high = reg.decay(u_low, keep_u) + low, reg.decay(u_high, keep_u) + high
-        v_low = reg.decay(v_low, keep_v) + u_low + bias
-        v_high = reg.decay(v_high, keep_v) + u_high + bias
+        u_low, u_high = decay(u_low, keep_u, bits) + low, decay(u_high, keep_u, bits) + high
+        v_low = decay(v_low, keep_v, bits) + u_low + bias
+        v_high = decay(v_high, keep_v, bits) + u_high + bias
         u_min, u_max = min(u_min, int(u_low.min())), max(u_max, int(u_high.max()))
         v_min, v_max = min(v_min, int(v_low.min())), max(v_max, int(v_high.max()))
         if group.spiking:

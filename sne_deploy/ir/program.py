@@ -1,19 +1,20 @@
 """The Program: one compiled student, as every backend gets it.
 
 A Program is a directed graph of neuron groups joined by synapses, with self-loops and marked cycles.
-``precision="fixed"`` holds Loihi's register values (integers); ``precision="float"`` the same network
-with real numbers in the same places.
+``precision="fixed"`` holds register values (integers) of the :class:`RegisterFormats` that it names;
+``precision="float"`` the same network with real numbers in the same places.
 
 Time
 ----
 A synapse delivers one step late, plus its ``delay``. The input is at depth 0; a group at depth d
 works on step t of sample n (both from 0) at machine step ``n * timesteps + d + t + 1`` (from 1).
 
-Fixed-point update of a group, per step (Loihi; bit for bit Lava's ``PyLifModelBitAcc``)::
+Fixed-point update of a group, per step (bit for bit Lava's ``PyLifModelBitAcc``), with the formats'
+D = decay_bits, L = 2^state_bits and S = state_shift::
 
-    u <- sign(u) (|u| (4096 - du - 1) >> 12) + (a_in << 6)      one correction by 2^24 outside (-2^23, 2^23]
-    v <- clip(sign(v) (|v| (4096 - dv) >> 12) + u + (bias_mant << bias_exp), +-(2^23 - 1))
-    spike if v > (vth_mant << 6), then v <- 0, or with a soft reset v <- v - (vsub_mant << 6)
+    u <- sign(u) (|u| (2^D - du - 1) >> D) + (a_in << S)        one correction by 2 L outside (-L, L]
+    v <- clip(sign(v) (|v| (2^D - dv) >> D) + u + (bias_mant << bias_exp), +-(L - 1))
+    spike if v > (vth_mant << S), then v <- 0, or with a soft reset v <- v - (vsub_mant << S)
 
 Float update: ``u <- (1 - du) u + a_in``, ``v <- (1 - dv) v + u + bias_mant``, spike if ``v > vth_mant``, then
 ``v <- 0`` or ``v <- v - vsub_mant``.
@@ -34,6 +35,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sne_deploy.chips.registers import RegisterFormats, ResetKind, SignMode
+from sne_deploy.errors import VerificationError
 from sne_deploy.ir.readout import Readout
 from sne_deploy.ir.weights import Weights
 from sne_deploy.neurons.table import MODELS
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Precision = Literal["fixed", "float"]
-SignMode = Literal["mixed", "excitatory", "inhibitory"]
 
 ALWAYS_ON = "always_on"
 """Source of synapses that carry a bias into a group with synaptic current: one axon, one spike a step."""
@@ -61,8 +63,8 @@ class HostAffine:
     bias : float64 array of shape (n,)
     register_scale : float or None
         Fixed point: c becomes rint(c * register_scale), clipped to ``register_limit``. None in float.
-    register_limit : int
-        Largest magnitude of the integer.
+    register_limit : int or None
+        Largest magnitude of the integer; None in float.
     per_step_messages : bool
         True where the target has synaptic current: n graded messages per step instead of one bias write.
     """
@@ -71,7 +73,7 @@ class HostAffine:
     matrix: sparse.csr_matrix
     bias: Array
     register_scale: float | None = None
-    register_limit: int = 4095
+    register_limit: int | None = None
     per_step_messages: bool = False
 
     @property
@@ -96,7 +98,7 @@ class HostAffine:
         """
         flat = np.asarray(x, dtype=np.float64).reshape(len(x), -1)
         c = np.asarray(self.matrix @ flat.T).T + self.bias
-        if self.register_scale is None:
+        if self.register_scale is None or self.register_limit is None:
             return np.ascontiguousarray(c), 0
         c = np.rint(c * self.register_scale)
         clipped = np.clip(c, -self.register_limit, self.register_limit)
@@ -115,13 +117,13 @@ class NeuronGroup:
         Its model's name in :data:`sne_deploy.neurons.table.MODELS`.
     shape : tuple of int
     du, dv : int or float array of shape () or (n,)
-        Decays: 12-bit registers (see the module), or fractions in [0, 1].
+        Decays: registers (see the module), or fractions in [0, 1].
     vth_mant : int or float array of shape () or (n,)
-        Threshold: 17-bit mantissa (shifted left by 6), or a number. Ignored by readouts.
+        Threshold: mantissa, or a number. Ignored by readouts.
     bias_mant : int or float array of shape () or (n,)
-        13-bit signed, or a number.
+        Signed mantissa, or a number.
     bias_exp : int
-        0..7; 0 in float.
+        0 in float.
     v_init : int or float array of shape () or (n,)
         State at a sample's first step, relative to v_reset: v register, or a number.
     depth : int
@@ -131,8 +133,8 @@ class NeuronGroup:
     v_reset : float64 array of shape () or (n,)
         What the stored state is relative to, in the student's units.
     vsub_mant : int or float array of shape () or (n,), or None
-        Soft reset: what a spike subtracts from v, in the threshold's units (17-bit mantissa, shifted left by
-        6; or a number). None: a spike sets v to 0.
+        Soft reset: what a spike subtracts from v, in the threshold's units (a mantissa, or a number).
+        None: a spike sets v to 0.
     own : mapping of str to int or float array of shape () or (n,)
         Registers that only this model has, by name.
     """
@@ -163,6 +165,11 @@ class NeuronGroup:
         return MODELS[self.kind].spiking
 
     @property
+    def reset(self) -> ResetKind:
+        """What a spike does to v."""
+        return "value" if self.vsub_mant is None else "subtract"
+
+    @property
     def has_current(self) -> bool:
         """True where the group keeps a synaptic current from step to step."""
         return MODELS[self.kind].has_current
@@ -182,7 +189,7 @@ class Synapse:
         Fixed point: already clipped and truncated integers; the synaptic input of a step is
         ``a_in = (weights @ spikes) << weight_exp``.
     weight_exp : int
-        0..7; 0 in float.
+        At least 0; 0 in float.
     sign_mode : SignMode
     delay : int
         Steps beyond the one that every synapse takes.
@@ -251,6 +258,8 @@ class Program:
     dt_s : float
     warnings : tuple of str
         What the compiler found and could not make exact: overflow, saturation, rounding to nothing.
+    formats : RegisterFormats or None
+        The registers that the integers are for; None in float.
     """
 
     name: str
@@ -265,6 +274,14 @@ class Program:
     graph: nir.NIRGraph
     dt_s: float
     warnings: tuple[str, ...] = ()
+    formats: RegisterFormats | None = None
+
+    @property
+    def registers(self) -> RegisterFormats:
+        """The formats of a fixed-point Program."""
+        if self.formats is None:
+            raise VerificationError(f"student {self.name!r} has no registers; please report this as a bug")
+        return self.formats
 
     def group(self, name: str) -> NeuronGroup:
         """The group of that name."""

@@ -6,13 +6,17 @@ A violation here is a fault of the compiler, not of the user: :class:`Verificati
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import VerificationError
-from sne_deploy.ir import registers as reg
 from sne_deploy.ir.network import Network
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
+
+Array = npt.NDArray[Any]
 
 
 def verify_network(network: Network, after: str) -> None:
@@ -76,6 +80,9 @@ def _network_problems(network: Network) -> Iterator[str]:
 
 def _program_problems(program: Program) -> Iterator[str]:
     groups = {group.name: group for group in program.groups}
+    if (program.formats is None) != (program.precision == "float"):
+        yield f"precision {program.precision!r} with formats {program.formats}"
+        return
     if len(groups) != len(program.groups) or program.input.name in groups or ALWAYS_ON in groups:
         yield "names of groups repeat or are reserved"
     unknown = [name for name in program.outputs if name not in groups]
@@ -98,18 +105,12 @@ def _program_problems(program: Program) -> Iterator[str]:
         yield "two host parts have one target"
     for host in program.hosts:
         yield from _host_problems(program, host, groups)
+    if program.formats is not None:
+        yield from register_problems(program, program.formats)
 
 
 def _group_problems(group: NeuronGroup, *, fixed: bool) -> Iterator[str]:
-    ranges: dict[str, tuple[float, float]] = {
-        "du": (0, reg.DECAY_MAX if fixed else 1),
-        "dv": (0, reg.DECAY_MAX if fixed else 1),
-        "vth_mant": (0, reg.VTH_MANT_MAX) if fixed else (-np.inf, np.inf),
-        "bias_mant": (reg.BIAS_MANT_MIN, reg.BIAS_MANT_MAX) if fixed else (-np.inf, np.inf),
-        "vsub_mant": (0, reg.VTH_MANT_MAX) if fixed else (-np.inf, np.inf),
-        "v_init": (1 - reg.STATE_LIMIT, reg.STATE_LIMIT - 1) if fixed else (-np.inf, np.inf),
-    }
-    for what, (low, high) in ranges.items():
+    for what in ("du", "dv", "vth_mant", "bias_mant", "vsub_mant", "v_init"):
         if what == "vsub_mant" and group.vsub_mant is None:
             continue
         value = np.asarray(getattr(group, what))
@@ -117,12 +118,53 @@ def _group_problems(group: NeuronGroup, *, fixed: bool) -> Iterator[str]:
             yield f"{group.name!r}: {what} has shape {value.shape}, not () or ({group.size},)"
         if fixed and not np.issubdtype(value.dtype, np.integer):
             yield f"{group.name!r}: {what} is not an integer"
-        if not bool(np.all((value >= low) & (value <= high) & np.isfinite(value))):
-            yield f"{group.name!r}: {what} is outside [{low}, {high}]"
-    if not 0 <= group.bias_exp <= reg.BIAS_EXP_MAX:
-        yield f"{group.name!r}: bias_exp {group.bias_exp} is outside 0..{reg.BIAS_EXP_MAX}"
+        if not bool(np.all(np.isfinite(value))):
+            yield f"{group.name!r}: {what} is not finite"
+        if what in ("du", "dv") and not fixed:
+            yield from _outside(f"{group.name!r}: {what}", value, 0, 1)
+    if not fixed and group.bias_exp:
+        yield f"{group.name!r}: bias_exp {group.bias_exp} in floating point"
     if group.depth < 0 or not group.scale > 0:
         yield f"{group.name!r}: depth {group.depth} or scale {group.scale} is impossible"
+
+
+def register_problems(program: Program, formats: RegisterFormats) -> Iterator[str]:
+    """What of a fixed-point Program does not fit register formats: its own, or another chip's."""
+    own = program.registers
+    for what in ("state_bits", "state_shift", "decay_bits"):
+        if getattr(own, what) != getattr(formats, what):
+            yield f"{what} is {getattr(own, what)}; {formats.chip} has {getattr(formats, what)}"
+    for group in program.groups:
+        yield from _group_register_problems(group, formats)
+    for synapse in program.synapses:
+        yield from _outside(f"synapse {synapse.name!r}: delay", synapse.delay, 0, formats.delay_max)
+        yield from _weight_problems(synapse, formats)
+
+
+def _group_register_problems(group: NeuronGroup, formats: RegisterFormats) -> Iterator[str]:
+    state, threshold = formats.state_limit - 1, formats.vth_mant_max
+    ranges = {
+        "du": (0, formats.decay_max),
+        "dv": (0, formats.decay_max),
+        "vth_mant": (0, threshold),
+        "bias_mant": (formats.bias_mant_min, formats.bias_mant_max),
+        "bias_exp": (formats.bias_exp_min if np.any(group.bias_mant) else 0, formats.bias_exp_max),
+        "vsub_mant": (0, threshold),
+        "v_init": (-state, state),
+    }
+    for what, (low, high) in ranges.items():
+        value = getattr(group, what)
+        if value is not None:
+            yield from _outside(f"{group.name!r}: {what}", value, low, high)
+    if group.spiking and formats.compartments(group.reset) is None:
+        yield f"{group.name!r}: {formats.chip} has no reset of kind {group.reset!r}"
+
+
+def _outside(what: str, value: Array | int, low: int, high: int) -> Iterator[str]:
+    values = np.asarray(value)
+    if values.size and not low <= values.min() <= values.max() <= high:
+        found = str(value) if values.ndim == 0 else f"reaches {values.min()}..{values.max()}, which"
+        yield f"{what} {found} is outside {low}..{high}"
 
 
 def _synapse_problems(
@@ -141,8 +183,8 @@ def _synapse_problems(
         yield f"synapse {synapse.name!r} carries a constant input, which the host computes"
     if synapse.weights.shape != (target.size, n_in):
         yield f"synapse {synapse.name!r} has shape {synapse.weights.shape}, its ends ({target.size}, {n_in})"
-    if synapse.delay < 0 or synapse.delay > reg.DELAY_MAX:
-        yield f"synapse {synapse.name!r}: delay {synapse.delay} is outside 0..{reg.DELAY_MAX}"
+    if synapse.delay < 0:
+        yield f"synapse {synapse.name!r}: delay {synapse.delay} is negative"
     if synapse.source != ALWAYS_ON:
         lag = program.lag(synapse)
         if lag < 0 or (lag != 0 and not synapse.within_sample) or (lag == 0 and synapse.source not in seen):
@@ -154,20 +196,22 @@ def _synapse_problems(
             f"synapse {synapse.name!r}: the always-on axon reaches depth {1 + synapse.delay} "
             f"at the earliest, not {target.depth}"
         )
-    if program.precision == "fixed":
-        yield from _integer_weight_problems(synapse)
 
 
-def _integer_weight_problems(synapse: Synapse) -> Iterator[str]:
-    low, high, step = reg.WEIGHT_RANGES[synapse.sign_mode]
+def _weight_problems(synapse: Synapse, formats: RegisterFormats) -> Iterator[str]:
+    stored = formats.stored_range(synapse.sign_mode)
+    if stored is None:
+        yield f"synapse {synapse.name!r}: {formats.chip} has no weights of sign mode {synapse.sign_mode!r}"
+        return
+    low, high, step = stored.low, stored.high, stored.step
     values = np.asarray(synapse.weights.values)
     if not np.issubdtype(values.dtype, np.integer):
         yield f"synapse {synapse.name!r}: weights are not integers"
     elif values.size and (values.min() < low or values.max() > high or bool(np.any(values % step))):
         mode = synapse.sign_mode
         yield f"synapse {synapse.name!r}: weights outside {low}..{high} in steps of {step} ({mode})"
-    if not 0 <= synapse.weight_exp <= reg.WEIGHT_EXP_MAX:
-        yield f"synapse {synapse.name!r}: weight_exp {synapse.weight_exp} is outside 0..{reg.WEIGHT_EXP_MAX}"
+    lowest, highest = formats.weight_shift_min, formats.weight_exp_max
+    yield from _outside(f"synapse {synapse.name!r}: weight_exp", synapse.weight_exp, lowest, highest)
 
 
 def _host_problems(program: Program, host: HostAffine, groups: dict[str, NeuronGroup]) -> Iterator[str]:

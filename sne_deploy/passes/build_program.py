@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import UnsupportedError
-from sne_deploy.ir import registers as reg
 from sne_deploy.ir.network import Connection, Network, NeuronNode
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights, Weights, map_values
@@ -31,7 +31,15 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class BuildProgram:
-    """Requires a Network of connections; produces a Program with ``precision="float"``."""
+    """Requires a Network of connections; produces a Program with ``precision="float"``.
+
+    Attributes
+    ----------
+    formats : RegisterFormats
+        Delays and resets are within these, whatever the precision.
+    """
+
+    formats: RegisterFormats
 
     def apply(self, network: Network) -> Program:
         """Build the groups, the synapses and the host's part.
@@ -50,7 +58,7 @@ class BuildProgram:
         problems = [
             *_output_problems(network),
             *_source_problems(network),
-            *(problem for synapse in synapses if (problem := _delay_problem(synapse))),
+            *(problem for synapse in synapses if (problem := _delay_problem(synapse, self.formats))),
         ]
         if problems:
             raise UnsupportedError(f"student {network.name!r}", problems)
@@ -112,12 +120,13 @@ def _source_problems(network: Network) -> list[str]:
     ]
 
 
-def _delay_problem(synapse: Synapse) -> str | None:
-    if synapse.delay <= reg.DELAY_MAX:
+def _delay_problem(synapse: Synapse, formats: RegisterFormats) -> str | None:
+    if synapse.delay <= formats.delay_max:
         return None
     return (
         f"connection {synapse.name!r} from {synapse.source!r} to {synapse.target!r} needs a delay of "
-        f"{synapse.delay} steps; the chip has at most {reg.DELAY_MAX}; use shorter delays or a longer dt"
+        f"{synapse.delay} steps; {formats.chip} has at most {formats.delay_max}; use shorter delays, a "
+        "longer dt, or another chip with --hardware"
     )
 
 

@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 
+from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.frontend.nir.flatten import MAX_NESTING
-from sne_deploy.ir import registers as reg
 from sne_deploy.neurons.model import NeuronModel, Semantics
 from sne_deploy.neurons.table import Derived
 
+_CHIP = load_chip(DEFAULT_CHIP).registers
 _REGISTERS = {
-    "decay_unity": reg.DECAY_UNITY,
-    "decay_max": reg.DECAY_MAX,
-    "v_th_step": 2**reg.STATE_SHIFT,
-    "vth_max": reg.VTH_MAX,
+    "decay_unity": _CHIP.decay_unity,
+    "decay_max": _CHIP.decay_max,
+    "v_th_step": 2**_CHIP.state_shift,
+    "vth_max": _CHIP.vth_max,
 }
 _WEIGHTS = "8-bit weights"
 _MAP = "composed with the maps before and behind it into one synapse between two neuron groups"
@@ -29,7 +30,7 @@ _OTHERS: Mapping[str, Semantics] = {
         equation="-",
         step="y = the sample's values at this step (0 or 1), or the same current at every step",
         lowered="the Program's input; several Inputs are joined in the order of their names",
-        lost=f"spikes: nothing; a current: an integer of at most {reg.BIAS_MANT_MAX}, rounded once",
+        lost=f"spikes: nothing; a current: an integer of at most {_CHIP.bias_mant_max}, rounded once",
     ),
     "Output": Semantics(
         equation="-",
@@ -42,7 +43,7 @@ _OTHERS: Mapping[str, Semantics] = {
         equation="y = W x + b",
         step="y = W x + b, without delay",
         lowered=f"{_MAP}; b is the group's bias; weights of an always-on axon where it has a current",
-        lost=f"{_WEIGHTS}; the bias is 13 bits << 0 .. {reg.BIAS_EXP_MAX}, or {_WEIGHTS}",
+        lost=f"{_WEIGHTS}; the bias is 13 bits << 0 .. {_CHIP.bias_exp_max}, or {_WEIGHTS}",
         limits="a bias that passes through a Delay is refused",
     ),
     "Linear": Semantics("y = W x", "y = W x, without delay", _MAP, _WEIGHTS),
@@ -75,8 +76,8 @@ _OTHERS: Mapping[str, Semantics] = {
         step="y[t] = x[t - rint(delay / dt)], 0 before the sample's first step",
         lowered="the delay of a synapse; delays that differ between neurons give one synapse for each value",
         lost="nothing; no target has parts of a step",
-        limits=f"rounded to whole steps with a warning; a synapse that needs more than {reg.DELAY_MAX} extra "
-        "steps, a delayed bias and a delayed constant input are refused",
+        limits="rounded to whole steps with a warning; a synapse that needs more than "
+        f"{_CHIP.delay_max} extra steps, a delayed bias and a delayed constant input are refused",
     ),
     "NIRGraph": Semantics(
         equation="-",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sne_deploy.chips.registers import RegisterFormats
+from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import Precision, Program, ProgramInput
-from sne_deploy.ir.registers import ALL_REGISTERS, RegisterFormat
-from sne_deploy.ir.verify import verify_network, verify_program
+from sne_deploy.ir.verify import register_problems, verify_network, verify_program
 from sne_deploy.model.ensemble import Encoder, Student
 from sne_deploy.passes.build_program import BuildProgram
 from sne_deploy.passes.compose_linear import ComposeLinear
 from sne_deploy.passes.fuse_thresholds import FuseThresholds
 from sne_deploy.passes.lower_nir import LowerNir
 from sne_deploy.passes.quantise import Quantise
+from sne_deploy.passes.scale_search import register_context
 
 
 def compile_student(
@@ -22,7 +24,7 @@ def compile_student(
     timesteps: int,
     encoder: Encoder,
     precision: Precision,
-    form: RegisterFormat | None = None,
+    formats: RegisterFormats,
 ) -> Program:
     """Compile one student to a Program.
 
@@ -35,8 +37,8 @@ def compile_student(
     encoder : Encoder
         ``constant`` is folded into the first layer; the others become input spikes.
     precision : {"fixed", "float"}
-    form : RegisterFormat or None
-        What fixed point may use of the registers; None: 8-bit weights, and all else that the chip has.
+    formats : RegisterFormats
+        What fixed point may use of a chip's registers; its delays and resets limit floating point too.
 
     A student that is a Program already, read from a file of registers, is verified and returned; in floating
     point, the graph of its registers is compiled.
@@ -52,7 +54,7 @@ def compile_student(
 
     if isinstance(student.network, Program):
         if precision == "fixed":
-            return _as_read(student, student.network, timesteps)
+            return _as_read(student, student.network, timesteps, formats)
         student = replace(student, network=student.network.graph)
     graph = export_student(student, input_shape)
     program_input = ProgramInput(
@@ -68,16 +70,19 @@ def compile_student(
     verify_network(network, after="fuse-thresholds")
     network = ComposeLinear().apply(network)
     verify_network(network, after="compose-linear")
-    program = BuildProgram().apply(network)
+    program = BuildProgram(formats).apply(network)
     verify_program(program, after="build-program")
     program = replace(program, warnings=(*student.notes, *program.warnings))
     if precision == "fixed":
-        program = Quantise(form or ALL_REGISTERS).apply(program)
+        program = Quantise(formats).apply(program)
         verify_program(program, after="quantise")
     return program
 
 
-def _as_read(student: Student, network: Program, timesteps: int) -> Program:
+def _as_read(student: Student, network: Program, timesteps: int, formats: RegisterFormats) -> Program:
     program = replace(network, name=student.name, readout=student.readout, timesteps=timesteps)
     verify_program(program, after="reading")
-    return program
+    problems = [f"{text}; give another chip with --hardware" for text in register_problems(program, formats)]
+    if problems:
+        raise UnsupportedError(register_context(student.name, formats), problems)
+    return replace(program, formats=formats)

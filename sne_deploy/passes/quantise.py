@@ -1,11 +1,11 @@
-"""Pass: floating-point Program -> fixed-point Program in Loihi's registers.
+"""Pass: floating-point Program -> fixed-point Program in a chip's registers.
 
 Each group gets one scale S (register units of v per unit of the student's membrane); everything that
-enters the group follows from it: ``w_q 2^(weight_exp + 6) = S w``, ``vth_mant 2^6 = S (v_th - v_reset)``,
-``bias_mant 2^bias_exp = S bias``, ``a_in 2^6 = S c``. S is searched, not derived from the maximum: on a
-logarithmic grid the error that rounding and clipping really make is measured, and the least one wins among
-the scales for which worst-case bounds prove that u cannot wrap. A readout's v must be proven within the
-largest threshold (8,388,544), since on the chip it is a neuron that must not spike.
+enters the group follows from it, with s the formats' ``state_shift``: ``w_q 2^(weight_exp + s) = S w``,
+``vth_mant 2^s = S (v_th - v_reset)``, ``bias_mant 2^bias_exp = S bias``, ``a_in 2^s = S c``. S is searched,
+not derived from the maximum: on a logarithmic grid the error that rounding and clipping really make is
+measured, and the least one wins among the scales for which worst-case bounds prove that u cannot wrap. A
+readout's v must be proven within the largest threshold, since on the chip it is a neuron that must not spike.
 
 Not modelled: errors weighted by how often an input is active.
 """
@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import UnsupportedError
-from sne_deploy.ir import registers as reg
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.passes.scale_search import GroupJob, QuantisedGroup, quantise_best, register_context
 
@@ -28,10 +28,10 @@ class Quantise:
 
     Attributes
     ----------
-    form : RegisterFormat
+    formats : RegisterFormats
     """
 
-    form: reg.RegisterFormat = reg.ALL_REGISTERS
+    formats: RegisterFormats
 
     def apply(self, program: Program) -> Program:
         """Quantise every group with its synapses.
@@ -43,18 +43,19 @@ class Quantise:
         """
         problems = [problem for group in program.groups if (problem := _unsupported(group))]
         if problems:
-            raise UnsupportedError(register_context(program.name), problems)
+            raise UnsupportedError(register_context(program.name, self.formats), problems)
         groups: list[NeuronGroup] = []
         synapses: list[Synapse] = []
         warnings: list[str] = list(program.warnings)
         hosts: list[HostAffine] = []
         for group in program.groups:
-            job = GroupJob.of(program, group, self.form)
+            job = GroupJob.of(program, group, self.formats)
             quantised = quantise_best(job)
             groups.append(quantised.group)
             synapses.extend(quantised.synapses)
             if job.host is not None:
-                hosts.append(replace(job.host, register_scale=quantised.group.scale / 2**reg.STATE_SHIFT))
+                unit, limit = quantised.group.scale / 2**self.formats.state_shift, self.formats.bias_mant_max
+                hosts.append(replace(job.host, register_scale=unit, register_limit=limit))
             warnings.extend(_warnings(quantised, job))
         return replace(
             program,
@@ -63,6 +64,7 @@ class Quantise:
             synapses=tuple(synapses),
             hosts=tuple(hosts),
             warnings=tuple(warnings),
+            formats=self.formats,
         )
 
 
@@ -80,12 +82,11 @@ def _warnings(quantised: QuantisedGroup, job: GroupJob) -> list[str]:
     name = f"student {job.student!r}, layer {quantised.group.name!r}"
     found: list[str] = []
     bounds = quantised.bounds
-    if bounds.u_may_wrap:
+    limit, unity = job.formats.state_limit, job.formats.decay_unity
+    if bounds.u_may_wrap(job.formats):
         extent = max(bounds.u_max, -bounds.u_min)
-        found.append(
-            f"{name}: u may wrap; in the worst case |u| reaches {extent:.0f}, past {reg.STATE_LIMIT}"
-        )
-    if quantised.group.vsub_mant is not None and bounds.v_max >= reg.STATE_LIMIT:
+        found.append(f"{name}: u may wrap; in the worst case |u| reaches {extent:.0f}, past {limit}")
+    if quantised.group.vsub_mant is not None and bounds.v_max >= limit:
         found.append(
             f"{name}: with its soft reset, v may saturate; in the worst case it reaches {bounds.v_max:.0f}"
         )
@@ -98,10 +99,10 @@ def _warnings(quantised: QuantisedGroup, job: GroupJob) -> list[str]:
         before = next((s for s in job.synapses if s.name == synapse.name), None)
         if before is not None and not np.any(synapse.weights.values) and np.any(before.weights.values):
             found.append(f"{name}: every weight of {synapse.name!r} rounds to zero")
-    lost = np.asarray(job.group.du) * reg.DECAY_UNITY < 0.5
+    lost = np.asarray(job.group.du) * unity < 0.5
     if job.group.has_current and bool(np.any(lost)):
-        found.append(f"{name}: a synaptic time constant above 4096 steps is shortened to 4096")
-    lost = (np.asarray(job.group.dv) > 0) & (np.asarray(job.group.dv) * reg.DECAY_UNITY < 0.5)
+        found.append(f"{name}: a synaptic time constant above {unity} steps is shortened to {unity}")
+    lost = (np.asarray(job.group.dv) > 0) & (np.asarray(job.group.dv) * unity < 0.5)
     if bool(np.any(lost)):
-        found.append(f"{name}: a membrane time constant above 8192 steps becomes infinite")
+        found.append(f"{name}: a membrane time constant above {2 * unity} steps becomes infinite")
     return found

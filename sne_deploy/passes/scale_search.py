@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import UnsupportedError
-from sne_deploy.ir import registers as reg
 from sne_deploy.ir.bounds import StateBounds, fixed_bounds, float_bounds, host_range, synaptic_range
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.passes.to_registers import quantise_group
@@ -27,9 +27,9 @@ and only where the best proven one errs by more than ENOUGH_DB."""
 ENOUGH_DB = -45.0
 
 
-def register_context(student: str) -> str:
+def register_context(student: str, formats: RegisterFormats) -> str:
     """How errors of quantisation begin."""
-    return f"student {student!r}: cannot be expressed in Loihi's registers"
+    return f"student {student!r}: cannot be expressed in the registers of {formats.chip}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +52,14 @@ class GroupJob:
     host_low: Array
     host_high: Array
     timesteps: int
-    form: reg.RegisterFormat
+    formats: RegisterFormats
     float_state: StateBounds
     """Worst case in floating point, in the student's units."""
     samples: tuple[WeightSample, ...]
     """One per synapse."""
 
     @staticmethod
-    def of(program: Program, group: NeuronGroup, form: reg.RegisterFormat) -> GroupJob:
+    def of(program: Program, group: NeuronGroup, formats: RegisterFormats) -> GroupJob:
         """Collect what enters a group of a floating-point Program."""
         host = program.host_of(group.name)
         zeros = np.zeros(group.size)
@@ -67,44 +67,47 @@ class GroupJob:
         synapses = program.synapses_into(group.name)
         syn_low, syn_high = synaptic_range(synapses, group.size)
         state = float_bounds(group, low + syn_low, high + syn_high, program.timesteps)
-        samples = tuple(WeightSample.of(synapse) for synapse in synapses)
+        samples = tuple(WeightSample.of(synapse, formats) for synapse in synapses)
         return GroupJob(
-            program.name, group, synapses, host, low, high, program.timesteps, form, state, samples
+            program.name, group, synapses, host, low, high, program.timesteps, formats, state, samples
         )
 
     def largest_scale(self) -> float:
         """The scale at which the first register overflows."""
         group = self.group
-        bias_exp = reg.BIAS_EXP_MAX if self.form.bias_exp is None else self.form.bias_exp
-        spiking_limit = 2 ** (23 - HEADROOM_BITS)
+        formats = self.formats
+        spiking_limit = 2 ** (formats.state_bits - HEADROOM_BITS)
         limits = [
             (
-                spiking_limit if group.spiking else reg.VTH_MAX,
+                spiking_limit if group.spiking else formats.vth_max,
                 extent(group.vth_mant) if group.spiking else 0.0,
             ),
-            (reg.VTH_MAX, 0.0 if group.vsub_mant is None else extent(group.vsub_mant)),
-            (reg.BIAS_MANT_MAX * 2**bias_exp, extent(group.bias_mant)),
-            (reg.STATE_LIMIT - 1, extent(group.v_init)),
-            (reg.BIAS_MANT_MAX * 2**reg.STATE_SHIFT, max(extent(self.host_low), extent(self.host_high))),
+            (formats.vth_max, 0.0 if group.vsub_mant is None else extent(group.vsub_mant)),
+            (formats.bias_mant_max * 2**formats.bias_exp_max, extent(group.bias_mant)),
+            (formats.state_limit - 1, extent(group.v_init)),
+            (
+                formats.bias_mant_max * 2**formats.state_shift,
+                max(extent(self.host_low), extent(self.host_high)),
+            ),
         ]
         for synapse in self.synapses:
-            largest = 2 ** (reg.STATE_SHIFT + self.form.weight_exp_max) * 254
+            largest = 2 ** (formats.state_shift + formats.weight_exp_max) * formats.weight_max
             limits.append((largest, extent(synapse.weights.values)))
         finite = [limit / extent for limit, extent in limits if extent > 0]
         return float(min(finite)) if finite else 1.0
 
     def quantise(self, scale: float) -> QuantisedGroup:
         """Everything in registers at this scale, with the error it makes and the proven bounds."""
-        group = quantise_group(self.group, scale, self.form)
+        group = quantise_group(self.group, scale, self.formats)
         synapses = tuple(
-            part for synapse in self.synapses for part in quantise_synapse(synapse, scale, self.form)
+            part for synapse in self.synapses for part in quantise_synapse(synapse, scale, self.formats)
         )
         low, high = synaptic_range(synapses, group.size)
-        unit = scale / 2**reg.STATE_SHIFT
-        limit = reg.BIAS_MANT_MAX
+        unit = scale / 2**self.formats.state_shift
+        limit = self.formats.bias_mant_max
         low = low + np.clip(np.rint(self.host_low * unit), -limit, limit)
         high = high + np.clip(np.rint(self.host_high * unit), -limit, limit)
-        bounds = fixed_bounds(group, low, high, self.timesteps)
+        bounds = fixed_bounds(group, low, high, self.timesteps, self.formats)
         return QuantisedGroup(group, synapses, bounds)
 
     def relative_error(self, scale: float) -> float:
@@ -112,8 +115,8 @@ class GroupJob:
         error = 0.0
         signal = sum(sample.power for sample in self.samples)
         if signal > 0:
-            error += sum(sample.error(scale, self.form) for sample in self.samples) / signal
-        unit = 2**reg.STATE_SHIFT / scale
+            error += sum(sample.error(scale, self.formats) for sample in self.samples) / signal
+        unit = 2**self.formats.state_shift / scale
         reference = extent(self.group.vth_mant) if self.group.spiking else self.float_state.v_extent
         if self.group.spiking:
             exact = self.group.vth_mant / unit
@@ -129,17 +132,17 @@ class GroupJob:
 
 def quantise_best(job: GroupJob) -> QuantisedGroup:
     """At the scale of least error whose bounds are proven; see UNPROVEN_GAIN_DB for the exception."""
-    top = job.largest_scale()
+    top, formats = job.largest_scale(), job.formats
     grid = top * 2.0 ** (-np.arange(GRID_PER_OCTAVE * OCTAVES) / GRID_PER_OCTAVE)
     ranked = sorted((job.relative_error(float(scale)), -float(scale)) for scale in grid)
     state = job.float_state
     u_extent = max(state.u_max, -state.u_min)
     for error, negative_scale in ranked:
         scale = -negative_scale
-        likely = scale * u_extent <= reg.STATE_LIMIT * 1.02
+        likely = scale * u_extent <= formats.state_limit * 1.02
         if not job.group.spiking:
-            likely = likely and scale * state.v_extent <= reg.VTH_MAX * 1.02
-        if likely and _proven(quantised := job.quantise(scale), job.group):
+            likely = likely and scale * state.v_extent <= formats.vth_max * 1.02
+        if likely and _proven(quantised := job.quantise(scale), job):
             best_error = ranked[0][0]
             worse_db = 10 * np.log10(max(error, 1e-30) / max(best_error, 1e-30))
             enough = 10 * np.log10(max(error, 1e-30)) <= ENOUGH_DB
@@ -149,17 +152,18 @@ def quantise_best(job: GroupJob) -> QuantisedGroup:
     if job.group.spiking:
         return job.quantise(-ranked[0][1])
     raise UnsupportedError(
-        register_context(job.student),
+        register_context(job.student, formats),
         [
             (
                 f"readout {job.group.name!r} can reach |v| = {state.v_extent:g}; no scale keeps it within "
-                f"{reg.VTH_MAX} in 8-bit weights; use fewer inputs, smaller weights or shorter time constants"
+                f"{formats.vth_max} in {formats.weight_bits}-bit weights; use fewer inputs, smaller weights "
+                "or shorter time constants"
             )
         ],
     )
 
 
-def _proven(quantised: QuantisedGroup, group: NeuronGroup) -> bool:
-    if quantised.bounds.u_may_wrap:
+def _proven(quantised: QuantisedGroup, job: GroupJob) -> bool:
+    if quantised.bounds.u_may_wrap(job.formats):
         return False
-    return group.spiking or quantised.bounds.v_extent <= reg.VTH_MAX
+    return job.group.spiking or quantised.bounds.v_extent <= job.formats.vth_max

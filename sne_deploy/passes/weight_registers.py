@@ -1,8 +1,8 @@
 """A synapse's weights in registers, and the error that this makes.
 
-``weight_bits`` up to 8 are so many of the register's 8 bits. 16 are two synapses for every weight: the first
-holds what 8 bits can, the second what is left, at a smaller exponent. That is twice the weight memory, and
-twice the synaptic operations, all of them counted.
+Quantisation may use fewer bits than a weight has. With two synapses per weight the first holds what a weight
+can, the second what is left, at a smaller exponent. That is twice the weight memory, and twice the synaptic
+operations, all of them counted.
 """
 
 from __future__ import annotations
@@ -13,30 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.errors import InputError
-from sne_deploy.ir import registers as reg
-from sne_deploy.ir.program import SignMode, Synapse
+from sne_deploy.chips.registers import RegisterFormats, SignMode, WeightRange
+from sne_deploy.ir.program import Synapse
+from sne_deploy.ir.registers import quantise_weights, sign_mode_of
 
 Array = npt.NDArray[Any]
 
 SAMPLED_WEIGHTS = 65536
 """Errors are measured on at most this many weights of a synapse, evenly spaced."""
-TWO_SYNAPSES = 16
-WEIGHT_BITS = (2, 3, 4, 5, 6, 7, 8, TWO_SYNAPSES)
-
-
-def check_weight_bits(weight_bits: int) -> None:
-    """Check the choice.
-
-    Raises
-    ------
-    InputError
-        Not in WEIGHT_BITS.
-    """
-    if weight_bits not in WEIGHT_BITS:
-        raise InputError(
-            f"--weight-bits {weight_bits}: a weight has 2 to 8 bits, or 16 for two synapses per weight"
-        )
 
 
 def extent(values: Array) -> float:
@@ -71,27 +55,28 @@ class WeightSample:
     power: float
 
     @staticmethod
-    def of(synapse: Synapse) -> WeightSample:
+    def of(synapse: Synapse, formats: RegisterFormats) -> WeightSample:
         """Sample a floating-point synapse."""
         whole = np.asarray(synapse.weights.values)
         few = sampled(whole)
-        return WeightSample(few, extent(whole), reg.sign_mode_of(whole), float(np.sum(np.square(few))))
+        mode = sign_mode_of(whole, formats)
+        return WeightSample(few, extent(whole), mode, float(np.sum(np.square(few))))
 
-    def error(self, scale: float, form: reg.RegisterFormat) -> float:
+    def error(self, scale: float, formats: RegisterFormats) -> float:
         """Sum of squared differences between the sampled weights and their registers."""
-        return _parts(self.values, self.largest, self.mode, scale, form)[-1].error
+        return _parts(self.values, self.largest, self.mode, scale, formats)[-1].error
 
 
-def quantise_synapse(synapse: Synapse, scale: float, form: reg.RegisterFormat) -> tuple[Synapse, ...]:
+def quantise_synapse(synapse: Synapse, scale: float, formats: RegisterFormats) -> tuple[Synapse, ...]:
     """Weights as stored integers, with the exponents that err less, and what was lost.
 
     Returns
     -------
-    One synapse, or two where ``weight_bits`` is 16 and 8 bits leave something: the second is named
-    ``NAME.low``. Each has the signal-to-noise ratio of their sum.
+    One synapse, or two where the formats have two per weight and the first leaves something: the second is
+    named ``NAME.low``. Each has the signal-to-noise ratio of their sum.
     """
     values = np.asarray(synapse.weights.values)
-    parts = _parts(values, extent(values), reg.sign_mode_of(values), scale, form)
+    parts = _parts(values, extent(values), sign_mode_of(values, formats), scale, formats)
     signal, noise = float(np.sum(np.square(values))), parts[-1].error
     snr_db = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else (0.0 if signal > 0 else np.inf)
     return tuple(
@@ -112,34 +97,33 @@ def quantise_synapse(synapse: Synapse, scale: float, form: reg.RegisterFormat) -
 class _Part:
     """One synapse's integers at an exponent; ``left`` is what they do not express."""
 
-    def __init__(self, values: Array, scale: float, exponent: int, mode: SignMode, bits: int) -> None:
-        lsb = 2.0 ** (reg.STATE_SHIFT + exponent) / scale
-        self.exponent, self.mode = exponent, mode
-        self.integers, self.saturated = reg.quantise_weights(values, lsb, mode, bits)
+    def __init__(self, values: Array, scale: float, exponent: int, to: WeightRange, shift: int) -> None:
+        lsb = 2.0 ** (shift + exponent) / scale
+        self.exponent, self.mode = exponent, to.mode
+        self.integers, self.saturated = quantise_weights(values, lsb, to)
         self.left = values - self.integers * lsb
         self.error = float(np.sum(np.square(self.left)))
 
 
 def _parts(
-    values: Array, largest: float, mode: SignMode, scale: float, form: reg.RegisterFormat
+    values: Array, largest: float, mode: SignMode, scale: float, formats: RegisterFormats
 ) -> list[_Part]:
-    bits = min(form.weight_bits, 8)
-    exponents = _exponent_choices(largest, mode, scale, bits, form.weight_exp_max)
-    if form.weight_bits != TWO_SYNAPSES:
+    to, shift = formats.weight_range(mode), formats.state_shift
+    exponents = _exponent_choices(largest, to, scale, formats)
+    if formats.synapses_per_weight == 1:
         few = sampled(values)
-        best = min((_Part(few, scale, e, mode, bits) for e in exponents), key=lambda part: part.error)
-        return [best if few.shape == values.shape else _Part(values, scale, best.exponent, mode, bits)]
-    high = _Part(values, scale, exponents[0], mode, 8)
-    low_exponent = _exponent_choices(extent(high.left), "mixed", scale, 8, form.weight_exp_max)[0]
-    return [high, _Part(high.left, scale, low_exponent, "mixed", 8)]
+        best = min((_Part(few, scale, e, to, shift) for e in exponents), key=lambda part: part.error)
+        return [best if few.shape == values.shape else _Part(values, scale, best.exponent, to, shift)]
+    high, mixed = _Part(values, scale, exponents[0], to, shift), formats.weight_range("mixed")
+    low_exponent = _exponent_choices(extent(high.left), mixed, scale, formats)[0]
+    return [high, _Part(high.left, scale, low_exponent, mixed, shift)]
 
 
 def _exponent_choices(
-    largest: float, mode: SignMode, scale: float, bits: int, highest: int
+    largest: float, to: WeightRange, scale: float, formats: RegisterFormats
 ) -> tuple[int, ...]:
     """The smallest exponent that holds every weight, and the one below it, which clips the largest."""
-    low, high, _ = reg.weight_range(mode, bits)
-    limit = max(-low, high) if low == 0 or high == 0 else high
-    needed = largest * scale / 2**reg.STATE_SHIFT / limit
-    exponent = int(np.clip(np.ceil(np.log2(needed)) if needed > 0 else 0, 0, highest))
-    return (exponent, exponent - 1) if exponent > 0 else (exponent,)
+    least, most = formats.weight_shift_min, formats.weight_exp_max
+    needed = largest * scale / 2**formats.state_shift / to.limit
+    exponent = int(np.clip(np.ceil(np.log2(needed)) if needed > 0 else least, least, most))
+    return (exponent, exponent - 1) if exponent > least else (exponent,)

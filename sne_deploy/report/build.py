@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from sne_deploy.chips.chip import Hardware
+from sne_deploy.chips.chip import Chip
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample, mac_energy_j
 from sne_deploy.errors import VerificationError
 from sne_deploy.ir.program import Precision
@@ -59,7 +59,7 @@ def build_report(
     model: str,
     target: str,
     precision: Precision,
-    hardware: Hardware,
+    hardware: Chip,
     data_name: str,
     provenance: ProvenanceModel,
     float_result: RunResult | None = None,
@@ -79,7 +79,7 @@ def build_report(
         Counts of N samples, 0 where a student did not run.
     model, target, data_name : str
     precision : Precision
-    hardware : Hardware
+    hardware : Chip
     provenance : ProvenanceModel
     float_result : RunResult or None
         The same samples in floating point; gives ``fidelity``.
@@ -162,7 +162,7 @@ def _student(
     counts: Counts,
     labels: Array | None,
     samples: int,
-    hardware: Hardware,
+    hardware: Chip,
     comparisons: LayerComparisons,
 ) -> StudentModel:
     per_layer = comparisons.get(student.name, {})
@@ -214,7 +214,7 @@ def _layer(layer: LayerCounts, ran: int, steps: int, found: SpikeComparison | No
     )
 
 
-def _cost(counts: Counts, hardware: Hardware) -> dict[str, Any]:
+def _cost(counts: Counts, hardware: Chip) -> dict[str, Any]:
     """The fields of a CostModel."""
     names = ("synops", "spikes", "input_spikes", "updates_active", "updates_idle", "host_macs")
     means = {f"{name}_per_sample": _mean(getattr(counts, name), counts.samples_run) for name in names}
@@ -225,7 +225,7 @@ def _cost(counts: Counts, hardware: Hardware) -> dict[str, Any]:
     }
 
 
-def _teacher(teacher: TeacherResult, counts: list[Counts], samples: int, hardware: Hardware) -> TeacherModel:
+def _teacher(teacher: TeacherResult, counts: list[Counts], samples: int, hardware: Chip) -> TeacherModel:
     ours = add_counts(counts, samples)
     operations = (ours.synops + ours.host_macs) / samples
     energy_j = mac_energy_j(teacher.macs, hardware)
@@ -252,7 +252,7 @@ def _fidelity(result: RunResult, float_result: RunResult) -> FidelityModel:
     )
 
 
-def _hardware(hardware: Hardware) -> HardwareModel:
+def _hardware(hardware: Chip) -> HardwareModel:
     given = hardware.constants("energy", "host", "teacher", "error")
     return HardwareModel(
         name=hardware.name,

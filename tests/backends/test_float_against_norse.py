@@ -18,6 +18,7 @@ from sne_deploy.backend import LayerTrace, RunOptions, Trace, load_backend
 from sne_deploy.data.digits import digits_split
 from sne_deploy.ir.program import NeuronGroup, Program
 from sne_deploy.passes.pipeline import compile_student
+from tests.chip_registers import LOIHI1
 from tests.networks import INPUT_SHAPE, NETWORKS, network
 
 MODEL = Path(__file__).parents[2] / "examples" / "digits" / "model.pt"
@@ -96,6 +97,7 @@ def test_the_digits(name: str) -> None:
         timesteps=ensemble.timesteps,
         encoder=ensemble.encoder,
         precision="float",
+        formats=LOIHI1,
     )
     x = digits_split()[2][:40].reshape(40, *ensemble.input_shape)
     check(program, np.asarray(x))
@@ -108,7 +110,12 @@ def test_small_networks(name: str, encoder: str) -> None:
     ensemble = sne.ensemble([network(name)], input_shape=INPUT_SHAPE, timesteps=15)
     kind = sne.Encoder(encoder)  # type: ignore[arg-type]  # one of the two
     program = compile_student(
-        ensemble.students[0], input_shape=INPUT_SHAPE, timesteps=15, encoder=kind, precision="float"
+        ensemble.students[0],
+        input_shape=INPUT_SHAPE,
+        timesteps=15,
+        encoder=kind,
+        precision="float",
+        formats=LOIHI1,
     )
     rng = np.random.default_rng(5)
     spikes = (rng.random((12, 15, *INPUT_SHAPE)) < 0.4).astype(np.uint8)
@@ -119,7 +126,12 @@ def test_a_difference_away_from_the_threshold_is_found() -> None:
     """The comparison itself: a spike too many is a difference, at the membrane's distance."""
     ensemble = sne.ensemble([network("counting")], input_shape=INPUT_SHAPE, timesteps=15)
     program = compile_student(
-        ensemble.students[0], input_shape=INPUT_SHAPE, timesteps=15, encoder=sne.Encoder(), precision="float"
+        ensemble.students[0],
+        input_shape=INPUT_SHAPE,
+        timesteps=15,
+        encoder=sne.Encoder(),
+        precision="float",
+        formats=LOIHI1,
     )
     inputs = (np.random.default_rng(5).random((2, 15, *INPUT_SHAPE)) < 0.4).astype(np.uint8)
     lava, norse = run_both(program, inputs)

@@ -1,4 +1,4 @@
-"""Hardware files: the packaged one against its sources, and every way in which one can be wrong."""
+"""Chip files: the packaged one against its sources, and every way in which one can be wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sne_deploy.chips.chip import MAX_FILE_BYTES, hardware_names, load_hardware
+from sne_deploy.chips.chip import MAX_FILE_BYTES, chip_names, load_chip
 from sne_deploy.chips.constants import EnergyConstant
 from sne_deploy.errors import HardwareError
 
@@ -28,14 +28,14 @@ def written(tmp_path: Path):
 
 
 def test_loihi1_is_what_davies_et_al_published() -> None:
-    energy = load_hardware("loihi1").energy
+    energy = load_chip("loihi1").energy
     assert [constant.si for _, constant in energy] == [23.6e-12, 81e-12, 52e-12, 1.7e-12, 3.0e-12, 4.0e-12]
     assert all("Davies et al. 2018" in constant.source for _, constant in energy)
     assert "minimum" in energy.synop.note
 
 
 def test_loihi1_times_power_host_and_limits() -> None:
-    loihi1 = load_hardware("loihi1")
+    loihi1 = load_chip("loihi1")
     expected = [3.5e-9, 8.4e-9, 5.3e-9, 2.1e-9, 4.1e-9, 6.5e-9, 113e-9, 465e-9]
     assert [constant.si for _, constant in loihi1.time] == expected
     assert (loihi1.power.leakage_per_chip.si, loihi1.power.x86_per_chip.si) == (0.104, 0.0667)
@@ -49,12 +49,12 @@ def test_loihi1_times_power_host_and_limits() -> None:
 
 
 def test_every_packaged_file_loads_and_is_named_after_its_chip() -> None:
-    assert hardware_names() == ("loihi1",)
-    assert load_hardware("loihi1").name == "loihi1"
+    assert chip_names() == ("loihi1",)
+    assert load_chip("loihi1").name == "loihi1"
 
 
 def test_constants_are_listed_by_dotted_name() -> None:
-    found = load_hardware("loihi1").constants("host", "teacher", "error")
+    found = load_chip("loihi1").constants("host", "teacher", "error")
     assert list(found) == ["host.mac", "error.neurocore"]
 
 
@@ -62,7 +62,7 @@ def test_a_file_of_ones_own_needs_only_what_is_modelled(written) -> None:
     constant = '{ value = 1, unit = "nJ", source = "measured" }'
     names = ("synop", "update_active", "update_idle", "spike_within_tile")
     lines = ['name = "mine"', 'description = "mine"', "[energy]", *(f"{name} = {constant}" for name in names)]
-    mine = load_hardware(written("\n".join([*lines, "[host]", f"mac = {constant}"])))
+    mine = load_chip(written("\n".join([*lines, "[host]", f"mac = {constant}"])))
     assert mine.energy.synop.si == 1e-9
     assert mine.energy.hop_east_west is None
     assert mine.limits.neurons_per_core is None
@@ -129,7 +129,7 @@ def test_a_bad_file_is_one_clear_line(written, old: str, new: str, message: str)
     assert LOIHI1.count(old) >= 1
     path = written(LOIHI1.replace(old, new, 1))
     with pytest.raises(HardwareError, match=message) as caught:
-        load_hardware(path)
+        load_chip(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
     assert caught.value.exit_status == 2
@@ -142,39 +142,39 @@ def test_random_bytes_never_escape_as_another_error(
     path = tmp_path_factory.getbasetemp() / "junk.toml"
     path.write_bytes(junk)
     with pytest.raises(HardwareError):
-        load_hardware(path)
+        load_chip(path)
 
 
 def test_loihi2_says_that_nothing_is_published_and_what_to_do() -> None:
     with pytest.raises(
         HardwareError, match=r"'loihi2': no primary source publishes .*; give your own .*FILE\.toml"
     ):
-        load_hardware("loihi2")
+        load_chip("loihi2")
 
 
 @pytest.mark.parametrize("name", ["tpu", "", "loihi1\n"])
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     with pytest.raises(HardwareError, match=r"unknown hardware .*; known: loihi1; or give a file") as caught:
-        load_hardware(name)
+        load_chip(name)
     assert "\n" not in str(caught.value)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(HardwareError, match=r"No such file or directory; give a \.toml file"):
-        load_hardware(tmp_path / "none.toml")
+        load_chip(tmp_path / "none.toml")
     with pytest.raises(HardwareError, match="is not a regular file"):
-        load_hardware(tmp_path)
+        load_chip(tmp_path)
     with pytest.raises(HardwareError, match="embedded null byte"):
-        load_hardware("a\0.toml")
+        load_chip("a\0.toml")
     fifo = tmp_path / "fifo.toml"
     os.mkfifo(fifo)
     with pytest.raises(HardwareError, match="is not a regular file"):
-        load_hardware(fifo)
+        load_chip(fifo)
 
 
 def test_a_file_that_is_too_large(written) -> None:
     with pytest.raises(HardwareError, match=f"larger than {MAX_FILE_BYTES} bytes"):
-        load_hardware(written("#" * (MAX_FILE_BYTES + 1)))
+        load_chip(written("#" * (MAX_FILE_BYTES + 1)))
 
 
 @given(

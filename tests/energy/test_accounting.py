@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sne_deploy.chips.chip import load_hardware
+from sne_deploy.chips.chip import load_chip
 from sne_deploy.chips.constants import EnergyConstant, MacTable
 from sne_deploy.energy.accounting import (
     PARTS,
@@ -22,7 +22,7 @@ from sne_deploy.energy.accounting import (
 )
 from sne_deploy.errors import VerificationError
 
-LOIHI1 = load_hardware("loihi1")
+LOIHI1 = load_chip("loihi1")
 LSNN = Path(__file__).parents[3] / "shared/energy/lsnn_smnist_loihi1.json"
 
 natural = st.integers(0, 2**50)

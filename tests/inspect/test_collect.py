@@ -25,6 +25,7 @@ from sne_deploy.inspect.views import GroupView, ModelView, NodeView, StudentView
 from sne_deploy.ir.program import Program
 from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Layer, Student
 from sne_deploy.passes.pipeline import compile_student
+from tests.chip_registers import LOIHI1
 from tests.effort import examples
 from tests.graphs import random_graphs
 
@@ -156,6 +157,7 @@ def compiled(given: Ensemble) -> Program | SneError:
             timesteps=given.timesteps,
             encoder=given.encoder,
             precision="fixed",
+            formats=LOIHI1,
         )
     except SneError as error:
         return error

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.ir import registers as reg
 from sne_deploy.ir.bounds import fixed_bounds, float_bounds, synaptic_range
 from sne_deploy.ir.program import NeuronGroup, Synapse
 from sne_deploy.ir.weights import DenseWeights
+from tests.chip_registers import LOIHI1
 
 
 def _group(kind: str, n: int, du: int, dv: int, vth: int, bias: int, v_init: int) -> NeuronGroup:
@@ -57,7 +57,7 @@ def test_no_input_passes_the_bounds(
     group = _group(kind, 1, du, dv, vth, bias, v_init)
     weights = rng.integers(-120, 120, (1, 8)).astype(np.int32) * 2
     low, high = synaptic_range([Synapse("s", "input", "g", DenseWeights(weights), 2)], 1)
-    bounds = fixed_bounds(group, low, high, timesteps)
+    bounds = fixed_bounds(group, low, high, timesteps, LOIHI1)
     trials = [rng.integers(0, 2, (timesteps, 8)) for _ in range(5)]
     trials += [np.tile((weights[0] > 0), (timesteps, 1)), np.tile((weights[0] < 0), (timesteps, 1))]
     for spikes in trials:
@@ -70,7 +70,7 @@ def test_a_readouts_bound_is_reached() -> None:
     group = _group("li", 1, 4095, 400, 0, 3, 0)
     weights = np.array([[100, -60]], dtype=np.int32)
     low, high = synaptic_range([Synapse("s", "input", "g", DenseWeights(weights), 0)], 1)
-    bounds = fixed_bounds(group, low, high, 12)
+    bounds = fixed_bounds(group, low, high, 12, LOIHI1)
     _, u_max, _, v_max = _walk(group, np.full(12, 100))
     assert (bounds.u_max, bounds.v_max) == (u_max, v_max)
 
@@ -91,9 +91,9 @@ def test_float_bounds_hold_and_are_reached() -> None:
 
 def test_wrapping_is_recognised_at_the_exact_limit() -> None:
     group = _group("cuba_li", 1, 4095, 4095, 0, 0, 0)
-    inside = fixed_bounds(group, np.zeros(1), np.array([reg.STATE_LIMIT / 64]), 1)
-    outside = fixed_bounds(group, np.zeros(1), np.array([reg.STATE_LIMIT / 64 + 1]), 1)
-    below = fixed_bounds(group, np.array([-reg.STATE_LIMIT / 64]), np.zeros(1), 1)
-    assert not inside.u_may_wrap
-    assert outside.u_may_wrap
-    assert below.u_may_wrap
+    inside = fixed_bounds(group, np.zeros(1), np.array([LOIHI1.state_limit / 64]), 1, LOIHI1)
+    outside = fixed_bounds(group, np.zeros(1), np.array([LOIHI1.state_limit / 64 + 1]), 1, LOIHI1)
+    below = fixed_bounds(group, np.array([-LOIHI1.state_limit / 64]), np.zeros(1), 1, LOIHI1)
+    assert not inside.u_may_wrap(LOIHI1)
+    assert outside.u_may_wrap(LOIHI1)
+    assert below.u_may_wrap(LOIHI1)

@@ -15,6 +15,7 @@ from sne_deploy.ir.weights import ConvWeights
 from sne_deploy.model.ensemble import Encoder
 from sne_deploy.passes.pipeline import compile_student
 from sne_norse import NorseBackend
+from tests.chip_registers import LOIHI1
 from tests.networks import INPUT_SHAPE, NETWORKS, lif_box, network
 from tests.reference import simulate
 
@@ -32,6 +33,7 @@ def compiled(name: str, encoder: str, precision: str = "float", seed: int = 0) -
         timesteps=TIMESTEPS,
         encoder=ensemble.encoder,
         precision=precision,
+        formats=LOIHI1,
     )
 
 
@@ -110,6 +112,7 @@ def test_a_layer_without_neurons_at_the_end_is_refused() -> None:
             timesteps=4,
             encoder=ensemble.encoder,
             precision="fixed",
+            formats=LOIHI1,
         )
 
 
@@ -118,5 +121,10 @@ def test_a_readout_that_does_not_fit_the_last_group_is_refused() -> None:
     student = replace(ensemble.students[0], readout="count")
     with pytest.raises(UnsupportedError, match=r"readout 'count'.*cuba_li.*v_last"):
         compile_student(
-            student, input_shape=INPUT_SHAPE, timesteps=4, encoder=ensemble.encoder, precision="float"
+            student,
+            input_shape=INPUT_SHAPE,
+            timesteps=4,
+            encoder=ensemble.encoder,
+            precision="float",
+            formats=LOIHI1,
         )

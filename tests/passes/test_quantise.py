@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from sne_deploy.errors import UnsupportedError
-from sne_deploy.ir import registers as reg
 from sne_deploy.ir.bounds import fixed_bounds, host_range, synaptic_range
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.verify import verify_program
 from sne_deploy.ir.weights import DenseWeights
 from sne_deploy.passes.quantise import Quantise
+from tests.chip_registers import LOIHI1
 
 
 def group(kind: str, n: int, **changes: object) -> NeuronGroup:
@@ -69,7 +69,7 @@ def test_registers_are_in_range_and_bounds_hold(
     weights = np.random.default_rng(seed).normal(size=(4, 12)) * 10.0**log_scale
     weights = {"mixed": weights, "positive": np.abs(weights), "negative": -np.abs(weights)}[sign]
     unit = 10.0**log_scale
-    fixed = Quantise().apply(
+    fixed = Quantise(LOIHI1).apply(
         program(
             weights,
             kind,
@@ -82,18 +82,18 @@ def test_registers_are_in_range_and_bounds_hold(
     )
     verify_program(fixed, after="quantise")
     low, high = synaptic_range(fixed.synapses, 4)
-    bounds = fixed_bounds(fixed.groups[0], low, high, fixed.timesteps)
+    bounds = fixed_bounds(fixed.groups[0], low, high, fixed.timesteps, LOIHI1)
     if not any("may wrap" in warning for warning in fixed.warnings):
-        assert not bounds.u_may_wrap
+        assert not bounds.u_may_wrap(LOIHI1)
     if not fixed.groups[0].spiking:
-        assert bounds.v_extent <= reg.VTH_MAX
+        assert bounds.v_extent <= LOIHI1.vth_max
 
 
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_scale_maps_registers_back(seed: int) -> None:
     weights = np.random.default_rng(seed).normal(size=(6, 20))
-    fixed = Quantise().apply(program(weights))
+    fixed = Quantise(LOIHI1).apply(program(weights))
     synapse, target = fixed.synapses[0], fixed.groups[0]
     real = np.asarray(synapse.weights.values) * 2.0 ** (synapse.weight_exp + 6) / target.scale
     assert synapse.quantisation_snr_db is not None
@@ -107,8 +107,8 @@ def test_an_outlier_is_clipped_when_that_is_better_and_reported() -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(40, 100)) * 0.01
     weights[0, 0] = 0.2
-    fixed = Quantise().apply(program(weights))
-    kept = Quantise().apply(program(np.where(weights == 0.2, 0.03, weights)))
+    fixed = Quantise(LOIHI1).apply(program(weights))
+    kept = Quantise(LOIHI1).apply(program(np.where(weights == 0.2, 0.03, weights)))
     assert fixed.synapses[0].quantisation_snr_db is not None
     assert kept.synapses[0].quantisation_snr_db is not None
     if fixed.synapses[0].saturated_weights:
@@ -118,9 +118,9 @@ def test_an_outlier_is_clipped_when_that_is_better_and_reported() -> None:
 
 def test_sign_modes_use_their_whole_range() -> None:
     rng = np.random.default_rng(0)
-    positive = Quantise().apply(program(np.abs(rng.normal(size=(4, 9)))))
-    negative = Quantise().apply(program(-np.abs(rng.normal(size=(4, 9)))))
-    mixed = Quantise().apply(program(rng.normal(size=(4, 9))))
+    positive = Quantise(LOIHI1).apply(program(np.abs(rng.normal(size=(4, 9)))))
+    negative = Quantise(LOIHI1).apply(program(-np.abs(rng.normal(size=(4, 9)))))
+    mixed = Quantise(LOIHI1).apply(program(rng.normal(size=(4, 9))))
     modes = [p.synapses[0].sign_mode for p in (positive, negative, mixed)]
     assert modes == ["excitatory", "inhibitory", "mixed"]
     assert np.any(np.asarray(positive.synapses[0].weights.values) % 2 == 1)
@@ -129,18 +129,20 @@ def test_sign_modes_use_their_whole_range() -> None:
 
 def test_a_threshold_at_the_reset_value_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedError, match=r"student 'tiny'.*'g' has v_th - v_reset = 0.*above v_reset"):
-        Quantise().apply(program(np.ones((2, 2)), vth_mant=np.asarray(0.0)))
+        Quantise(LOIHI1).apply(program(np.ones((2, 2)), vth_mant=np.asarray(0.0)))
 
 
 def test_a_readout_that_fits_nowhere_is_refused() -> None:
     weights = np.ones((1, 20_000))
     with pytest.raises(UnsupportedError, match=r"readout 'g' can reach.*8388544.*fewer inputs"):
-        Quantise().apply(program(weights, "cuba_li", timesteps=64, du=np.asarray(0.01), dv=np.asarray(0.01)))
+        Quantise(LOIHI1).apply(
+            program(weights, "cuba_li", timesteps=64, du=np.asarray(0.01), dv=np.asarray(0.01))
+        )
 
 
 def test_a_possible_wrap_of_a_spiking_group_is_a_warning_with_its_name() -> None:
     weights = np.tile(np.linspace(0.5, 1.0, 4000), (2, 1))
-    fixed = Quantise().apply(program(weights, "cuba_lif", timesteps=64, du=np.asarray(0.001)))
+    fixed = Quantise(LOIHI1).apply(program(weights, "cuba_lif", timesteps=64, du=np.asarray(0.001)))
     assert any("layer 'g': u may wrap" in warning for warning in fixed.warnings)
 
 
@@ -156,7 +158,7 @@ def test_a_constant_input_uses_its_register_without_clipping() -> None:
         synapses=(),
         hosts=(host,),
     )
-    fixed = Quantise().apply(real)
+    fixed = Quantise(LOIHI1).apply(real)
     verify_program(fixed, after="quantise")
     (host,) = fixed.hosts
     assert host.register_scale is not None
@@ -172,7 +174,13 @@ def test_a_constant_input_uses_its_register_without_clipping() -> None:
 
 
 def test_a_constant_input_outside_its_range_is_clipped_and_counted() -> None:
-    host = HostAffine("g", sparse.csr_matrix(np.eye(2)), np.zeros(2), register_scale=100.0)
+    host = HostAffine(
+        "g",
+        sparse.csr_matrix(np.eye(2)),
+        np.zeros(2),
+        register_scale=100.0,
+        register_limit=LOIHI1.bias_mant_max,
+    )
     c, saturated = host.drive(np.array([[1.0, 50.0], [-41.0, 0.0]]))
     assert c.tolist() == [[100, 4095], [-4095, 0]]
     assert saturated == 2
@@ -192,7 +200,7 @@ def test_the_hosts_constants_do_not_depend_on_the_batch(seed: int, batch: int) -
 def test_the_input_program_is_not_changed() -> None:
     weights = np.random.default_rng(0).normal(size=(3, 4))
     real = program(weights.copy())
-    Quantise().apply(real)
+    Quantise(LOIHI1).apply(real)
     assert real.precision == "float"
     np.testing.assert_array_equal(real.synapses[0].weights.values, weights)
 
@@ -204,5 +212,5 @@ def test_a_synapse_that_rounds_to_nothing_is_a_warning() -> None:
         base,
         synapses=(*base.synapses, Synapse("faint", "g", "g", DenseWeights(tiny[:, :2]), within_sample=True)),
     )
-    fixed = Quantise().apply(both)
+    fixed = Quantise(LOIHI1).apply(both)
     assert any("every weight of 'faint' rounds to zero" in warning for warning in fixed.warnings)

@@ -13,6 +13,7 @@ from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.ir.program import Program
 from sne_deploy.model.ensemble import Encoder, Readout, Student
 from sne_deploy.passes.pipeline import compile_student
+from tests.chip_registers import LOIHI1
 
 DT_S = 1e-3
 SIZE = 3
@@ -49,7 +50,9 @@ def program(
     graph = nir.NIRGraph({**ends, **nodes}, edges, metadata={"dt_s": DT_S}, type_check=False)
     student = Student("s", graph, readout)
     how = Encoder(encoder)  # type: ignore[arg-type]  # one of its kinds
-    return compile_student(student, input_shape=(SIZE,), timesteps=timesteps, encoder=how, precision="float")
+    return compile_student(
+        student, input_shape=(SIZE,), timesteps=timesteps, encoder=how, precision="float", formats=LOIHI1
+    )
 
 
 def chain(*names: str) -> list[tuple[str, str]]:
@@ -136,7 +139,10 @@ def test_delays_are_rounded_with_a_warning_and_negative_ones_refused() -> None:
 
 def test_a_delay_beyond_the_chips_range_is_refused() -> None:
     assert program({"d": delay(63), "a": lif()}, chain("in", "d", "a", "out")).synapses[0].delay == 62
-    with pytest.raises(UnsupportedError, match="needs a delay of 63 steps; the chip has at most 62"):
+    with pytest.raises(
+        UnsupportedError,
+        match=r"needs a delay of 63 steps; loihi1 has at most 62; .* another chip with --hardware",
+    ):
         program({"d": delay(64), "a": lif()}, chain("in", "d", "a", "out"))
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sne_deploy.chips.chip import Hardware, load_hardware
+from sne_deploy.chips.chip import Chip, load_chip
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput
 from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Student
 from sne_deploy.report.build import build_report
 from sne_deploy.report.schema import ProvenanceModel, Report
 from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
+from tests.chip_registers import LOIHI1
 
 STEPS = 4
 
@@ -35,6 +36,7 @@ def made_up_program(name: str) -> Program:
         hosts=(HostAffine("lif", sparse.csr_matrix(np.ones((5, 3))), np.zeros(5)),),
         graph=None,
         dt_s=0.001,
+        formats=LOIHI1,
     )
 
 
@@ -112,7 +114,7 @@ def made_up_report(result: RunResult, **changes: Any) -> Report:
         "model": "model.pt",
         "target": "lava",
         "precision": "fixed",
-        "hardware": load_hardware("loihi1"),
+        "hardware": load_chip("loihi1"),
         "data_name": "digits",
         "provenance": ProvenanceModel(
             versions={"sne-deploy": "0.1.0"}, seed=0, command="sne-compile model.pt", wall_s=0.5
@@ -122,8 +124,8 @@ def made_up_report(result: RunResult, **changes: Any) -> Report:
 
 
 @pytest.fixture(scope="session")
-def loihi1() -> Hardware:
-    return load_hardware("loihi1")
+def loihi1() -> Chip:
+    return load_chip("loihi1")
 
 
 @pytest.fixture(scope="session")

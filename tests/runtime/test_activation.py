@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sne_deploy.chips.chip import load_hardware
+from sne_deploy.chips.chip import load_chip
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Gate, Head, Student
 from sne_deploy.model.policy import MEASURES, Measure, changed_policy
@@ -235,7 +235,7 @@ def test_the_report_names_the_policy_and_whose_the_macs_are(gated: bool) -> None
     found = run([Fake(np.zeros((5, 3))) for _ in range(3)], inputs(0, 2, 4), policy, head=head)
     report = build_report(
         replace(ensemble(3, head), policy=policy), found, model="m", target="t",
-        precision="fixed", hardware=load_hardware("loihi1"), data_name="d",
+        precision="fixed", hardware=load_chip("loihi1"), data_name="d",
         provenance=ProvenanceModel(versions={}, seed=0, command=None, wall_s=0.0),
     )  # fmt: skip
     check_report(report)

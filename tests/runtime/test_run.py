@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from sne_deploy.backend import LayerTrace, Record, Trace
-from sne_deploy.chips.chip import load_hardware
+from sne_deploy.chips.chip import load_chip
 from sne_deploy.errors import RunError
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Student
@@ -22,6 +22,7 @@ from sne_deploy.report.schema import ProvenanceModel
 from sne_deploy.runtime.execution import InProcess
 from sne_deploy.runtime.result import RunResult
 from sne_deploy.runtime.run import run_ensemble
+from tests.chip_registers import LOIHI1
 
 CLASSES, STEPS = 3, 2
 
@@ -33,7 +34,7 @@ def program(name: str, n_out: int = CLASSES) -> Program:
         name=name, precision="fixed", timesteps=STEPS, input=ProgramInput("input", (1,), "current"),
         groups=(group,), synapses=(), outputs=("out",), readout="count",
         hosts=(HostAffine("out", sparse.csr_matrix(np.ones((n_out, 1))), np.zeros(n_out)),), graph=None,
-        dt_s=0.001,
+        dt_s=0.001, formats=LOIHI1,
     )  # fmt: skip
 
 
@@ -244,7 +245,7 @@ def test_the_ensemble_is_shared_plus_active_fraction_times_student() -> None:
     assert 0 < found.active[:, 2].sum() < found.active[:, 0].sum() < 40
     report = build_report(
         replace(ensemble(3, head), policy=confidence(0.8, 1, 0, 2)), found, model="m", target="t",
-        precision="fixed", hardware=load_hardware("loihi1"), data_name="d",
+        precision="fixed", hardware=load_chip("loihi1"), data_name="d",
         provenance=ProvenanceModel(versions={}, seed=0, command=None, wall_s=0.0),
     )  # fmt: skip
     check_report(report)

@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sne_deploy.chips.registers import SignMode
 from sne_deploy.errors import GraphError
-from sne_deploy.ir import registers as reg
-from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, SignMode, Synapse
+from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import DenseWeights, SparseWeights
 from sne_deploy.model.ensemble import READOUTS
 from sne_netx.format.fields import Fields
+from sne_netx.format.layers import FORMATS
 
 Array = npt.NDArray[Any]
 Tree = dict[str, Any]
@@ -262,7 +263,7 @@ def _host(host: HostAffine, fields: Fields, names: Mapping[str, str], program: P
         matrix=matrix,
         bias=bias,
         register_scale=_positive(inner, "register_scale"),
-        register_limit=inner.integer("register_limit", 1, reg.BIAS_MANT_MAX),
+        register_limit=inner.integer("register_limit", 1, FORMATS.bias_mant_max),
         per_step_messages=bool(inner.integer("per_step_messages", 0, 1)),
     )
 

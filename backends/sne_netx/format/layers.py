@@ -13,11 +13,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.chips.chip import load_chip
+
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 LayerType = Literal["input", "conv", "dense", "dense_rec", "flatten"]
 
+FORMATS = load_chip("loihi1").registers
+"""The registers that a file's integers are for."""
 NEURON_TYPES = ("LOIHI", "CUBA")
 """Two names of one neuron: what Lava calls LIF."""
 SILENT_THRESHOLD = 131071

@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import GraphError, UnsupportedError
-from sne_deploy.ir import registers as reg
 from sne_netx.format.fields import Fields
-from sne_netx.format.layers import NEURON_TYPES, NO_NEURON, LayerType, NetFile, NetLayer, NetNeuron
+from sne_netx.format.layers import FORMATS, NEURON_TYPES, NO_NEURON, LayerType, NetFile, NetLayer, NetNeuron
 
 Array = npt.NDArray[Any]
 
@@ -141,14 +140,17 @@ def _neuron(fields: Fields) -> NetNeuron | None:
         return None
     neuron = fields.group("neuron")
     neuron.check_known(_NEURON)
-    decay = neuron.integer("iDecay", 0, reg.DECAY_UNITY)
-    leak = neuron.integer("vDecay", 0, reg.DECAY_UNITY)
+    decay = neuron.integer("iDecay", 0, FORMATS.decay_unity)
+    leak = neuron.integer("vDecay", 0, FORMATS.decay_unity)
     threshold = neuron.integer("vThMant", 0, NO_NEURON[2])
     if (decay, leak, threshold) == NO_NEURON:
         return None
     if decay == 0:
         raise neuron.wrong("iDecay", "is 0: a current without decay has no register; give 1 to 4096")
-    for name, value, most in (("vDecay", leak, reg.DECAY_MAX), ("vThMant", threshold, reg.VTH_MANT_MAX)):
+    for name, value, most in (
+        ("vDecay", leak, FORMATS.decay_max),
+        ("vThMant", threshold, FORMATS.vth_mant_max),
+    ):
         if value > most:
             raise neuron.wrong(name, f"is {value}, more than the register's {most}")
     return NetNeuron(decay, leak, threshold)
@@ -204,7 +206,7 @@ def _bias(fields: Fields) -> Array | None:
     if "bias" not in fields:
         return None
     bias = fields.integers("bias")
-    low, high = reg.BIAS_MANT_MIN, reg.BIAS_MANT_MAX
+    low, high = FORMATS.bias_mant_min, FORMATS.bias_mant_max
     if int(bias.min()) < low or int(bias.max()) > high:
         raise fields.wrong("bias", f"reaches {int(bias.min())}..{int(bias.max())}, outside {low}..{high}")
     return bias if bool(np.any(bias)) else None
@@ -215,9 +217,9 @@ def _delay(fields: Fields, shape: tuple[int, ...]) -> Array | None:
     if "delay" not in fields:
         return None
     delay = fields.integers("delay")
-    if int(delay.min()) < 0 or int(delay.max()) > reg.DELAY_MAX:
+    if int(delay.min()) < 0 or int(delay.max()) > FORMATS.delay_max:
         raise fields.wrong(
-            "delay", f"reaches {int(delay.min())}..{int(delay.max())}, outside 0..{reg.DELAY_MAX}"
+            "delay", f"reaches {int(delay.min())}..{int(delay.max())}, outside 0..{FORMATS.delay_max}"
         )
     if not bool(np.any(delay)):
         return None

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ir import registers as reg
 from sne_deploy.ir.bounds import fixed_bounds, host_range, synaptic_range
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
+from sne_deploy.ir.registers import sign_mode_of
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
 from sne_netx.format.extra import Role, extra_tree
-from sne_netx.format.layers import BIAS_EXP, SILENT_THRESHOLD, NetFile, NetLayer, NetNeuron, Shape
+from sne_netx.format.layers import BIAS_EXP, FORMATS, SILENT_THRESHOLD, NetFile, NetLayer, NetNeuron, Shape
 from sne_netx.format.synapses import check_conv, sign_parts
 from sne_netx.format.weights import netx_dense
 
@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 DENSE_LIMIT = 2**26
 """Largest number of weights of a sparse map that is written out in full: netx has no sparse one."""
-_SUM_LIMIT = (2**31 - reg.STATE_LIMIT) >> reg.STATE_SHIFT
+_SUM_LIMIT = (2**31 - FORMATS.state_limit) >> FORMATS.state_shift
 """Above this, ``u + (a_in << 6)`` would wrap in Lava's 32-bit integers."""
 _INT8_MAX = 127
 """Lava's convolution keeps stride, padding, dilation and groups in 8 bits."""
@@ -113,7 +113,7 @@ def _neuron_problems(group: NeuronGroup, *, constant: bool) -> Iterator[str]:
         lowest = 2**BIAS_EXP
         yield (
             f"{name}: biases with the exponent {group.bias_exp}; netx has the exponent {BIAS_EXP}: multiples "
-            f"of {lowest} of v, up to {reg.BIAS_MANT_MAX * lowest}"
+            f"of {lowest} of v, up to {FORMATS.bias_mant_max * lowest}"
         )
 
 
@@ -126,7 +126,7 @@ def _bias(group: NeuronGroup) -> Array | None:
     """Mantissas at netx's exponent, () or (n,); None where there are none."""
     whole = np.asarray(group.bias_mant, dtype=np.int64) << group.bias_exp
     mantissa = whole >> BIAS_EXP
-    in_range = bool(np.all((mantissa >= reg.BIAS_MANT_MIN) & (mantissa <= reg.BIAS_MANT_MAX)))
+    in_range = bool(np.all((mantissa >= FORMATS.bias_mant_min) & (mantissa <= FORMATS.bias_mant_max)))
     return mantissa.astype(np.int32) if in_range and bool(np.all(mantissa << BIAS_EXP == whole)) else None
 
 
@@ -158,7 +158,7 @@ def _transform(host: HostAffine) -> tuple[int, int]:
     same = coo.nnz == host.matrix.shape[0] == host.matrix.shape[1] and bool(np.array_equal(coo.row, coo.col))
     if same and host.register_scale == 1.0 and _uniform(coo.data) and _uniform(host.bias):
         gain, offset = float(coo.data[0]), float(host.bias[0])
-        if gain.is_integer() and offset.is_integer() and max(abs(gain), abs(offset)) <= reg.BIAS_MANT_MAX:
+        if gain.is_integer() and offset.is_integer() and max(abs(gain), abs(offset)) <= FORMATS.bias_mant_max:
             return int(gain), int(offset)
     return 1, 0
 
@@ -169,7 +169,7 @@ def _sum_problems(program: Program, group: NeuronGroup) -> Iterator[str]:
     low, high = synaptic_range(program.synapses_into(group.name), group.size)
     host = program.host_of(group.name)
     if host is not None:
-        limit = float(host.register_limit)
+        limit = float(host.register_limit or 0)
         ends = [
             np.clip(np.rint(end * (host.register_scale or 1.0)), -limit, limit)
             for end in host_range(host, program.input)
@@ -183,11 +183,11 @@ def _sum_problems(program: Program, group: NeuronGroup) -> Iterator[str]:
         if group.name in program.outputs and int(np.asarray(group.vth_mant).flat[0]) == SILENT_THRESHOLD:
             yield f"{name}: a last threshold of {SILENT_THRESHOLD} marks a readout in a .net file; use less"
         return
-    bounds = fixed_bounds(group, low, high, program.timesteps)
-    if bounds.u_may_wrap or bounds.v_max > reg.VTH_MAX:
+    bounds = fixed_bounds(group, low, high, program.timesteps, FORMATS)
+    if bounds.u_may_wrap(FORMATS) or bounds.v_max > FORMATS.vth_max:
         yield (
             f"{name}: v may reach {bounds.v_max:.0f}; netx reads a neuron of the largest threshold, "
-            f"{reg.VTH_MAX}, which must not spike"
+            f"{FORMATS.vth_max}, which must not spike"
         )
 
 
@@ -320,7 +320,7 @@ class _Planner:
     def _note(self, position: int, stored: str, weights: Weights, synapses: list[Synapse]) -> None:
         """Remember which synapse is which in the file, where reading gives them back one for one."""
         modes = [mode for mode, _ in sign_parts(weights)]
-        found = [reg.sign_mode_of(np.asarray(synapse.weights.values)) for synapse in synapses]
+        found = [sign_mode_of(np.asarray(synapse.weights.values), FORMATS) for synapse in synapses]
         if sorted(modes) == sorted(found):
             for synapse, mode in zip(synapses, found, strict=True):
                 self._roles[synapse.name] = (position, stored, mode)

@@ -28,19 +28,18 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sne_deploy.errors import GraphError
-from sne_deploy.ir import registers as reg
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
-from sne_netx.format.layers import BIAS_EXP, SILENT_THRESHOLD, NetFile, NetLayer, NetNeuron, Shape
+from sne_netx.format.layers import BIAS_EXP, FORMATS, SILENT_THRESHOLD, NetFile, NetLayer, NetNeuron, Shape
 from sne_netx.format.synapses import check_conv, synapses_of
 from sne_netx.format.weights import netx_dense
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
 
-SCALE = float(2**reg.STATE_SHIFT)
+SCALE = float(2**FORMATS.state_shift)
 INPUT = "input"
-_INTEGRATOR = NetNeuron(reg.DECAY_UNITY, 0, SILENT_THRESHOLD)
+_INTEGRATOR = NetNeuron(FORMATS.decay_unity, 0, SILENT_THRESHOLD)
 """Sums its inputs up in v; the current without decay, of a layer without a neuron, has no register."""
 
 
@@ -118,6 +117,7 @@ def build_program(net: NetFile, student: str, options: ReadOptions) -> Program:
         hosts=hosts,
         graph=None,  # the caller raises one
         dt_s=options.dt_s,
+        formats=FORMATS,
     )
 
 
@@ -146,7 +146,7 @@ def _input(layer: NetLayer, place: _Place, options: ReadOptions, *, own: bool) -
         raise GraphError("an input layer behind other layers")
     if layer.neuron is None or options.skip_input_neurons:
         return _Built(place)
-    if layer.neuron.i_decay != reg.DECAY_UNITY and not own:
+    if layer.neuron.i_decay != FORMATS.decay_unity and not own:
         raise GraphError(
             f"neuron field 'iDecay' is {layer.neuron.i_decay}: netx gives a constant input to the neurons' "
             "bias, behind the current; give 4096, or leave these neurons out and give their spikes"
@@ -157,6 +157,7 @@ def _input(layer: NetLayer, place: _Place, options: ReadOptions, *, own: bool) -
         matrix=sparse.csr_matrix(sparse.identity(layer.size, format="csr") * float(layer.gain)),
         bias=np.full(layer.size, float(layer.offset)),
         register_scale=1.0,
+        register_limit=FORMATS.bias_mant_max,
         per_step_messages=group.has_current,
     )
     return _Built(_Place(group.name, 0, layer.shape), group, host=host)
@@ -166,7 +167,7 @@ def _range_of(layer: NetLayer) -> tuple[float, float]:
     """The values whose current fits the register."""
     if layer.gain == 0:
         return (0.0, 1.0)
-    ends = sorted((sign * reg.BIAS_MANT_MAX - layer.offset) / layer.gain for sign in (-1, 1))
+    ends = sorted((sign * FORMATS.bias_mant_max - layer.offset) / layer.gain for sign in (-1, 1))
     return (ends[0], ends[1])
 
 
@@ -252,7 +253,7 @@ def _group(layer: NetLayer, neuron: NetNeuron, depth: int, *, reads: bool) -> Ne
 
 
 def _kind(neuron: NetNeuron, *, reads: bool) -> Literal["lif", "cuba_lif", "if", "li", "cuba_li"]:
-    if neuron.i_decay != reg.DECAY_UNITY:
+    if neuron.i_decay != FORMATS.decay_unity:
         return "cuba_li" if reads else "cuba_lif"
     if reads:
         return "li"

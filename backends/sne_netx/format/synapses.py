@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sne_deploy.ir import registers as reg
-from sne_deploy.ir.program import SignMode, Synapse
+from sne_deploy.chips.registers import SignMode
+from sne_deploy.ir.program import Synapse
+from sne_deploy.ir.registers import sign_mode_of
 from sne_deploy.ir.weights import DenseWeights, SparseWeights, Weights
+from sne_netx.format.layers import FORMATS
 
 Array = npt.NDArray[Any]
 
@@ -32,7 +34,7 @@ def sign_parts(weights: Weights) -> list[tuple[SignMode, Weights]]:
         A weight exceeds 8 bits.
     """
     values = np.asarray(weights.values)
-    mode = reg.sign_mode_of(values)
+    mode = sign_mode_of(values, FORMATS)
     if mode != "mixed" or not bool(np.any(values & 1)):
         return [(mode, _in_range(mode, weights))]
     return [
@@ -42,7 +44,8 @@ def sign_parts(weights: Weights) -> list[tuple[SignMode, Weights]]:
 
 
 def _in_range(mode: SignMode, weights: Weights) -> Weights:
-    low, high, _ = reg.WEIGHT_RANGES[mode]
+    stored = FORMATS.weight_range(mode)
+    low, high = stored.low, stored.high
     values = np.asarray(weights.values)
     smallest, largest = int(values.min(initial=0)), int(values.max(initial=0))
     if smallest < low or largest > high:
@@ -87,7 +90,7 @@ def synapses_of(
     for steps, part in _delay_parts(weights, delay):
         for mode, signed in sign_parts(part):
             name = base.name + (f".delay{steps}" if steps else "")
-            if mode != reg.sign_mode_of(np.asarray(part.values)):
+            if mode != sign_mode_of(np.asarray(part.values), FORMATS):
                 name += f".{mode}"
             found.append(
                 Synapse(

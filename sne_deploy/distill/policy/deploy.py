@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.chips.chip import Hardware, load_hardware
+from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
 from sne_deploy.distill.policy.fitting import (
     FittedPolicy,
     Runs,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-HARDWARE = "loihi1"
 """Whose constants price a policy's energy: the reports' default."""
 ACCURACY_DROP = 0.005
 """Target of a policy that says none: half a point."""
@@ -98,7 +97,7 @@ def deployable(
     ensemble = Ensemble(
         students, data.input_shape, described.timesteps, Encoder("constant"), head or Head("mean")
     )
-    bits, hardware = experiment.quantisation.weight_bits, load_hardware(HARDWARE)
+    bits, hardware = experiment.quantisation.weight_bits, load_chip(DEFAULT_CHIP)
     held_out = run_deployed(ensemble, data.x_validation.numpy(), bits, hardware)
     training = None
     if head is None or experiment.policy.kind == "gate":
@@ -123,7 +122,7 @@ def _fitted_policy(
     order: tuple[int, ...],
     runs: Runs,
     training: Runs | None,
-    hardware: Hardware,
+    hardware: Chip,
 ) -> FittedPolicy | None:
     described = experiment.policy
     if not described.fitted:
@@ -151,7 +150,7 @@ def gate_training(experiment: Experiment) -> GateTraining:
     return GateTraining(**described.model_dump(), seed=experiment.seed)
 
 
-def with_head(deployed: Deployed, head: Head, labels: Array, hardware: Hardware) -> Runs:
+def with_head(deployed: Deployed, head: Head, labels: Array, hardware: Chip) -> Runs:
     """Runs with a head, whose multiply-accumulates belong to the student that they are for."""
     sizes = [output.shape[1] for output in deployed.outputs]
     macs = head_macs(head, sizes, np.eye(len(sizes), dtype=bool))
@@ -164,7 +163,7 @@ def with_head(deployed: Deployed, head: Head, labels: Array, hardware: Hardware)
     )
 
 
-def run_deployed(ensemble: Ensemble, x: Array, weight_bits: int, hardware: Hardware) -> Deployed:
+def run_deployed(ensemble: Ensemble, x: Array, weight_bits: int, hardware: Chip) -> Deployed:
     """Outputs and costs of every student, from the integers of target loihi.
 
     Parameters
@@ -173,11 +172,10 @@ def run_deployed(ensemble: Ensemble, x: Array, weight_bits: int, hardware: Hardw
         Its head is not used.
     x : float array of shape (N, *input_shape)
     weight_bits : int
-    hardware : Hardware
+    hardware : Chip
         Prices the operations.
     """
     from sne_deploy.backend import RunOptions, load_backend
-    from sne_deploy.ir.registers import RegisterFormat
     from sne_deploy.passes.pipeline import compile_student
 
     backend = load_backend("loihi")
@@ -189,7 +187,7 @@ def run_deployed(ensemble: Ensemble, x: Array, weight_bits: int, hardware: Hardw
             timesteps=ensemble.timesteps,
             encoder=ensemble.encoder,
             precision="fixed",
-            form=RegisterFormat(weight_bits),
+            formats=hardware.registers.narrowed(weight_bits),
         )
         with backend.compile(program, RunOptions()) as executable:
             trace = executable.run(x)
@@ -199,7 +197,7 @@ def run_deployed(ensemble: Ensemble, x: Array, weight_bits: int, hardware: Hardw
     return Deployed(tuple(outputs), np.stack(operations, axis=1), np.stack(energies, axis=1))
 
 
-def energy_of_samples(trace: Trace, hardware: Hardware) -> Array:
+def energy_of_samples(trace: Trace, hardware: Chip) -> Array:
     """Joules of each sample, as :func:`sne_deploy.energy.accounting.energy_per_sample` sums them: (N,)."""
     per = hardware.energy
     energy = trace.host_macs * hardware.host.mac.si

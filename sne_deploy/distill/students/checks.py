@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.student import Run, StudentLoss
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.errors import InputError
-from sne_deploy.ir.registers import RegisterFormat
 from sne_deploy.model.ensemble import Encoder, Student
 
 if TYPE_CHECKING:
@@ -97,14 +97,15 @@ def _check_compiled(experiment: Experiment, network: nn.Module, input_shape: Sha
     from sne_deploy.passes.pipeline import compile_student
 
     described, quantised = experiment.students, experiment.quantisation
+    formats = load_chip(DEFAULT_CHIP).registers.narrowed(quantised.weight_bits)
     compile_student(
         Student("students.layers", layers_from_module(network), described.readout),
         input_shape=input_shape,
         timesteps=described.timesteps,
         encoder=Encoder("constant"),
         precision="fixed",
-        form=RegisterFormat(quantised.weight_bits),
+        formats=formats,
     )
     if quantised.epochs:
         made = folded(network, input_shape).eval()
-        weight_grids(made, input_shape, described.timesteps, described.readout, quantised.weight_bits)
+        weight_grids(made, input_shape, described.timesteps, described.readout, formats)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.ir.fan_out import fan_out
 from sne_deploy.model.ensemble import Encoder, Student
 
@@ -51,6 +52,7 @@ def fan_outs(network: nn.Module, input_shape: tuple[int, ...]) -> tuple[Tensor, 
         timesteps=1,
         encoder=Encoder("spikes"),  # the synapses after the first layer do not depend on it
         precision="float",
+        formats=load_chip(DEFAULT_CHIP).registers,
     )
     found = {group.name: np.zeros(group.size) for group in program.groups if group.spiking}
     for synapse in program.synapses:

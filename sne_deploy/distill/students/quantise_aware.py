@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.students.networks import trainable_copy
 from sne_deploy.distill.students.simulate import Simulation, simulate
 from sne_deploy.distill.students.student import StudentTask, train_student
@@ -25,7 +26,6 @@ from sne_deploy.distill.training.loop import EpochCallback, Schedule, Trained
 from sne_deploy.distill.training.resume import ResumePoint
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import Readout
-from sne_deploy.passes.weight_registers import check_weight_bits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,17 +105,17 @@ class QuantisedRun:
     def __init__(
         self, input_shape: Shape, weight_bits: int = 8, every: int = 100, alpha: float = 1.0
     ) -> None:
-        check_weight_bits(weight_bits)
+        self._formats = load_chip(DEFAULT_CHIP).registers.narrowed(weight_bits)
         if every < 1:
             raise InputError(f"quantisation-aware training: every {every} steps must be at least 1")
-        self._input_shape, self._bits, self._every, self._alpha = input_shape, weight_bits, every, alpha
+        self._input_shape, self._every, self._alpha = input_shape, every, alpha
         self._grids: WeakKeyDictionary[nn.Module, tuple[int, dict[str, WeightGrid]]] = WeakKeyDictionary()
 
     def __call__(self, network: nn.Module, inputs: Tensor, timesteps: int, readout: Readout) -> Simulation:
         """Run a folded network."""
         steps, grids = self._grids.get(network, (0, {}))
         if steps % self._every == 0:
-            grids = weight_grids(network, self._input_shape, timesteps, readout, self._bits)
+            grids = weight_grids(network, self._input_shape, timesteps, readout, self._formats)
         self._grids[network] = (steps + 1, grids)
         stored = {f"network.{name}": value for name, value in stored_weights(network, grids).items()}
         done: Simulation = torch.func.functional_call(
@@ -129,7 +129,9 @@ def quantised_copy(
 ) -> nn.Module:
     """Copy a student with batch norm folded and the weights that the compiler would store, to evaluate it."""
     made = folded(network, input_shape).eval()
-    grids = weight_grids(made, input_shape, timesteps, readout, weight_bits)
+    grids = weight_grids(
+        made, input_shape, timesteps, readout, load_chip(DEFAULT_CHIP).registers.narrowed(weight_bits)
+    )
     with torch.no_grad():
         for name, value in stored_weights(made, grids).items():
             made.get_parameter(name).copy_(value)

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from sne_deploy.chips.registers import RegisterFormats, SignMode
 from sne_deploy.distill.students.simulate import flat_layers, is_neuron
 from sne_deploy.errors import InputError, UnsupportedError, VerificationError
-from sne_deploy.ir import registers as reg
-from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, SignMode, Synapse
+from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, Synapse
+from sne_deploy.ir.registers import quantise_weights
 from sne_deploy.model.ensemble import Encoder, Readout, Student
 from sne_deploy.passes.weight_registers import extent
 
@@ -30,26 +31,26 @@ class WeightGrid:
         From the tensor to the weights of the synapse that it becomes.
     parts : tuple of (float, SignMode)
         What one integer stands for, and the sign mode, of each synapse that shares the weight: one, or two.
-    bits : int
-        Of each integer's 8.
+    formats : RegisterFormats
+        Of the integers.
     """
 
     factor: Array
     parts: tuple[tuple[float, SignMode], ...]
-    bits: int
+    formats: RegisterFormats
 
     def nearest(self, values: Array) -> Array:
         """The stored values: float64, of the tensor's shape and unit."""
         left = np.asarray(values, dtype=np.float64) * self.factor
         stored = np.zeros_like(left)
         for lsb, mode in self.parts:
-            integers, _ = reg.quantise_weights(left, lsb, mode, self.bits)
+            integers, _ = quantise_weights(left, lsb, self.formats.weight_range(mode))
             stored, left = stored + integers * lsb, left - integers * lsb
         return np.asarray(stored / self.factor)
 
 
 def weight_grids(
-    network: nn.Module, input_shape: Shape, timesteps: int, readout: Readout, weight_bits: int = 8
+    network: nn.Module, input_shape: Shape, timesteps: int, readout: Readout, formats: RegisterFormats
 ) -> dict[str, WeightGrid]:
     """Compile a folded student and read off the grid of every tensor that becomes weights of synapses.
 
@@ -60,8 +61,7 @@ def weight_grids(
     input_shape : tuple of int
     timesteps : int
     readout : Readout
-    weight_bits : int
-        2 to 8, or 16.
+    formats : RegisterFormats
 
     Returns
     -------
@@ -86,8 +86,9 @@ def weight_grids(
         timesteps=timesteps,
         encoder=Encoder("constant"),
         precision="float",
+        formats=formats,
     )
-    fixed = Quantise(reg.RegisterFormat(weight_bits)).apply(exact)
+    fixed = Quantise(formats).apply(exact)
     maps = (nir.Affine, nir.Linear, nir.Conv1d, nir.Conv2d)
     nodes = [name for name, node in exact.graph.nodes.items() if isinstance(node, maps)]
     grids: dict[str, WeightGrid] = {}
@@ -96,12 +97,13 @@ def weight_grids(
         if not stored:  # before the first neurons: computed on the host
             continue
         gain = _gain(exact.group(stored[0].target))
-        bits = min(weight_bits, 8)
-        grids[tensor.weight] = _grid(network, tensor, gain, stored, fixed, bits)
+        grids[tensor.weight] = _grid(network, tensor, gain, stored, fixed)
         _check(grids[tensor.weight], network, tensor, exact, node)
         axons = [s for s in fixed.synapses_into(stored[0].target) if s.source == ALWAYS_ON]
         if tensor.bias is not None and axons:
-            grids[tensor.bias] = WeightGrid(_per_channel(gain, network, tensor), _parts(axons, fixed), bits)
+            grids[tensor.bias] = WeightGrid(
+                _per_channel(gain, network, tensor), _parts(axons, fixed), formats
+            )
     return grids
 
 
@@ -117,7 +119,8 @@ def _gain(group: NeuronGroup) -> Array:
 
 def _parts(stored: list[Synapse], fixed: Program) -> tuple[tuple[float, SignMode], ...]:
     return tuple(
-        (2.0 ** (reg.STATE_SHIFT + s.weight_exp) / fixed.group(s.target).scale, s.sign_mode) for s in stored
+        (2.0 ** (fixed.registers.state_shift + s.weight_exp) / fixed.group(s.target).scale, s.sign_mode)
+        for s in stored
     )
 
 
@@ -136,12 +139,12 @@ def _per_channel(gain: Array, network: nn.Module, tensor: WeightTensor) -> Array
 
 
 def _grid(
-    network: nn.Module, tensor: WeightTensor, gain: Array, stored: list[Synapse], fixed: Program, bits: int
+    network: nn.Module, tensor: WeightTensor, gain: Array, stored: list[Synapse], fixed: Program
 ) -> WeightGrid:
     rows = _per_channel(gain, network, tensor)
     ndim = network.get_parameter(tensor.weight).ndim
     factor = rows if rows.ndim == 0 else rows.reshape(-1, *(1,) * (ndim - 1))
-    return WeightGrid(np.asarray(factor * tensor.taps), _parts(stored, fixed), bits)
+    return WeightGrid(np.asarray(factor * tensor.taps), _parts(stored, fixed), fixed.registers)
 
 
 def _check(grid: WeightGrid, network: nn.Module, tensor: WeightTensor, exact: Program, node: str) -> None:

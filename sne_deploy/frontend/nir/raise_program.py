@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.nir.raise_maps import LinearMap, keeps_shape, map_node
 from sne_deploy.frontend.nir.shapes import graph_shapes, set_types
-from sne_deploy.ir import registers as reg
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
 
 Array = npt.NDArray[Any]
@@ -104,7 +104,7 @@ class _Builder:
             m.source != group.name and keeps_shape(m, self.shapes[m.source], group.shape) for m in maps
         )
         self.shapes[group.name] = group.shape if kept else (group.size,)
-        node, more = neuron_node(group, self.shapes[group.name], self.dt_s)
+        node, more = neuron_node(group, self.shapes[group.name], self.dt_s, self.program.formats)
         self.nodes[group.name] = node
         self.warnings += warned + more
         for linear in maps:
@@ -161,16 +161,17 @@ class _Builder:
         return Raised(graph, tuple(self.warnings))
 
 
-def neuron_node(group: NeuronGroup, shape: Shape, dt_s: float) -> tuple[Any, list[str]]:
+def neuron_node(
+    group: NeuronGroup, shape: Shape, dt_s: float, formats: RegisterFormats | None
+) -> tuple[Any, list[str]]:
     """Make the NIR neurons of a group, and say what they do not say exactly."""
-    fixed = np.issubdtype(np.asarray(group.dv).dtype, np.integer)
-    a, b = _fractions(group, fixed=fixed)
+    a, b = _fractions(group, formats)
     if not group.spiking and bool(np.any(group.v_init)):
         raise GraphError(
             f"group {group.name!r}: a readout that does not start at its resting value, which NIR cannot say"
         )
     leak = np.asarray(group.v_reset + np.asarray(group.v_init) / group.scale)
-    spikes = _firing(group, a, fixed=fixed)
+    spikes = _firing(group, a, formats)
 
     def full(value: Array | float) -> Array:
         value = np.asarray(value, dtype=np.float64)
@@ -204,11 +205,11 @@ def neuron_node(group: NeuronGroup, shape: Shape, dt_s: float) -> tuple[Any, lis
     return _with_reset(node, group, a), warnings
 
 
-def _firing(group: NeuronGroup, a: Array, *, fixed: bool) -> dict[str, Array]:
+def _firing(group: NeuronGroup, a: Array, formats: RegisterFormats | None) -> dict[str, Array]:
     """Threshold and reset value of a spiking group, in the student's units."""
     if not group.spiking:
         return {}
-    unit = (2**reg.STATE_SHIFT if fixed else 1) / group.scale
+    unit = (1 if formats is None else 2**formats.state_shift) / group.scale
     threshold = np.asarray(group.vth_mant) * unit
     if group.vsub_mant is None:
         return {"v_threshold": threshold + group.v_reset, "v_reset": np.asarray(group.v_reset)}
@@ -235,20 +236,21 @@ def _with_reset(node: Any, group: NeuronGroup, a: Array) -> Any:
 
 
 def _shift(program: Program) -> int:
-    return reg.STATE_SHIFT if program.precision == "fixed" else 0
+    return 0 if program.formats is None else program.formats.state_shift
 
 
-def _fractions(group: NeuronGroup, *, fixed: bool) -> tuple[Array, Array]:
+def _fractions(group: NeuronGroup, formats: RegisterFormats | None) -> tuple[Array, Array]:
     """Decay per step of v and of u."""
-    if fixed:
-        return np.asarray(group.dv) / reg.DECAY_UNITY, (np.asarray(group.du) + 1) / reg.DECAY_UNITY
+    if formats is not None:
+        unity = formats.decay_unity
+        return np.asarray(group.dv) / unity, (np.asarray(group.du) + 1) / unity
     return np.asarray(group.dv, dtype=np.float64), np.asarray(group.du, dtype=np.float64)
 
 
 def _bias(group: NeuronGroup, program: Program) -> tuple[Array, list[str]]:
     """What the maps before a group add at every step, (n,), in the student's units; and warnings."""
     fixed = program.precision == "fixed"
-    a, b = _fractions(group, fixed=fixed)
+    a, b = _fractions(group, program.formats)
     bias = np.asarray(group.bias_mant, dtype=np.float64) * 2.0**group.bias_exp - a * np.asarray(group.v_init)
     behind_current = group.has_current or not bool(np.all(b == 1))
     if fixed and behind_current and bool(np.any(group.v_init)):
@@ -268,6 +270,6 @@ def _bias(group: NeuronGroup, program: Program) -> tuple[Array, list[str]]:
 
 
 def _host_map(program: Program, host: HostAffine, group: NeuronGroup) -> LinearMap:
-    unit = 1.0 if host.register_scale is None else host.register_scale * 2**reg.STATE_SHIFT / group.scale
+    unit = 1.0 if host.register_scale is None else host.register_scale * 2 ** _shift(program) / group.scale
     matrix = sparse.csr_matrix(host.matrix * unit)
     return LinearMap(f"{group.name}.host", program.input.name, matrix, host.bias * unit, 0)

@@ -14,6 +14,7 @@ from sne_deploy.backend import RunOptions
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import DenseWeights
 from sne_lava import LavaBackend
+from tests.chip_registers import LOIHI1
 from tests.reference import assert_equal, simulate
 from tests.strategies import inputs_for, programs
 
@@ -56,7 +57,18 @@ def program_of(groups, synapses, *, timesteps=4, size=2, readout="count", hosts=
     entry = ProgramInput("input", (size,), "current" if hosts else "spikes")
     outputs = (groups[-1].name,) if outputs is None else outputs
     return Program(
-        "hand", "fixed", timesteps, entry, tuple(groups), tuple(synapses), outputs, readout, hosts, None, 1e-3
+        "hand",
+        "fixed",
+        timesteps,
+        entry,
+        tuple(groups),
+        tuple(synapses),
+        outputs,
+        readout,
+        hosts,
+        None,
+        1e-3,
+        formats=LOIHI1,
     )
 
 
@@ -159,7 +171,14 @@ def test_readouts_of_a_membrane(readout):
 
 def test_host_currents_are_clipped_and_counted():
     matrix = sparse.csr_matrix(np.array([[1.0, 0.0], [100.0, 2.0]]))
-    host = HostAffine("a", matrix, np.array([0.5, 0.0]), register_scale=100.0, per_step_messages=True)
+    host = HostAffine(
+        "a",
+        matrix,
+        np.array([0.5, 0.0]),
+        register_scale=100.0,
+        register_limit=LOIHI1.bias_mant_max,
+        per_step_messages=True,
+    )
     program = program_of([neurons("a", 2, 0, kind="cuba_lif", vth_mant=131071)], [], hosts=(host,))
     trace = run(program, np.array([[1.0, 0.5], [0.0, 0.0]]))
     assert trace.saturated_inputs == 1
@@ -171,7 +190,14 @@ def test_host_currents_are_clipped_and_counted():
 
 def host_of(target, matrix, **options):
     rows = np.asarray(matrix, float)
-    return HostAffine(target, sparse.csr_matrix(rows), np.zeros(len(rows)), register_scale=1.0, **options)
+    return HostAffine(
+        target,
+        sparse.csr_matrix(rows),
+        np.zeros(len(rows)),
+        register_scale=1.0,
+        register_limit=LOIHI1.bias_mant_max,
+        **options,
+    )
 
 
 def test_host_currents_arrive_at_each_groups_own_steps():

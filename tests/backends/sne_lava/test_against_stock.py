@@ -15,6 +15,7 @@ from sne_deploy.backend import RunOptions
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
 from sne_lava import LavaBackend
+from tests.chip_registers import LOIHI1
 
 SCRIPT = Path(__file__).with_name("stock_networks.py")
 RANGES = {"mixed": (-128, 128, 2), "excitatory": (0, 256, 1), "inhibitory": (-255, 1, 1)}
@@ -59,7 +60,7 @@ def make(seed, regime, exponent, mode, recurrent):
         synapses.append(Synapse("loop", "b", "b", loop, exponent, mode, within_sample=True))
     program = Program(
         f"{regime}-{mode}", "fixed", 7, ProgramInput("input", (2, 5, 6), "spikes"), groups,
-        tuple(synapses), ("b",), "count", (), None, 1e-3,
+        tuple(synapses), ("b",), "count", (), None, 1e-3, formats=LOIHI1,
     )  # fmt: skip
     samples = 1 if recurrent else 2  # stock Lava has no gate: it would carry spikes into the next sample
     return program, (rng.random((samples, 7, 2, 5, 6)) < 0.5).astype(np.uint8)

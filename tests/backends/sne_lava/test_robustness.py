@@ -21,6 +21,7 @@ from sne_deploy.errors import DataError, InputError, RunError, UnsupportedError,
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import DenseWeights
 from sne_lava import LavaBackend
+from tests.chip_registers import LOIHI1
 
 LONG = 4000
 """Samples of a run that would take minutes."""
@@ -45,6 +46,7 @@ def program(n_in=4, weight=2, exponent=0, **changes):
         "hosts": (),
         "graph": None,
         "dt_s": 1e-3,
+        "formats": LOIHI1,
     }
     return Program(**(values | changes))
 

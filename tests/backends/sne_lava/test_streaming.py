@@ -12,6 +12,7 @@ from sne_deploy.backend import RunOptions
 from sne_deploy.ir.program import NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import DenseWeights
 from sne_lava import LavaBackend
+from tests.chip_registers import LOIHI1
 
 
 def recurrent_program(precision="fixed"):
@@ -56,6 +57,7 @@ def recurrent_program(precision="fixed"):
         hosts=(),
         graph=None,
         dt_s=1e-3,
+        formats=LOIHI1 if fixed else None,
     )
 
 

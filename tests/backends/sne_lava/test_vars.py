@@ -12,6 +12,7 @@ import numpy as np
 from sne_deploy.ir.program import NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import DenseWeights
 from sne_lava.lowering import lower, make_job
+from tests.chip_registers import LOIHI1
 
 
 def test_vars_hold_the_results(tmp_path):
@@ -21,7 +22,7 @@ def test_vars_hold_the_results(tmp_path):
     weights = DenseWeights(np.array([[2, 4], [0, 6], [8, 0]], np.int32))
     program = Program(
         "vars", "fixed", 4, ProgramInput("input", (2,), "spikes"), (group,),
-        (Synapse("dense", "input", "a", weights),), ("a",), "count", (), None, 1e-3,
+        (Synapse("dense", "input", "a", weights),), ("a",), "count", (), None, 1e-3, formats=LOIHI1,
     )  # fmt: skip
     inputs = (np.random.default_rng(3).random((2, 4, 2)) < 0.7).astype(np.uint8)
     job, _ = make_job(lower(program), inputs, "all", None, 60.0)

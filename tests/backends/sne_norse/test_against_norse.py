@@ -16,6 +16,7 @@ from sne_deploy.ir.program import Program
 from sne_deploy.passes.pipeline import compile_student
 from sne_norse.graph_executor import GraphExecutor
 from sne_norse.norse_modules import norse_modules
+from tests.chip_registers import LOIHI1
 from tests.effort import examples
 from tests.networks import INPUT_SHAPE, NETWORKS, network
 
@@ -26,7 +27,12 @@ def compiled(module: torch.nn.Module, shape: tuple[int, ...], encoder: str) -> P
     ensemble = sne.ensemble([module], input_shape=shape, timesteps=STEPS)
     kind = sne.Encoder(encoder)  # type: ignore[arg-type]  # one of the two
     return compile_student(
-        ensemble.students[0], input_shape=shape, timesteps=STEPS, encoder=kind, precision="float"
+        ensemble.students[0],
+        input_shape=shape,
+        timesteps=STEPS,
+        encoder=kind,
+        precision="float",
+        formats=LOIHI1,
     )
 
 

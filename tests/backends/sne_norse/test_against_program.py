@@ -28,6 +28,7 @@ from sne_norse import NorseBackend
 from sne_norse.norse_modules import norse_modules
 from tests.backends.sne_norse.float_programs import samples
 from tests.backends.sne_norse.made_graphs import GRAPHS
+from tests.chip_registers import LOIHI1
 from tests.effort import examples
 from tests.graphs import random_graphs
 from tests.networks import INPUT_SHAPE, network
@@ -69,6 +70,7 @@ def _compiled(graph: Any, timesteps: int, encoder: str, readout: Readout) -> Pro
         timesteps=timesteps,
         encoder=Encoder(encoder),  # type: ignore[arg-type]  # one of its kinds
         precision="float",
+        formats=LOIHI1,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import sne_deploy as sne
 from sne_deploy.backend import RunOptions, load_backend
-from sne_deploy.chips.chip import load_hardware
+from sne_deploy.chips.chip import load_chip
 from sne_deploy.distill.data.splits import load_splits
 from sne_deploy.distill.experiment import parse_experiment
 from sne_deploy.distill.policy.deploy import energy_of_samples, gate_training
@@ -20,6 +20,7 @@ from sne_deploy.energy.accounting import energy_per_sample
 from sne_deploy.errors import InputError
 from sne_deploy.passes.pipeline import compile_student
 from sne_deploy.report.build import student_counts
+from tests.chip_registers import LOIHI1
 from tests.distill.test_run import DOCUMENT
 
 GATE = {"grid": 3, "hidden": 5, "epochs": 2}
@@ -126,14 +127,14 @@ def test_a_target_out_of_reach_is_one_line_with_the_key(work: Path) -> None:
 
 
 def test_joules_of_samples_sum_to_the_report_s(work: Path) -> None:
-    ensemble, hardware = distilled(work).ensemble, load_hardware("loihi1")
+    ensemble, hardware = distilled(work).ensemble, load_chip("loihi1")
     x = load_splits(parse_experiment(PLAIN).data, 0).x_validation.numpy()
     with sne.compile(ensemble, "loihi", fidelity=False) as compiled:
         students = compiled.run(x).students
     for student, described in zip(students, ensemble.students, strict=True):
         program = compile_student(
             described, input_shape=ensemble.input_shape, timesteps=ensemble.timesteps,
-            encoder=ensemble.encoder, precision="fixed",
+            encoder=ensemble.encoder, precision="fixed", formats=LOIHI1,
         )  # fmt: skip
         with load_backend("loihi").compile(program, RunOptions()) as executable:
             joules = energy_of_samples(executable.run(x), hardware)

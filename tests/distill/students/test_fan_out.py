@@ -18,6 +18,7 @@ from sne_deploy.ir.fan_out import fan_out
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
 from sne_deploy.model.ensemble import Encoder, Student
 from sne_deploy.passes.pipeline import compile_student
+from tests.chip_registers import LOIHI1
 from tests.networks import INPUT_SHAPE, NETWORKS, iaf, li_box, lif_box, network
 
 
@@ -109,7 +110,12 @@ def test_equals_what_one_spike_reaches_and_the_compiled_program(name):
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
     student = Student("s", layers_from_module(module), readout(module))
     program = compile_student(
-        student, input_shape=INPUT_SHAPE, timesteps=4, encoder=Encoder("constant"), precision="float"
+        student,
+        input_shape=INPUT_SHAPE,
+        timesteps=4,
+        encoder=Encoder("constant"),
+        precision="float",
+        formats=LOIHI1,
     )
     spiking = [group for group in program.groups if group.spiking]
     for group, counts in zip(spiking, found, strict=True):

@@ -25,12 +25,12 @@ from sne_deploy.distill.students.weight_grids import WeightGrid
 from sne_deploy.distill.training.loop import Schedule
 from sne_deploy.errors import InputError, UnsupportedError
 from sne_deploy.frontend.norse.modules import layers_from_module
-from sne_deploy.ir import registers as reg
 from sne_deploy.ir.program import Program
-from sne_deploy.ir.registers import RegisterFormat
+from sne_deploy.ir.registers import quantise_weights
 from sne_deploy.model.ensemble import Encoder, Student
 from sne_deploy.passes.pipeline import compile_student
 from tests import reference
+from tests.chip_registers import LOIHI1
 from tests.networks import INPUT_SHAPE, NETWORKS, iaf, li, li_box, lif_box, network
 
 STEPS = 5
@@ -97,7 +97,7 @@ def compiled(module: nn.Module, precision: str, bits: int = 8) -> Program:
         timesteps=STEPS,
         encoder=Encoder("constant"),
         precision=precision,
-        form=RegisterFormat(bits),
+        formats=LOIHI1.narrowed(bits),
     )
 
 
@@ -106,7 +106,7 @@ def dequantised(module: nn.Module, bits: int) -> Program:
     exact, fixed = compiled(module, "float"), compiled(module, "fixed", bits)
     synapses = []
     for synapse in fixed.synapses:
-        lsb = 2.0 ** (reg.STATE_SHIFT + synapse.weight_exp) / fixed.group(synapse.target).scale
+        lsb = 2.0 ** (LOIHI1.state_shift + synapse.weight_exp) / fixed.group(synapse.target).scale
         weights = synapse.weights.with_values(synapse.weights.values * lsb)
         synapses.append(replace(synapse, weights=weights, weight_exp=0, quantisation_snr_db=None))
     return replace(exact, synapses=tuple(synapses))
@@ -203,10 +203,11 @@ def test_the_gradient_is_that_at_the_stored_weights():
 def test_a_grid_is_the_compilers_rounding(seed, bits, exponent, mode):
     values = np.random.default_rng(seed).normal(size=(3, 4))
     lsb, factor = 2.0**exponent / 100, np.array([[0.5], [0.25], [1.0]])
-    nearest = WeightGrid(factor, ((lsb, mode),), bits).nearest(values)
-    integers, _ = reg.quantise_weights(values * factor, lsb, mode, bits)
+    formats = LOIHI1.narrowed(bits)
+    nearest = WeightGrid(factor, ((lsb, mode),), formats).nearest(values)
+    integers, _ = quantise_weights(values * factor, lsb, formats.weight_range(mode))
     assert np.array_equal(nearest, integers * lsb / factor)
-    assert np.array_equal(WeightGrid(factor, ((lsb, mode),), bits).nearest(nearest), nearest)
+    assert np.array_equal(WeightGrid(factor, ((lsb, mode),), formats).nearest(nearest), nearest)
 
 
 def test_it_is_compiled_every_so_many_steps_and_rounded_at_each(monkeypatch):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from experiments.study.companions import ratios
-from sne_deploy.chips.chip import load_hardware
+from sne_deploy.chips.chip import load_chip
 from sne_deploy.energy.accounting import Counts
 
 COUNTS = Counts(
@@ -16,7 +16,7 @@ COUNTS = Counts(
 
 
 def test_ratios_by_hand() -> None:
-    hardware = load_hardware("loihi1")
+    hardware = load_chip("loihi1")
     found = ratios(COUNTS, 5000, hardware)
     energy, mac = hardware.energy, hardware.host.mac.si
     joules = (
@@ -37,10 +37,8 @@ def test_ratios_by_hand() -> None:
 
 
 def test_what_is_not_modelled_is_none() -> None:
-    unmodelled = ratios(
-        replace(COUNTS, updates_active=None, updates_idle=None), 5000, load_hardware("loihi1")
-    )
+    unmodelled = ratios(replace(COUNTS, updates_active=None, updates_idle=None), 5000, load_chip("loihi1"))
     assert unmodelled["ratio_ops"] == pytest.approx(50)
     assert unmodelled["ratio_ops_updates"] is unmodelled["ratio_ops_all_updates"] is None
-    nothing = ratios(Counts(0, 0, 0, 0, 0, 0, 10), 5000, load_hardware("loihi1"))
+    nothing = ratios(Counts(0, 0, 0, 0, 0, 0, 10), 5000, load_chip("loihi1"))
     assert nothing["ratio_ops"] is nothing["ratio_energy"] is None

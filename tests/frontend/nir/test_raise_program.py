@@ -21,6 +21,7 @@ from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
 from sne_deploy.ir.weights import ConvWeights
 from sne_deploy.model.ensemble import Encoder, Student
 from sne_deploy.passes.pipeline import compile_student
+from tests.chip_registers import LOIHI1
 from tests.effort import examples
 from tests.net_programs import chain, net_programs
 from tests.strategies import programs
@@ -36,6 +37,7 @@ def compiled(graph: nir.NIRGraph, program: Program) -> Program:
         timesteps=program.timesteps,
         encoder=encoder,
         precision="float",
+        formats=LOIHI1,
     )
 
 
