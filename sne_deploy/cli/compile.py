@@ -50,6 +50,7 @@ def compile_command(
     _check_out(out)
     ensemble = load_model(model, data, timesteps, dt_s, reset, input_shape)
     dataset = load_samples(data, ensemble, samples, limit)
+    _import_norse()
     with (
         ProgressBars() as progress,
         sne.compile(
@@ -95,6 +96,22 @@ def _check_choices(precision: str | None, policy: str | None, measure: str | Non
     ):
         if value is not None and value not in known:
             raise InputError(f"unknown {name} {value!r}; known: {', '.join(known)}")
+
+
+def _import_norse() -> None:
+    """Import Norse without its plots: matplotlib takes longer than Norse, and no command draws any.
+
+    Norse leaves its plots out where matplotlib is not installed. Only the command line does this, where
+    nobody else uses Norse in the same process.
+    """
+    hidden = "matplotlib" not in sys.modules
+    if hidden:
+        sys.modules["matplotlib"] = None  # type: ignore[assignment]  # Python's own mark of what is not there
+    try:
+        import norse.torch  # noqa: F401
+    finally:
+        if hidden:
+            del sys.modules["matplotlib"]
 
 
 def _default_samples(target: str) -> int | None:
