@@ -154,6 +154,15 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class Checker(Protocol):
+    """A backend that says whether a Program can run without making what runs it."""
+
+    def check(self, program: Program) -> None:
+        """Raise what :meth:`Backend.compile` would raise for this Program."""
+        ...
+
+
+@runtime_checkable
 class FileWriter(Protocol):
     """A backend whose compiled students are files for other tools."""
 

@@ -31,8 +31,8 @@ class LavaBackend:
             max_samples_default=MAX_SAMPLES_DEFAULT,
         )
 
-    def compile(self, program: Program, options: RunOptions) -> LavaExecutable:
-        """Check the Program; Lava itself starts with each run.
+    def check(self, program: Program) -> None:
+        """Refuse what Lava cannot run.
 
         Raises
         ------
@@ -40,14 +40,24 @@ class LavaBackend:
             Lava is not installed, or this is not Linux.
         UnsupportedError
             Lists everything that Lava cannot run.
-        VerificationError
-            The Program is inconsistent.
         """
         require_linux(self.name)
         require_lava()
         problems = list(self._kind_problems(program))
         if problems:
             raise UnsupportedError(f"student {program.name!r} on target lava", problems)
+
+    def compile(self, program: Program, options: RunOptions) -> LavaExecutable:
+        """Check the Program; Lava itself starts with each run.
+
+        Raises
+        ------
+        TargetError, UnsupportedError
+            See :meth:`check`.
+        VerificationError
+            The Program is inconsistent.
+        """
+        self.check(program)
         verify_program(program, after="compilation for lava")
         return LavaExecutable(lower(program), options, stall_s_of(options, self.name))
 

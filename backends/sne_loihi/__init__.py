@@ -19,6 +19,19 @@ class LoihiBackend:
         """Fixed point only: it is Loihi's arithmetic."""
         return Capabilities(precisions=("fixed",), neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"))
 
+    def check(self, program: Program) -> None:
+        """Refuse a floating-point Program.
+
+        Raises
+        ------
+        UnsupportedError
+        """
+        if program.precision != "fixed":
+            raise UnsupportedError(
+                "target 'loihi'",
+                [f"precision {program.precision!r}; it computes integers: --precision fixed"],
+            )
+
     def compile(self, program: Program, options: RunOptions) -> Executable:
         """Lay the Program's weights out for this machine.
 
@@ -27,11 +40,7 @@ class LoihiBackend:
         UnsupportedError
             A floating-point Program.
         """
+        self.check(program)
         from sne_loihi.executable import LoihiExecutable
 
-        if program.precision != "fixed":
-            raise UnsupportedError(
-                "target 'loihi'",
-                [f"precision {program.precision!r}; it computes integers: --precision fixed"],
-            )
         return LoihiExecutable(program, options)

@@ -15,7 +15,7 @@ from sne_lava.options import MAX_SAMPLES_DEFAULT, require_linux, stall_s_of
 from sne_netx.driver import driver_script
 from sne_netx.executable import NetStudent, NetxExecutable
 from sne_netx.format.file import write_net
-from sne_netx.format.layers import NetLayer
+from sne_netx.format.layers import NetFile, NetLayer
 from sne_netx.format.plan import plan_net
 
 
@@ -38,8 +38,8 @@ class NetxBackend:
             bias_exp=6,
         )
 
-    def compile(self, program: Program, options: RunOptions) -> NetxExecutable:
-        """Write the file; netx itself starts with each run.
+    def check(self, program: Program) -> None:
+        """Refuse what netx cannot run.
 
         Raises
         ------
@@ -47,20 +47,34 @@ class NetxBackend:
             lava-dl is not installed, or this is not Linux.
         UnsupportedError
             Lists everything that netx cannot run.
-        VerificationError
-            The Program is inconsistent.
         """
+        self._planned(program)
+
+    def _planned(self, program: Program) -> NetFile:
         require_linux(self.name)
         require_netx()
-        stall_s = stall_s_of(options, self.name)
         plan = plan_net(program)
         if plan.net is None:
             raise UnsupportedError(f"student {program.name!r} on target netx", plan.problems)
+        return plan.net
+
+    def compile(self, program: Program, options: RunOptions) -> NetxExecutable:
+        """Write the file; netx itself starts with each run.
+
+        Raises
+        ------
+        TargetError, UnsupportedError
+            See :meth:`check`.
+        VerificationError
+            The Program is inconsistent.
+        """
+        stall_s = stall_s_of(options, self.name)
+        net = self._planned(program)
         verify_program(program, after="compilation for netx")
         with TemporaryDirectory(prefix="sne-netx-") as folder:
             path = Path(folder, "student.net")
             write_net(path, program)
-            student = NetStudent(program, path.read_bytes(), _entry_shape(plan.net.layers))
+            student = NetStudent(program, path.read_bytes(), _entry_shape(net.layers))
         return NetxExecutable(student, options, stall_s)
 
     def write(self, program: Program, folder: Path) -> tuple[Path, ...]:

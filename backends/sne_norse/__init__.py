@@ -21,6 +21,18 @@ class NorseBackend:
         """Floating point only."""
         return Capabilities(precisions=("float",), neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"))
 
+    def check(self, program: Program) -> None:
+        """Refuse a fixed-point Program; every node that compiles has a rule here.
+
+        Raises
+        ------
+        UnsupportedError
+        """
+        if program.precision != "float":
+            raise UnsupportedError(
+                "target 'norse'", ["precision 'fixed'; it is floating point: --precision float"]
+            )
+
     def compile(self, program: Program, options: RunOptions) -> Executable:
         """Rebuild the student from the Program's graph.
 
@@ -29,10 +41,7 @@ class NorseBackend:
         UnsupportedError
             A fixed-point Program.
         """
+        self.check(program)
         from sne_norse.executable import NorseExecutable
 
-        if program.precision != "float":
-            raise UnsupportedError(
-                "target 'norse'", ["precision 'fixed'; it is floating point: --precision float"]
-            )
         return NorseExecutable(program, options)

@@ -14,6 +14,7 @@ from sne_deploy.frontend.nir.shapes import resolve
 from sne_deploy.frontend.nir.topology import Edge, execution_order
 from sne_deploy.inspect.node_text import box_kind, node_detail, stored_numbers
 from sne_deploy.inspect.views import ConnectionView, EdgeView, NodeView
+from sne_deploy.ir.fan_out import fan_out
 from sne_deploy.ir.program import ALWAYS_ON
 from sne_deploy.passes.lower_maps import LINEAR_NODES
 
@@ -86,7 +87,7 @@ def _connections(name: str, node: Any, entering: Shape | None, leaving: Shape | 
     if type(node) not in LINEAR_NODES or entering is None or leaving is None:
         return None
     weights = LINEAR_NODES[type(node)](name, node, entering, leaving).weights
-    return None if weights is None else int(weights.matrix().nnz)
+    return None if weights is None else int(fan_out(weights).sum())
 
 
 def _labels(

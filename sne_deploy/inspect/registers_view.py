@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.inspect.views import ConnectionView, GroupView, Range, ValueView, range_of
+from sne_deploy.ir.fan_out import fan_out
 from sne_deploy.ir.program import NeuronGroup, Program, Synapse
 
 Array = npt.NDArray[Any]
@@ -54,7 +55,7 @@ def _synapse_view(synapse: Synapse, *, fixed: bool) -> ConnectionView:
         source=synapse.source,
         target=synapse.target,
         host=False,
-        synapses=int(synapse.weights.matrix().nnz),
+        synapses=int(fan_out(synapse.weights).sum()),
         delay=synapse.delay,
         late=synapse.late,
         within_sample=synapse.within_sample,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sne_deploy.backend import Backend, RunOptions, backend_names, load_backend
+from sne_deploy.backend import Backend, Checker, RunOptions, backend_names, load_backend
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import SneError, TargetError, UnsupportedError
 from sne_deploy.inspect.views import SupportView
@@ -51,7 +51,11 @@ def _try(backend: Backend, precision: Precision, outcome: Outcome) -> SupportVie
     if isinstance(outcome, SneError):
         return SupportView(backend.name, precision, supported=False, reasons=reasons_of(outcome))
     try:
-        with backend.compile(outcome, RunOptions()):
-            return SupportView(backend.name, precision, supported=True)
+        if isinstance(backend, Checker):
+            backend.check(outcome)
+        else:
+            with backend.compile(outcome, RunOptions()):
+                pass
+        return SupportView(backend.name, precision, supported=True)
     except SneError as error:
         return SupportView(backend.name, precision, supported=False, reasons=reasons_of(error))

@@ -15,7 +15,15 @@ import pytest
 from hypothesis import given, settings
 
 import sne_deploy as sne
-from sne_deploy.errors import GraphError, InputError, OutputError, SneError, TargetError
+from sne_deploy.backend import Capabilities, RunOptions
+from sne_deploy.errors import (
+    GraphError,
+    InputError,
+    OutputError,
+    SneError,
+    TargetError,
+    UnsupportedError,
+)
 from sne_deploy.frontend.graph_models import ensemble_of_graphs
 from sne_deploy.frontend.nir.file import write_nir
 from sne_deploy.inspect import support
@@ -255,6 +263,22 @@ def test_a_target_that_is_not_installed_is_said_so(monkeypatch: pytest.MonkeyPat
         ("target 'lava' cannot be loaded; install what it needs",)
     ]
     assert [row.supported for row in rows if row.target == "loihi"] == [True]
+
+
+def test_a_target_that_has_no_check_is_asked_to_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plain:
+        name = "plain"
+
+        def capabilities(self) -> Capabilities:
+            return Capabilities(("fixed",), ("lif",))
+
+        def compile(self, program: Program, options: RunOptions) -> Any:
+            raise UnsupportedError("target 'plain'", [f"{len(program.groups)} groups"])
+
+    monkeypatch.setattr(support, "backend_names", lambda: ("plain",))
+    monkeypatch.setattr(support, "load_backend", lambda _: Plain())
+    (row,) = student_of(convolution()).support
+    assert (row.supported, row.reasons) == (False, ("1 groups",))
 
 
 def test_a_file_without_time_shows_its_graph_and_says_what_is_missing(tmp_path: Path) -> None:
