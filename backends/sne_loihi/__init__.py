@@ -8,6 +8,7 @@ from __future__ import annotations
 from sne_deploy.backend import Capabilities, Executable, RunOptions
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import Program
+from sne_loihi.neurons import KERNELS
 
 
 class LoihiBackend:
@@ -17,7 +18,7 @@ class LoihiBackend:
 
     def capabilities(self) -> Capabilities:
         """Fixed point only: it is Loihi's arithmetic."""
-        return Capabilities(precisions=("fixed",), neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"))
+        return Capabilities(precisions=("fixed",), neuron_kinds=tuple(KERNELS))
 
     def check(self, program: Program) -> None:
         """Refuse a floating-point Program.

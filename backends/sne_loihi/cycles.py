@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sne_loihi import kernels
 from sne_loihi.operators import Operator
-from sne_loihi.plan import GroupRun, Neurons, Plan
+from sne_loihi.plan import GroupRun, Plan
 
 Array = npt.NDArray[Any]
 
@@ -25,18 +25,19 @@ class Cycle:
     ----------
     names : tuple of str
     outside : mapping of group name to the operators that come from outside the cycle
-    starts, first, links, joined, registers, vsub
+    update, starts, first, links, joined, registers, v_init
         See the kernel.
     """
 
     names: tuple[str, ...]
+    update: Any
     outside: Mapping[str, tuple[Operator, ...]]
     starts: Array
     first: Array
     links: Array
     joined: tuple[Array, ...]
-    registers: tuple[Array, ...]
-    vsub: Array | None
+    registers: Array
+    v_init: Array
 
     @staticmethod
     def of(names: tuple[str, ...], plan: Plan) -> Cycle:
@@ -55,6 +56,7 @@ class Cycle:
             link["base"], link["width"] = base, width
         return Cycle(
             names=names,
+            update=neurons[0].kernel.update,
             outside={
                 name: tuple(o for o in plan.operators[name] if o.synapse.source not in names)
                 for name in names
@@ -63,8 +65,8 @@ class Cycle:
             first=_starts([len(found) for found in inside]),
             links=links,
             joined=joined,
-            registers=tuple(map(np.concatenate, zip(*(each.registers for each in neurons), strict=True))),
-            vsub=_joined_resets(neurons),
+            registers=np.concatenate([each.registers for each in neurons], axis=1),
+            v_init=np.concatenate([each.v_init for each in neurons]),
         )
 
     def run(
@@ -77,7 +79,7 @@ class Cycle:
         active, fired = np.empty((groups, samples), np.int64), np.empty((groups, samples), np.int64)
         states = (np.empty(spikes.shape, np.int32), np.empty(spikes.shape, np.int32)) if record else None
         rows = max(len(each) for each in constant)
-        kernels.run_cycles(
+        kernels.compiled(self.update).run_cycles(
             self._flat(a_in, samples * steps),
             np.concatenate([np.broadcast_to(each, (rows, each.shape[1])) for each in constant], axis=1),
             self.starts,
@@ -85,7 +87,7 @@ class Cycle:
             self.links,
             self.joined,
             self.registers,
-            self.vsub,
+            self.v_init,
             (spikes, counts, active, fired),
             states,
         )
@@ -143,12 +145,3 @@ def _joined(operators: Sequence[Operator]) -> tuple[list[int], tuple[Array, ...]
             part.append(more)
         bases.append({kernels.DENSE: row, kernels.COLUMNS: column, kernels.CONV: origin}[form])
     return bases, tuple(np.concatenate(part) for part in parts)
-
-
-def _joined_resets(neurons: Sequence[Neurons]) -> Array | None:
-    if all(each.vsub is None for each in neurons):
-        return None
-    hard = [np.full(each.group.size, kernels.HARD, np.int32) for each in neurons]
-    return np.concatenate(
-        [h if each.vsub is None else each.vsub for h, each in zip(hard, neurons, strict=True)]
-    )

@@ -17,12 +17,11 @@ import torch
 from torch import Tensor
 
 from sne_deploy.backend import Record
-from sne_deploy.errors import TargetError
+from sne_deploy.errors import TargetError, UnsupportedError
 from sne_loihi.operators import FLOAT32_EXACT, Operator
 from sne_loihi.plan import GroupRun, Neurons, Plan
 
 Array = npt.NDArray[Any]
-_HALF, _FULL = 2**23, 2**24
 
 
 def open_device(name: str) -> torch.device:
@@ -42,19 +41,12 @@ def open_device(name: str) -> torch.device:
     return device
 
 
-def decayed(x: Tensor, factor: Tensor) -> Tensor:
-    """sign(x) (|x| factor >> 12) of int32 values, rounding toward zero."""
-    wide = x.to(torch.int64)
-    return (torch.sign(wide) * ((wide.abs() * factor) >> 12)).to(torch.int32)
-
-
 @dataclass(eq=False)
 class _State:
     """One group while it runs; holds tensors on the device."""
 
     neurons: Neurons
-    registers: tuple[Tensor, Tensor, Tensor, Tensor]
-    vsub: Tensor | None
+    registers: Tensor
     u: Tensor
     v: Tensor
     spikes: Tensor
@@ -64,14 +56,10 @@ class _State:
     recorded: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def step(self, t: int, drive: Tensor, *, record: bool) -> None:
-        keep_u, keep_v, bias, vth = self.registers
+        update = self.neurons.kernel.update_device
+        assert update is not None  # noqa: S101  refused by the engine
         self.active += ((drive != 0) | (self.u != 0) | (self.v != 0)).sum(dim=1)
-        u = decayed(self.u, keep_u) + (drive << 6)
-        u = torch.where(u > _HALF, u - _FULL, torch.where(u <= -_HALF, u + _FULL, u))
-        v = (decayed(self.v, keep_v) + u + bias).clamp(1 - _HALF, _HALF - 1)
-        fired = v > vth
-        reset = torch.zeros_like(v) if self.vsub is None else v - self.vsub
-        self.u, self.v = u, torch.where(fired, reset, v)
+        self.u, self.v, fired = update(self.u, self.v, drive, self.registers)
         self.spikes[:, t] = fired
         if not self.neurons.group.spiking:
             self.total += self.v
@@ -84,6 +72,9 @@ class DeviceEngine:
     """As :class:`sne_loihi.engine.Engine`, on a device."""
 
     def __init__(self, plan: Plan, device: torch.device) -> None:
+        lacking = [n.group.name for n in plan.neurons.values() if n.kernel.update_device is None]
+        if lacking:
+            raise UnsupportedError(f"device {device}", [f"group {name!r}: its neurons" for name in lacking])
         self._plan = plan
         self._device = device
         self._weights: dict[Operator, Tensor] = {}
@@ -131,14 +122,11 @@ class DeviceEngine:
     def _start(self, name: str, samples: int) -> _State:
         neurons, steps = self._plan.neurons[name], self._plan.program.timesteps
         n = neurons.group.size
-        keep_u, keep_v, bias, vth, v_init = (torch.from_numpy(r).to(self._device) for r in neurons.registers)
-        vsub = neurons.vsub
         return _State(
             neurons=neurons,
-            registers=(keep_u, keep_v, bias, vth),
-            vsub=None if vsub is None else torch.from_numpy(vsub).to(self._device),
+            registers=torch.from_numpy(neurons.registers).to(self._device),
             u=torch.zeros((samples, n), dtype=torch.int32, device=self._device),
-            v=v_init.expand(samples, n),
+            v=torch.from_numpy(neurons.v_init).to(self._device).expand(samples, n),
             spikes=torch.zeros((samples, steps, n), dtype=torch.uint8, device=self._device),
             active=torch.zeros(samples, dtype=torch.int64, device=self._device),
             total=torch.zeros((samples, n), dtype=torch.int64, device=self._device),

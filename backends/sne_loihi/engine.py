@@ -88,14 +88,15 @@ class Engine:
         steps, n = self._plan.program.timesteps, neurons.group.size
         spikes, counts = np.empty((samples, steps, n), np.uint8), np.empty((samples, n), np.int32)
         active, fired = np.empty(samples, np.int64), np.empty(samples, np.int64)
-        common = (constant, neurons.registers, neurons.vsub, (spikes, counts, active, fired), states)
+        run = kernels.compiled(neurons.kernel.update)
+        common = (constant, neurons.registers, neurons.v_init, (spikes, counts, active, fired), states)
         if len(operators) == 1 and self._sums.method(operators[0], done) == "events":
             (operator,) = operators
             arriving = self._sums.arriving(operator, done)
-            kernels.run_groups_on_events(arriving, operator.events, np.int32(operator.shift), *common)
+            run.run_groups_on_events(arriving, operator.events, np.int32(operator.shift), *common)
         else:
             a_in, shift = self._sums.of(operators, done)
-            kernels.run_groups(a_in, np.int32(shift), *common)
+            run.run_groups(a_in, np.int32(shift), *common)
         u, v = states or (None, None)
         return GroupRun(active, fired, counts, spikes, u=u, v=v)
 
@@ -115,7 +116,8 @@ class Engine:
         last, highest = np.empty((samples, n), np.int32), np.empty((samples, n), np.int32)
         total, active = np.empty((samples, n), np.int64), np.empty(samples, np.int64)
         results = (last, total, highest, active)
-        kernels.run_readouts(a_in, np.int32(shift), constant, neurons.registers, results, states)
+        run = kernels.compiled(neurons.kernel.update)
+        run.run_readouts(a_in, np.int32(shift), constant, neurons.registers, neurons.v_init, results, states)
         readouts: dict[str, Array] = {"v_last": last, "v_mean": total, "v_max": highest}
         readout = readouts[self._plan.program.readout]
         u, v = states or (None, None)

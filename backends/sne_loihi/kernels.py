@@ -1,17 +1,22 @@
 """Loihi's arithmetic, compiled: one pass over a group's neurons does the update, the spikes and the counts.
 
-All arithmetic is 32-bit two's complement, as in Lava's bit-accurate models. ``x f >> 12`` with |x| < 2^31
-and 0 <= f <= 4096 is computed exactly in 32 bits as ``(x >> 12) f + ((x & 4095) f >> 12)``.
+What a neuron does in a step is its model's ``update``, in ``neurons/``.
 Samples are independent: each thread runs its own (kernels release the interpreter's lock), and results do
 not depend on how they are spread.
 
-Everything compiled is in this file, but for ``vectors``: numba's cache notices a change of this file only.
+Everything compiled is in this file, but for ``vectors`` and the updates: numba's cache notices a change of
+this file only.
 """
 # Numba removes the branches on arguments that are None:
-# mypy: disable-error-code="possibly-undefined"
+# mypy: disable-error-code="possibly-undefined, no-untyped-call"
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numba as nb
@@ -20,47 +25,18 @@ import numpy as np
 from sne_loihi.vectors import LANES, MASK_BITS, add_four_rows, add_row, lowest_bit, spike_mask
 
 _i32 = np.int32
-_HALF = np.int32(2**23)
-_FULL = np.int32(2**24)
-_V_MAX = np.int32(2**23 - 1)
-
-HARD = np.int32(-1)
-"""In ``vsub``: a spike sets v to 0."""
 
 DENSE, COLUMNS, CONV = 0, 1, 2
 """Forms of a synapse that :func:`gather` knows."""
+
+_update: Any = None
+"""Stands for a model's update in the kernels that are compiled for each model, see :func:`compiled`."""
 
 LINK = np.dtype([(name, np.int64) for name in (
     "start", "n_in", "lag", "shift", "form", "base", "width",
 )])  # fmt: skip
 """A synapse between groups of :func:`run_cycles`: its source's first neuron and number of neurons, its lag
 and shift, and what :func:`gather` needs."""
-
-
-@nb.njit(inline="always")
-def decayed(x: Any, factor: Any) -> Any:
-    """sign(x) (|x| factor >> 12), rounding toward zero."""
-    size = _i32(abs(x))
-    kept = _i32(_i32(_i32(size >> 12) * factor) + _i32(_i32(_i32(size & 4095) * factor) >> 12))
-    return kept if x >= 0 else _i32(-kept)
-
-
-@nb.njit(inline="always")
-def updated_current(u: Any, a_in: Any, keep_u: Any) -> Any:
-    """Return u after one step, with its single correction by 2^24."""
-    u = _i32(decayed(u, keep_u) + _i32(a_in << 6))
-    if u > _HALF:
-        return _i32(u - _FULL)
-    if u <= -_HALF:
-        return _i32(u + _FULL)
-    return u
-
-
-@nb.njit(inline="always")
-def updated_voltage(v: Any, u: Any, bias: Any, keep_v: Any) -> Any:
-    """Return v after one step, before the threshold, saturated."""
-    v = _i32(_i32(decayed(v, keep_v) + u) + bias)
-    return _i32(min(max(v, -_V_MAX), _V_MAX))
 
 
 @nb.njit(inline="always")
@@ -180,14 +156,12 @@ def count_spikes(spikes, steps, counts):  # type: ignore[no-untyped-def]
                 counts[b, j] += _i32(spikes[b, t, j])
 
 
-@nb.njit(inline="always")
-def step_neurons(size, drive, at, u, v, keep_u, keep_v, bias, vth, vsub, sent, spikes):  # type: ignore[no-untyped-def]
+def step_neurons(size, drive, at, u, v, registers, sent, spikes):  # type: ignore[no-untyped-def]
     """Update neurons ``at`` to ``at + size`` in place; returns (active neurons, spikes).
 
-    ``drive``: int32 (size,). ``u``, ``v``, ``keep_u``, ``keep_v``, ``bias``, ``vth``: int32. ``vsub``: int32,
-    what a spike subtracts from v, or :data:`HARD`; None: HARD for all. ``spikes``: uint8, written from index
-    ``sent``. Indices are unsigned, since signed ones might count from the end: no vector would be loaded.
-    Nothing is sliced: a slice counts references, which threads share.
+    ``drive``: int32 (size,). ``u``, ``v``: int32. ``spikes``: uint8, written from index ``sent``. Indices are
+    unsigned, since signed ones might count from the end: no vector would be loaded. Nothing is sliced: a
+    slice counts references, which threads share.
     """
     active = _i32(0)
     fired = _i32(0)
@@ -195,17 +169,11 @@ def step_neurons(size, drive, at, u, v, keep_u, keep_v, bias, vth, vsub, sent, s
         k = np.uint64(at + j)
         old_u, old_v, a = u[k], v[k], drive[j]
         active += _i32((a | old_u | old_v) != 0)
-        new_u = updated_current(old_u, a, keep_u[k])
-        new_v = updated_voltage(old_v, new_u, bias[k], keep_v[k])
-        spike = new_v > vth[k]
+        new_u, new_v, spike = _update(old_u, old_v, a, registers, k)
         spikes[np.uint64(sent + j)] = spike
         fired += _i32(spike)
         u[k] = new_u
-        if vsub is None:
-            v[k] = _i32(0) if spike else new_v
-        else:
-            reset = _i32(0) if vsub[k] == HARD else _i32(new_v - vsub[k])
-            v[k] = reset if spike else new_v
+        v[k] = new_v
     return active, fired
 
 
@@ -224,10 +192,8 @@ def keep_states(size, u, v, at, us, vs, to):  # type: ignore[no-untyped-def]
         vs[np.uint64(to + j)] = v[np.uint64(at + j)]
 
 
-@nb.njit
-def run_samples(a_in, sent, events, shift, constant, registers, vsub, results, states):  # type: ignore[no-untyped-def]
+def run_samples(a_in, sent, events, shift, constant, registers, v_init, results, states):  # type: ignore[no-untyped-def]
     """What :func:`run_groups` (without ``sent``) and :func:`run_groups_on_events` do."""
-    keep_u, keep_v, bias, vth, v_init = registers
     spikes, counts, active, fired = results[0].reshape(-1), results[1].reshape(-1), results[2], results[3]
     if sent is not None:
         form, base, rows, indptr, indices, values, origins, width = events
@@ -260,9 +226,7 @@ def run_samples(a_in, sent, events, shift, constant, registers, vsub, results, s
             else:
                 for j in range(n):
                     drive[j] = same[j]
-            now_active, now_fired = step_neurons(
-                n, drive, 0, u, v, keep_u, keep_v, bias, vth, vsub, row * n, spikes
-            )
+            now_active, now_fired = step_neurons(n, drive, 0, u, v, registers, row * n, spikes)
             count(n, spikes, row * n, counts, b * n)
             total_active += now_active
             total_fired += now_fired
@@ -272,8 +236,7 @@ def run_samples(a_in, sent, events, shift, constant, registers, vsub, results, s
         fired[b] = total_fired
 
 
-@nb.njit(nogil=True, cache=True)
-def run_groups(a_in, shift, constant, registers, vsub, results, states):  # type: ignore[no-untyped-def]
+def run_groups(a_in, shift, constant, registers, v_init, results, states):  # type: ignore[no-untyped-def]
     """Run one spiking group over whole samples whose synaptic input is already there.
 
     Parameters
@@ -283,37 +246,32 @@ def run_groups(a_in, shift, constant, registers, vsub, results, states):  # type
     shift : int32
     constant : int32 (1 or B, n)
         Added at every step, after the shift.
-    registers : tuple
-        keep_u, keep_v, bias, vth, v_init: int32 (n,).
-    vsub : int32 (n,), or None
-        As in :func:`step_neurons`.
+    registers : int32 (m, n)
+    v_init : int32 (n,)
     results : tuple, written
         Spikes, uint8 (B, T, n); spikes per neuron, int32 (B, n); neuron updates with input or state, and
         spikes, both int64 (B,).
     states : tuple, written, or None
         u and v after each step, int32 (B, T, n).
     """
-    run_samples(a_in, None, None, shift, constant, registers, vsub, results, states)
+    run_samples(a_in, None, None, shift, constant, registers, v_init, results, states)
 
 
-@nb.njit(nogil=True, cache=True)
-def run_groups_on_events(sent, events, shift, constant, registers, vsub, results, states):  # type: ignore[no-untyped-def]
+def run_groups_on_events(sent, events, shift, constant, registers, v_init, results, states):  # type: ignore[no-untyped-def]
     """As :func:`run_groups`, with the synaptic input of each step gathered just before it is used.
 
     ``sent``: uint8 (B, T, n_in); ``events``: the form, base, rows, indptr, indices, values, origins and width
     of the synapse. Nothing of size (B, T, n) but the spikes is ever in memory.
     """
-    run_samples(None, sent, events, shift, constant, registers, vsub, results, states)
+    run_samples(None, sent, events, shift, constant, registers, v_init, results, states)
 
 
-@nb.njit(nogil=True, cache=True)
-def run_readouts(a_in, shift, constant, registers, results, states):  # type: ignore[no-untyped-def]
+def run_readouts(a_in, shift, constant, registers, v_init, results, states):  # type: ignore[no-untyped-def]
     """Run one readout group: as :func:`run_groups` without threshold.
 
     ``results``: v at the last step, int32, its sum, int64, and its maximum, int32, all (B, n); neuron updates
     with input or state, int64 (B,).
     """
-    keep_u, keep_v, bias, _, v_init = registers
     last, total, highest, active = results
     batch, n = last.shape
     for b in range(batch):
@@ -326,8 +284,7 @@ def run_readouts(a_in, shift, constant, registers, results, states):  # type: ig
             for j in range(n):
                 a = _i32(_i32(a_in[b, t, j] << shift) + same[j])
                 now_active += (a | u[j] | v[j]) != 0
-                u[j] = updated_current(u[j], a, keep_u[j])
-                v[j] = updated_voltage(v[j], u[j], bias[j], keep_v[j])
+                u[j], v[j], _ = _update(u[j], v[j], a, registers, j)
                 total[b, j] = v[j] if t == 0 else total[b, j] + v[j]
                 highest[b, j] = v[j] if t == 0 else max(highest[b, j], v[j])
             total_active += now_active
@@ -338,8 +295,7 @@ def run_readouts(a_in, shift, constant, registers, results, states):  # type: ig
         active[b] = total_active
 
 
-@nb.njit(nogil=True, cache=True)
-def run_cycles(a_in, constant, starts, first, links, joined, registers, vsub, results, states):  # type: ignore[no-untyped-def]
+def run_cycles(a_in, constant, starts, first, links, joined, registers, v_init, results, states):  # type: ignore[no-untyped-def]
     """Run groups that drive themselves and each other: at every step, one after the other.
 
     Arrays over neurons hold those of all groups. A flat array holds each group's (B, T, n) after that of the
@@ -349,7 +305,7 @@ def run_cycles(a_in, constant, starts, first, links, joined, registers, vsub, re
     ----------
     a_in : int32, flat, or None
         What comes from outside, shifted.
-    constant, registers, vsub
+    constant, registers, v_init
         As for :func:`run_groups`.
     starts, first : int64 (groups + 1,)
         The first neuron of each group, and the first link onto it.
@@ -362,7 +318,6 @@ def run_cycles(a_in, constant, starts, first, links, joined, registers, vsub, re
     states : tuple, written, or None
         u and v after each step, int32, flat.
     """
-    keep_u, keep_v, bias, vth, v_init = registers
     rows, indptr, indices, values, origins = joined
     spikes, counts, active, fired = results[0], results[1].reshape(-1), results[2], results[3]
     batch, n = results[1].shape
@@ -399,11 +354,41 @@ def run_cycles(a_in, constant, starts, first, links, joined, registers, vsub, re
                     shift = _i32(links[e].shift)
                     for j in range(size):
                         drive[j] += _i32(acc[j] << shift)
-                now_active, now_fired = step_neurons(
-                    size, drive, low, u, v, keep_u, keep_v, bias, vth, vsub, here, spikes
-                )
+                now_active, now_fired = step_neurons(size, drive, low, u, v, registers, here, spikes)
                 count(size, spikes, here, counts, b * n + low)
                 active[k, b] += now_active
                 fired[k, b] += now_fired
                 if states is not None:
                     keep_states(size, u, v, low, states[0], states[1], here)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The kernels that contain the update of a neuron model."""
+
+    run_groups: Any
+    run_groups_on_events: Any
+    run_readouts: Any
+    run_cycles: Any
+
+
+@cache
+def compiled(update: Any) -> Compiled:
+    """Compile the kernels with a model's update in them, or take them from numba's cache.
+
+    Their names bear a digest of the update's file, since numba looks for changes of this one alone.
+    """
+    digest = sha256(Path(update.py_func.__code__.co_filename).read_bytes()).hexdigest()[:16]
+    label = f"{update.py_func.__module__}_{update.py_func.__name__}_{digest}".replace(".", "_")
+    namespace = {**globals(), "_update": update}
+
+    def add(function: Any, **options: Any) -> Any:
+        made = FunctionType(function.__code__, namespace, function.__name__)
+        made.__qualname__ = f"{function.__name__}_{label}"
+        namespace[function.__name__] = nb.njit(**options)(made)
+        return namespace[function.__name__]
+
+    add(step_neurons, inline="always")
+    add(run_samples)
+    kernels = (run_groups, run_groups_on_events, run_readouts, run_cycles)
+    return Compiled(*(add(kernel, nogil=True, cache=True) for kernel in kernels))

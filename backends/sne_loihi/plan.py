@@ -14,49 +14,30 @@ from scipy.sparse.csgraph import connected_components
 
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
 from sne_loihi.layout import Layout, layouts
+from sne_loihi.neurons import Kernel, kernel_of
 from sne_loihi.operators import Operator
 
 Array = npt.NDArray[Any]
-_NEVER = np.int32(2**31 - 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """A group's registers, expanded to int32 (n,) in the inner order; ``vsub`` is None where v becomes 0."""
+    """A group's kernel, with its registers, int32 (m, n), and first v, int32 (n,), in the inner order."""
 
     group: NeuronGroup
-    layout: Layout
-    keep_u: Array
-    keep_v: Array
-    bias: Array
-    vth: Array
-    vsub: Array | None
+    kernel: Kernel
+    registers: Array
     v_init: Array
 
     @staticmethod
-    def of(group: NeuronGroup, layout: Layout) -> Neurons:
+    def of(group: NeuronGroup, kernel: Kernel, layout: Layout) -> Neurons:
         """Expand and reorder."""
 
         def expand(value: Array) -> Array:
             full = np.broadcast_to(np.asarray(value, dtype=np.int32), (group.size,))
             return layout.inside(full).copy()
 
-        vth = expand(group.vth_mant) << 6 if group.spiking else np.full(group.size, _NEVER)
-        return Neurons(
-            group=group,
-            layout=layout,
-            keep_u=np.int32(4095) - expand(group.du),
-            keep_v=np.int32(4096) - expand(group.dv),
-            bias=expand(group.bias_mant) << np.int32(group.bias_exp),
-            vth=vth.astype(np.int32),
-            vsub=None if group.vsub_mant is None else expand(group.vsub_mant) << np.int32(6),
-            v_init=expand(group.v_init),
-        )
-
-    @property
-    def registers(self) -> tuple[Array, Array, Array, Array, Array]:
-        """keep_u, keep_v, bias, vth, v_init: in the kernels' order."""
-        return self.keep_u, self.keep_v, self.bias, self.vth, self.v_init
+        return Neurons(group, kernel, np.stack(kernel.registers(group, expand)), expand(group.v_init))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,13 +93,19 @@ class Plan:
                 column = synapse.weights.matrix().toarray()[:, 0].astype(np.int32)
                 constant += column << np.int32(synapse.weight_exp)
             always_on[group.name] = layout.inside(constant)
+        blocks = blocks_of(program)
+        kernels = {block: kernel_of([program.group(name) for name in block]) for block in blocks}
         return Plan(
             program=program,
             layouts=places,
-            neurons={group.name: Neurons.of(group, places[group.name]) for group in program.groups},
+            neurons={
+                name: Neurons.of(program.group(name), kernel, places[name])
+                for block, kernel in kernels.items()
+                for name in block
+            },
             operators=operators,
             always_on=always_on,
-            blocks=blocks_of(program),
+            blocks=blocks,
         )
 
     def lag(self, operator: Operator) -> int:
