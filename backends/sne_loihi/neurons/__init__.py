@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import UnsupportedError
