@@ -1,45 +1,112 @@
 """Measure target loihi against Lava, netx, nengo-loihi, Norse and plain PyTorch: ratios within one run.
 
 ``python -m benchmarks [--out FILE.json] [--page FILE.md]``; ``--from-json FILE.json --page FILE.md`` writes
-the page from the figures of an earlier run.
+the page from the figures of an earlier run. Without ``--page`` it is printed.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import datetime as dt
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import torch
 from rich.console import Console
 
-from benchmarks.comparison import NETWORKS, BenchOptions, bench, bench_view
+from benchmarks.contestants import CONTESTANTS
+from benchmarks.machine import describe_machine, describe_versions
+from benchmarks.measure import QUICK_EFFORT, Effort, measure_case
+from benchmarks.networks import FULL, make_case
+from benchmarks.page import performance_page
+from benchmarks.profiling import profile_case
+from benchmarks.scaling import measure_scaling, measure_startup
+from sne_deploy.files import atomic_path
+
+SCHEMA_VERSION = 1
+RATES = (0.1, 0.5)
+"""Probabilities of a spike per input and step."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure or read, write, and print the tables."""
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What the user asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    keys = [contestant.key for contestant in CONTESTANTS]
     parser.add_argument("--out", type=Path, default=Path("performance.json"), help="JSON file to write")
-    parser.add_argument("--page", type=Path, help="Markdown file to write the tables to as well")
+    parser.add_argument("--page", type=Path, help="Markdown file to write the tables to")
     parser.add_argument("--from-json", type=Path, help="measure nothing: take the figures of an earlier run")
-    parser.add_argument("--network", nargs="+", default=NETWORKS, help=f"of {', '.join(NETWORKS)}")
-    parser.add_argument("--contestant", nargs="+", help="by key; loihi always takes part")
+    parser.add_argument("--network", nargs="+", choices=list(FULL), default=list(FULL))
+    parser.add_argument("--rate", nargs="+", type=float, default=RATES, help="of the input's spikes")
+    parser.add_argument("--contestant", nargs="+", choices=keys, default=keys, help="loihi always takes part")
     parser.add_argument("--quick", action="store_true", help="tiny networks: shows that it works")
     parser.add_argument("--no-scaling", action="store_true", help="leave out how time and memory grow")
     parser.add_argument("--threads", type=int, default=2, help="of every contestant")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(arguments)
-    options = BenchOptions(
-        networks=tuple(given.network),
-        contestants=tuple(given.contestant) if given.contestant else None,
-        quick=given.quick,
-        threads=given.threads,
-        seed=given.seed,
-        scaling=not given.no_scaling,
-    )
-    document = bench(options, out=given.out, page=given.page, from_json=given.from_json)
-    Console(width=120).print(bench_view(document))
+    parser.add_argument("--seed", type=int, default=0, help="of networks and inputs")
+    return parser.parse_args(arguments)
+
+
+def run(given: argparse.Namespace, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Measure: the document that the page is made of; see :func:`benchmarks.measure.measure_case`."""
+    chosen = [one for one in CONTESTANTS if one.key in given.contestant or one.key == "loihi"]
+    effort = QUICK_EFFORT if given.quick else Effort()
+    before, began = _load(), time.perf_counter()
+    torch.set_num_threads(given.threads)
+    say("start-up")
+    startup = measure_startup(given.seed)
+    cases, profiles = [], []
+    for name in given.network:
+        for rate in given.rate:
+            case = make_case(name, rate, given.seed, quick=given.quick)
+            cases.append(measure_case(case, chosen, effort, given.seed + 1, say))
+            say(f"{case.key}: profile")
+            profiles.append(profile_case(case, cases[-1]["results"][0]["samples"], given.seed + 1))
+    scaling = {}
+    if not given.no_scaling:
+        scaling = measure_scaling(given.seed, given.threads, quick=given.quick, say=say)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
+        "quick": given.quick,
+        "seed": given.seed,
+        "threads": given.threads,
+        "batches": list(effort.batches),
+        "machine": describe_machine(),
+        "versions": describe_versions(),
+        "load_before": before,
+        "load_after": _load(),
+        "wall_s": time.perf_counter() - began,
+        "startup": startup,
+        "cases": cases,
+        "profile": profiles,
+        "scaling": scaling,
+    }
+
+
+def _load() -> list[float]:
+    return [round(value, 2) for value in os.getloadavg()]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure or read; write."""
+    given = parsed(arguments)
+    if given.from_json is not None:
+        document = json.loads(given.from_json.read_text("utf-8"))
+    else:
+        with Console(stderr=True).status("starting") as status:
+            document = run(given, status.update)
+        with atomic_path(given.out) as temporary:
+            temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    if given.page is None:
+        print(performance_page(document))
+        return
+    with atomic_path(given.page) as temporary:
+        temporary.write_text(performance_page(document), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,19 +15,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.comparison.machine import describe_machine, describe_versions, load
-from sne_deploy.backend import RunOptions, load_backend
+from benchmarks.machine import describe_machine, describe_versions
+from sne_deploy.backend import Executable, RunOptions, load_backend
+from sne_deploy.bench import Spread, spread_text
 from sne_deploy.ir.program import Program
 from sne_lava.child import Worker
 from sne_netx.executable import netx_order
@@ -38,50 +36,41 @@ Array = npt.NDArray[Any]
 STALL_S = 600.0
 
 
-@dataclass(frozen=True)
-class Round:
-    """Seconds of one turn of each contestant, and the machine's load before it."""
-
-    netx_s: float
-    loihi_s: float
-    batch_s: float
-    load: float
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Measure, print a table, write the figures."""
-    options = parsed(arguments)
-    program = read_net(options.network)
-    images = made_images(program, max(options.samples, options.batch))
-    few, many = images[: options.samples], images[: options.batch]
-    rounds = []
-    with load_backend("loihi").compile(program, RunOptions()) as loihi:
-        expected = loihi.run(few).raw_outputs  # compiles its kernels too
-        loihi.run(many)
-        for _ in range(options.rounds):
-            before = load()[0]
-            result = run_netx(program, options.network, few)
-            np.testing.assert_array_equal(result.rows, expected)
-            seconds, traces = zip(*(timed(loihi, x) for x in (few, many)), strict=True)
-            np.testing.assert_array_equal(traces[0].raw_outputs, expected)
-            rounds.append(Round(result.seconds, seconds[0], seconds[1], before))
-            print(f"round {len(rounds)}: {rounds[-1]}", file=sys.stderr)
-    document = figures(program, rounds, options)
-    print(table(document))
-    if options.out:
-        options.out.write_text(json.dumps(document, indent=1) + "\n")
-    return 0
-
-
-def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("network", type=Path)
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", type=Path)
-    return parser.parse_args(arguments)
+    given = parser.parse_args()
+    program = read_net(given.network)
+    images = made_images(program, max(given.samples, given.batch))
+    few, many = images[: given.samples], images[: given.batch]
+    netx, loihi, batch = f"netx, {len(few)} images", f"loihi, {len(few)} images", f"loihi, {len(many)} images"
+    steps_per_s: dict[str, list[float]] = {netx: [], loihi: [], batch: []}
+    with load_backend("loihi").compile(program, RunOptions()) as executable:
+        expected = executable.run(few).raw_outputs  # compiles its kernels too
+        executable.run(many)
+        for _ in range(given.rounds):
+            result = run_netx(program, given.network, few)
+            np.testing.assert_array_equal(result.rows, expected)
+            steps_per_s[netx].append(len(few) * program.timesteps / result.seconds)
+            for name, x in ((loihi, few), (batch, many)):
+                seconds, outputs = timed(executable, x)
+                np.testing.assert_array_equal(outputs[: len(few)], expected)
+                steps_per_s[name].append(len(x) * program.timesteps / seconds)
+    figures = {f"{name}: steps/s": values for name, values in steps_per_s.items()}
+    figures |= {
+        f"{name}: x netx": list(np.divide(steps_per_s[name], steps_per_s[netx])) for name in (loihi, batch)
+    }
+    found = {name: asdict(Spread.of(values)) for name, values in figures.items()}
+    for name, spread in found.items():
+        print(f"{name:28}{spread_text(spread)}")
+    if given.out:
+        about = {"machine": describe_machine(), "versions": describe_versions(), "rounds": given.rounds}
+        given.out.write_text(json.dumps({**about, "figures": found}, indent=1) + "\n")
 
 
 def made_images(program: Program, count: int) -> Array:
@@ -110,56 +99,12 @@ def run_netx(program: Program, network: Path, images: Array) -> NetResult:
     return result
 
 
-def timed(executable: Any, images: Array) -> tuple[float, Any]:
-    """Seconds of a run, and what it gives."""
+def timed(executable: Executable, images: Array) -> tuple[float, Array]:
+    """Seconds of a run, and its outputs."""
     start = time.perf_counter()
     trace = executable.run(images)
-    return time.perf_counter() - start, trace
-
-
-def figures(program: Program, rounds: list[Round], options: argparse.Namespace) -> dict[str, Any]:
-    """Everything that was measured."""
-    steps, batch = options.samples * program.timesteps, options.batch * program.timesteps
-    columns = {
-        "netx_steps_per_s": [steps / r.netx_s for r in rounds],
-        "loihi_steps_per_s": [steps / r.loihi_s for r in rounds],
-        "loihi_batch_steps_per_s": [batch / r.batch_s for r in rounds],
-        "ratio": [r.netx_s / r.loihi_s for r in rounds],
-        "batch_ratio": [r.netx_s / steps / (r.batch_s / batch) for r in rounds],
-    }
-    return {
-        "network": {"neurons": sum(g.size for g in program.groups), "timesteps": program.timesteps},
-        "samples": options.samples,
-        "batch": options.batch,
-        "rounds": len(rounds),
-        "load": [r.load for r in rounds],
-        "machine": describe_machine(),
-        "versions": describe_versions(),
-        **{name: {"median": statistics.median(v), "values": v} for name, v in columns.items()},
-    }
-
-
-def table(document: dict[str, Any]) -> str:
-    """The figures as text."""
-    rows = {
-        f"netx, {document['samples']} images": "netx_steps_per_s",
-        f"loihi, {document['samples']} images": "loihi_steps_per_s",
-        f"loihi, {document['batch']} images": "loihi_batch_steps_per_s",
-    }
-    lines = [f"{'':20}{'steps/s':>10}{'least':>10}{'most':>10}"]
-    for label, name in rows.items():
-        values = document[name]["values"]
-        lines.append(f"{label:20}{document[name]['median']:10.1f}{min(values):10.1f}{max(values):10.1f}")
-    for label, name in (
-        (f"{document['samples']} images", "ratio"),
-        (f"{document['batch']} images", "batch_ratio"),
-    ):
-        values = document[name]["values"]
-        spread = f"{min(values):.1f} to {max(values):.1f}"
-        lines.append(f"loihi is {document[name]['median']:.1f} times as fast on {label} ({spread})")
-    lines.append(f"load before the rounds: {', '.join(f'{value:.1f}' for value in document['load'])}")
-    return "\n".join(lines)
+    return time.perf_counter() - start, trace.raw_outputs
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from benchmarks.comparison.machine import describe_machine, describe_versions
+from benchmarks.machine import describe_machine, describe_versions
 from experiments.reproduction.measure import Subject
 from experiments.reproduction.rows import Document, write_document
 from experiments.reproduction.runs import Lab

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from benchmarks.comparison import BenchOptions, bench_view, performance_page, run_bench, write_document
-from benchmarks.comparison.contestants import CONTESTANTS, NENGO_PYTHON, Timing, UnavailableError
-from benchmarks.comparison.measure import QUICK_EFFORT, measure_case
-from benchmarks.comparison.networks import FULL, RATE_HIGH, RATE_LOW, make_case
-from benchmarks.comparison.tables import number
+import sne_deploy as sne
+from benchmarks.__main__ import main, parsed, run
+from benchmarks.call import norse_ensemble
+from benchmarks.contestants import CONTESTANTS, NENGO_PYTHON, Contestant, Timing, UnavailableError
+from benchmarks.measure import QUICK_EFFORT, measure_case
+from benchmarks.networks import RATE_HIGH, RATE_LOW, make_case, network
+from benchmarks.page import performance_page
+from sne_deploy import bench
 from sne_deploy.backend import RunOptions, load_backend
-from sne_deploy.errors import InputError
+from sne_deploy.bench import BenchOptions
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 
 
 @pytest.fixture(scope="module")
 def document():
-    return run_bench(BenchOptions(networks=("a", "b", "d"), rates=(0.5,), quick=True))
+    return run(parsed(["--quick", "--network", "a", "b", "d", "--rate", "0.5"]))
 
 
 def results(document):
@@ -72,35 +72,30 @@ def test_integers_agree(document):
 
 
 def test_a_wrong_count_is_seen():
-    class Wrong:
-        key, label, integers, batched = "wrong", "wrong", True, False
+    def ready(case, seed):
+        loihi = CONTESTANTS[0].ready(case, seed)
 
-        def ready(self, case, seed):
-            loihi = CONTESTANTS[0].ready(case, seed)
+        def measure(samples):
+            counts = loihi(samples).counts
+            return Timing(1.0, counts + np.eye(1, counts.size, 3, int).reshape(counts.shape))
 
-            def measure(samples):
-                found = loihi(samples)
-                return Timing(
-                    found.seconds,
-                    found.counts + np.eye(1, found.counts.size, 3, int).reshape(found.counts.shape),
-                )
-
-            return measure
+        return measure
 
     case = make_case("a", 0.5, 0, quick=True)
-    measured = measure_case(case, (CONTESTANTS[0], Wrong()), QUICK_EFFORT, 1, lambda _: None)
+    measured = measure_case(
+        case, (CONTESTANTS[0], Contestant("wrong", "wrong", ready)), QUICK_EFFORT, 1, lambda _: None
+    )
     assert [result["exact"] for result in measured["results"]] == [True, False]
 
 
 def test_a_contestant_that_is_not_there_is_left_out_with_its_reason():
-    class Absent:
-        key, label, integers, batched = "absent", "absent", True, False
-
-        def ready(self, case, seed):
-            raise UnavailableError("gone fishing")
+    def ready(case, seed):
+        raise UnavailableError("gone fishing")
 
     case = make_case("a", 0.1, 0, quick=True)
-    measured = measure_case(case, (CONTESTANTS[0], Absent()), QUICK_EFFORT, 1, lambda _: None)
+    measured = measure_case(
+        case, (CONTESTANTS[0], Contestant("absent", "absent", ready)), QUICK_EFFORT, 1, lambda _: None
+    )
     assert measured["results"][1]["reason"] == "gone fishing"
     assert measured["results"][1]["us"] is None
 
@@ -119,8 +114,9 @@ def test_full_networks_fire_as_they_should(name, rate):
 
 
 def test_the_convolutional_network_has_about_a_million_synapses():
-    _, build = FULL["b"]
-    assert sum(s.weights.matrix().nnz for s in build(0).synapses) == pytest.approx(1e6, rel=0.1)
+    assert sum(s.weights.matrix().nnz for s in network("b", 0, quick=False).synapses) == pytest.approx(
+        1e6, rel=0.1
+    )
 
 
 def test_inputs_do_not_depend_on_the_batch():
@@ -129,20 +125,19 @@ def test_inputs_do_not_depend_on_the_batch():
     assert not np.array_equal(case.inputs(5, 3), case.inputs(5, 4))
 
 
-def test_tables_page_and_file(document, tmp_path):
+def test_page_and_file(document, tmp_path, capsys):
     path = tmp_path / "performance.json"
-    write_document(document, path)
-    assert json.loads(path.read_text()) == json.loads(json.dumps(document))
+    path.write_text(json.dumps(document))
     page = performance_page(json.loads(path.read_text()))
-    console = Console(width=130, record=True, file=io.StringIO())
-    console.print(bench_view(document))
-    text = console.export_text()
     for case in document["cases"]:
-        assert case["description"] in text
         assert case["description"] in page
     for contestant in CONTESTANTS:
         assert contestant.label in page
     assert "say nothing about speed" in page
+    main(["--from-json", str(path), "--page", str(tmp_path / "page.md")])
+    assert (tmp_path / "page.md").read_text() == page
+    main(["--from-json", str(path)])
+    assert capsys.readouterr().out == page + "\n"
 
 
 def test_scaling_and_startup(document):
@@ -152,25 +147,23 @@ def test_scaling_and_startup(document):
     assert document["startup"]["first_ever"]["first_run_s"] > document["startup"]["cached"]["first_run_s"]
 
 
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"networks": ("z",)}, "unknown network z"),
-        ({"contestants": ("z",)}, "unknown contestant z"),
-        ({"threads": 0}, "threads 0"),
-    ],
-)
-def test_wrong_options(change, text):
-    with pytest.raises(InputError, match=text):
-        run_bench(replace(BenchOptions(quick=True), **change))
+@pytest.mark.parametrize("wrong", ["--network z", "--contestant z"])
+def test_wrong_options(wrong, capsys):
+    with pytest.raises(SystemExit):
+        parsed(wrong.split())
+    assert "invalid choice: 'z'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0"), (0.0125, "0.013"), (0.5, "0.500"), (1.234, "1.23"), (45.67, "45.7"), (12345.6, "12,346")],
-)
-def test_numbers(value, text):
-    assert number(value) == text
+def test_the_call_is_measured_on_a_student_that_fires_as_the_network_does():
+    case = make_case("a", 0.5, 0, quick=True)
+    ensemble, x = norse_ensemble(case), case.inputs(64, 1)
+    (found,) = bench.measure(ensemble, x, BenchOptions(("loihi",), 1))["targets"]
+    assert list(found["us"]) == ["engine", "call", "call, reference"]
+    with sne.compile(ensemble, "loihi", fidelity=False) as compiled:
+        (student,) = compiled.run(x).report.students
+    rates = [layer.rate for layer in student.layers]
+    assert len(rates) == len(case.program.groups)
+    assert all(RATE_LOW <= rate <= RATE_HIGH for rate in rates[:-1])
 
 
 def test_the_committed_page_is_the_committed_measurement():

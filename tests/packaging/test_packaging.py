@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import stat
@@ -143,18 +142,6 @@ def test_the_wheel_holds_the_compiler_and_its_targets_and_nothing_else(project: 
     assert {name.partition(".")[0] for name in packages} == wanted
     for outside in ("experiments", "benchmarks", "examples", "tests", "scripts"):
         assert list((ROOT / outside).rglob("*.py")), f"{outside} is gone: change this test"
-
-
-def test_nothing_in_the_wheel_imports_the_laboratory() -> None:
-    for root in (ROOT, ROOT / "backends"):
-        for module in root.glob("sne_*/**/*.py"):
-            for node in ast.walk(ast.parse(module.read_text("utf-8"))):
-                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-                outside = {"experiments", "benchmarks", "examples", "tests"} & {
-                    name.partition(".")[0] for name in names
-                }
-                assert not outside, f"{module} imports {outside}"
 
 
 def test_every_folder_with_modules_is_a_package() -> None:

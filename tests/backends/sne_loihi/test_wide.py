@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from benchmarks.comparison.networks import recurrent_network, tuned
+from benchmarks.networks import recurrent_network, tuned
 from sne_deploy.backend import RunOptions
 from sne_deploy.ir.program import NeuronGroup, ProgramInput, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import cProfile
 import pstats
+from collections import defaultdict
 from typing import Any
 
 import torch
 
-from benchmarks.comparison.networks import Case
+from benchmarks.networks import Case
 from sne_deploy.backend import RunOptions, load_backend
 
 RUNS = 5
@@ -34,15 +35,7 @@ WHAT = {
 
 
 def profile_case(case: Case, batch: int, seed: int) -> dict[str, Any]:
-    """Profile ``loihi`` on a case.
-
-    Returns
-    -------
-    dict
-        ``name``, ``input_rate``, ``batch``, ``us`` per sample and step on one thread, ``shares`` (list of
-        ``function``, ``what``, ``share``), ``per_step`` (operations) and ``rate_giga_per_s`` (the same per
-        second): synaptic operations, those of a dense computation, neuron updates.
-    """
+    """``us`` per sample and step on one thread, ``shares`` of functions, operations per step and second."""
     executable = load_backend("loihi").compile(case.program, RunOptions())
     inputs = case.inputs(batch, seed)
     trace, profiler = executable.run(inputs), cProfile.Profile()
@@ -57,14 +50,16 @@ def profile_case(case: Case, batch: int, seed: int) -> dict[str, Any]:
     finally:
         torch.set_num_threads(threads)
     stats: Any = pstats.Stats(profiler)
-    total = stats.total_tt
-    shares: dict[str, float] = {}
+    shares: dict[str, float] = defaultdict(float)
     for (_, _, function), (_, _, own, _, _) in stats.stats.items():
-        name = function.rpartition(".")[2].strip(">'").split(" ")[0]
-        shares[name] = shares.get(name, 0.0) + own / total
-    seconds = total / RUNS
+        shares[function.rpartition(".")[2].strip(">'").split(" ")[0]] += own / stats.total_tt
+    seconds = stats.total_tt / RUNS
     rows = batch * case.program.timesteps
-    neurons = sum(group.size for group in case.program.groups)
+    per_step = {
+        "synops": float(trace.synops.sum() / rows),
+        "dense_multiply_adds": case.synapses,
+        "neuron_updates": sum(group.size for group in case.program.groups),
+    }
     return {
         "name": case.name,
         "input_rate": case.input_rate,
@@ -75,14 +70,6 @@ def profile_case(case: Case, batch: int, seed: int) -> dict[str, Any]:
             for name, share in sorted(shares.items(), key=lambda item: -item[1])
             if share >= LEAST_SHARE
         ],
-        "per_step": {
-            "synops": float(trace.synops.sum() / rows),
-            "dense_multiply_adds": case.synapses,
-            "neuron_updates": neurons,
-        },
-        "rate_giga_per_s": {
-            "synops": float(trace.synops.sum() / seconds / 1e9),
-            "dense_multiply_adds": case.synapses * rows / seconds / 1e9,
-            "neuron_updates": neurons * rows / seconds / 1e9,
-        },
+        "per_step": per_step,
+        "rate_giga_per_s": {name: count * rows / seconds / 1e9 for name, count in per_step.items()},
     }

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.comparison.contestants import Contestant, Measure, Timing, UnavailableError
-from benchmarks.comparison.networks import Case
-from sne_deploy.backend import RunOptions, load_backend
+from benchmarks.contestants import Contestant, Measure, Timing, UnavailableError
+from benchmarks.networks import Case
+from sne_deploy.backend import RunOptions, Trace, load_backend
+from sne_deploy.bench import Spread
 from sne_deploy.errors import RunError
 
 Array = npt.NDArray[Any]
@@ -75,22 +76,25 @@ def measure_case(
     Returns
     -------
     dict
-        ``name``, ``description``, ``input_rate``, ``timesteps``, ``synapses``, ``rates``, ``samples``
-        (of the rates) and ``results``, one per contestant: ``us`` (microseconds per sample and step: median,
+        ``name``, ``description``, ``input_rate``, ``timesteps``, ``synapses``, ``rates``
+        and ``results``, one per contestant: ``us`` (microseconds per sample and step: median,
         low, high), ``ratio`` (to ``loihi``, the median of those within a round; low, high), ``samples``,
         ``sweep_us``, ``startup_s``, ``exact`` (its counts are those of ``loihi``; null where it computes no
         integers) and ``reason`` (why it was not measured).
     """
     entries = [_Entry(contestant) for contestant in contestants]
-    expected = _expected(case, max(effort.max_samples, 2), seed)
+    samples = max(effort.max_samples, 2)
+    with load_backend(REFERENCE).compile(case.program, RunOptions()) as executable:
+        trace = executable.run(case.inputs(samples, seed))
     for entry in entries:
         say(f"{case.key}: {entry.contestant.label}")
         _guarded(entry, partial(_choose, case=case, effort=effort, seed=seed))
-    for round_ in range(effort.rounds):
+    for turn in range(effort.rounds):
         for entry in entries:
-            if entry.measure is not None and (entry.contestant.batched or round_ < effort.slow_rounds):
-                say(f"{case.key}: round {round_ + 1} of {effort.rounds}, {entry.contestant.label}")
-                _guarded(entry, partial(_measure, round_=round_, effort=effort, expected=expected))
+            if entry.measure is not None and (entry.contestant.batched or turn < effort.slow_rounds):
+                say(f"{case.key}: round {turn + 1} of {effort.rounds}, {entry.contestant.label}")
+                expected = trace.raw_outputs if entry.contestant.integers else None
+                _guarded(entry, partial(_measure, turn=turn, effort=effort, expected=expected))
     steps = case.program.timesteps
     reference = next(entry.rounds for entry in entries if entry.contestant.key == REFERENCE)
     return {
@@ -99,26 +103,15 @@ def measure_case(
         "input_rate": case.input_rate,
         "timesteps": steps,
         "synapses": case.synapses,
-        "rates": expected.rates,
+        "rates": rates(case.program, trace, samples),
         "results": [_result(entry, steps, reference) for entry in entries],
     }
 
 
-@dataclass(frozen=True, eq=False)
-class _Expected:
-    counts: Array
-    rates: dict[str, float]
-
-
-def _expected(case: Case, samples: int, seed: int) -> _Expected:
-    """Counts and rates of target ``loihi``."""
-    with load_backend(REFERENCE).compile(case.program, RunOptions()) as executable:
-        trace = executable.run(case.inputs(samples, seed))
-    sizes = [samples * case.program.timesteps * group.size for group in case.program.groups]
-    rates = {
-        layer.name: float(layer.spikes.sum() / size) for layer, size in zip(trace.layers, sizes, strict=True)
-    }
-    return _Expected(trace.raw_outputs, rates)
+def rates(program: Any, trace: Trace, samples: int) -> dict[str, float]:
+    """Spikes per neuron and step of each group."""
+    sizes = [samples * program.timesteps * group.size for group in program.groups]
+    return {layer.name: float(layer.spikes.sum() / n) for layer, n in zip(trace.layers, sizes, strict=True)}
 
 
 def _guarded(entry: _Entry, work: Callable[[_Entry], None]) -> None:
@@ -147,29 +140,27 @@ def _choose(entry: _Entry, case: Case, effort: Effort, seed: int) -> None:
     entry.measure = measure
 
 
-def _measure(entry: _Entry, round_: int, effort: Effort, expected: _Expected) -> None:
+def _measure(entry: _Entry, turn: int, effort: Effort, expected: Array | None) -> None:
     assert entry.measure is not None  # noqa: S101  chosen before
     found: list[Timing] = [entry.measure(entry.samples)]
     while entry.contestant.batched and sum(timing.seconds for timing in found) < effort.least_s:
         found.append(entry.measure(entry.samples))
-    entry.rounds[round_] = statistics.median(timing.seconds for timing in found) / entry.samples
+    entry.rounds[turn] = statistics.median(timing.seconds for timing in found) / entry.samples
     entry.startups += [timing.startup_s for timing in found if timing.startup_s is not None]
     counts = found[-1].counts
-    if entry.contestant.integers and counts is not None:
-        compared = min(len(counts), len(expected.counts))
-        same = np.array_equal(counts[:compared], expected.counts[:compared])
-        entry.exact = same and entry.exact is not False
+    if expected is not None and counts is not None:
+        compared = min(len(counts), len(expected))
+        entry.exact = np.array_equal(counts[:compared], expected[:compared]) and entry.exact is not False
 
 
 def _result(entry: _Entry, steps: int, reference: dict[int, float]) -> dict[str, Any]:
-    contestant = entry.contestant
     per_step = [1e6 * seconds / steps for seconds in entry.rounds.values()]
-    ratios = [seconds / reference[round_] for round_, seconds in entry.rounds.items() if round_ in reference]
+    ratios = [seconds / reference[turn] for turn, seconds in entry.rounds.items() if turn in reference]
     return {
-        "contestant": contestant.key,
-        "label": contestant.label,
-        "us": _spread(per_step),
-        "ratio": _spread(ratios),
+        "contestant": entry.contestant.key,
+        "label": entry.contestant.label,
+        "us": asdict(Spread.of(per_step)) if per_step else None,
+        "ratio": asdict(Spread.of(ratios)) if ratios else None,
         "rounds": len(per_step),
         "samples": entry.samples or None,
         "sweep_us": {str(batch): 1e6 * s / steps for batch, s in entry.sweep.items()},
@@ -177,9 +168,3 @@ def _result(entry: _Entry, steps: int, reference: dict[int, float]) -> dict[str,
         "exact": entry.exact,
         "reason": entry.reason,
     }
-
-
-def _spread(values: list[float]) -> dict[str, float] | None:
-    if not values:
-        return None
-    return {"median": statistics.median(values), "low": min(values), "high": max(values)}

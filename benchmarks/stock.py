@@ -1,8 +1,7 @@
 """Lava as it comes: a script, for a process of its own in which torch has not run.
 
-``python -m benchmarks.comparison.stock JOB RESULT``: JOB is a pickle of ``(variant, program, inputs)`` that
-the benchmark has just written, RESULT a JSON file with ``seconds`` (measured), ``startup_s`` (before it, not
-counted) and ``counts`` (spikes of the output, [N][n_out]).
+It gives ``seconds`` (measured), ``startup_s`` (before it, not counted) and ``counts`` (spikes of the output,
+[N][n_out]) of a variant, a Program and its inputs.
 
 Variants: ``built`` makes, runs and stops a network for every sample, all of it counted; ``paused`` makes one
 network and calls ``run(RunSteps)`` for every sample; ``streamed`` runs all samples in one call; ``netx`` does
@@ -11,9 +10,6 @@ so with the network that lava-dl reads from a ``.net`` file; ``ours`` is target 
 
 from __future__ import annotations
 
-import json
-import pickle
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.children import answer
 from sne_deploy.ir.program import NeuronGroup, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_netx.format.file import write_net
@@ -33,17 +30,10 @@ Measured = tuple[float, Array]
 
 
 class Stock:
-    """A Program as stock Lava processes.
+    """A Program with one output as stock Lava processes, on inputs uint8 (N, T, *shape).
 
-    Parameters
-    ----------
-    program : Program
-        With one output.
-    inputs : uint8 (N, T, *shape)
-    interval : int
-        Steps from sample to sample; at least T.
-    reset : bool
-        ``LIFReset``, for several samples; else ``LIF``.
+    A sample begins every ``interval`` steps, at least T. ``reset``: ``LIFReset``, for several samples; else
+    ``LIF``.
     """
 
     def __init__(self, program: Program, inputs: Array, interval: int, *, reset: bool) -> None:
@@ -76,9 +66,8 @@ def _counts(data: Array, program: Program, samples: int, interval: int) -> Array
     (output,) = program.output_groups
     first = output.depth
     starts = [first + n * interval for n in range(samples)]
-    return np.stack([data[..., s : s + program.timesteps].sum(axis=-1).reshape(-1) for s in starts]).astype(
-        int
-    )
+    counts = [data[..., s : s + program.timesteps].sum(axis=-1).reshape(-1) for s in starts]
+    return np.stack(counts).astype(int)
 
 
 def spatial_names(program: Program) -> set[str]:
@@ -102,18 +91,12 @@ def _neurons(group: NeuronGroup, interval: int, reset: bool, spatial: bool) -> A
 
     c_first = group.shape
     shape = (c_first[1], c_first[2], c_first[0]) if spatial else (group.size,)
-    registers = {
-        "du": int(group.du),
-        "dv": int(group.dv),
-        "vth": int(group.vth_mant),
-        "bias_mant": int(group.bias_mant),
-        "bias_exp": group.bias_exp,
-    }
+    registers = {name: int(getattr(group, name)) for name in ("du", "dv", "bias_mant", "bias_exp")}
+    registers["vth"] = int(group.vth_mant)
     if not reset:
         return LIF(shape=shape, **registers)
-    return LIFReset(
-        shape=shape, reset_interval=interval, reset_offset=(group.depth + 1) % interval, **registers
-    )
+    offset = (group.depth + 1) % interval
+    return LIFReset(shape=shape, reset_interval=interval, reset_offset=offset, **registers)
 
 
 def _synapse(synapse: Synapse) -> Any:
@@ -241,31 +224,22 @@ def _stopped(network: Stock, seconds: float) -> Measured:
 
 
 VARIANTS: dict[str, Callable[[Program, Array], Measured]] = {
-    "built": built,
-    "paused": paused,
-    "streamed": streamed,
-    "netx": netx,
-    "ours": ours,
+    function.__name__: function for function in (built, paused, streamed, netx, ours)
 }
 
 
-def main(job: str, result: str) -> None:
-    """Measure one job."""
+def measure(variant: str, program: Program, inputs: Array) -> dict[str, Any]:
+    """Measure one variant."""
     from sne_lava.compat import import_lava
     from sne_netx.importing import make_reshape_work
 
     began = time.perf_counter()
     import_lava()
     make_reshape_work()
-    variant, program, inputs = pickle.loads(Path(job).read_bytes())  # noqa: S301  # our own parent wrote it
     seconds, counts = VARIANTS[variant](program, inputs)
-    document = {
-        "seconds": seconds,
-        "startup_s": time.perf_counter() - began - seconds,
-        "counts": np.asarray(counts).tolist(),
-    }
-    Path(result).write_text(json.dumps(document))
+    startup_s = time.perf_counter() - began - seconds
+    return {"seconds": seconds, "startup_s": startup_s, "counts": np.asarray(counts).tolist()}
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    answer(measure)

@@ -28,17 +28,7 @@ CURRENT_DECAY, VOLTAGE_DECAY = 1000, 1024
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One network at one activity.
-
-    Attributes
-    ----------
-    name : str
-    description : str
-    program : Program
-        Thresholds tuned for ``input_rate``.
-    input_rate : float
-        Probability of a spike per input and step.
-    """
+    """A network, tuned for ``input_rate``: the probability of a spike per input and step."""
 
     name: str
     description: str
@@ -134,49 +124,43 @@ def _chain(
 
 
 def _group(name: str, shape: tuple[int, ...], depth: int) -> NeuronGroup:
-    def register(value: int) -> Array:
-        return np.asarray(value, np.int32)
-
+    registers = {
+        "du": CURRENT_DECAY, "dv": VOLTAGE_DECAY, "vth_mant": VTH_MAX, "bias_mant": 0, "v_init": 0,
+    }  # fmt: skip
+    arrays: dict[str, Any] = {key: np.asarray(value, np.int32) for key, value in registers.items()}
     return NeuronGroup(
-        name=name,
-        kind="cuba_lif",
-        shape=shape,
-        du=register(CURRENT_DECAY),
-        dv=register(VOLTAGE_DECAY),
-        vth_mant=register(VTH_MAX),
-        bias_mant=register(0),
-        bias_exp=0,
-        v_init=register(0),
-        depth=depth,
-        scale=1.0,
-        v_reset=np.zeros(()),
+        name, "cuba_lif", shape, bias_exp=0, depth=depth, scale=1.0, v_reset=np.zeros(()), **arrays
     )
 
 
-FULL: dict[str, tuple[str, Callable[[int], Program]]] = {
-    "a": ("784-128-64-10 dense, T = 32", lambda seed: dense_network((784, 128, 64, 10), 32, seed)),
+FULL: dict[str, tuple[str, Callable[..., Program], tuple[Any, ...]]] = {
+    "a": ("784-128-64-10 dense, T = 32", dense_network, ((784, 128, 64, 10), 32)),
     "b": (
         "3x32x32, 3x3 stride 2 to 16, 48, 80 channels, dense 10, T = 16",
-        lambda seed: conv_network((3, 32, 32), (16, 48, 80), 16, seed),
+        conv_network,
+        ((3, 32, 32), (16, 48, 80), 16),
     ),
-    "c": ("3072-2048-1024-10 dense, T = 16", lambda seed: dense_network((3072, 2048, 1024, 10), 16, seed)),
-    "d": ("128-256 recurrent-10, T = 32", lambda seed: recurrent_network(128, 256, 10, 32, seed)),
+    "c": ("3072-2048-1024-10 dense, T = 16", dense_network, ((3072, 2048, 1024, 10), 16)),
+    "d": ("128-256 recurrent-10, T = 32", recurrent_network, (128, 256, 10, 32)),
 }
-QUICK: dict[str, tuple[str, Callable[[int], Program]]] = {
-    "a": ("24-16-12-10 dense, T = 6", lambda seed: dense_network((24, 16, 12, 10), 6, seed)),
-    "b": (
-        "2x8x8, 3x3 stride 2 to 4, 6 channels, dense 10, T = 5",
-        lambda seed: conv_network((2, 8, 8), (4, 6), 5, seed),
-    ),
-    "c": ("40-32-24-10 dense, T = 4", lambda seed: dense_network((40, 32, 24, 10), 4, seed)),
-    "d": ("12-20 recurrent-10, T = 6", lambda seed: recurrent_network(12, 20, 10, 6, seed)),
+QUICK: dict[str, tuple[str, Callable[..., Program], tuple[Any, ...]]] = {
+    "a": ("24-16-12-10 dense, T = 6", dense_network, ((24, 16, 12, 10), 6)),
+    "b": ("2x8x8, 3x3 stride 2 to 4, 6 channels, dense 10, T = 5", conv_network, ((2, 8, 8), (4, 6), 5)),
+    "c": ("40-32-24-10 dense, T = 4", dense_network, ((40, 32, 24, 10), 4)),
+    "d": ("12-20 recurrent-10, T = 6", recurrent_network, (12, 20, 10, 6)),
 }
+
+
+def network(name: str, seed: int, *, quick: bool) -> Program:
+    """One of the networks, before its thresholds are tuned."""
+    _, build, sizes = (QUICK if quick else FULL)[name]
+    return build(*sizes, seed)
 
 
 def make_case(name: str, input_rate: float, seed: int, *, quick: bool) -> Case:
     """Build a network and tune it for an activity."""
-    description, build = (QUICK if quick else FULL)[name]
-    return Case(name, description, tuned(build(seed), input_rate, seed), input_rate)
+    description = (QUICK if quick else FULL)[name][0]
+    return Case(name, description, tuned(network(name, seed, quick=quick), input_rate, seed), input_rate)
 
 
 # --- thresholds -------------------------------------------------------------------------------------
