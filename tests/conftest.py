@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -28,3 +31,18 @@ settings.register_profile(
     "sne", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("sne")
+
+
+@pytest.fixture(autouse=True)
+def no_unexpected_fallback(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A simulator that falls back to a slower way fails the test, unless it is marked ``falls_back``."""
+    found: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("sne_loihi")
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    yield
+    log.removeHandler(handler)
+    expected = request.node.get_closest_marker("falls_back") is not None
+    assert bool(found) == expected, found or "no fallback was taken"

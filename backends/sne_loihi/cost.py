@@ -65,7 +65,7 @@ class Costs:
 
     def estimates(self, operator: Operator, rows: int, synops: float) -> dict[str, float]:
         """Estimated seconds of every method that is exact for this operator."""
-        n_out, n_in = operator.matrix.shape
+        n_out, n_in = operator.shape
         found = {"events": rows * n_in * self.scan_s + self._adding(operator, synops)}
         written = rows * n_out * self.sum_s
         if operator.product is not None:
@@ -98,7 +98,7 @@ def _measured() -> Costs:
     few = _even(rng, (256, INPUTS)) * (rng.random((256, INPUTS)) < 0.1)
     scattered = _operator(SparseWeights(sparse.csr_matrix(few)))
     conv = {width: _convolution(rng, width) for width in WIDTHS}
-    images = (rng.random((ROWS // 2, conv[WIDTHS[0]].matrix.shape[1])) < 0.1).astype(np.uint8)
+    images = (rng.random((ROWS // 2, conv[WIDTHS[0]].shape[1])) < 0.1).astype(np.uint8)
     scan_s = _seconds(lambda: _events(dense[WIDTHS[0]], quiet)) / quiet.size
     row_s, add_s = {}, {}
     for form, operators, sent in ((kernels.DENSE, dense, busy), (kernels.CONV, conv, images)):
@@ -110,7 +110,7 @@ def _measured() -> Costs:
     if product is not None:
         mac_s = _seconds(lambda: product.apply(busy)) / (ROWS * WIDTHS[-1] * INPUTS)
     if convolution is not None:
-        macs = convolution.conv.kernel[0].size * conv[WIDTHS[-1]].matrix.shape[0]
+        macs = convolution.conv.kernel[0].size * conv[WIDTHS[-1]].shape[0]
         tap_s = _seconds(lambda: convolution.apply(images)) / (len(images) * macs)
     sums = np.ones((ROWS, 2048), np.int32)
     sum_s = _seconds(lambda: sums + np.int32(1)) / sums.size
@@ -136,7 +136,7 @@ def _line(values: list[float]) -> tuple[float, float]:
 def _convolution(rng: np.random.Generator, width: int) -> Operator:
     weights = ConvWeights(_even(rng, (width, 16, 3, 3)), (16, 10, 10), (width, 8, 8))
     source, target = Layout(weights.shape[1], 16), Layout(weights.shape[0], width)
-    return Operator.of(Synapse("c", "i", "o", weights), source, target)
+    return Operator(Synapse("c", "i", "o", weights), source, target)
 
 
 def _even(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -145,11 +145,11 @@ def _even(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 def _operator(weights: DenseWeights | SparseWeights) -> Operator:
     n_out, n_in = weights.shape
-    return Operator.of(Synapse("m", "i", "o", weights), Layout(n_in), Layout(n_out))
+    return Operator(Synapse("m", "i", "o", weights), Layout(n_in), Layout(n_out))
 
 
 def _events(operator: Operator, sent: Array) -> None:
-    buffer = np.zeros((len(sent), operator.matrix.shape[0]), np.int32)
+    buffer = np.zeros((len(sent), operator.shape[0]), np.int32)
     kernels.add_events(sent, operator.events, buffer)
 
 

@@ -51,7 +51,7 @@ class Cycle:
         for link, operator, base in zip(links, operators, bases, strict=True):
             form, *_, width = operator.events
             link["start"] = starts[names.index(operator.synapse.source)]
-            link["n_in"], link["lag"] = operator.matrix.shape[1], plan.lag(operator)
+            link["n_in"], link["lag"] = operator.shape[1], plan.lag(operator)
             link["shift"], link["form"] = operator.shift, form
             link["base"], link["width"] = base, width
         return Cycle(

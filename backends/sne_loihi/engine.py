@@ -19,7 +19,7 @@ from sne_loihi import kernels
 from sne_loihi.cost import Costs
 from sne_loihi.cycles import Cycle
 from sne_loihi.plan import GroupRun, Plan
-from sne_loihi.sums import Sums
+from sne_loihi.sums import Sums, Ways
 
 Array = npt.NDArray[Any]
 States = tuple[Array, Array]
@@ -28,9 +28,10 @@ States = tuple[Array, Array]
 class Engine:
     """Runs chunks of samples through a Plan; holds nothing that depends on the samples."""
 
-    def __init__(self, plan: Plan, costs: Costs) -> None:
+    def __init__(self, plan: Plan, costs: Costs, ways: Ways) -> None:
         self._plan = plan
-        self._sums = Sums(plan, costs)
+        self._ways = ways
+        self._sums = Sums(plan, costs, ways)
         self._cycles = {block: Cycle.of(block, plan) for block in plan.blocks if plan.is_cycle(block)}
 
     def run(
@@ -92,6 +93,7 @@ class Engine:
         common = (constant, neurons.registers, neurons.v_init, (spikes, counts, active, fired), states)
         if len(operators) == 1 and self._sums.method(operators[0], done) == "events":
             (operator,) = operators
+            self._ways.took(operator.synapse.name, "events")
             arriving = self._sums.arriving(operator, done)
             run.run_groups_on_events(arriving, operator.events, np.int32(operator.shift), *common)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,7 @@ from sne_loihi.cost import Costs, measured_costs
 from sne_loihi.device import DeviceEngine, open_device
 from sne_loihi.engine import Engine
 from sne_loihi.plan import GroupRun, Plan
+from sne_loihi.sums import Ways
 from sne_loihi.threads import all_threads, in_threads
 
 Array = npt.NDArray[Any]
@@ -54,6 +56,11 @@ class LoihiExecutable:
         ``extra``: ``memory_bytes`` (working memory), ``method`` (force "events", "matrix" or
         "convolution" wherever it exists), ``device`` (a PyTorch device such as "cuda" instead of this
         machine's own kernels; the same integers).
+
+    Attributes
+    ----------
+    ways : Ways
+        How the sums of each synapse came about so far, and fallbacks.
     """
 
     def __init__(self, program: Program, options: RunOptions) -> None:
@@ -64,6 +71,12 @@ class LoihiExecutable:
         self._forced = options.extra.get("method")
         device = options.extra.get("device")
         self._device = None if device is None else open_device(str(device))
+        self.ways = Ways()
+
+    @property
+    def fallbacks(self) -> Mapping[str, int]:
+        """Slower ways that were taken since a library's result was wrong, with how often."""
+        return self.ways.fallbacks
 
     def __enter__(self) -> LoihiExecutable:
         return self
@@ -112,7 +125,7 @@ class LoihiExecutable:
     def _engine(self) -> Engine | DeviceEngine:
         if self._device is not None:
             return DeviceEngine(self._plan, self._device)
-        return Engine(self._plan, self._costs())
+        return Engine(self._plan, self._costs(), self.ways)
 
     def _bounds(self, samples: int, threads: int) -> list[tuple[int, int]]:
         """First and last sample of each chunk: as many for every thread where there are enough."""

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 
+from sne_deploy.ir.fan_out import fan_out
 from sne_deploy.ir.program import Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_loihi import kernels
@@ -39,28 +40,38 @@ DENSE_ENOUGH = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One synapse, laid out.
+    """One synapse between two groups, each in its inner order. What it is computed from is made when needed.
 
     Attributes
     ----------
     synapse : Synapse
-    matrix : int32 CSR of shape (n_out, n_in)
-        In the inner order of both ends; existing synapses only.
     source, target : Layout
     """
 
     synapse: Synapse
-    matrix: sparse.csr_matrix
     source: Layout
     target: Layout
 
-    @staticmethod
-    def of(synapse: Synapse, source: Layout, target: Layout) -> Operator:
-        """Bring a synapse's matrix into the inner order."""
-        matrix = synapse.weights.matrix().astype(np.int32)
-        matrix = sparse.csr_matrix(matrix[target.order][:, source.order])
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_out, n_in)."""
+        return self.synapse.weights.shape
+
+    @cached_property
+    def matrix(self) -> sparse.csr_matrix:
+        """int32 CSR of shape (n_out, n_in), in the inner order of both ends; existing synapses only."""
+        matrix = self.synapse.weights.matrix().astype(np.int32)
+        matrix = sparse.csr_matrix(matrix[self.target.order][:, self.source.order])
         matrix.sort_indices()
-        return Operator(synapse, matrix, source, target)
+        return matrix
+
+    @cached_property
+    def array(self) -> Array:
+        """int32 (n_out, n_in): the matrix written out."""
+        weights = self.synapse.weights
+        if isinstance(weights, DenseWeights) and self.source.channels == self.target.channels == 1:
+            return np.asarray(weights.array, np.int32)
+        return self.matrix.toarray()
 
     @property
     def shift(self) -> int:
@@ -70,14 +81,14 @@ class Operator:
     @cached_property
     def fan_out(self) -> Array:
         """int64 (n_in,): existing synapses of each input."""
-        return np.bincount(self.matrix.indices, minlength=self.matrix.shape[1]).astype(np.int64)
+        return self.source.inside(fan_out(self.synapse.weights))
 
     @cached_property
     def largest_sum(self) -> int:
         """Bound on the magnitude of any partial sum: the largest row of absolute weights."""
-        if not self.matrix.nnz:
-            return 0
-        return int(np.max(np.asarray(abs(self.matrix.astype(np.int64)).sum(axis=1))))
+        weights = self.synapse.weights
+        _, largest = weights.with_values(np.abs(weights.values.astype(np.int64))).input_range()
+        return int(np.max(largest, initial=0))
 
     @property
     def conv(self) -> ConvWeights | None:
@@ -95,8 +106,8 @@ class Operator:
         """Whether a dense product wastes little."""
         if isinstance(self.synapse.weights, DenseWeights):
             return True
-        rows, columns = self.matrix.shape
-        return self.conv is None and bool(self.matrix.nnz >= DENSE_ENOUGH * rows * columns)
+        rows, columns = self.shape
+        return self.conv is None and bool(self.fan_out.sum() >= DENSE_ENOUGH * rows * columns)
 
     @cached_property
     def events(self) -> tuple[Any, ...]:
@@ -107,7 +118,7 @@ class Operator:
             origins = _origins(conv, self.source, rows.shape[1])
             return (kernels.CONV, 0, rows.reshape(-1), *_places(conv), _NO_VALUES, origins, rows.shape[1])
         if self.is_dense:
-            rows = _padded(self.matrix.toarray().T)
+            rows = _padded(self.array.T)
             return (kernels.DENSE, 0, rows.reshape(-1), *_NO_COLUMNS, _NO_ORIGINS, rows.shape[1])
         by_column = self.matrix.tocsc()
         columns = (by_column.indptr.astype(np.int64), by_column.indices.astype(np.int64))
@@ -117,7 +128,7 @@ class Operator:
     def row_width(self) -> int:
         """Sums a row of weights is added to: all of a dense layer, or a convolution group's channels."""
         conv = self.conv
-        return self.matrix.shape[0] if conv is None else conv.out_shape[0] // conv.groups
+        return self.shape[0] if conv is None else conv.out_shape[0] // conv.groups
 
     @cached_property
     def product(self) -> Product | None:
@@ -127,10 +138,9 @@ class Operator:
     @cached_property
     def convolution(self) -> Convolution | None:
         """The float32 convolution, where it is exact."""
-        exact = self.conv is not None and self.largest_sum < FLOAT32_EXACT
-        return (
-            Convolution.of(self.conv, self.source, self.matrix) if exact and self.conv is not None else None
-        )
+        if self.conv is None or self.largest_sum >= FLOAT32_EXACT:
+            return None
+        return Convolution.of(self.conv, self.source, self.target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +154,7 @@ class Product:
     @staticmethod
     def of(operator: Operator) -> Product | None:
         """8-bit where the machine is exact, else float32 where that is, else None."""
-        values = operator.matrix.toarray().T
+        values = operator.array.T
         if int8_is_exact() and operator.largest_sum + 2 * 128 * values.shape[0] < INT32_EXACT:
             halved = bool(np.all(values % 2 == 0))
             values = values // 2 if halved else values
@@ -189,12 +199,12 @@ class Convolution:
     trusted: bool = True
 
     @staticmethod
-    def of(conv: ConvWeights, source: Layout, matrix: sparse.csr_matrix) -> Convolution:
-        """Lay the kernel out channels last; ``matrix``: the weights in the inner order of both ends."""
+    def of(conv: ConvWeights, source: Layout, target: Layout) -> Convolution:
+        """Lay the kernel out channels last."""
         kernel = torch.from_numpy(conv.kernel.astype(np.float32))
         last = source.channels == conv.in_shape[0]
-        probe = np.random.default_rng(0).integers(-(2**31), 2**31, matrix.shape[0]) | 1
-        probed = matrix.T.astype(np.int64) @ probe  # wraps at 2^64, a multiple of 2^32
+        probe = np.random.default_rng(0).integers(-(2**31), 2**31, target.size) | 1
+        probed = source.inside(_transposed(conv, target.outside(probe)))
         return Convolution(
             conv,
             kernel.to(memory_format=torch.channels_last),
@@ -227,6 +237,27 @@ class Convolution:
         )
         flat = sums.permute(0, 2, 3, 1).reshape(len(spikes), -1)
         return flat.to(torch.int32).numpy()
+
+
+def _transposed(conv: ConvWeights, values: Array) -> Array:
+    """int64 (n_in,): the convolution's transpose, W^T values, modulo 2^64; both in the Program's order."""
+    per_group = conv.out_shape[0] // conv.groups
+    sent = values.reshape(conv.groups, per_group, *conv.out_shape[1:])
+    kernel = conv.kernel.astype(np.int64).reshape(conv.groups, per_group, *conv.kernel.shape[1:])
+    arrived = np.zeros((conv.groups, kernel.shape[2], *conv.in_shape[1:]), np.int64)
+    for i in range(kernel.shape[3]):
+        y, y_out = _read_by(conv, 0, i)
+        for j in range(kernel.shape[4]):
+            x, x_out = _read_by(conv, 1, j)
+            part = sent[:, :, y_out[:, None], x_out[None, :]]
+            arrived[:, :, y[:, None], x[None, :]] += np.einsum("goc,goyx->gcyx", kernel[..., i, j], part)
+    return arrived.reshape(-1)
+
+
+def _read_by(conv: ConvWeights, axis: int, tap: int) -> tuple[Array, Array]:
+    """Input and output positions of one tap along an axis, wherever both exist."""
+    position, taps, out = _reached(conv, axis)
+    return position[taps == tap], out[taps == tap]
 
 
 def _padded(values: Array) -> Array:

@@ -86,7 +86,7 @@ class Plan:
             layout = places[group.name]
             incoming = program.synapses_into(group.name)
             operators[group.name] = tuple(
-                Operator.of(s, places[s.source], layout) for s in incoming if s.source != ALWAYS_ON
+                Operator(s, places[s.source], layout) for s in incoming if s.source != ALWAYS_ON
             )
             constant = np.zeros(group.size, np.int32)
             for synapse in (s for s in incoming if s.source == ALWAYS_ON):

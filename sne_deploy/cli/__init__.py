@@ -6,6 +6,7 @@ What was asked for goes to stdout, everything else to stderr. An error is one li
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -58,6 +59,8 @@ def _run(commands: typer.Typer, name: str) -> int:
     arguments = sys.argv[1:]
     # The root of what typer raises for wrong arguments: its own in later releases, click's in earlier ones.
     usage_error: Any = typer.BadParameter.__mro__[1]
+    if "--debug" in arguments:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     try:
         status = commands(args=arguments or ["--help"], prog_name=name, standalone_mode=False) or 0
         sys.stdout.flush()

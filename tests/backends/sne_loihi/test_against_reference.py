@@ -35,6 +35,18 @@ def test_registers_of_random_programs(data: st.DataObject) -> None:
     assert_equal(run(program, inputs), simulate(program, inputs), program)
 
 
+def assert_forced(executable: LoihiExecutable, method: str) -> None:
+    """Every synapse that has this method was computed by it and by nothing else."""
+    exists = {"events": lambda _: True, "matrix": lambda o: o.product, "convolution": lambda o: o.convolution}
+    plan = executable._plan
+    for block in plan.blocks:
+        for operator in (operator for name in block for operator in plan.operators[name]):
+            within = plan.is_cycle(block) and operator.synapse.source in block  # it has events alone
+            if not within and exists[method](operator) is not None:
+                ways = {way for name, way in executable.ways.taken if name == operator.synapse.name}
+                assert ways == {method}
+
+
 @pytest.mark.parametrize("method", METHODS)
 @settings(max_examples=examples(120), deadline=None)
 @given(data=st.data())
@@ -43,7 +55,9 @@ def test_every_method_counts_and_spikes_alike(method: str, data: st.DataObject) 
     inputs = data.draw(inputs_for(program))
     expected = simulate(program, inputs)
     chunk_bytes = data.draw(st.sampled_from([1, 3000, 2**26]))
-    trace = run(program, inputs, "spikes", method=method, memory_bytes=chunk_bytes)
+    executable = LoihiExecutable(program, RunOptions(extra={"method": method, "memory_bytes": chunk_bytes}))
+    trace = executable.run(inputs, "spikes")
+    assert_forced(executable, method)
     assert trace.raw_outputs.tolist() == expected.raw_outputs
     assert trace.input_spikes.tolist() == expected.input_spikes
     for group, layer in zip(program.groups, trace.layers, strict=True):

@@ -65,7 +65,9 @@ def narrow_convolution() -> Program:
     )
 
 
-@pytest.mark.parametrize("extra", [{"method": "convolution"}, {"device": "cpu"}])
+@pytest.mark.parametrize(
+    "extra", [pytest.param({"method": "convolution"}, marks=pytest.mark.falls_back), {"device": "cpu"}]
+)
 def test_a_library_that_gets_a_convolution_wrong_changes_nothing(extra: dict[str, str]) -> None:
     program = narrow_convolution()
     inputs = (np.random.default_rng(0).random((8, 4, 1, 5, 3)) < 0.5).astype(np.uint8)
@@ -73,6 +75,7 @@ def test_a_library_that_gets_a_convolution_wrong_changes_nothing(extra: dict[str
     assert_equal(trace, simulate(program, inputs), program)
 
 
+@pytest.mark.falls_back
 @pytest.mark.parametrize("error", [1, -2, 2**20])
 def test_a_wrong_sum_of_a_convolution_is_found(error: int, monkeypatch: pytest.MonkeyPatch) -> None:
     program, right, calls = narrow_convolution(), Convolution._sums, []
@@ -89,3 +92,10 @@ def test_a_wrong_sum_of_a_convolution_is_found(error: int, monkeypatch: pytest.M
     for _ in range(2):
         assert_equal(executable.run(inputs, "all"), simulate(program, inputs), program)
     assert [found.trusted for found in set(calls)] == [False]
+    (text, chunks), *others = executable.fallbacks.items()
+    assert (text, others) == (
+        "synapse 's': a wrong result of method 'convolution' was replaced by events",
+        [],
+    )
+    assert chunks == len(calls) <= executable.ways.taken["s", "events"]
+    assert ("s", "convolution") not in executable.ways.taken
