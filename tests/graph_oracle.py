@@ -16,8 +16,9 @@ from typing import Any
 import nir
 import numpy as np
 
-from sne_deploy.frontend.nir.shapes import conv_node_geometry, graph_shapes
+from sne_deploy.frontend.nir.shapes import graph_shapes
 from sne_deploy.frontend.nir.topology import execution_order
+from sne_deploy.frontend.nir.windows import conv_node_geometry
 from sne_deploy.neurons.resets import reset_of
 
 Signal = list[float]

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from sne_deploy.errors import UnsupportedError
-from sne_deploy.frontend.nir.shapes import conv_node_geometry
+from sne_deploy.frontend.nir.windows import conv_node_geometry
 from sne_norse.neurons import NEURONS, tensor
 
 Step = tuple[Any, torch.Tensor]

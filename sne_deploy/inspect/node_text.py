@@ -9,24 +9,22 @@ import nir
 import numpy as np
 
 from sne_deploy.errors import GraphError
-from sne_deploy.frontend.nir.broadcast import PARAMETERS
 from sne_deploy.frontend.nir.neuron_nodes import NEURONS, integrates
+from sne_deploy.frontend.nir.primitives import Kind, kind_of, parameters_of
 from sne_deploy.inspect.numbers import in_range, number, seconds, sizes
 from sne_deploy.inspect.picture import BoxKind
 from sne_deploy.inspect.views import range_of
 from sne_deploy.neurons.resets import reset_of
 
-_PORTS = (nir.Input, nir.Output)
-_MAPS = (nir.Affine, nir.Linear, nir.Scale, nir.Conv1d, nir.Conv2d, nir.AvgPool2d, nir.SumPool2d, nir.Flatten)
+_BOXES: dict[Kind | None, BoxKind] = {"input": "port", "output": "port", "map": "map", "delay": "delay"}
 
 
 def box_kind(node: object) -> BoxKind:
     """What a picture shows a node as."""
-    if type(node) in NEURONS:
-        return "readout" if integrates(node) else "neurons"
-    if isinstance(node, nir.Delay):
-        return "delay"
-    return "port" if type(node) in _PORTS else "map" if type(node) in _MAPS else "unknown"
+    if integrates(node):
+        return "readout"
+    kind = kind_of(node)
+    return "neurons" if kind == "neurons" else _BOXES.get(kind, "unknown")
 
 
 def node_detail(name: str, node: Any) -> str:
@@ -39,7 +37,7 @@ def stored_numbers(node: Any) -> int:
     """Numbers that a node stores: all of a weight's, one of a parameter that all neurons share."""
     matrices = ("weight", "bias")
     found = sum(np.size(getattr(node, field)) for field in matrices if _stored(node, field))
-    found += sum(_distinct(getattr(node, field)) for field in PARAMETERS.get(type(node), ()))
+    found += sum(_distinct(getattr(node, field)) for field in parameters_of(node))
     return int(found)
 
 

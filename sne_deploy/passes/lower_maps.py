@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sne_deploy.frontend.nir.shapes import conv_node_geometry
+from sne_deploy.frontend.nir.windows import conv_node_geometry
 from sne_deploy.ir.network import LinearNode
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sne_deploy.errors import GraphError, UnsupportedError
-from sne_deploy.frontend.nir.neuron_nodes import NEURONS
+from sne_deploy.errors import GraphError
+from sne_deploy.frontend.nir.primitives import kind_of
 from sne_deploy.frontend.nir.shapes import graph_shapes
 from sne_deploy.frontend.nir.topology import execution_order
 from sne_deploy.ir.network import DelayNode, LinearNode, Network, NeuronNode
@@ -57,23 +57,17 @@ class LowerNir:
         neurons: list[NeuronNode] = []
         linears: list[LinearNode] = []
         delays: list[DelayNode] = []
-        unknown: list[str] = []
         warnings: list[str] = []
         for name, node in graph.nodes.items():
-            if isinstance(node, (nir.Input, nir.Output)):
-                continue
-            if type(node) in NEURONS:
+            kind = kind_of(node)
+            if kind == "neurons":
                 neurons.append(lower_neurons(name, node, shapes[name], dt_s))
-            elif type(node) in LINEAR_NODES:
+            elif kind == "map":
                 linears.append(LINEAR_NODES[type(node)](name, node, shapes[source_of[name]], shapes[name]))
-            elif isinstance(node, nir.Delay):
+            elif kind == "delay":
                 delay, rounded = _delay(name, node, shapes[name], dt_s)
                 delays.append(delay)
                 warnings += [f"student {self.student!r}, {text}" for text in rounded]
-            else:
-                unknown.append(f"node {name!r} of type {type(node).__name__}")
-        if unknown:
-            raise UnsupportedError(f"student {self.student!r}: cannot be compiled", unknown)
         name, selections, joints = _joined_inputs(graph, shapes)
         return Network(
             name=self.student,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import GraphError
-from sne_deploy.frontend.nir.broadcast import as_array
+from sne_deploy.frontend.nir.arrays import as_array
 from sne_deploy.frontend.nir.flatten import expand
 
 Array = npt.NDArray[Any]

@@ -19,7 +19,7 @@ from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.files import atomic_path
 from sne_deploy.frontend.hdf5.file import LIMITS, Limits, Tree, one_line, read_hdf5
 from sne_deploy.frontend.nir.flatten import MAX_NESTING
-from sne_deploy.frontend.nir.primitives import build_node, node_fields, plain_metadata
+from sne_deploy.frontend.nir.nodes import build_node, node_fields, plain_metadata
 from sne_deploy.frontend.nir.shapes import Resolution, resolve
 from sne_deploy.model.layers.geometry import Shape
 

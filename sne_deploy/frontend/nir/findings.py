@@ -8,9 +8,9 @@ from typing import Any
 import nir
 import numpy as np
 
-from sne_deploy.frontend.nir.broadcast import PARAMETERS
 from sne_deploy.frontend.nir.normalise import normalised
-from sne_deploy.frontend.nir.shape_rules import declared_shape, is_leading
+from sne_deploy.frontend.nir.primitives import parameters_of
+from sne_deploy.frontend.nir.rules import declared_shape, is_leading
 from sne_deploy.frontend.nir.shapes import Resolution, resolve
 from sne_deploy.model.layers.geometry import Shape
 
@@ -60,7 +60,7 @@ def _node_notes(where: str, node: Any, shape: Shape) -> Iterator[str]:
                 f"{where} declares an input of {sizes}, and gets {shape[1:]}, which is used; nir 1.0.8 sizes "
                 "every kernel as square"
             )
-    for field in PARAMETERS.get(type(node), ()):
+    for field in parameters_of(node):
         if len(np.shape(getattr(node, field))) > len(shape) and np.size(getattr(node, field)) > 1:
             yield (
                 f"{where}: its {field} has shape {np.shape(getattr(node, field))} and the same values "

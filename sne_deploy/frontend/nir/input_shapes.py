@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import nir
-import numpy as np
 
 from sne_deploy.errors import GraphError
-from sne_deploy.frontend.nir.broadcast import PARAMETERS
 from sne_deploy.frontend.nir.flatten import Expanded
-from sne_deploy.frontend.nir.shape_rules import declared_shape
+from sne_deploy.frontend.nir.primitives import primitive_of
+from sne_deploy.frontend.nir.rules import declared_shape
 from sne_deploy.model.layers.geometry import Shape
 
 REMEDY = "give it one: --input-shape, or input_shape="
@@ -84,31 +80,11 @@ def _needed(name: str, flat: Expanded, follows: Successors) -> Shape | None:
         if target in seen:
             continue
         seen.add(target)
-        node = flat.nodes[target]
-        shape, passes = _own_input_shape(node)
+        row = primitive_of(flat.nodes[target])
+        shape = None if row is None else row.rule.asked(flat.nodes[target])
         if shape is not None and math.prod(shape) > 1:
             return shape
         weak = weak or shape or None
-        if passes:
+        if row and row.rule.passes:
             queue.extend(follows[target])
     return weak
-
-
-def _own_input_shape(node: Any) -> tuple[Shape | None, bool]:
-    """What a node's fields say of the shape that enters it, and whether that shape leaves it unchanged."""
-    if isinstance(node, (nir.Linear, nir.Affine)):
-        return tuple(int(n) for n in np.shape(node.weight)[1:]), False
-    if isinstance(node, (nir.Conv1d, nir.Conv2d)):
-        if node.input_shape is None:
-            return None, False
-        sizes = (int(n) for n in np.atleast_1d(node.input_shape))
-        return (int(np.shape(node.weight)[1] * np.asarray(node.groups).item()), *sizes), False
-    if isinstance(node, (nir.Input, nir.Output)):
-        return declared_shape(node), True
-    if isinstance(node, nir.Flatten):
-        declared = declared_shape(node)
-        return (declared if declared and all(declared) else None), False
-    if type(node) in PARAMETERS:
-        fields = (np.shape(getattr(node, field)) for field in PARAMETERS[type(node)])
-        return max(fields, key=lambda shape: (math.prod(shape), len(shape))), True
-    return None, False

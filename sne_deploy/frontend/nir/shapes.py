@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import nir
 import numpy as np
@@ -19,16 +20,17 @@ import numpy as np
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.frontend.nir.flatten import Expanded, expand
 from sne_deploy.frontend.nir.input_shapes import REMEDY, Successors, candidate_shapes, joined
-from sne_deploy.frontend.nir.shape_rules import RULES, conv_node_geometry, output_shape_of
-from sne_deploy.model.layers.geometry import Shape
+from sne_deploy.frontend.nir.primitives import primitive_of
+from sne_deploy.frontend.nir.rules import Elementwise
+from sne_deploy.model.layers.geometry import Shape, check_size
 
 __all__ = [
     "Resolution",
-    "conv_node_geometry",
     "graph_shapes",
     "input_shape_of",
     "input_shapes_of",
     "joined_input_shape",
+    "output_shape_of",
     "resolve",
     "set_types",
 ]
@@ -192,13 +194,44 @@ def _check_nodes(flat: Expanded) -> None:
     unknown = [
         f"node {name!r} of type {type(node).__name__}"
         for name, node in flat.nodes.items()
-        if type(node) not in RULES
+        if primitive_of(node) is None
     ]
     if unknown:
         raise UnsupportedError("NIR graph", unknown)
     for kind, names in (("Input", flat.entries[""]), ("Output", flat.exits[""])):
         if not names:
             raise GraphError(f"the graph has no {kind}, and no node where one could be; add one")
+
+
+def output_shape_of(name: str, node: Any, shape: Shape, *, exact: bool = False) -> Shape:
+    """The shape that leaves a node.
+
+    Parameters
+    ----------
+    name : str
+    node : nir node
+        It is not changed.
+    shape : tuple of int
+        What enters.
+    exact : bool
+        Refuse parameters that have to be broadcast, other than one value for all neurons.
+
+    Raises
+    ------
+    GraphError
+        What enters does not fit, or what leaves is absurdly large; names the node.
+    """
+    row = primitive_of(node)
+    assert row is not None  # noqa: S101  _check_nodes has refused others
+    try:
+        check_size(shape)
+        if exact and isinstance(row.rule, Elementwise):
+            row.rule.check_exact(node, shape)
+        result = row.rule.leaving(node, shape)
+        check_size(result)
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
+        raise GraphError(f"node {name!r} ({type(node).__name__}): {error}") from None
+    return result
 
 
 def _propagate(flat: Expanded, follows: Successors, inputs: dict[str, Shape], *, exact: bool) -> Resolution:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.frontend.nir.neuron_nodes import fires
 from sne_deploy.frontend.nir.normalise import normalise
-from sne_deploy.frontend.nir.shapes import conv_node_geometry, input_shape_of
+from sne_deploy.frontend.nir.shapes import input_shape_of
+from sne_deploy.frontend.nir.windows import conv_node_geometry
 from sne_deploy.frontend.norse.cell_nodes import CELL_OF, node_to_cell, plain
 from sne_deploy.model.ensemble import Layer, OptionValue
 from sne_deploy.model.layers.registry import check_stack

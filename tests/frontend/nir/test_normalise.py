@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.errors import GraphError
-from sne_deploy.frontend.nir.broadcast import PARAMETERS, to_shape
+from sne_deploy.frontend.nir.arrays import to_shape
 from sne_deploy.frontend.nir.findings import examine
 from sne_deploy.frontend.nir.flatten import inline
 from sne_deploy.frontend.nir.normalise import normalise
+from sne_deploy.frontend.nir.primitives import parameters_of
 from sne_deploy.frontend.nir.shapes import graph_shapes, joined_input_shape
 from sne_deploy.frontend.nir.topology import execution_order
 from sne_deploy.frontend.norse.export import export_student
@@ -40,7 +41,7 @@ def test_what_later_stages_rely_on(made: nir.NIRGraph) -> None:
     for name, node in normal.nodes.items():
         assert not isinstance(node, nir.NIRGraph)
         assert tuple(node.output_type["output"]) == shapes[name]
-        for field in PARAMETERS.get(type(node), ()):
+        for field in parameters_of(node):
             assert getattr(node, field).shape == shapes[name]
             assert getattr(node, field).dtype in (np.float32, np.float64)
 
@@ -67,7 +68,7 @@ def test_equal_parameters_may_be_written_once(made: nir.NIRGraph, random: Any) -
     """Parameters that are the same for all neurons may have any number of axes of size 1."""
     bare = copy.deepcopy(made)
     for node in bare.nodes.values():
-        fields = PARAMETERS.get(type(node), ())
+        fields = parameters_of(node)
         for field in fields:
             value = getattr(node, field)
             if value.size and (value == value.flat[0]).all():

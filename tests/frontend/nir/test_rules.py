@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.nir.normalise import normalise
-from sne_deploy.frontend.nir.shape_rules import output_shape_of
+from sne_deploy.frontend.nir.shapes import output_shape_of
 from tests.effort import examples
 from tests.frontend.nir.test_input_shapes import chain, shape
 

@@ -1,33 +1,30 @@
-"""Parameters of neurons in the neurons' own shape."""
+"""Fields of nodes as arrays, and parameters of neurons in the neurons' own shape."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import nir
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.frontend.nir.neuron_nodes import NEURONS
 from sne_deploy.model.layers.geometry import Shape
-from sne_deploy.neurons.table import Derived
 
 Array = npt.NDArray[Any]
-
-PARAMETERS: Mapping[type, tuple[str, ...]] = Derived(
-    lambda _: {
-        **{kind: node.fields for kind, (_, node) in NEURONS.items()},
-        nir.Delay: ("delay",),
-        nir.Scale: ("scale",),
-    }
-)
-"""Nodes that work on each value by itself, and their parameters, one value per neuron."""
+EXACT = 2**53
+"""Integers up to here are float64 numbers."""
 
 
 def as_array(value: Any) -> Array:
     """A field as an array: some exporters leave PyTorch tensors in the graphs that they make."""
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+
+
+def as_floats(value: Any) -> Array:
+    """float32 and float64 as they are, and what is then refused; other floats, integers, bools as float64."""
+    array = as_array(value)
+    rounded = array.dtype.kind in "iu" and array.size > 0 and max(-int(array.min()), int(array.max())) > EXACT
+    as_it_is = array.dtype in (np.float32, np.float64) or array.dtype.kind not in "fiub" or rounded
+    return array if as_it_is else array.astype(np.float64)
 
 
 def to_shape(value: Any, shape: Shape) -> Array:
