@@ -16,7 +16,11 @@ def inspect_command(
     svg: Annotated[
         Path | None, typer.Option(help="Draw the graphs: FILE.svg for one student, or a folder.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    layer: Annotated[
+        str | None, typer.Option(help="Show one layer in full: NAME, or STUDENT/NAME.", metavar="NAME")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show everything of every layer.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     weight_bits: opt.WeightBits = None,
     timesteps: opt.Timesteps = None,
     dt_s: opt.DtS = None,
@@ -27,7 +31,8 @@ def inspect_command(
     """Show a model without running it: graph, neurons in both units, what each target supports."""
     from sne_deploy.inspect.collect import inspect_model
     from sne_deploy.inspect.pictures import write_pictures
-    from sne_deploy.inspect.table import inspect_view
+    from sne_deploy.inspect.summary import SummaryView, one_layer
+    from sne_deploy.inspect.table import InspectView
     from sne_deploy.inspect.views import to_json
 
     found = inspect_model(
@@ -39,9 +44,12 @@ def inspect_command(
         weight_bits=weight_bits,
     )
     written = () if svg is None else write_pictures(found, svg)
+    shown = found if layer is None else one_layer(found, layer)
     if as_json:
-        print(to_json(found))  # noqa: T201  the command line may print
+        print(to_json(shown))  # noqa: T201  the command line may print
+    elif layer is not None or everything:
+        show(InspectView(shown, whole=layer is None))
     else:
-        show(inspect_view(found))
+        show(SummaryView(shown))
     for path in written:
         say(f"Written: {path}")

@@ -61,6 +61,7 @@ def _synapse_view(synapse: Synapse, *, fixed: bool) -> ConnectionView:
         within_sample=synapse.within_sample,
         weight_exp=synapse.weight_exp if fixed else None,
         sign_mode=synapse.sign_mode if fixed else None,
+        weights=int(np.size(synapse.weights.values)),
         saturated_weights=synapse.saturated_weights,
         snr_db=synapse.quantisation_snr_db,
     )

@@ -56,55 +56,52 @@ class Sheet:
 
 @dataclass(frozen=True)
 class InspectView:
-    """A rich renderable that suits itself to the console's width.
+    """Everything, as a rich renderable that suits itself to the console's width.
 
     Attributes
     ----------
     model : ModelView
+    whole : bool
+        False for the part that is one layer: sizes of whole students would mislead there.
     """
 
     model: ModelView
+    whole: bool = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Choose the layout that fits."""
         model, width = self.model, options.max_width
         yield Text(printable(model.model), style="bold", overflow="fold")
-        yield _pairs([*model.facts, *([("not compiled", model.refused)] if model.refused else [])], width)
+        facts = [*model.facts, *([("not compiled", model.refused)] if model.refused else [])]
+        if facts:
+            yield pairs(facts, width)
         if model.provenance:
             yield Text("\nprovenance", style="bold")
-            yield _pairs(model.provenance, width)
+            yield pairs(model.provenance, width)
         shared = common_support(model.students)
         for student in model.students:
-            yield from _student(student, console, width, support=shared is None)
+            yield from _student(student, console, width, whole=self.whole, support=shared is None)
         if shared:
             yield Text("\ntargets", style="bold")
-            yield _fitted(support_sheet(shared), console, width)
-
-
-def inspect_view(model: ModelView) -> InspectView:
-    """A model for the terminal: the graph, neurons in both units, connections, targets."""
-    return InspectView(model)
+            yield fitted(support_sheet(shared), console, width)
 
 
 def _student(
-    student: StudentView, console: Console, width: int, *, support: bool
+    student: StudentView, console: Console, width: int, *, whole: bool, support: bool
 ) -> Iterator[RenderableType]:
     readout = [f"readout {student.readout}"] if student.readout else []
-    yield Text(
-        f"\n{printable(student.name)}: {', '.join([*totals(student), *readout])}",
-        style="bold",
-        overflow="fold",
-    )
+    sizes = f": {', '.join([*totals(student), *readout])}" if whole else ""
+    yield Text(f"\n{printable(student.name)}{sizes}", style="bold", overflow="fold")
     if student.nodes:
-        yield _fitted(node_sheet(student.nodes), console, width)
+        yield fitted(node_sheet(student.nodes), console, width)
     if student.groups:
-        yield _fitted(value_sheet(student), console, width)
+        yield fitted(value_sheet(student), console, width)
     if student.connections:
-        yield _fitted(connection_sheet(student.connections), console, width)
+        yield fitted(connection_sheet(student.connections), console, width)
     if support and student.support:
-        yield _fitted(support_sheet(student.support), console, width)
+        yield fitted(support_sheet(student.support), console, width)
     if student.notes:
-        yield _pairs([("note", note) for note in student.notes], width)
+        yield pairs([("note", note) for note in student.notes], width)
 
 
 def node_sheet(nodes: Sequence[NodeView]) -> Sheet:
@@ -121,10 +118,10 @@ def node_sheet(nodes: Sequence[NodeView]) -> Sheet:
             printable(node.name),
             f"{node.type} ({node.detail})" if node.detail else node.type,
             shape_text(node.shape),
-            _count(node.neurons or None),
-            _count(node.parameters or None),
-            _count(node.connections),
-            _count(node.synapses),
+            count(node.neurons or None),
+            count(node.parameters or None),
+            count(node.connections),
+            count(node.synapses),
             printable(", ".join(node.targets)) or ABSENT,
         )
         for node in nodes
@@ -187,7 +184,7 @@ def _connection_row(connection: ConnectionView) -> tuple[str, ...]:
         ABSENT if connection.weight_exp is None else str(connection.weight_exp),
         connection.sign_mode or ABSENT,
         ABSENT if connection.weight_exp is None else f"{connection.saturated_weights:,}",
-        _decibel(connection.snr_db),
+        decibel(connection.snr_db),
     )
 
 
@@ -204,17 +201,19 @@ def support_sheet(support: Sequence[SupportView]) -> Sheet:
     return Sheet((Column("target"), Column("precision"), Column("supported")), rows, keys=2)
 
 
-def _count(value: int | None) -> str:
+def count(value: int | None) -> str:
+    """Thousands separated; ``-`` for None."""
     return ABSENT if value is None else f"{value:,}"
 
 
-def _decibel(value: float | None) -> str:
+def decibel(value: float | None) -> str:
+    """A signal-to-noise ratio; ``exact`` for an infinite one."""
     if value is None:
         return ABSENT
     return "exact" if math.isinf(value) else f"{value:.1f} dB"
 
 
-def _fitted(sheet: Sheet, console: Console, width: int) -> RenderableType:
+def fitted(sheet: Sheet, console: Console, width: int) -> RenderableType:
     """A table where every number fits whole and text has some room, else a list."""
     table = _table(sheet)
     needed = sum(column.min_width or 0 for column in table.columns)
@@ -261,9 +260,9 @@ def _list(sheet: Sheet) -> Group:
     return Group(*lines)
 
 
-def _pairs(pairs: Sequence[tuple[str, str]], width: int) -> RenderableType:
+def pairs(labelled: Sequence[tuple[str, str]], width: int) -> RenderableType:
     """Labels in a column of their own where there is room for them."""
-    shown = [(printable(label), printable(text)) for label, text in pairs]
+    shown = [(printable(label), printable(text)) for label, text in labelled]
     if width < _PAIRS_MIN:
         return Group(*(Text.assemble((f"{label}: ", "bold"), text, overflow="fold") for label, text in shown))
     grid = Table.grid(padding=(0, 2, 0, 0))

@@ -127,7 +127,8 @@ class ConnectionView:
         Whether it stops at the border between samples: on a cycle or delayed.
     weight_exp : int or None
     sign_mode : str or None
-    saturated_weights : int
+    weights, saturated_weights : int
+        Weights that are stored, and how many of them were clipped.
     snr_db : float or None
         Of quantisation; infinite where exact.
     """
@@ -142,6 +143,7 @@ class ConnectionView:
     within_sample: bool = False
     weight_exp: int | None = None
     sign_mode: str | None = None
+    weights: int = 0
     saturated_weights: int = 0
     snr_db: float | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ from tests.command_line import command
 from tests.inspect.test_collect import convolution
 
 ROOT = Path(__file__).resolve().parents[2]
-DIGITS = ROOT / "examples" / "digits" / "model.pt"
+EXAMPLES = ROOT / "examples"
+DIGITS = EXAMPLES / "digits" / "model.pt"
+BIN = Path(sys.executable).parent
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def test_the_example_needs_no_data_and_shows_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    found = command("inspect", DIGITS, "--svg", tmp_path / "pictures", name="sne")
+    found = command("inspect", DIGITS, "--all", "--svg", tmp_path / "pictures", name="sne")
     assert (found.status, found.stderr.count("Written: ")) == (0, 4)
     assert max(map(len, found.stdout.splitlines())) <= 110
     for words in (
@@ -40,12 +43,53 @@ def test_the_example_needs_no_data_and_shows_everything(
     assert names == ["conv.svg", "current.svg", "dense.svg", "recurrent.svg"]
 
 
+@pytest.mark.parametrize("columns", [None, 100])
+@pytest.mark.parametrize("name", ["digits", "mnist", "cifar10"])
+def test_the_committed_models_fit_on_one_screen(
+    name: str, columns: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", str(columns))
+    lines = command("inspect", EXAMPLES / name / "model.pt", name="sne").stdout.splitlines()
+    assert 10 < len(lines) <= 42
+    assert max(map(len, lines)) <= (columns or 110)
+    assert any(line.startswith("more") and "--all" in line for line in lines)
+
+
+def test_the_largest_model_takes_less_than_five_seconds() -> None:
+    """Of the processor's time: other work on the machine does not change it much."""
+    before = os.times()
+    subprocess.run(
+        [BIN / "sne", "inspect", EXAMPLES / "cifar10" / "model.pt"], capture_output=True, check=True
+    )
+    after = os.times()
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 5
+
+
+def test_one_layer_in_full() -> None:
+    found = command("inspect", DIGITS, "--layer", "lifboxcell_4", name="sne").stdout
+    assert [line for line in found.splitlines() if line in ("conv", "dense", "current", "recurrent")] == [
+        "conv", "dense",
+    ]  # fmt: skip
+    for words in ("9,742", "7,845", "16 x 2 x 2", "linear_6", "are clipped"):
+        assert words in found
+    assert "lifboxcell_2   tau_mem" not in found
+    one = command("inspect", DIGITS, "--layer", "conv/lifboxcell_4", name="sne").stdout
+    assert "9,742" in one
+    assert "7,845" not in one
+    students = json.loads(command("inspect", DIGITS, "--layer", "licell_6", "--json", name="sne").stdout)[
+        "students"
+    ]
+    assert [[node["name"] for node in student["nodes"]] for student in students] == [["licell_6"]]
+
+
 def test_a_graph_without_time_is_shown_and_the_rest_is_asked_for(graph: Path) -> None:
     found = command("inspect", graph, name="sne")
     assert found.status == 0
     assert "--timesteps" in found.stdout
-    assert "Conv2d (3x3, padding 1)" in " ".join(found.stdout.split())
-    assert "vth_mant" in command("inspect", graph, "--timesteps", 4, name="sne").stdout
+    whole = command("inspect", graph, "--all", name="sne").stdout
+    assert "Conv2d (3x3, padding 1)" in " ".join(whole.split())
+    assert "vth_mant" in command("inspect", graph, "--all", "--timesteps", 4, name="sne").stdout
 
 
 def test_a_graph_that_an_option_contradicts_is_shown_with_the_reason(graph: Path) -> None:
@@ -69,6 +113,10 @@ def test_weights_of_few_bits_are_shown(graph: Path) -> None:
     [
         (["--input-shape", "0"], "--input-shape '0' is no shape"),
         (["--weight-bits", "9"], "--weight-bits 9"),
+        (
+            ["--layer", "lif_9"],
+            "--layer 'lif_9': no student has such a layer; known: input, conv, lif, output",
+        ),
     ],
 )
 def test_wrong_options_are_one_line(graph: Path, options: list[str], said: str) -> None:

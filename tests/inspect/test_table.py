@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from sne_deploy.inspect.collect import inspect_ensemble
-from sne_deploy.inspect.table import connection_sheet, inspect_view, node_sheet, support_sheet, value_sheet
+from sne_deploy.inspect.table import InspectView, connection_sheet, node_sheet, support_sheet, value_sheet
 from sne_deploy.inspect.views import ModelView, SupportView
 from tests.inspect.test_collect import convolution, ensemble
 
@@ -19,7 +19,7 @@ HOSTILE = "[bold]evil[/]\x1b[31m\nname"
 def rendered(model: ModelView, width: int) -> str:
     console = Console(width=width, color_system=None)
     with console.capture() as captured:
-        console.print(inspect_view(model))
+        console.print(InspectView(model))
     return captured.get()
 
 
