@@ -113,7 +113,7 @@ class _SampleRun:
         self.arrivals = {g.name: [[0] * g.size for _ in range(program.timesteps)] for g in program.groups}
         self.synops = {g.name: 0 for g in program.groups}
         self.depths = {g.name: g.depth for g in program.groups}
-        self.states = {g.name: _State(g, fixed=program.precision == "fixed") for g in program.groups}
+        self.states = {g.name: GroupState(g, fixed=program.precision == "fixed") for g in program.groups}
         self.constant = {host.target: _host_current(host, sample) for host in program.hosts}
         flat = np.asarray(sample).reshape(program.timesteps, -1) if not program.hosts else np.zeros((0, 0))
         self.spikes = flat.tolist()
@@ -167,7 +167,7 @@ def _host_current(host: HostAffine, sample: Any) -> list[Number]:
     return values
 
 
-class _State:
+class GroupState:
     """One group during one sample."""
 
     def __init__(self, group: NeuronGroup, *, fixed: bool) -> None:
@@ -229,7 +229,7 @@ def _decayed(x: int, factor: int) -> int:
     return (1 if x >= 0 else -1) * (abs(x) * factor // 4096)
 
 
-def _read_out(program: Program, group: NeuronGroup, state: _State) -> list[Number]:
+def _read_out(program: Program, group: NeuronGroup, state: GroupState) -> list[Number]:
     if group.spiking:
         return [sum(column) for column in zip(*state.raster, strict=True)]
     columns = list(zip(*state.vs, strict=True))

@@ -23,6 +23,7 @@ from tests.chip_registers import LOIHI1
 
 RANGES = {"mixed": (-128, 128, 2), "excitatory": (0, 256, 1), "inhibitory": (-255, 1, 1)}
 SPIKING_KINDS = ("lif", "cuba_lif", "if")
+READOUT_KINDS = ("li", "cuba_li")
 Shape = tuple[int, ...]
 
 
@@ -153,7 +154,7 @@ class _Builder:
 
     def group(self, name: str, shape: Shape, *, depth: int, last: bool, readout: str) -> NeuronGroup:
         size = int(np.prod(shape))
-        kind = self.pick("li", "cuba_li") if last and readout != "count" else self.pick(*SPIKING_KINDS)
+        kind = self.pick(*READOUT_KINDS) if last and readout != "count" else self.pick(*SPIKING_KINDS)
         make = self.registers if self.fixed else self.reals
         group = NeuronGroup(
             name=name,

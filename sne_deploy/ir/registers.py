@@ -1,7 +1,6 @@
 """Rounding to registers: pure arithmetic, for whatever formats it is given.
 
-Sources: Lava 0.10.0, ``lava/proc/lif/models.py`` (decays, shifts) and ``lava/utils/weightutils.py``
-(weights).
+Sources: Lava 0.10.0, ``lava/utils/weightutils.py``.
 """
 
 from __future__ import annotations
@@ -48,19 +47,3 @@ def quantise_weights(values: Array, lsb: float, to: WeightRange) -> tuple[Array,
     unclipped = to.step * np.rint(values / (to.step * lsb))
     clipped = np.clip(unclipped, to.low, to.high)
     return clipped.astype(np.int32), int(np.count_nonzero(clipped != unclipped))
-
-
-def current_decay_register(fraction: Array, formats: RegisterFormats) -> Array:
-    """``du`` for a decay fraction b: effective decay is (du + 1) / 2^decay_bits."""
-    unity = formats.decay_unity
-    return np.asarray(np.clip(np.rint(fraction * unity) - 1, 0, formats.decay_max), dtype=np.int32)
-
-
-def voltage_decay_register(fraction: Array, formats: RegisterFormats) -> Array:
-    """``dv`` for a decay fraction a: effective decay is dv / 2^decay_bits."""
-    return np.asarray(np.clip(np.rint(fraction * formats.decay_unity), 0, formats.decay_max), dtype=np.int32)
-
-
-def decay(state: Array, factor: Array, decay_bits: int) -> Array:
-    """``sign(x) (|x| factor >> decay_bits)``, rounding toward zero (int64)."""
-    return np.asarray(np.sign(state) * ((np.abs(state) * factor) >> decay_bits))

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from sne_deploy.neurons.dynamics import Dynamics
+
 Array = npt.NDArray[Any]
 Values = dict[str, Any]
 
@@ -139,6 +141,8 @@ class NeuronModel:
         False: it is a readout, whose v is read.
     has_current : bool
         It keeps a synaptic current from step to step.
+    dynamics : type of Dynamics
+        Its registers, bounds and reference step.
     own : tuple of str
         Parameters that it alone has; each is a register of that name.
     fires_as : str or None
@@ -150,6 +154,7 @@ class NeuronModel:
     cells: tuple[CellType, ...]
     spiking: bool = True
     has_current: bool = False
+    dynamics: type[Dynamics] = Dynamics
     own: tuple[str, ...] = ()
     fires_as: str | None = None
 

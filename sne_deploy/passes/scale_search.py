@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import UnsupportedError
-from sne_deploy.ir.bounds import StateBounds, fixed_bounds, float_bounds, host_range, synaptic_range
+from sne_deploy.ir.bounds import StateBounds, host_range, state_bounds, synaptic_range
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
-from sne_deploy.passes.to_registers import quantise_group
+from sne_deploy.neurons.table import MODELS
 from sne_deploy.passes.weight_registers import WeightSample, extent, quantise_synapse
 
 Array = npt.NDArray[Any]
@@ -66,7 +66,7 @@ class GroupJob:
         low, high = (zeros, zeros) if host is None else host_range(host, program.input)
         synapses = program.synapses_into(group.name)
         syn_low, syn_high = synaptic_range(synapses, group.size)
-        state = float_bounds(group, low + syn_low, high + syn_high, program.timesteps)
+        state = state_bounds(group, low + syn_low, high + syn_high, program.timesteps)
         samples = tuple(WeightSample.of(synapse, formats) for synapse in synapses)
         return GroupJob(
             program.name, group, synapses, host, low, high, program.timesteps, formats, state, samples
@@ -98,7 +98,8 @@ class GroupJob:
 
     def quantise(self, scale: float) -> QuantisedGroup:
         """Everything in registers at this scale, with the error it makes and the proven bounds."""
-        group = quantise_group(self.group, scale, self.formats)
+        registers = MODELS[self.group.kind].dynamics.registers(self.group, scale, self.formats)
+        group = replace(self.group, scale=scale, **registers)
         synapses = tuple(
             part for synapse in self.synapses for part in quantise_synapse(synapse, scale, self.formats)
         )
@@ -107,7 +108,7 @@ class GroupJob:
         limit = self.formats.bias_mant_max
         low = low + np.clip(np.rint(self.host_low * unit), -limit, limit)
         high = high + np.clip(np.rint(self.host_high * unit), -limit, limit)
-        bounds = fixed_bounds(group, low, high, self.timesteps, self.formats)
+        bounds = state_bounds(group, low, high, self.timesteps, self.formats)
         return QuantisedGroup(group, synapses, bounds)
 
     def relative_error(self, scale: float) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.ir.bounds import fixed_bounds, float_bounds, synaptic_range
+from sne_deploy.ir.bounds import state_bounds, synaptic_range
 from sne_deploy.ir.program import NeuronGroup, Synapse
 from sne_deploy.ir.weights import DenseWeights
 from tests.chip_registers import LOIHI1
@@ -57,7 +57,7 @@ def test_no_input_passes_the_bounds(
     group = _group(kind, 1, du, dv, vth, bias, v_init)
     weights = rng.integers(-120, 120, (1, 8)).astype(np.int32) * 2
     low, high = synaptic_range([Synapse("s", "input", "g", DenseWeights(weights), 2)], 1)
-    bounds = fixed_bounds(group, low, high, timesteps, LOIHI1)
+    bounds = state_bounds(group, low, high, timesteps, LOIHI1)
     trials = [rng.integers(0, 2, (timesteps, 8)) for _ in range(5)]
     trials += [np.tile((weights[0] > 0), (timesteps, 1)), np.tile((weights[0] < 0), (timesteps, 1))]
     for spikes in trials:
@@ -70,7 +70,7 @@ def test_a_readouts_bound_is_reached() -> None:
     group = _group("li", 1, 4095, 400, 0, 3, 0)
     weights = np.array([[100, -60]], dtype=np.int32)
     low, high = synaptic_range([Synapse("s", "input", "g", DenseWeights(weights), 0)], 1)
-    bounds = fixed_bounds(group, low, high, 12, LOIHI1)
+    bounds = state_bounds(group, low, high, 12, LOIHI1)
     _, u_max, _, v_max = _walk(group, np.full(12, 100))
     assert (bounds.u_max, bounds.v_max) == (u_max, v_max)
 
@@ -80,7 +80,7 @@ def test_float_bounds_hold_and_are_reached() -> None:
         "g", "li", (1,), np.asarray(0.5), np.asarray(0.25), np.asarray(0.0), np.asarray(0.1), 0,
         np.asarray(0.0), 1, 1.0, np.asarray(0.0),
     )  # fmt: skip
-    bounds = float_bounds(group, np.array([-1.0]), np.array([2.0]), 3)
+    bounds = state_bounds(group, np.array([-1.0]), np.array([2.0]), 3)
     u = v = 0.0
     for _ in range(3):
         u = 0.5 * u + 2.0
@@ -91,9 +91,9 @@ def test_float_bounds_hold_and_are_reached() -> None:
 
 def test_wrapping_is_recognised_at_the_exact_limit() -> None:
     group = _group("cuba_li", 1, 4095, 4095, 0, 0, 0)
-    inside = fixed_bounds(group, np.zeros(1), np.array([LOIHI1.state_limit / 64]), 1, LOIHI1)
-    outside = fixed_bounds(group, np.zeros(1), np.array([LOIHI1.state_limit / 64 + 1]), 1, LOIHI1)
-    below = fixed_bounds(group, np.array([-LOIHI1.state_limit / 64]), np.zeros(1), 1, LOIHI1)
+    inside = state_bounds(group, np.zeros(1), np.array([LOIHI1.state_limit / 64]), 1, LOIHI1)
+    outside = state_bounds(group, np.zeros(1), np.array([LOIHI1.state_limit / 64 + 1]), 1, LOIHI1)
+    below = state_bounds(group, np.array([-LOIHI1.state_limit / 64]), np.zeros(1), 1, LOIHI1)
     assert not inside.u_may_wrap(LOIHI1)
     assert outside.u_may_wrap(LOIHI1)
     assert below.u_may_wrap(LOIHI1)

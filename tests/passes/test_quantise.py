@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from sne_deploy.errors import UnsupportedError
-from sne_deploy.ir.bounds import fixed_bounds, host_range, synaptic_range
+from sne_deploy.ir.bounds import host_range, state_bounds, synaptic_range
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.verify import verify_program
 from sne_deploy.ir.weights import DenseWeights
@@ -82,7 +82,7 @@ def test_registers_are_in_range_and_bounds_hold(
     )
     verify_program(fixed, after="quantise")
     low, high = synaptic_range(fixed.synapses, 4)
-    bounds = fixed_bounds(fixed.groups[0], low, high, fixed.timesteps, LOIHI1)
+    bounds = state_bounds(fixed.groups[0], low, high, fixed.timesteps, LOIHI1)
     if not any("may wrap" in warning for warning in fixed.warnings):
         assert not bounds.u_may_wrap(LOIHI1)
     if not fixed.groups[0].spiking:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ir.bounds import fixed_bounds, host_range, synaptic_range
+from sne_deploy.ir.bounds import host_range, state_bounds, synaptic_range
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.ir.registers import sign_mode_of
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
@@ -183,7 +183,7 @@ def _sum_problems(program: Program, group: NeuronGroup) -> Iterator[str]:
         if group.name in program.outputs and int(np.asarray(group.vth_mant).flat[0]) == SILENT_THRESHOLD:
             yield f"{name}: a last threshold of {SILENT_THRESHOLD} marks a readout in a .net file; use less"
         return
-    bounds = fixed_bounds(group, low, high, program.timesteps, FORMATS)
+    bounds = state_bounds(group, low, high, program.timesteps, FORMATS)
     if bounds.u_may_wrap(FORMATS) or bounds.v_max > FORMATS.vth_max:
         yield (
             f"{name}: v may reach {bounds.v_max:.0f}; netx reads a neuron of the largest threshold, "

@@ -1,0 +1,43 @@
+"""The reference step and the bounds of every neuron model against the plain loop of tests/reference.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sne_deploy.ir.bounds import state_bounds
+from sne_deploy.neurons.table import MODELS
+from tests.reference import GroupState
+from tests.strategies import READOUT_KINDS, SPIKING_KINDS, programs
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_the_step_is_the_oracles_and_stays_within_the_bounds(data: Any) -> None:
+    program = data.draw(programs())
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    reach = data.draw(st.sampled_from((60, 5000, 2**17)))
+    for group in program.groups:
+        a_in = rng.integers(-reach, reach + 1, (12, group.size))
+        a_in = a_in if program.formats else a_in / 64
+        bounds = state_bounds(group, a_in.min(axis=0), a_in.max(axis=0), 12, program.formats)
+        exact = program.formats is None or not bounds.u_may_wrap(program.formats)
+        oracle = GroupState(group, fixed=program.precision == "fixed")
+        model = MODELS[group.kind].dynamics(group, program.formats)
+        u, v = model.start()
+        for a in a_in:
+            u, v, spikes = model.step(u, v, a)
+            assert np.flatnonzero(spikes).tolist() == oracle.update(a.tolist())
+            assert (u.tolist(), v.tolist()) == (oracle.u, oracle.v)
+            if exact:
+                assert bounds.u_min <= u.min() <= u.max() <= bounds.u_max
+                assert bounds.v_min <= v.min() <= v.max() <= bounds.v_max
+
+
+def test_random_programs_hold_every_model() -> None:
+    """So that no target is tested on fewer."""
+    assert {*SPIKING_KINDS, *READOUT_KINDS} == set(MODELS)
+    assert {name for name, model in MODELS.items() if model.spiking} == set(SPIKING_KINDS)
