@@ -17,10 +17,10 @@ from scipy import sparse
 
 from sne_deploy.ir.program import Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
+from sne_deploy.runtime.threads import all_threads
 from sne_loihi import kernels
 from sne_loihi.layout import Layout
 from sne_loihi.operators import Operator
-from sne_loihi.threads import all_threads
 
 Array = npt.NDArray[Any]
 METHODS = ("events", "matrix", "convolution")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
@@ -12,17 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sne_deploy.backend import LayerTrace, Progress, Record, RunOptions, Trace
+from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
 from sne_deploy.errors import DataError
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
-from sne_deploy.runtime.traces import concatenate_traces
+from sne_deploy.runtime.threads import all_threads, run_in_chunks
 from sne_loihi import kernels
 from sne_loihi.cost import Costs, measured_costs
 from sne_loihi.device import DeviceEngine, open_device
 from sne_loihi.engine import Engine
 from sne_loihi.plan import GroupRun, Plan
 from sne_loihi.sums import Ways
-from sne_loihi.threads import all_threads, in_threads
 
 Array = npt.NDArray[Any]
 
@@ -30,20 +28,6 @@ MEMORY_BUDGET_BYTES = 2**26
 """Working memory of the chunks that run together; results come on top."""
 CHUNK_ROWS = 4096
 """Samples x steps of a thread's chunk: enough to use weights often, few enough for the core's own cache."""
-
-
-class _Done:
-    """Tells how many samples are done, from any thread."""
-
-    def __init__(self, progress: Progress | None, student: str, samples: int) -> None:
-        self._progress, self._student, self._samples = progress, student, samples
-        self._done, self._lock = 0, threading.Lock()
-
-    def add(self, samples: int) -> None:
-        with self._lock:
-            self._done += samples
-            if self._progress is not None:
-                self._progress(self._student, self._done, self._samples)
 
 
 class LoihiExecutable:
@@ -112,25 +96,20 @@ class LoihiExecutable:
         with all_threads() as cores:
             threads = cores if self._device is None else 1
             engine = self._engine
-            progress = _Done(self._options.progress, self._program.name, len(inputs))
-
-            def run_chunk(first: int, last: int) -> Trace:
-                trace = self._run_chunk(engine, inputs[first:last], record)
-                progress.add(last - first)
-                return trace
-
-            return concatenate_traces(in_threads(run_chunk, self._bounds(len(inputs), threads), threads))
+            return run_in_chunks(
+                lambda first, last: self._run_chunk(engine, inputs[first:last], record),
+                len(inputs),
+                self._chunk(threads),
+                threads=threads,
+                name=self._program.name,
+                progress=self._options.progress,
+            )
 
     @cached_property
     def _engine(self) -> Engine | DeviceEngine:
         if self._device is not None:
             return DeviceEngine(self._plan, self._device)
         return Engine(self._plan, self._costs(), self.ways)
-
-    def _bounds(self, samples: int, threads: int) -> list[tuple[int, int]]:
-        """First and last sample of each chunk: as many for every thread where there are enough."""
-        size = max(1, min(self._chunk(threads), -(-samples // threads)))
-        return [(n, min(n + size, samples)) for n in range(0, samples, size)] or [(0, 0)]
 
     def _costs(self) -> Costs:
         measured = measured_costs()

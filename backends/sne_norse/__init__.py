@@ -1,8 +1,8 @@
-"""The floating-point reference: the student's own graph, in float64, on the CPU.
+"""The floating-point reference: the student itself, in float64, on the CPU.
 
-Students that came from Norse run as Norse's cells; every other graph runs node by node, as NIR defines its
-nodes. Synaptic operations are those spikes times the fan-out in the floating-point Program. Registers are
-not modelled: there are no update counts.
+A student that has layers runs by them, as Norse computes its cells, bit for bit; every other one runs node by
+node, as NIR defines the nodes of its graph. Synaptic operations are their spikes times the fan-out in the
+floating-point Program. Registers are not modelled: there are no update counts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class NorseBackend:
             )
 
     def compile(self, program: Program, options: RunOptions) -> Executable:
-        """Rebuild the student from the Program's graph.
+        """Take the student's layers, or else its graph.
 
         Raises
         ------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -10,44 +10,42 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
-from sne_deploy.ir.fan_out import fan_out
-from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, Synapse
-from sne_deploy.model.ensemble import Readout
-from sne_deploy.runtime.traces import concatenate_traces
+from sne_deploy.ir.program import NeuronGroup, Program
+from sne_deploy.runtime.threads import all_threads, run_in_chunks
+from sne_norse.counts import Counter, Counts
 from sne_norse.graph_executor import GraphExecutor
-from sne_norse.norse_modules import norse_modules
+from sne_norse.layer_executor import LayerExecutor
 
 Array = npt.NDArray[Any]
 
-CHUNK = 256
-"""Samples run at a time; bounds memory."""
-_ACCUMULATED: dict[Readout, Callable[[Array, Array], Array]] = {
-    "count": np.add,
-    "v_last": lambda _, new: new,
-    "v_mean": np.add,
-    "v_max": np.maximum,
-}
-"""What was read so far and a step's value to what is read; the mean is divided later."""
-
 
 class Simulated(Protocol):
-    """A student that runs step by step."""
+    """A student that runs."""
 
-    def steps(self, inputs: Array) -> Iterator[Mapping[str, Array]]:
-        """What every neuron group sends (a spike is not 0), at one step after the other: [N, ...]."""
+    @property
+    def chunk(self) -> int:
+        """Samples that run together, to bound memory; at least 1."""
+        ...
+
+    @property
+    def slow(self) -> tuple[str, ...]:
+        """Kinds of cells that are computed in the slow way."""
+        ...
+
+    def run(self, inputs: Array) -> Mapping[str, Array]:
+        """What every neuron group sends: uint8 spikes or float64 membranes, (B, T, *shape)."""
         ...
 
 
 class NorseExecutable:
-    """One student in float64: Norse's own cells where it came from them, else its graph node by node."""
+    """One student in float64: by its own layers where it has them, else its graph node by node."""
 
     def __init__(self, program: Program, options: RunOptions) -> None:
         self._program = program
         self._options = options
-        self._student: Simulated = norse_modules(program) or GraphExecutor(program)
-        self._fan_out = {
-            (synapse.target, synapse.name): fan_out(synapse.weights) for synapse in program.synapses
-        }
+        self.student: Simulated = LayerExecutor(program) if program.layers else GraphExecutor(program)
+        self._counter = Counter(program)
+        self._runs = 0
 
     def __enter__(self) -> NorseExecutable:
         return self
@@ -57,89 +55,69 @@ class NorseExecutable:
     ) -> None:
         return None
 
+    @property
+    def fallbacks(self) -> Mapping[str, int]:
+        """How often a slow way was taken, by its name."""
+        slow = dict.fromkeys(self.student.slow) if self._runs else {}
+        return {f"{kind} without a kernel, step by step": self._runs for kind in slow}
+
     def run(self, inputs: Array, record: Record = "counts") -> Trace:
         """Run all samples; see :class:`sne_deploy.backend.Executable`."""
-        parts = []
-        for start in range(0, max(len(inputs), 1), CHUNK):
-            parts.append(self._run_chunk(inputs[start : start + CHUNK], record))
-            if self._options.progress is not None:
-                done = min(start + CHUNK, len(inputs))
-                self._options.progress(self._program.name, done, len(inputs))
-        return concatenate_traces(parts)
+        program = self._program
+        self._runs += 1
+        inputs = np.asarray(inputs, np.float64 if program.constant_input else np.uint8)
+
+        def run_chunk(first: int, last: int) -> Trace:
+            return self._run_chunk(inputs[first:last], record)
+
+        with all_threads() as threads:
+            return run_in_chunks(
+                run_chunk,
+                len(inputs),
+                self.student.chunk,
+                threads=threads,
+                name=program.name,
+                progress=self._options.progress,
+            )
 
     def _run_chunk(self, inputs: Array, record: Record) -> Trace:
-        program = self._program
-        spikes, read = self._simulate(inputs)
-        layers = tuple(self._layer(group, spikes, inputs, record) for group in program.groups)
+        program, samples = self._program, len(inputs)
+        sent = self.student.run(inputs)
+        rasters = {group.name: sent[group.name] for group in program.groups if group.spiking}
+        if not program.constant_input:
+            rasters[program.input.name] = inputs
+        counts = self._counter.counts(rasters, samples)
+        read = [self._read(group, sent[group.name], counts) for group in program.output_groups]
         means = [
             value / program.timesteps if program.readout_of(group) == "v_mean" else value
             for group, value in zip(program.output_groups, read, strict=True)
         ]
+        steady = np.full(samples, program.steady_messages * program.timesteps, np.int64)
         return Trace(
             raw_outputs=np.concatenate(read, axis=1),
             outputs=np.concatenate(means, axis=1),
-            layers=layers,
-            input_spikes=self._input_spikes(inputs),
-            host_macs=np.full(len(inputs), program.host_macs, dtype=np.int64),
+            layers=tuple(_layer(group, rasters.get(group.name), counts, record) for group in program.groups),
+            input_spikes=steady + counts.spikes(program.input.name),
+            host_macs=np.full(samples, program.host_macs, np.int64),
         )
 
-    def _simulate(self, inputs: Array) -> tuple[dict[str, Array], list[Array]]:
-        """Spikes of every group, bool [N, T, *shape], and what each output group is read as, [N, n]."""
-        program, samples = self._program, len(inputs)
-        spikes = {
-            group.name: np.zeros((samples, program.timesteps, *group.shape), dtype=bool)
-            for group in program.groups
-            if group.spiking
-        }
-        read: list[Array] = []
-        for t, sent in enumerate(self._student.steps(inputs)):
-            for name, raster in spikes.items():
-                raster[:, t] = (sent[name] != 0).reshape(raster[:, t].shape)
-            values = [sent[group.name].reshape(samples, group.size) for group in program.output_groups]
-            read = (
-                [
-                    _ACCUMULATED[program.readout_of(group)](so_far, value)
-                    for group, so_far, value in zip(
-                        program.output_groups, read or values, values, strict=True
-                    )
-                ]
-                if t
-                else values
-            )
-        return spikes, read
+    def _read(self, group: NeuronGroup, sent: Array, counts: Counts) -> Array:
+        """What an output group is read as, float64 (B, n); sums run from step to step."""
+        readout = self._program.readout_of(group)
+        if readout == "count":
+            return counts.of(group.name, self._program.timesteps).astype(np.float64)
+        v = sent.reshape(len(sent), self._program.timesteps, group.size)
+        if readout == "v_last":
+            return np.array(v[:, -1])
+        return np.array(v.max(axis=1) if readout == "v_max" else np.add.accumulate(v, axis=1)[:, -1])
 
-    def _layer(
-        self, group: NeuronGroup, spikes: Mapping[str, Array], inputs: Array, record: Record
-    ) -> LayerTrace:
-        synops = np.zeros(len(inputs), dtype=np.int64)
-        for synapse in self._program.synapses_into(group.name):
-            synops += self._synops(synapse, spikes, inputs)
-        raster = spikes.get(group.name)
-        return LayerTrace(
-            name=group.name,
-            synops=synops,
-            spikes=np.zeros_like(synops)
-            if raster is None
-            else raster.reshape(len(inputs), -1).sum(axis=1, dtype=np.int64),
-            updates_active=None,
-            updates_idle=None,
-            recorded_spikes=None if record == "counts" else raster,
-        )
 
-    def _synops(self, synapse: Synapse, spikes: Mapping[str, Array], inputs: Array) -> Array:
-        """Spikes that a synapse delivers within the sample, at the time that the graph gives it."""
-        program, fan_out = self._program, self._fan_out[synapse.target, synapse.name]
-        if synapse.source == ALWAYS_ON:
-            return np.full(len(inputs), fan_out.sum() * program.timesteps, dtype=np.int64)
-        sent = inputs if synapse.source == program.input.name else spikes[synapse.source]
-        sent = sent.reshape(len(inputs), program.timesteps, fan_out.size)
-        arriving = sent[:, : max(program.timesteps - (program.lag(synapse) - synapse.late), 0)]
-        return np.asarray(arriving.sum(axis=1, dtype=np.int64) @ fan_out)
-
-    def _input_spikes(self, inputs: Array) -> Array:
-        program = self._program
-        steady = np.full(len(inputs), program.steady_messages * program.timesteps, dtype=np.int64)
-        if program.constant_input:
-            return steady
-        flat = inputs.reshape(len(inputs), program.timesteps * program.input.size)
-        return np.asarray(steady + flat.sum(axis=1, dtype=np.int64))
+def _layer(group: NeuronGroup, raster: Array | None, counts: Counts, record: Record) -> LayerTrace:
+    return LayerTrace(
+        name=group.name,
+        synops=counts.synops(group.name),
+        spikes=counts.spikes(group.name),
+        updates_active=None,
+        updates_idle=None,
+        recorded_spikes=None if record == "counts" or raster is None else raster.view(np.bool_),
+    )

@@ -24,6 +24,9 @@ from sne_norse.nodes import AffineMap, Delay, Threshold, make_node
 Array = npt.NDArray[Any]
 Tensors = Mapping[str, torch.Tensor]
 
+CHUNK, CHUNK_BYTES = 256, 2**27
+"""Samples that run together, and what they send."""
+
 
 class GraphExecutor:
     """The graph of a Program in float64 on the CPU.
@@ -56,6 +59,31 @@ class GraphExecutor:
         self._forward = _sources(edge for edge in edges if edge not in topology.back_edges)
         self._back = _sources(edge for edge in edges if edge in topology.back_edges)
         self._steady = self._steady_nodes() if program.constant_input else frozenset()
+
+    @property
+    def slow(self) -> tuple[str, ...]:
+        """No node has another way that is faster."""
+        return ()
+
+    @property
+    def chunk(self) -> int:
+        """Samples that run together."""
+        program = self._program
+        sent = sum(group.size * (1 if group.spiking else 8) for group in program.groups)
+        now = 8 * sum(int(np.prod(shape)) for shape in self._shapes.values())
+        return max(1, min(CHUNK, CHUNK_BYTES // (program.timesteps * sent + now)))
+
+    def run(self, inputs: Array) -> Mapping[str, Array]:
+        """What every group sends: uint8 spikes or float64 membranes, (B, T, *shape); see :meth:`steps`."""
+        shape = (len(inputs), self._program.timesteps)
+        sent = {
+            group.name: np.empty((*shape, *group.shape), np.uint8 if group.spiking else np.float64)
+            for group in self._program.groups
+        }
+        for t, values in enumerate(self.steps(inputs)):
+            for name, raster in sent.items():
+                raster[:, t] = values[name].reshape(raster[:, t].shape)
+        return sent
 
     def steps(self, inputs: Array) -> Iterator[Mapping[str, Array]]:
         """What the node of every neuron group sends, at one step after the other.

@@ -260,6 +260,9 @@ class Program:
         What the compiler found and could not make exact: overflow, saturation, rounding to nothing.
     formats : RegisterFormats or None
         The registers that the integers are for; None in float.
+    layers : tuple of sne_deploy.model.ensemble.Layer
+        In float: the layers that the network came from, whose cells are the groups in order; empty where it
+        came from a graph.
     """
 
     name: str
@@ -275,6 +278,7 @@ class Program:
     dt_s: float
     warnings: tuple[str, ...] = ()
     formats: RegisterFormats | None = None
+    layers: tuple[Any, ...] = ()
 
     @property
     def registers(self) -> RegisterFormats:

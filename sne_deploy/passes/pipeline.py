@@ -76,6 +76,8 @@ def compile_student(
     if precision == "fixed":
         program = Quantise(formats).apply(program)
         verify_program(program, after="quantise")
+    elif isinstance(student.network, tuple):
+        program = replace(program, layers=student.network)
     return program
 
 

@@ -1,0 +1,74 @@
+"""Chunks of samples in threads of this process: each computes alone, and none waits for another.
+
+PyTorch's own threads and a compiler's would meet after every operation; their waiting costs whole time
+slices as soon as another process wants the same cores.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+
+from sne_deploy.backend import Progress, Trace
+from sne_deploy.runtime.traces import concatenate_traces
+
+_ONE_AT_A_TIME = threading.RLock()
+"""A run uses all cores itself."""
+
+
+@contextmanager
+def all_threads() -> Iterator[int]:
+    """For one caller at a time, as many threads as PyTorch is set to use; itself it then uses one."""
+    with _ONE_AT_A_TIME:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield threads
+        finally:
+            torch.set_num_threads(threads)
+
+
+def run_in_chunks(
+    run: Callable[[int, int], Trace],
+    samples: int,
+    size: int,
+    *,
+    threads: int,
+    name: str,
+    progress: Progress | None,
+) -> Trace:
+    """Run consecutive chunks of samples and join them in order; inside :func:`all_threads`.
+
+    Parameters
+    ----------
+    run : callable
+        ``run(first, last)`` gives the Trace of these samples; it is called from several threads.
+    samples, size : int
+        Samples in all, and at most per chunk: fewer where some thread would have none.
+    threads : int
+    name : str
+        The student's, for ``progress``.
+    progress : callable or None
+    """
+    size = max(1, min(size, -(-samples // threads)))
+    bounds = [(n, min(n + size, samples)) for n in range(0, samples, size)] or [(0, 0)]
+    done, lock = 0, threading.Lock()
+
+    def run_chunk(both: tuple[int, int]) -> Trace:
+        nonlocal done
+        trace = run(*both)
+        with lock:
+            done += both[1] - both[0]
+            if progress is not None:
+                progress(name, done, samples)
+        return trace
+
+    count = min(threads, len(bounds))
+    if count <= 1:
+        return concatenate_traces([run_chunk(both) for both in bounds])
+    with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return concatenate_traces(list(pool.map(run_chunk, bounds)))

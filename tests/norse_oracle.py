@@ -1,0 +1,34 @@
+"""A student's layers as Norse's own modules, step by step, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from sne_deploy.frontend.norse.build import module_from_layers
+from sne_deploy.ir.program import Program
+
+
+def norse_steps(program: Program, inputs: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    """What every cell sends, by its group's name, at one step after the other: float64 (N, ...)."""
+    module = module_from_layers(program.layers, dtype=torch.float64)
+    cells = [child for child in module.modules() if hasattr(child, "state_fallback")]
+    sent: dict[str, np.ndarray] = {}
+    for cell, group in zip(cells, program.groups, strict=True):
+        cell.register_forward_hook(_recorder(sent, group.name))
+    state = None
+    for t in range(program.timesteps):
+        x = inputs if program.constant_input else inputs[:, t]
+        with torch.no_grad():
+            _, state = module(torch.tensor(np.asarray(x, dtype=np.float64)), state)
+        yield dict(sent)
+
+
+def _recorder(sent: dict[str, np.ndarray], name: str) -> Any:
+    def hook(_module: torch.nn.Module, _arguments: Any, output: Any) -> None:
+        sent[name] = output[0].detach().numpy().copy()
+
+    return hook
