@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import RunOptions, load_backend
+from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.errors import SneError
 from sne_deploy.ir.program import NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
@@ -120,6 +121,7 @@ def _chain(
         hosts=(),
         graph=None,  # made here, not compiled from a graph
         dt_s=1e-3,
+        formats=load_chip(DEFAULT_CHIP).registers,
     )
 
 

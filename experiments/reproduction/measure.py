@@ -18,10 +18,16 @@ import sne_deploy as sne
 from experiments.reproduction.rows import Figures
 from experiments.reproduction.runs import Measurement, Task
 from experiments.study.family import family_rows, smallest_reaching
-from experiments.study.gates import gate_points, priced_gates
 from experiments.study.noise import mean_drops, noise_rows
-from experiments.study.operating_points import cascade, first_students, fitted_points, run_all
-from experiments.study.summary import measure, quantisation_rows, test_data
+from experiments.study.operating_points import (
+    cascade,
+    first_students,
+    fitted_points,
+    gate_points,
+    priced_gates,
+    run_all,
+)
+from experiments.study.summary import measure, test_data
 from experiments.study.twins import train_twins, twin_rows
 from sne_deploy.distill.command import provenance
 from sne_deploy.distill.data.splits import load_splits
@@ -179,7 +185,7 @@ def weight_bits(subject: Subject, bits: Sequence[int], verify: int) -> Measureme
     def take(task: Task) -> Figures:
         ensemble, teacher = subject.get(task)
         x, y = _test(ensemble, task)
-        rows = quantisation_rows(ensemble, x, y, tuple(bits), teacher=teacher, verify=verify)
+        rows = measure(ensemble, x, y, bits, teacher=teacher, verify=verify)
         return {"bits": rows}
 
     return Measurement(f"bits {list(bits)}, {subject.name}, {verify} verified", take)
@@ -236,15 +242,13 @@ def _test(ensemble: sne.Ensemble, task: Task) -> tuple[Array, Array]:
 def _on_validation(ensemble: sne.Ensemble, task: Task) -> Figures:
     splits = load_splits(task.experiment.data, task.experiment.seed)
     bits = task.experiment.quantisation.weight_bits
-    figures: Figures = measure(ensemble, splits.x_validation.numpy(), splits.y_validation, weight_bits=bits)
-    return figures
+    return measure(ensemble, splits.x_validation.numpy(), splits.y_validation, (bits,))[0]
 
 
 def _on_test(ensemble: sne.Ensemble, teacher: Path, task: Task, verify: int) -> Figures:
     x, y = _test(ensemble, task)
     bits = task.experiment.quantisation.weight_bits
-    figures: Figures = measure(ensemble, x, y, teacher=teacher, weight_bits=bits, verify=verify)
-    return figures
+    return measure(ensemble, x, y, (bits,), teacher=teacher, verify=verify)[0]
 
 
 def _sha256(path: Path) -> str:

@@ -1,14 +1,24 @@
-"""Noisy images.
+r"""Noisy images, by family, from images (N, C, H, W) in [0, 1], a strength and a seed.
 
-Each family is a pure function of images (N, C, H, W) in [0, 1], a strength and a seed. The noise of an image
-is drawn from ``Philox(SeedSequence(seed, spawn_key=(family, strength, index)))``: batches and the order in
-which images are made noisy change nothing.
+With :math:`g \sim N(0, 1)` per value, :math:`u \sim U[0, 1)` per pixel and m the mean of an image:
+
+.. math::
+
+   \text{gaussian}: & \quad x' = \mathrm{clip}(x + \sigma g, 0, 1) \\
+   \text{salt and pepper}: & \quad x' = 0 \text{ if } u < f/2, \quad 1 \text{ if } f/2 \le u < f,
+   \quad x \text{ else; in all channels} \\
+   \text{occlusion}: & \quad x' = 0 \text{ in a square of side } \mathrm{round}(s \min(H, W)),
+   \text{ in all channels, at a place drawn uniformly} \\
+   \text{contrast}: & \quad x' = \mathrm{clip}(m + c (x - m), 0, 1); \text{ nothing is random}
+
+The noise of an image is drawn from ``Philox(SeedSequence(seed, spawn_key=(family, strength, index)))``:
+batches and the order in which images are made noisy change nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -19,19 +29,50 @@ from sne_deploy.errors import DataError, InputError
 Array = npt.NDArray[Any]
 Family = Literal["gaussian", "salt_and_pepper", "occlusion", "contrast"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
+Draw = Callable[[Array, float, np.random.Generator], Array]
+"""From a float64 image, a strength and the image's random numbers."""
 
 
-def gaussian(images: Array, sigma: float, seed: int, first_index: int = 0) -> Array:
-    r"""Add independent Gaussian noise to every value.
+def _gaussian(image: Array, sigma: float, random: np.random.Generator) -> Array:
+    return image + sigma * random.standard_normal(image.shape)
 
-    .. math:: x' = \mathrm{clip}(x + \sigma g, 0, 1), \quad g \sim N(0, 1)
+
+def _salt_and_pepper(image: Array, fraction: float, random: np.random.Generator) -> Array:
+    drawn = random.random(image.shape[1:])
+    return np.where(drawn < fraction / 2, 0.0, np.where(drawn < fraction, 1.0, image))
+
+
+def _occlusion(image: Array, side: float, random: np.random.Generator) -> Array:
+    height, width = image.shape[1:]
+    pixels = round(side * min(height, width))
+    row, column = (int(random.integers(size - pixels + 1)) for size in (height, width))
+    image[:, row : row + pixels, column : column + pixels] = 0.0
+    return image
+
+
+def _contrast(image: Array, factor: float, _: np.random.Generator) -> Array:
+    mean = image.mean()
+    return image if factor == 1 else np.asarray(mean + factor * (image - mean))
+
+
+_DRAW: Mapping[str, Draw] = {
+    "gaussian": _gaussian,
+    "salt_and_pepper": _salt_and_pepper,
+    "occlusion": _occlusion,
+    "contrast": _contrast,
+}
+
+
+def corrupt(images: Array, family: Family, strength: float, seed: int = 0, first_index: int = 0) -> Array:
+    """Make images noisy.
 
     Parameters
     ----------
-    images : float32 array of shape (N, C, H, W)
+    images : float array of shape (N, C, H, W)
         In [0, 1].
-    sigma : float
-        Not negative; 0 changes nothing.
+    family : Family
+    strength : float
+        sigma, f, s or c of the family's equation; f and s in [0, 1], the others not negative.
     seed : int
         Not negative.
     first_index : int
@@ -47,117 +88,8 @@ def gaussian(images: Array, sigma: float, seed: int, first_index: int = 0) -> Ar
     DataError
         The images are not (N, C, H, W) in [0, 1].
     InputError
-        The strength or the seed is out of range.
+        The family is unknown, or the strength or the seed is out of range.
     """
-
-    def noisy(image: Array, random: np.random.Generator) -> Array:
-        return image + sigma * random.standard_normal(image.shape)
-
-    return _each(images, "gaussian", sigma, seed, first_index, noisy)
-
-
-def salt_and_pepper(images: Array, fraction: float, seed: int, first_index: int = 0) -> Array:
-    r"""Set pixels to black or white, half of them each, in all channels.
-
-    .. math:: x' = 0 \text{ if } u < f/2, \quad 1 \text{ if } f/2 \le u < f, \quad x \text{ else};
-              \quad u \sim U[0, 1) \text{ per pixel}
-
-    Parameters
-    ----------
-    images : float32 array of shape (N, C, H, W)
-    fraction : float
-        Probability of a pixel to be set, in [0, 1]; 0 changes nothing.
-    seed, first_index : int
-        As for :func:`gaussian`.
-    """
-
-    def noisy(image: Array, random: np.random.Generator) -> Array:
-        drawn = random.random(image.shape[1:])
-        return np.where(drawn < fraction / 2, 0.0, np.where(drawn < fraction, 1.0, image))
-
-    return _each(images, "salt_and_pepper", fraction, seed, first_index, noisy)
-
-
-def occlusion(images: Array, side: float, seed: int, first_index: int = 0) -> Array:
-    r"""Set a square to 0, in all channels, at a place drawn uniformly from those wholly inside the image.
-
-    .. math:: s = \mathrm{round}(\mathrm{side} \cdot \min(H, W)); \quad
-              x'_{ij} = 0 \text{ for } i_0 \le i < i_0 + s,\ j_0 \le j < j_0 + s
-
-    Parameters
-    ----------
-    images : float32 array of shape (N, C, H, W)
-    side : float
-        Side of the square as a fraction of the image's shorter one, in [0, 1]; 0 changes nothing.
-    seed, first_index : int
-        As for :func:`gaussian`.
-    """
-
-    def noisy(image: Array, random: np.random.Generator) -> Array:
-        height, width = image.shape[1:]
-        pixels = round(side * min(height, width))
-        row = int(random.integers(height - pixels + 1))
-        column = int(random.integers(width - pixels + 1))
-        result = image.copy()
-        result[:, row : row + pixels, column : column + pixels] = 0.0
-        return result
-
-    return _each(images, "occlusion", side, seed, first_index, noisy)
-
-
-def contrast(images: Array, factor: float, seed: int = 0, first_index: int = 0) -> Array:
-    r"""Draw every value towards the image's mean, or away from it; nothing is random.
-
-    .. math:: x' = \mathrm{clip}(m + c (x - m), 0, 1), \quad m \text{ the mean of the image}
-
-    Parameters
-    ----------
-    images : float32 array of shape (N, C, H, W)
-    factor : float
-        Not negative; 1 changes nothing.
-    seed, first_index : int
-        As for :func:`gaussian`; they change nothing.
-    """
-
-    def noisy(image: Array, random: np.random.Generator) -> Array:  # noqa: ARG001  one form for all
-        if factor == 1:
-            return image
-        mean = image.mean()
-        return np.asarray(mean + factor * (image - mean))
-
-    return _each(images, "contrast", factor, seed, first_index, noisy)
-
-
-_CORRUPT: dict[str, Callable[[Array, float, int, int], Array]] = {
-    "gaussian": gaussian,
-    "salt_and_pepper": salt_and_pepper,
-    "occlusion": occlusion,
-    "contrast": contrast,
-}
-
-
-def corrupt(images: Array, family: Family, strength: float, seed: int, first_index: int = 0) -> Array:
-    """Make images noisy by the name of the family; see its function.
-
-    Raises
-    ------
-    InputError
-        The family is unknown; or as :func:`gaussian`.
-    """
-    if family not in _CORRUPT:
-        raise InputError(f"noise {family!r} is unknown; known: {', '.join(FAMILIES)}")
-    return _CORRUPT[family](images, strength, seed, first_index)
-
-
-def _each(
-    images: Array,
-    family: Family,
-    strength: float,
-    seed: int,
-    first_index: int,
-    noisy: Callable[[Array, np.random.Generator], Array],
-) -> Array:
-    """Apply one family image by image, in float64, and clip."""
     _check(images, family, strength, seed, first_index)
     bits = int(np.float64(abs(strength)).view(np.uint64))  # abs: -0.0 is 0.0
     key = (FAMILIES.index(family), bits >> 32, bits & 0xFFFFFFFF)
@@ -165,11 +97,13 @@ def _each(
     for index, image in enumerate(images):
         sequence = np.random.SeedSequence(seed, spawn_key=(*key, first_index + index))
         random = np.random.Generator(np.random.Philox(sequence))
-        result[index] = np.clip(noisy(image.astype(np.float64), random), 0.0, 1.0)
+        result[index] = np.clip(_DRAW[family](image.astype(np.float64), strength, random), 0.0, 1.0)
     return result
 
 
 def _check(images: Array, family: Family, strength: float, seed: int, first_index: int) -> None:
+    if family not in FAMILIES:
+        raise InputError(f"noise {family!r} is unknown; known: {', '.join(FAMILIES)}")
     if images.ndim != 4 or images.dtype.kind != "f":
         raise DataError(
             f"noise: images are {images.dtype} of shape {images.shape}; give floats of shape (N, C, H, W)"

@@ -28,18 +28,7 @@ FAMILIES = ("mlp", "cnn", "resnet9")
 
 @dataclass(frozen=True)
 class FamilyRow:
-    """One network of the teacher's architecture.
-
-    Attributes
-    ----------
-    width, features, epochs : int
-        See :class:`sne_deploy.distill.experiment.TeacherModel`.
-    accuracy : float
-        On the test samples, as its ONNX file computes it.
-    macs : int
-        Per sample, counted in the ONNX file as a teacher's are.
-    parameters : int
-    """
+    """One network of the teacher's architecture: accuracy on test samples, MACs as of a teacher."""
 
     width: int
     features: int
@@ -61,22 +50,9 @@ def family_rows(
 ) -> list[FamilyRow]:
     """Train the teacher's architecture at each width, as the teacher is trained, and measure it.
 
-    The penultimate layer shrinks and grows with the width, but has at least one feature for each class.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        Its data, and its teacher's architecture and schedule.
-    widths : sequence of int
-    x : float32 array of shape (N, *input_shape)
-        Test samples.
-    y : int64 array of shape (N,)
-    work : path
-        A folder that keeps the state of each training and its ONNX file. In an experiment's own work folder,
-        the network of the teacher's width is the teacher, and is not trained again.
-    epochs : int or None
-        None: the teacher's.
-    log : callable
+    The penultimate layer shrinks and grows with the width, but has at least one feature for each class. The
+    state of each training is kept in ``work``: in an experiment's own work folder, the network of the
+    teacher's width is the teacher, and is not trained again. ``epochs``: None for the teacher's.
 
     Raises
     ------

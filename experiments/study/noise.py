@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+import sne_deploy as sne
 from experiments.study.corruptions import FAMILIES, corrupt
+from sne_deploy.distill.experiment import NoiseModel
 from sne_deploy.errors import InputError
-
-if TYPE_CHECKING:
-    import os
-
-    from sne_deploy.distill.experiment import NoiseModel
-    from sne_deploy.model.ensemble import Ensemble
-    from sne_deploy.report.schema import Report
+from sne_deploy.report.schema import Report
 
 Array = npt.NDArray[Any]
 CLEAN, ALL = "clean", "all"
@@ -25,61 +22,46 @@ CLEAN, ALL = "clean", "all"
 
 
 @dataclass(frozen=True)
-class NoiseRow:
-    """Teacher and ensemble on the same noisy images.
+class FamilyDrop:
+    """Relative drop, (clean - noisy) / clean, which is negative where noise helps.
 
-    Attributes
-    ----------
-    family : str
-        One of :data:`FAMILIES`, or :data:`CLEAN`.
-    strength : float
-    samples : int
-    teacher_accuracy, ensemble_accuracy : float
-        The ensemble as deployed, with its own policy.
-    teacher_drop, ensemble_drop : float
-        (clean - noisy) / clean; negative where noise helps.
-    mean_students : float
-        That ran.
-    synops : float
-        Per sample.
+    A mean over the strengths of a family, or over all families; or that of one strength.
     """
 
     family: str
+    teacher_drop: float
+    ensemble_drop: float
+
+
+@dataclass(frozen=True)
+class NoiseRow(FamilyDrop):
+    """Teacher and ensemble, as deployed with its own policy, on the same images.
+
+    ``mean_students`` ran; ``synops`` are per sample.
+    """
+
     strength: float
     samples: int
     teacher_accuracy: float
     ensemble_accuracy: float
-    teacher_drop: float
-    ensemble_drop: float
     mean_students: float
     synops: float
 
 
-@dataclass(frozen=True)
-class FamilyDrop:
-    """Mean relative drop over the strengths of a family, or over all families."""
-
-    family: str
-    teacher_drop: float
-    ensemble_drop: float
-
-
 def noise_rows(
-    ensemble: Ensemble,
+    ensemble: sne.Ensemble,
     teacher: str | os.PathLike[str],
     x: Array,
     y: Array,
     grid: NoiseModel,
     *,
     weight_bits: int = 8,
-    device: str | None = None,
 ) -> list[NoiseRow]:
-    """Measure teacher and deployed ensemble on clean images and on every strength of a grid.
+    """Measure teacher and deployed ensemble on clean images, which come first, and at every strength.
 
     Parameters
     ----------
     ensemble : Ensemble
-        Runs on target ``loihi`` with its own policy.
     teacher : path
         ONNX file.
     x : float32 array of shape (N, C, H, W)
@@ -87,26 +69,17 @@ def noise_rows(
     y : int64 array of shape (N,)
     grid : NoiseModel
     weight_bits : int
-    device : str or None
-        See :func:`sne_deploy.compile`.
-
-    Returns
-    -------
-    list of NoiseRow
-        The clean images first.
 
     Raises
     ------
     InputError
         The grid asks for more samples than there are, or nothing is right on clean images.
     """
-    import sne_deploy as sne
-
     if grid.samples is not None and grid.samples > len(x):
         raise InputError(f"noise.samples {grid.samples}: there are {len(x)}; ask for as many or fewer")
     x, y = np.asarray(x[: grid.samples], np.float32), y[: grid.samples]
     rows: list[NoiseRow] = []
-    with sne.compile(ensemble, "loihi", weight_bits=weight_bits, fidelity=False, device=device) as compiled:
+    with sne.compile(ensemble, "loihi", weight_bits=weight_bits, fidelity=False) as compiled:
         for family, strength, noisy in _versions(x, grid):
             report = compiled.run(noisy, y, teacher=teacher).report
             rows.append(_row(family, strength, report, rows[0] if rows else None))
@@ -146,17 +119,12 @@ def _row(family: str, strength: float, report: Report, clean: NoiseRow | None) -
 
 def mean_drops(rows: Sequence[NoiseRow]) -> list[FamilyDrop]:
     """Mean relative drop of each family that has rows, and of them all, each family weighing the same."""
-    found = []
-    for family in FAMILIES:
-        own = [row for row in rows if row.family == family]
-        if own:
-            found.append(_mean_drop(family, own))
+    own = {family: [row for row in rows if row.family == family] for family in FAMILIES}
+    found = [_mean_drop(family, same) for family, same in own.items() if same]
     return [*found, _mean_drop(ALL, found)] if found else []
 
 
-def _mean_drop(family: str, drops: Sequence[NoiseRow | FamilyDrop]) -> FamilyDrop:
-    return FamilyDrop(
-        family,
-        float(np.mean([one.teacher_drop for one in drops])),
-        float(np.mean([one.ensemble_drop for one in drops])),
-    )
+def _mean_drop(family: str, drops: Sequence[FamilyDrop]) -> FamilyDrop:
+    teacher = [one.teacher_drop for one in drops]
+    ensemble = [one.ensemble_drop for one in drops]
+    return FamilyDrop(family, float(np.mean(teacher)), float(np.mean(ensemble)))

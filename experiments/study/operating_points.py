@@ -7,47 +7,40 @@ with that policy reports, integer for integer.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from experiments.study.companions import ratios
+import sne_deploy as sne
 from experiments.study.restricted import restricted
-from sne_deploy.chips.chip import Chip
+from experiments.study.summary import ratios
+from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
 from sne_deploy.distill.policy.confidences import Confidences, confidences
+from sne_deploy.distill.policy.deploy import run_deployed, with_head
 from sne_deploy.distill.policy.fitting import ROUNDING
+from sne_deploy.distill.policy.gate import GateTraining, train_gate
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample
 from sne_deploy.errors import InputError
-from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Measure
+from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Gate, Measure
 from sne_deploy.report.build import shared_counts, student_counts
+from sne_deploy.report.schema import TeacherModel
+from sne_deploy.runtime.activation import chosen_students, gate_macs
 from sne_deploy.runtime.result import RunResult
-
-if TYPE_CHECKING:
-    import os
-
-    from sne_deploy.report.schema import TeacherModel
 
 Array = npt.NDArray[Any]
 DROPS = (0.01, 0.02, 0.03)
 """Points of accuracy below the teacher's, as fractions."""
+GATE_THRESHOLD = 0.5
+"""Probability above which a gate's student runs."""
 
 
 @dataclass(frozen=True, eq=False)
 class FullRun:
-    """All students on all samples, as deployed.
-
-    Attributes
-    ----------
-    ensemble : Ensemble
-    run : RunResult
-        With labels.
-    hardware : Chip
-    teacher : TeacherModel or None
-        On the same samples.
-    """
+    """All students on all samples, as deployed, with labels; and their teacher on the same samples."""
 
     ensemble: Ensemble
     run: RunResult
@@ -62,7 +55,7 @@ class FullRun:
 
 @dataclass(frozen=True, eq=False)
 class OperatingPoint:
-    """What one choice of students achieves and costs.
+    """What one choice of students achieves and costs, over the samples of a run.
 
     Attributes
     ----------
@@ -70,11 +63,9 @@ class OperatingPoint:
         ``static`` with its number of students, ``confidence``, or ``gate``.
     accuracy, mean_students : float
     counts : Counts
-        Exact totals over all samples, the head's host MACs included.
+        Exact totals, the head's host MACs included.
     head_macs : int
-        Total over all samples, those of a gate among them.
-    hardware : Chip
-    teacher : TeacherModel or None
+        Total, those of a gate among them.
     """
 
     policy: ActivationPolicy
@@ -88,9 +79,11 @@ class OperatingPoint:
     def row(self) -> dict[str, Any]:
         """Figures per sample, as plain values; energies in joules."""
         policy, counts, samples = self.policy, self.counts, self.counts.samples_run
-        names = ("synops", "spikes", "host_macs", "updates_active", "updates_idle")
-        means = {name: _mean(getattr(counts, name), samples) for name in names}
-        return {
+        totals = {
+            name: getattr(counts, name)
+            for name in ("synops", "spikes", "host_macs", "updates_active", "updates_idle")
+        }
+        row = {
             "kind": "first" if policy.kind == "static" else policy.kind,
             "students": policy.students,
             "threshold": policy.threshold,
@@ -98,32 +91,27 @@ class OperatingPoint:
             "samples": samples,
             "accuracy": self.accuracy,
             "mean_students": self.mean_students,
-            **means,
+            **{name: None if total is None else total / samples for name, total in totals.items()},
             "head_macs": self.head_macs / samples,
             "energy_j": energy_per_sample(counts, self.hardware).total,
-            **({} if self.teacher is None else self._against(self.teacher)),
         }
-
-    def _against(self, teacher: TeacherModel) -> dict[str, Any]:
+        theirs = self.teacher
+        if theirs is None:
+            return row
         return {
-            "teacher_accuracy": teacher.accuracy,
-            "teacher_macs": teacher.macs,
-            "drop": None if teacher.accuracy is None else teacher.accuracy - self.accuracy,
-            **ratios(self.counts, teacher.macs, self.hardware),
+            **row,
+            "teacher_accuracy": theirs.accuracy,
+            "teacher_macs": theirs.macs,
+            "drop": None if theirs.accuracy is None else theirs.accuracy - self.accuracy,
+            **ratios(counts, theirs.macs, self.hardware),
         }
 
 
 @dataclass(frozen=True, eq=False)
 class FittedPoint:
-    """A threshold chosen on validation data, and what it does there and on test data.
+    """The threshold chosen on validation data for an allowed drop of accuracy, there and on test data.
 
-    Attributes
-    ----------
-    allowed_drop : float
-        Of accuracy against the teacher's, as a fraction.
-    reached : bool
-        Whether some threshold stays within it on the validation data; if none does, it is 1.
-    validation, test : OperatingPoint
+    ``reached``: whether some threshold stays within the drop on the validation data; if none does, it is 1.
     """
 
     allowed_drop: float
@@ -134,13 +122,11 @@ class FittedPoint:
     def row(self) -> dict[str, Any]:
         """The test point's figures, and what was asked for and found on the validation data."""
         theirs = self.validation.row()
+        names = ("samples", "accuracy", "teacher_accuracy", "mean_students")
         return {
             "allowed_drop": self.allowed_drop,
             "reached": self.reached,
-            "validation_samples": theirs["samples"],
-            "validation_accuracy": theirs["accuracy"],
-            "validation_teacher_accuracy": theirs["teacher_accuracy"],
-            "validation_mean_students": theirs["mean_students"],
+            **{f"validation_{name}": theirs[name] for name in names},
             **self.test.row(),
         }
 
@@ -152,35 +138,10 @@ def run_all(
     *,
     teacher: str | os.PathLike[str] | None = None,
     weight_bits: int = 8,
-    hardware: str | os.PathLike[str] | Chip = "loihi1",
-    device: str | None = None,
 ) -> FullRun:
-    """Run every student on every sample on target ``loihi``.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-    x : array of shape (N, *input_shape), or (N, T, *input_shape) where the model takes spikes
-    y : int64 array of shape (N,)
-    teacher : path or None
-        ONNX file, evaluated on the same samples.
-    weight_bits : int
-    hardware : str, path or Chip
-    device : str or None
-        See :func:`sne_deploy.compile`.
-    """
-    import sne_deploy as sne
-
+    """Run every student on every sample on target ``loihi``; the teacher's ONNX file on the same samples."""
     everyone = ActivationPolicy("static", ensemble.policy.order)
-    with sne.compile(
-        ensemble,
-        "loihi",
-        policy=everyone,
-        weight_bits=weight_bits,
-        hardware=hardware,
-        fidelity=False,
-        device=device,
-    ) as compiled:
+    with sne.compile(ensemble, "loihi", policy=everyone, weight_bits=weight_bits, fidelity=False) as compiled:
         result = compiled.run(x, y, teacher=teacher)
         return FullRun(ensemble, result.run, compiled.hardware, result.report.teacher)
 
@@ -198,16 +159,7 @@ def first_students(full: FullRun) -> list[OperatingPoint]:
 def cascade(
     full: FullRun, thresholds: Sequence[float], measure: Measure = "max_probability"
 ) -> list[OperatingPoint]:
-    """Points of a cascade that goes on until the head's confidence reaches a threshold.
-
-    Parameters
-    ----------
-    full : FullRun
-    thresholds : sequence of float
-        Each in (0, 1].
-    measure : Measure
-        Of confidence.
-    """
+    """Points of a cascade that goes on until the head's confidence reaches a threshold in (0, 1]."""
     found = _confidences(full, measure)
     return [_cascade_point(full, found, float(threshold)) for threshold in thresholds]
 
@@ -220,19 +172,7 @@ def fitted_points(
 ) -> list[FittedPoint]:
     """The cheapest cascades that stay within a drop against the teacher on validation data.
 
-    Parameters
-    ----------
-    validation, test : FullRun
-        Of one ensemble, each with its teacher.
-    drops : sequence of float
-        Allowed drops of accuracy, as fractions: 0.01 is a point.
-    measure : Measure
-        Of confidence.
-
-    Raises
-    ------
-    InputError
-        A run lacks the teacher, or a drop is not a number.
+    Drops of accuracy are fractions: 0.01 is a point. Both runs are of one ensemble, each with its teacher.
     """
     if validation.teacher is None or validation.teacher.accuracy is None or test.teacher is None:
         raise InputError("operating points: drops are against the teacher's accuracy; run both with teacher=")
@@ -256,15 +196,7 @@ def fitted_points(
 
 
 def point_of(full: FullRun, active: Array, policy: ActivationPolicy) -> OperatingPoint:
-    """What running these students on each sample achieves and costs.
-
-    Parameters
-    ----------
-    full : FullRun
-    active : bool array of shape (N, students)
-    policy : ActivationPolicy
-        Which chose them.
-    """
+    """What running these students on each sample achieves and costs; ``active``: bool (N, students)."""
     run = restricted(full.run, full.ensemble.head, active)
     counts = [count for count in map(student_counts, run.students) if count.samples_run]
     shared = shared_counts(run)
@@ -295,5 +227,40 @@ def _cascade_point(full: FullRun, found: Confidences, threshold: float) -> Opera
     return point_of(full, found.active(threshold), policy)
 
 
-def _mean(total: int | None, samples: int) -> float | None:
-    return None if total is None else total / samples
+# --- gates ------------------------------------------------------------------------------------------
+
+
+def priced_gates(
+    ensemble: Ensemble,
+    x: Array,
+    y: Array,
+    prices: Sequence[float],
+    described: GateTraining,
+    *,
+    weight_bits: int = 8,
+) -> list[Gate]:
+    """Train a gate for each price of an operation, on what the students give as deployed on training samples.
+
+    The thresholds and the choice among gates of an experiment's own policy are left aside: every gate
+    activates the students that it gives a probability of more than a half, so that the price alone moves
+    along the curve. A price is the cross-entropy in nats that all students together may cost; see
+    :func:`sne_deploy.distill.policy.gate.train_gate`.
+    """
+    wrong = [price for price in prices if not (np.isfinite(price) and price > 0)]
+    if wrong:
+        raise InputError(f"gates: a price of {wrong[0]} is none; give a number above 0, in nats")
+    hardware = load_chip(DEFAULT_CHIP)
+    runs = with_head(run_deployed(ensemble, x, weight_bits, hardware), ensemble.head, y, hardware)
+    return [train_gate(x, runs, price, described) for price in prices]
+
+
+def gate_points(full: FullRun, gates: Sequence[Gate], x: Array) -> list[OperatingPoint]:
+    """Points of gates on the samples of a run, each with its own multiply-accumulates on the host counted."""
+    if len(x) != len(full.run.predictions):
+        raise InputError(f"gates: {len(x)} samples, the run has {len(full.run.predictions)}; give the same")
+    points = []
+    for gate in gates:
+        policy = ActivationPolicy("gate", full.order, GATE_THRESHOLD, gate=gate)
+        counted = replace(full, run=replace(full.run, gate_macs=gate_macs(policy, x)))
+        points.append(point_of(counted, chosen_students(policy, x, len(full.ensemble.students)), policy))
+    return points

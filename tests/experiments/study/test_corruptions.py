@@ -57,14 +57,14 @@ def test_seed_index_and_strength_draw_other_noise(family: noise.Family) -> None:
 
 def test_contrast_by_hand() -> None:
     x = np.array([[[[0.0, 0.25], [0.5, 0.25]]]], np.float32)  # mean 0.25
-    np.testing.assert_array_equal(noise.contrast(x, 0.5)[0, 0], [[0.125, 0.25], [0.375, 0.25]])
-    np.testing.assert_array_equal(noise.contrast(x, 2.0)[0, 0], [[0.0, 0.25], [0.75, 0.25]])
-    np.testing.assert_array_equal(noise.contrast(x, 0.0)[0, 0], np.full((2, 2), 0.25))
+    np.testing.assert_array_equal(noise.corrupt(x, "contrast", 0.5)[0, 0], [[0.125, 0.25], [0.375, 0.25]])
+    np.testing.assert_array_equal(noise.corrupt(x, "contrast", 2.0)[0, 0], [[0.0, 0.25], [0.75, 0.25]])
+    np.testing.assert_array_equal(noise.corrupt(x, "contrast", 0.0)[0, 0], np.full((2, 2), 0.25))
 
 
 @given(seed=st.integers(0, 1000), side=st.sampled_from([0.125, 0.25, 0.5, 1.0]))
 def test_occlusion_is_one_square_of_the_stated_side(seed: int, side: float) -> None:
-    dark = noise.occlusion(np.ones((3, 2, 8, 12), np.float32), side, seed) == 0.0
+    dark = noise.corrupt(np.ones((3, 2, 8, 12), np.float32), "occlusion", side, seed) == 0.0
     for image in dark:
         np.testing.assert_array_equal(image[0], image[1])
         rows, columns = np.nonzero(image[0])
@@ -74,14 +74,16 @@ def test_occlusion_is_one_square_of_the_stated_side(seed: int, side: float) -> N
 
 
 def test_occlusion_reaches_every_place() -> None:
-    dark = noise.occlusion(np.ones((2000, 1, 4, 4), np.float32), 0.5, 0)[:, 0] == 0.0
+    dark = noise.corrupt(np.ones((2000, 1, 4, 4), np.float32), "occlusion", 0.5, 0)[:, 0] == 0.0
     places = {tuple(np.argwhere(image)[0]) for image in dark}
     assert places == {(row, column) for row in range(3) for column in range(3)}
 
 
 def test_gaussian_has_the_stated_deviation_and_independent_values() -> None:
     x = np.full((50, 3, 32, 32), 0.5, np.float32)
-    added = (noise.gaussian(x, 0.05, 0) - 0.5).astype(np.float64)  # clipping is ten deviations away
+    added = (noise.corrupt(x, "gaussian", 0.05, 0) - 0.5).astype(
+        np.float64
+    )  # clipping is ten deviations away
     count = added.size
     assert abs(added.mean()) < 5 * 0.05 / count**0.5
     assert added.std() == pytest.approx(0.05, rel=5 / (2 * count) ** 0.5)
@@ -90,25 +92,34 @@ def test_gaussian_has_the_stated_deviation_and_independent_values() -> None:
 
 def test_salt_and_pepper_is_half_black_half_white_in_all_channels() -> None:
     x = np.full((50, 3, 32, 32), 0.5, np.float32)
-    noisy = noise.salt_and_pepper(x, 0.2, 0)
+    noisy = noise.corrupt(x, "salt_and_pepper", 0.2, 0)
     pixels = 50 * 32 * 32
     for value in (0.0, 1.0):
         hit = noisy == value
         np.testing.assert_array_equal(hit[:, 0], hit[:, 1])
         assert hit[:, 0].mean() == pytest.approx(0.1, abs=5 * (0.09 / pixels) ** 0.5)
-    assert set(np.unique(noise.salt_and_pepper(x, 1.0, 0))) == {0.0, 1.0}
+    assert set(np.unique(noise.corrupt(x, "salt_and_pepper", 1.0, 0))) == {0.0, 1.0}
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (
-            lambda: noise.gaussian(images(), -0.1, 0),
+            lambda: noise.corrupt(images(), "gaussian", -0.1, 0),
             r"strength -0\.1 of gaussian must be 0 or more, and finite",
         ),
-        (lambda: noise.gaussian(images(), float("nan"), 0), "strength nan of gaussian must be 0 or more"),
-        (lambda: noise.occlusion(images(), 1.5, 0), r"strength 1\.5 of occlusion must be between 0 and 1"),
-        (lambda: noise.contrast(images(), 1.0, -1), "seed -1 and first index 0 must not be negative"),
+        (
+            lambda: noise.corrupt(images(), "gaussian", float("nan"), 0),
+            "strength nan of gaussian must be 0 or more",
+        ),
+        (
+            lambda: noise.corrupt(images(), "occlusion", 1.5, 0),
+            r"strength 1\.5 of occlusion must be between 0 and 1",
+        ),
+        (
+            lambda: noise.corrupt(images(), "contrast", 1.0, -1),
+            "seed -1 and first index 0 must not be negative",
+        ),
         (lambda: noise.corrupt(images(), "fog", 1.0, 0), "noise 'fog' is unknown; known: gaussian, salt"),  # type: ignore[arg-type]
     ],
 )
@@ -119,6 +130,6 @@ def test_impossible_noise_is_refused(call: Any, message: str) -> None:
 
 def test_images_that_are_none_are_refused() -> None:
     with pytest.raises(DataError, match=r"give floats of shape \(N, C, H, W\)"):
-        noise.gaussian(images()[0], 0.1, 0)
+        noise.corrupt(images()[0], "gaussian", 0.1, 0)
     with pytest.raises(DataError, match=r"values from 0\.\d+ to 2 leave \[0, 1\]"):
-        noise.gaussian(np.float32(images().clip(0.1) / images().max() * 2), 0.1, 0)
+        noise.corrupt(np.float32(images().clip(0.1) / images().max() * 2), "gaussian", 0.1, 0)

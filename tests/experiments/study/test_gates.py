@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from experiments.study.gates import THRESHOLD, gate_points, priced_gates
+from experiments.study.operating_points import GATE_THRESHOLD, gate_points, priced_gates
 from sne_deploy.distill.policy.gate import GateTraining
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import ActivationPolicy, Gate
@@ -26,7 +26,7 @@ def gates() -> list[Gate]:
 def test_a_gate_s_point_is_what_the_runtime_does_with_it(which: int) -> None:
     gate, (_, x, _) = gates()[which], digits()
     (point,) = gate_points(full(), [gate], x)
-    result = with_policy(ActivationPolicy("gate", ORDER, THRESHOLD, gate=gate))
+    result = with_policy(ActivationPolicy("gate", ORDER, GATE_THRESHOLD, gate=gate))
     equal(point, result)
     assert result.report.shared.total_host_macs_of["gate"] == 150 * (64 + 16 * 8 + 8 * 4)
 

@@ -10,7 +10,7 @@ import pytest
 
 import sne_deploy as sne
 from experiments.study import noise
-from experiments.study.corruptions import gaussian
+from experiments.study.corruptions import corrupt
 from sne_deploy.data import load_data
 from sne_deploy.distill.experiment import NoiseModel, parse_experiment
 from sne_deploy.errors import InputError
@@ -40,7 +40,7 @@ def test_rows_are_what_the_runtime_and_the_teacher_give() -> None:
         ("clean", 0.0), ("gaussian", 0.1), ("gaussian", 0.6), ("contrast", 0.2),
     ]  # fmt: skip
     clean, worst = rows[0], rows[2]
-    x = gaussian(data.x[:60], 0.6, 5)
+    x = corrupt(data.x[:60], "gaussian", 0.6, 5)
     theirs = evaluate_teacher(DIGITS / "teacher.onnx", x, data.y[:60]).accuracy
     with sne.compile(ensemble, "loihi", fidelity=False) as compiled:
         ours = compiled.run(x, data.y[:60])

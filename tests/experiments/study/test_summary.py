@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 
 import sne_deploy as sne
 from experiments.study import summary
+from experiments.study.summary import ratios
+from sne_deploy.chips.chip import load_chip
 from sne_deploy.distill.experiment import Experiment, parse_experiment
-from sne_deploy.errors import DataError
+from sne_deploy.energy.accounting import Counts
 from tests.distill.test_run import DOCUMENT
 
 DIGITS = Path(__file__).parents[3] / "examples" / "digits"
@@ -32,7 +35,7 @@ def digits() -> tuple[sne.Ensemble, Any, Any]:
 
 def test_a_row_is_the_reports() -> None:
     ensemble, x, y = digits()
-    row = summary.measure(ensemble, x, y, name="digits", teacher=TEACHER, verify=1)
+    (row,) = summary.measure(ensemble, x, y, name="digits", teacher=TEACHER, verify=1)
     assert json.loads(json.dumps(row, allow_nan=False)) == row
     with sne.compile(ensemble, "loihi", fidelity=True) as compiled:
         report = compiled.run(x, y, teacher=TEACHER).report
@@ -77,7 +80,7 @@ def test_a_row_is_the_reports() -> None:
 
 def test_fewer_bits_are_compiled_anew() -> None:
     ensemble, x, y = digits()
-    rows = summary.quantisation_rows(ensemble, x, y, (8, 4, 2))
+    rows = summary.measure(ensemble, x, y, (8, 4, 2))
     assert [row["weight_bits"] for row in rows] == [8, 4, 2]
     assert len({row["float_accuracy"] for row in rows}) == 1
     for row in rows:
@@ -90,9 +93,35 @@ def test_fewer_bits_are_compiled_anew() -> None:
     assert rows[0]["teacher_accuracy"] is rows[0]["ratio_ops"] is rows[0]["differing_bits"] is None
 
 
-def test_a_model_is_measured_on_its_experiments_test_split() -> None:
-    ensemble, x, y = digits()
-    row = summary.measure_model(DIGITS / "model.pt", experiment(), samples=120)
-    assert row == summary.measure(ensemble, x, y, name="tiny", weight_bits=6)
-    with pytest.raises(DataError, match="data set digits has 460 samples"):
-        summary.measure_model(DIGITS / "model.pt", experiment(), samples=461)
+COUNTS = Counts(
+    synops=600, spikes=90, input_spikes=0, updates_active=300, updates_idle=500, host_macs=400, samples_run=10
+)
+
+
+def test_ratios_by_hand() -> None:
+    hardware = load_chip("loihi1")
+    found = ratios(COUNTS, 5000, hardware)
+    energy, mac = hardware.energy, hardware.host.mac.si
+    joules = (
+        60 * energy.synop.si
+        + 30 * energy.update_active.si
+        + 50 * energy.update_idle.si
+        + 9 * energy.spike_within_tile.si
+        + 40 * mac
+    )
+    assert found == {
+        "ratio_ops": pytest.approx(5000 / 100),
+        "ratio_ops_updates": pytest.approx(5000 / 130),
+        "ratio_ops_all_updates": pytest.approx(5000 / 180),
+        "energy_j": pytest.approx(joules),
+        "teacher_energy_j": pytest.approx(5000 * mac),
+        "ratio_energy": pytest.approx(5000 * mac / joules),
+    }
+
+
+def test_what_is_not_modelled_is_none() -> None:
+    unmodelled = ratios(replace(COUNTS, updates_active=None, updates_idle=None), 5000, load_chip("loihi1"))
+    assert unmodelled["ratio_ops"] == pytest.approx(50)
+    assert unmodelled["ratio_ops_updates"] is unmodelled["ratio_ops_all_updates"] is None
+    nothing = ratios(Counts(0, 0, 0, 0, 0, 0, 10), 5000, load_chip("loihi1"))
+    assert nothing["ratio_ops"] is nothing["ratio_energy"] is None
