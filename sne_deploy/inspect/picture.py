@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Literal
 from xml.sax.saxutils import escape
 
-from sne_deploy.inspect.layout import Arrow, Layout, Point, lay_out
+from sne_deploy.inspect.drawing import Arrow, Drawing, Point, arrange
 from sne_deploy.report.units import printable
 
 BoxKind = Literal["port", "map", "neurons", "readout", "delay", "unknown"]
@@ -85,25 +85,25 @@ def graph_picture(title: str, boxes: Sequence[Box], links: Sequence[Link], notes
     }
     sizes = {name: _box_size(lines) for name, lines in texts.items()}
     arrows = [Arrow(link.source, link.target, _label_size(link.label)) for link in links]
-    layout = lay_out(sizes, arrows)
+    drawing = arrange(sizes, arrows)
     heading = [
         _shortened(printable(title), 2 * TEXT_LENGTH),
         *(_shortened(printable(n), 2 * TEXT_LENGTH) for n in notes),
     ]
-    width = max(layout.width, *(text_width(line, FONT_SIZE, bold=True) for line in heading)) + 2 * MARGIN
+    width = max(drawing.width, *(text_width(line, FONT_SIZE, bold=True) for line in heading)) + 2 * MARGIN
     top = MARGIN + LINE * len(heading) + 10
-    shift = ((width - layout.width) / 2, top)
-    height = top + layout.height + MARGIN
+    shift = ((width - drawing.width) / 2, top)
+    height = top + drawing.height + MARGIN
     parts = [_opening(width, height, title), *_heading(heading)]
     parts += [
-        _arrow(points, shift, dashed=link.dashed) for link, points in zip(links, layout.arrows, strict=True)
+        _arrow(points, shift, dashed=link.dashed) for link, points in zip(links, drawing.arrows, strict=True)
     ]
     parts += [
         _label(link.label, point, shift)
-        for link, point in zip(links, layout.labels, strict=True)
+        for link, point in zip(links, drawing.labels, strict=True)
         if link.label
     ]
-    parts += [_box(box, texts[box.name], sizes[box.name], layout, shift) for box in boxes]
+    parts += [_box(box, texts[box.name], sizes[box.name], drawing, shift) for box in boxes]
     return "\n".join([*parts, "</svg>\n"])
 
 
@@ -191,9 +191,9 @@ def _label(label: str, point: Point, shift: Point) -> str:
     )
 
 
-def _box(box: Box, lines: Sequence[str], size: Point, layout: Layout, shift: Point) -> str:
+def _box(box: Box, lines: Sequence[str], size: Point, drawing: Drawing, shift: Point) -> str:
     fill, stroke = _COLOURS[box.kind]
-    x, y = (a + b for a, b in zip(layout.boxes[box.name], shift, strict=True))
+    x, y = (a + b for a, b in zip(drawing.boxes[box.name], shift, strict=True))
     corner = 12 if box.kind == "port" else 4
     bold = [' font-weight="bold"', *[""] * len(lines)]
     top = y - size[1] / 2 + PADDING_Y + 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,9 @@ def _synapse_view(synapse: Synapse, *, fixed: bool) -> ConnectionView:
     )
 
 
+Of = Callable[[NeuronGroup], Array]
+
+
 def _group_view(
     group: NeuronGroup,
     student: NeuronGroup | None,
@@ -74,91 +77,56 @@ def _group_view(
     dt_s: float,
     formats: RegisterFormats | None,
 ) -> GroupView:
-    unity, threshold = (formats.decay_unity, 2.0**formats.state_shift) if formats else (1, 1.0)
-    rows = [
-        _value(
-            "tau_mem",
-            "s",
-            student,
-            _tau_mem(dt_s),
-            "dv",
-            chip,
-            lambda g: g.dv,
-            lambda g: _tau(g.dv / unity, dt_s),
-        ),
-        *([_tau_syn_row(student, chip, dt_s, unity)] if group.has_current else []),
-    ]
+    bias = f"bias_mant << {chip.bias_exp}" if chip and chip.bias_exp else "bias_mant"
+    values = tuple(
+        ValueView(
+            quantity,
+            "s" if quantity.startswith("tau") else "",
+            _range(in_student, student),
+            register,
+            _range(in_register, chip),
+            _range(on_chip, chip),
+        )
+        for quantity, in_student, register, in_register, on_chip in _rows(group, dt_s, formats, bias)
+    )
+    return GroupView(group.name, group.kind, group.shape, None if chip is None else chip.scale, values)
+
+
+def _range(value: Of | None, group: NeuronGroup | None) -> Range | None:
+    return None if value is None or group is None else range_of(value(group))
+
+
+def _rows(
+    group: NeuronGroup, dt_s: float, formats: RegisterFormats | None, bias: str
+) -> Iterator[tuple[str, Of, str, Of | None, Of]]:
+    """Quantity, its value in a student; its register, what that holds, and what this is for the student."""
+    unity, step = (formats.decay_unity, 2.0**formats.state_shift) if formats else (1, 1.0)
+
+    def tau(fraction: Array) -> Array:
+        with np.errstate(divide="ignore"):  # infinite for no decay
+            return np.asarray(dt_s / np.asarray(fraction, dtype=np.float64))
+
+    def vsub(g: NeuronGroup) -> Array:
+        return np.asarray(g.vsub_mant)
+
+    def v_start(g: NeuronGroup) -> Array:
+        return np.asarray(g.v_init / g.scale + g.v_reset)
+
+    yield "tau_mem", lambda g: tau(g.dv), "dv", lambda g: g.dv, lambda g: tau(g.dv / unity)
+    if group.has_current:
+        yield "tau_syn", lambda g: tau(g.du), "du", lambda g: g.du, lambda g: tau((g.du + 1.0) / unity)
     if group.spiking:
-        rows.append(
-            _value(
-                "v_th", "", student, lambda g: np.asarray(g.vth_mant + g.v_reset), "vth_mant", chip,
-                lambda g: g.vth_mant, lambda g: np.asarray(g.vth_mant * threshold / g.scale + g.v_reset),
-            )
+        yield (
+            "v_th", lambda g: g.vth_mant + g.v_reset,
+            "vth_mant", lambda g: g.vth_mant, lambda g: g.vth_mant * step / g.scale + g.v_reset,
         )  # fmt: skip
-        rows.append(_reset_row(group, student, chip, threshold))
-    bias = "bias_mant" if chip is None or not chip.bias_exp else f"bias_mant << {chip.bias_exp}"
-    rows.append(
-        _value("bias", "", student, lambda g: g.bias_mant, bias, chip, lambda g: g.bias_mant, _bias_on_chip)
-    )
+    if group.spiking and group.vsub_mant is None:  # needs no register: the state is kept relative to it
+        yield "v_reset", lambda g: g.v_reset, "v = 0", None, lambda g: g.v_reset
+    elif group.spiking:
+        yield "soft reset", vsub, "vsub_mant", vsub, lambda g: vsub(g) * step / g.scale
+    yield (
+        "bias", lambda g: g.bias_mant,
+        bias, lambda g: g.bias_mant, lambda g: g.bias_mant * 2.0**g.bias_exp / g.scale,
+    )  # fmt: skip
     if np.any(group.v_init):
-        rows.append(_value("v at start", "", student, _v_start, "v_init", chip, lambda g: g.v_init, _v_start))
-    return GroupView(group.name, group.kind, group.shape, None if chip is None else chip.scale, tuple(rows))
-
-
-def _value(
-    quantity: str,
-    unit: str,
-    student: NeuronGroup | None,
-    in_student: Callable[[NeuronGroup], Array],
-    register: str,
-    chip: NeuronGroup | None,
-    in_register: Callable[[NeuronGroup], Array],
-    on_chip: Callable[[NeuronGroup], Array],
-) -> ValueView:
-    return ValueView(
-        quantity,
-        unit,
-        None if student is None else range_of(in_student(student)),
-        register,
-        None if chip is None else range_of(in_register(chip)),
-        None if chip is None else range_of(on_chip(chip)),
-    )
-
-
-def _tau_syn_row(student: NeuronGroup | None, chip: NeuronGroup | None, dt_s: float, unity: int) -> ValueView:
-    return _value(
-        "tau_syn", "s", student, lambda g: _tau(g.du, dt_s), "du", chip, lambda g: g.du,
-        lambda g: _tau((g.du.astype(np.float64) + 1) / unity, dt_s),
-    )  # fmt: skip
-
-
-def _reset_row(
-    group: NeuronGroup, student: NeuronGroup | None, chip: NeuronGroup | None, threshold: float
-) -> ValueView:
-    """To a value, which needs no register: the state is kept relative to it; or by what is subtracted."""
-    if group.vsub_mant is None:
-        to: Range | None = None if student is None else range_of(student.v_reset)
-        return ValueView("v_reset", "", to, "v = 0", None, None if chip is None else range_of(chip.v_reset))
-    return _value(
-        "soft reset", "", student, lambda g: np.asarray(g.vsub_mant), "vsub_mant", chip,
-        lambda g: np.asarray(g.vsub_mant),
-        lambda g: np.asarray(g.vsub_mant) * threshold / g.scale,
-    )  # fmt: skip
-
-
-def _tau(fraction: Array, dt_s: float) -> Array:
-    """The time constant of a decay by a fraction per step; infinite for none."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(dt_s / np.asarray(fraction, dtype=np.float64))
-
-
-def _tau_mem(dt_s: float) -> Callable[[NeuronGroup], Array]:
-    return lambda group: _tau(group.dv, dt_s)
-
-
-def _bias_on_chip(group: NeuronGroup) -> Array:
-    return np.asarray(group.bias_mant * 2.0**group.bias_exp / group.scale)
-
-
-def _v_start(group: NeuronGroup) -> Array:
-    return np.asarray(group.v_init / group.scale + group.v_reset)
+        yield "v at start", v_start, "v_init", lambda g: g.v_init, v_start

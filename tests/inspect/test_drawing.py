@@ -1,4 +1,4 @@
-"""The layout: whatever the graph, nothing lies on anything else."""
+"""Drawings: whatever the graph, nothing lies on anything else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.errors import OutputError
-from sne_deploy.inspect.layout import Arrow, Layout, lay_out
+from sne_deploy.inspect.drawing import Arrow, Drawing, arrange
 from tests.effort import examples
 
 Rectangle = tuple[float, float, float, float]
@@ -55,20 +55,20 @@ def crosses(piece: Rectangle, box: Rectangle) -> bool:
 @given(drawings())
 def test_boxes_labels_and_arrows_keep_apart(drawing: tuple[dict[str, Any], list[Arrow]]) -> None:
     sizes, arrows = drawing
-    layout = lay_out(sizes, arrows)
-    boxes = {name: rectangle(layout.boxes[name], size) for name, size in sizes.items()}
+    found = arrange(sizes, arrows)
+    boxes = {name: rectangle(found.boxes[name], size) for name, size in sizes.items()}
     labels = [
         rectangle(centre, arrow.label)
-        for arrow, centre in zip(arrows, layout.labels, strict=True)
+        for arrow, centre in zip(arrows, found.labels, strict=True)
         if arrow.label[0]
     ]
     assert not any(overlap(a, b) for a, b in itertools.combinations([*boxes.values(), *labels], 2))
     for box in (*boxes.values(), *labels):
         assert box[0] >= -NEAR
         assert box[1] >= -NEAR
-        assert box[2] <= layout.width + NEAR
-        assert box[3] <= layout.height + NEAR
-    for arrow, points in zip(arrows, layout.arrows, strict=True):
+        assert box[2] <= found.width + NEAR
+        assert box[3] <= found.height + NEAR
+    for arrow, points in zip(arrows, found.arrows, strict=True):
         if arrow.source != arrow.target:
             for piece in straight_pieces(points):
                 assert piece[0] == piece[2]
@@ -81,10 +81,10 @@ def test_arrows_begin_and_end_on_the_borders_of_their_boxes(
     drawing: tuple[dict[str, Any], list[Arrow]],
 ) -> None:
     sizes, arrows = drawing
-    layout = lay_out(sizes, arrows)
-    for arrow, points in zip(arrows, layout.arrows, strict=True):
+    found = arrange(sizes, arrows)
+    for arrow, points in zip(arrows, found.arrows, strict=True):
         for name, (x, y) in ((arrow.source, points[0]), (arrow.target, points[-1])):
-            left, top, right, bottom = rectangle(layout.boxes[name], sizes[name])
+            left, top, right, bottom = rectangle(found.boxes[name], sizes[name])
             if arrow.source == arrow.target:
                 assert abs(x - right) < NEAR
                 assert top < y < bottom
@@ -98,26 +98,26 @@ def test_arrows_begin_and_end_on_the_borders_of_their_boxes(
 def test_sources_stand_above_their_targets(drawing: tuple[dict[str, Any], list[Arrow]]) -> None:
     sizes, arrows = drawing
     order = {name: at for at, name in enumerate(sizes)}
-    layout = lay_out(sizes, arrows)
+    found = arrange(sizes, arrows)
     for arrow in arrows:
         above, below = sorted((arrow.source, arrow.target), key=order.__getitem__)
         if above != below:
-            assert layout.boxes[above][1] < layout.boxes[below][1]
+            assert found.boxes[above][1] < found.boxes[below][1]
 
 
 def test_a_chain_is_a_straight_line() -> None:
     sizes = {f"n{at}": (100.0 + 10 * at, 44.0) for at in range(30)}
     arrows = [Arrow(a, b) for a, b in itertools.pairwise(sizes)]
-    layout = lay_out(sizes, arrows)
-    assert len({round(x, 6) for x, _ in layout.boxes.values()}) == 1
+    found = arrange(sizes, arrows)
+    assert len({round(x, 6) for x, _ in found.boxes.values()}) == 1
 
 
 def test_two_branches_do_not_cross() -> None:
     names = ["in", "b1", "a1", "b2", "a2", "out"]
     pairs = [("in", "a1"), ("in", "b1"), ("a1", "a2"), ("b1", "b2"), ("b2", "out"), ("a2", "out")]
-    layout: Layout = lay_out(dict.fromkeys(names, (80.0, 44.0)), [Arrow(*pair) for pair in pairs])
-    left, right = sorted(("a1", "b1"), key=lambda name: layout.boxes[name][0])
-    assert layout.boxes[f"{left[0]}2"][0] < layout.boxes[f"{right[0]}2"][0]
+    found: Drawing = arrange(dict.fromkeys(names, (80.0, 44.0)), [Arrow(*pair) for pair in pairs])
+    left, right = sorted(("a1", "b1"), key=lambda name: found.boxes[name][0])
+    assert found.boxes[f"{left[0]}2"][0] < found.boxes[f"{right[0]}2"][0]
 
 
 def test_a_graph_that_nobody_could_read_is_refused() -> None:
@@ -125,4 +125,4 @@ def test_a_graph_that_nobody_could_read_is_refused() -> None:
     arrows = [Arrow(a, b) for a, b in itertools.pairwise(names)]
     arrows += [Arrow("n0", name) for name in names[2:]]
     with pytest.raises(OutputError, match=r"too large to draw: .* leave --svg out"):
-        lay_out(dict.fromkeys(names, (100.0, 44.0)), arrows)
+        arrange(dict.fromkeys(names, (100.0, 44.0)), arrows)
