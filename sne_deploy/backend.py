@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.chips.registers import RegisterFormats
-from sne_deploy.errors import TargetError
+from sne_deploy.chips.registers import Arithmetic, RegisterFormats
+from sne_deploy.errors import InputError, TargetError
 from sne_deploy.ir.program import Precision, Program
 
 Array = npt.NDArray[Any]
@@ -37,6 +37,8 @@ class Capabilities:
     weight_exp_max, bias_exp : int or None
         Where it has less of the registers than a chip: the largest exponent of a weight, the only one of a
         bias. None: the chip's.
+    arithmetic : Arithmetic or None
+        The only widths that it computes with; None: it computes without registers.
     """
 
     precisions: tuple[Precision, ...]
@@ -44,9 +46,21 @@ class Capabilities:
     max_samples_default: int | None = None
     weight_exp_max: int | None = None
     bias_exp: int | None = None
+    arithmetic: Arithmetic | None = None
 
     def formats(self, registers: RegisterFormats, weight_bits: int | None = None) -> RegisterFormats:
-        """What a Program for this target may use of a chip's registers."""
+        """What a Program for this target may use of a chip's registers.
+
+        Raises
+        ------
+        InputError
+            The target computes with other widths, or the chip's weights have not got so many bits.
+        """
+        if self.arithmetic is not None and self.arithmetic != registers.arithmetic:
+            raise InputError(
+                f"chip {registers.chip} has {registers.arithmetic}, and the target computes with "
+                f"{self.arithmetic}; give another chip with --hardware, or another --target"
+            )
         return registers.narrowed(weight_bits, weight_exp_max=self.weight_exp_max, bias_exp=self.bias_exp)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sne_deploy.backend import Capabilities, RunOptions
+from sne_deploy.chips.registers import Arithmetic
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify_program
@@ -29,6 +30,7 @@ class LavaBackend:
             precisions=("fixed", "float"),
             neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"),
             max_samples_default=MAX_SAMPLES_DEFAULT,
+            arithmetic=Arithmetic(state_bits=23, state_shift=6, decay_bits=12),
         )
 
     def check(self, program: Program) -> None:

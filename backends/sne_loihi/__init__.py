@@ -6,6 +6,7 @@ Importing this package imports neither torch nor numba.
 from __future__ import annotations
 
 from sne_deploy.backend import Capabilities, Executable, RunOptions
+from sne_deploy.chips.registers import Arithmetic
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import Program
 from sne_loihi.neurons import KERNELS
@@ -18,7 +19,11 @@ class LoihiBackend:
 
     def capabilities(self) -> Capabilities:
         """Fixed point only: it is Loihi's arithmetic."""
-        return Capabilities(precisions=("fixed",), neuron_kinds=tuple(KERNELS))
+        return Capabilities(
+            precisions=("fixed",),
+            neuron_kinds=tuple(KERNELS),
+            arithmetic=Arithmetic(state_bits=23, state_shift=6, decay_bits=12),
+        )
 
     def check(self, program: Program) -> None:
         """Refuse a floating-point Program.

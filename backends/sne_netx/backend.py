@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sne_deploy.backend import Capabilities, RunOptions
+from sne_deploy.chips.registers import Arithmetic
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.files import atomic_path
 from sne_deploy.ir.program import Program
@@ -36,6 +37,7 @@ class NetxBackend:
             max_samples_default=MAX_SAMPLES_DEFAULT,
             weight_exp_max=0,
             bias_exp=6,
+            arithmetic=Arithmetic(state_bits=23, state_shift=6, decay_bits=12),
         )
 
     def check(self, program: Program) -> None:

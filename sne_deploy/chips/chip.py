@@ -47,10 +47,13 @@ _MOVED = {
 }  # fmt: skip
 """What stood in ``[limits]`` before there were register tables."""
 
-NOT_PUBLISHED = {"loihi2": "no primary source publishes per-operation energies of Loihi 2"}
-"""Chips that people will ask for, and why there is no file for them."""
-
 _EXAMPLE = "{ value = 23.6, unit = 'pJ', source = 'where it was measured' }"
+_EXAMPLES = {
+    "registers": "{ value = 12, unit = 'bit', source = 'where it is said' }",
+    "weights": "{ value = 8, unit = 'bit', source = 'where it is said' }",
+    "resets": "{ value = 1, unit = 'compartment', source = 'where it is said' }",
+}
+_EXAMPLE_RANGE = "{ min = -256, max = 254, step = 2, unit = '1', source = 'where it is said' }"
 _SHOWN = 60
 
 
@@ -151,11 +154,6 @@ def load_chip(name_or_path: str | os.PathLike[str]) -> Chip:
         Unknown name; a file that is missing, too large, not TOML, incomplete or impossible.
     """
     text = os.fspath(name_or_path)
-    if text in NOT_PUBLISHED:
-        raise HardwareError(
-            f"hardware {text!r}: {NOT_PUBLISHED[text]}; give your own constants with --hardware FILE.toml "
-            f"(same layout as loihi1.toml), or use loihi1"
-        )
     if text in chip_names():
         return _parse(_packaged(text), f"{text}.toml")
     if text.endswith(".toml") or os.sep in text:
@@ -229,7 +227,7 @@ def _problem(detail: dict[str, Any]) -> str:
     if kind == "extra_forbidden":
         return f"{key} is not a known key; remove it, or see loihi1.toml for the names"
     if kind in ("model_type", "model_attributes_type"):
-        return f"{key} = {value} is not a table; write {_EXAMPLE}"
+        return f"{key} = {value} is not a table; write {_EXAMPLES.get(location[0], _EXAMPLE)}"
     if kind in ("string_too_short", "string_pattern_mismatch", "string_too_long", "string_type"):
         return f"{key} = {value} must be a text of 1 to 2000 characters; say where the number comes from"
     if kind in ("greater_than_equal", "less_than_equal"):
@@ -243,10 +241,14 @@ def _problem(detail: dict[str, Any]) -> str:
 
 def _remedy(location: list[str]) -> str:
     if len(location) == 1:
-        return f"add a [{location[0]}] table" if location[0] in ("energy", "host") else "add it"
-    if location[-1] in ("value", "unit", "source"):
-        return f"write {'.'.join(location[:-1])} = {_EXAMPLE}"
-    return f"add {location[-1]} = {_EXAMPLE} under [{location[0]}]"
+        tables = ("energy", "host", *REGISTER_TABLES)
+        return f"add a [{location[0]}] table, as in loihi1.toml" if location[0] in tables else "add it"
+    example = _EXAMPLES.get(location[0], _EXAMPLE)
+    if location[0] == "weights" and location[1] in ("mixed", "excitatory", "inhibitory"):
+        example = _EXAMPLE_RANGE
+    if len(location) > 2:
+        return f"write {'.'.join(location[:-1])} = {example}"
+    return f"add {location[-1]} = {example} under [{location[0]}]"
 
 
 def _short(value: object, quote: bool = True) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from sne_deploy.chips import units
@@ -81,58 +81,67 @@ class RatioConstant(_Quantity):
     _units, _si_unit, _limit = units.RATIO, "", units.RATIO_MAX
 
 
-class Limit(BaseModel):
-    """A whole number that the chip does not exceed."""
+class _Counted(BaseModel):
+    """Whole numbers of something, with their unit and where they come from."""
 
     model_config = _STRICT
 
-    value: Annotated[int, Field(ge=-(2**20), le=2**62)]
     unit: str
     source: Text
     note: Text | None = None
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_unit(self) -> Self:
         if self.unit not in units.COUNT:
             raise ValueError(f"unit {self.unit!r} is not one of {', '.join(units.COUNT)}")
         return self
 
 
-class CountLimit(Limit):
-    """A limit that cannot be negative."""
+class CountLimit(_Counted):
+    """A whole number that the chip does not exceed."""
 
     value: Annotated[int, Field(ge=0, le=2**62)]
 
 
-class Bits(Limit):
+class Bits(_Counted):
     """Width of a register."""
 
     value: Annotated[int, Field(ge=1, le=31)]
 
 
-class Exponent(Limit):
+class Exponent(_Counted):
     """A power of two."""
 
     value: Annotated[int, Field(ge=-31, le=31)]
 
 
-class Delay(Limit):
+class Delay(_Counted):
     """Steps beyond the one that every synapse takes."""
 
     value: Annotated[int, Field(ge=0, le=2**16)]
 
 
-class WeightLimit(BaseModel):
-    """Smallest and largest stored weight of a sign mode, and the step between weights."""
+class Compartments(_Counted):
+    """How many compartments a neuron takes."""
 
-    model_config = _STRICT
+    value: Annotated[int, Field(ge=1, le=64)]
+
+
+_Pair = Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(min_length=2, max_length=2)]
+
+
+class CompartmentsByDelay(_Counted):
+    """The longest delay of a synapse into a core, and the compartments that it leaves: several pairs."""
+
+    value: Annotated[list[_Pair], Field(min_length=1, max_length=64)]
+
+
+class WeightLimit(_Counted):
+    """Smallest and largest stored weight of a sign mode, and the step between weights."""
 
     min: Annotated[int, Field(ge=-(2**16), le=0)]
     max: Annotated[int, Field(ge=0, le=2**16)]
     step: Annotated[int, Field(ge=1, le=2**16)] = 1
-    unit: str
-    source: Text
-    note: Text | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -144,26 +153,6 @@ class WeightLimit(BaseModel):
     def levels(self) -> int:
         """How many different weights there are."""
         return (self.max - self.min) // self.step + 1
-
-
-class Compartments(Limit):
-    """How many compartments a neuron takes."""
-
-    value: Annotated[int, Field(ge=1, le=64)]
-
-
-class CompartmentsByDelay(BaseModel):
-    """Compartments per core, by the longest delay of a synapse into the core: pairs of steps and number."""
-
-    model_config = _STRICT
-
-    value: Annotated[
-        list[Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(min_length=2, max_length=2)]],
-        Field(min_length=1, max_length=64),
-    ]
-    unit: str
-    source: Text
-    note: Text | None = None
 
 
 class EnergyTable(BaseModel):
@@ -230,7 +219,9 @@ class LimitTable(BaseModel):
     out_axons_per_core: CountLimit | None = None
     out_axons_across_chips_per_core: CountLimit | None = None
     synapse_memory_per_core: CountLimit | None = None
-    compartment_configurations_per_core: CountLimit | None = None
+    groups_per_core: CountLimit | None = Field(
+        default=None, validation_alias=AliasChoices("groups_per_core", "compartment_configurations_per_core")
+    )
     thresholds_per_core: CountLimit | None = None
     synapse_formats_per_core: CountLimit | None = None
     cores_per_chip: CountLimit | None = None
@@ -279,5 +270,11 @@ class ResetTable(BaseModel):
 
     model_config = _STRICT
 
-    value: Compartments
+    value: Compartments | None = None
     subtract: Compartments | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.value is None and self.subtract is None:
+            raise ValueError("a chip has at least one kind of reset: value or subtract")
+        return self

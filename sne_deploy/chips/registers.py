@@ -37,6 +37,15 @@ class WeightRange:
 
 
 @dataclass(frozen=True)
+class Arithmetic:
+    """What of the registers a simulator is written for: see :class:`RegisterFormats`."""
+
+    state_bits: int
+    state_shift: int
+    decay_bits: int
+
+
+@dataclass(frozen=True)
 class RegisterFormats:
     """Register widths and what else limits a fixed-point Program, of a chip or of a target that has less.
 
@@ -86,6 +95,11 @@ class RegisterFormats:
     resets: tuple[tuple[ResetKind, int], ...]
     used_weight_bits: int
     synapses_per_weight: int = 1
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """The widths that a step of a neuron is computed with."""
+        return Arithmetic(self.state_bits, self.state_shift, self.decay_bits)
 
     @property
     def state_limit(self) -> int:

@@ -29,7 +29,7 @@ WeightBits = Annotated[
         help="Bits of a fixed-point weight: 2 to 8, or 16 for two synapses per weight. Default: the chip's."
     ),
 ]
-Hardware = Annotated[str, typer.Option(help="A chip: loihi1, or a TOML file of its own.")]
+Hardware = Annotated[str, typer.Option(help="A chip: loihi1, loihi2, or a TOML file of its own.")]
 Policy = Annotated[
     str | None,
     typer.Option(help="Which students run: static, confidence or gate. Default: the model's own."),

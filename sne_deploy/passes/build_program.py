@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sne_deploy.chips.registers import RegisterFormats
+from sne_deploy.chips.registers import RegisterFormats, ResetKind
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.network import Connection, Network, NeuronNode
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
@@ -58,6 +58,7 @@ class BuildProgram:
         problems = [
             *_output_problems(network),
             *_source_problems(network),
+            *_reset_problems(network, self.formats),
             *(problem for synapse in synapses if (problem := _delay_problem(synapse, self.formats))),
         ]
         if problems:
@@ -117,6 +118,22 @@ def _source_problems(network: Network) -> list[str]:
     return [
         *dict.fromkeys(problems),
         *(f"group {n!r} does not spike and is no output; remove it" for n in unread),
+    ]
+
+
+def _reset_problems(network: Network, formats: RegisterFormats) -> list[str]:
+    """Kinds of reset that the chip has not got."""
+    kinds: list[tuple[str, ResetKind]] = [
+        (neuron.name, "value" if neuron.v_sub is None else "subtract")
+        for neuron in network.neurons
+        if neuron.spiking
+    ]
+    has = " or ".join(kind for kind, _ in formats.resets)
+    return [
+        f"group {name!r} resets by {kind!r}; {formats.chip} by {has}: train with that, give --reset {has} "
+        "for a .nir file, or another chip with --hardware"
+        for name, kind in kinds
+        if formats.compartments(kind) is None
     ]
 
 

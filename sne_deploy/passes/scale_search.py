@@ -76,7 +76,7 @@ class GroupJob:
         """The scale at which the first register overflows."""
         group = self.group
         formats = self.formats
-        spiking_limit = 2 ** (formats.state_bits - HEADROOM_BITS)
+        spiking_limit = min(2 ** (formats.state_bits - HEADROOM_BITS), formats.vth_max)
         limits = [
             (
                 spiking_limit if group.spiking else formats.vth_max,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from sne_deploy.chips.chip import MAX_FILE_BYTES, chip_names, load_chip
 from sne_deploy.chips.constants import EnergyConstant
+from sne_deploy.chips.registers import Arithmetic
 from sne_deploy.errors import HardwareError
 
 LOIHI1 = resources.files("sne_deploy.chips").joinpath("loihi1.toml").read_text("utf-8")
@@ -49,8 +51,8 @@ def test_loihi1_times_power_host_and_limits() -> None:
 
 
 def test_every_packaged_file_loads_and_is_named_after_its_chip() -> None:
-    assert chip_names() == ("loihi1",)
-    assert load_chip("loihi1").name == "loihi1"
+    assert chip_names() == ("loihi1", "loihi2")
+    assert [load_chip(name).name for name in chip_names()] == list(chip_names())
 
 
 def test_constants_are_listed_by_dotted_name() -> None:
@@ -107,15 +109,39 @@ BAD = {
         "value = 1024,", "value = -3,", r"limits\.neurons_per_core\.value = -3: .* or equal to 0",
     ),
     "limit in joules": (
-        'value = 1024, unit = "1"',
+        'value = 1024, unit = "compartment"',
         'value = 1024, unit = "J"',
-        r"limits\.neurons_per_core: unit 'J' is not one of 1, bit, step",
+        r"limits\.neurons_per_core: unit 'J' is not one of 1, bit, step, compartment",
     ),
     "time in joules": (
         '3.5, unit = "ns"', '3.5, unit = "pJ"', r"time\.synop: unit 'pJ' is not one of s, ms, us, ns",
     ),
     "power in seconds": (
         '104.0, unit = "mW"', '104.0, unit = "s"', r"power\.leakage_per_chip: unit 's' is not one of W",
+    ),
+    "no width": (
+        "threshold_bits = { value", "threshold_bits = { walue",
+        r"registers\.threshold_bits\.value is missing; write registers\.threshold_bits = \{ value = 12, unit",
+    ),
+    "width of nothing": (
+        "value = 17,", "value = 0,", r"registers\.threshold_bits\.value = 0: .* or equal to 1; correct it",
+    ),
+    "one register table of three": (
+        "[resets]\n", "[other]\n", r"resets is missing; add a \[resets\] table, as in loihi1\.toml",
+    ),
+    "no range": (
+        "mixed = {", "mixing = {", r"weights\.mixed is missing; add mixed = \{ min = -256, max = 254,",
+    ),
+    "more weights than bits": (
+        "[weights]\nbits = { value = 8", "[weights]\nbits = { value = 4",
+        r"weights: mixed has 256 weights, more than the 16 of 4 bits; correct it",
+    ),
+    "a range off its step": (
+        "max = 254, step = 2", "max = 255, step = 2",
+        r"weights\.mixed: min -256 and max 255 are not two multiples of step 2",
+    ),
+    "no reset": (
+        "[resets]\nvalue = {", "[resets]\nwalue = {", r"resets\.walue is not a known key",
     ),
     "broken": ("[energy]", "[energy", "is not TOML: "),
     "deep": ('name = "loihi1"', "name = " + "[" * 100_000, "is not TOML: "),
@@ -145,16 +171,74 @@ def test_random_bytes_never_escape_as_another_error(
         load_chip(path)
 
 
-def test_loihi2_says_that_nothing_is_published_and_what_to_do() -> None:
+def test_loihi2_has_loihi1s_energies_and_says_so() -> None:
+    one, two = load_chip("loihi1"), load_chip("loihi2")
+    for (name, ours), (_, theirs) in zip(two.energy, one.energy, strict=True):
+        assert ours.si == theirs.si, name
+        assert ours.source.startswith("Loihi 1: Davies et al. 2018")
+        assert ours.source.endswith("none is published for Loihi 2")
+
+
+def test_both_chips_have_lavas_registers() -> None:
+    """What Lava's bit-accurate models and ``weightutils`` compute with."""
+    for name in chip_names():
+        registers = load_chip(name).registers
+        assert registers.chip == name
+        assert registers.arithmetic == Arithmetic(state_bits=23, state_shift=6, decay_bits=12)
+        assert (registers.state_limit, registers.decay_max) == (2**23, 4095)
+        assert (registers.vth_mant_max, registers.vth_max) == (131071, 8_388_544)
+        assert (registers.bias_mant_min, registers.bias_mant_max) == (-4096, 4095)
+        assert (registers.bias_exp_min, registers.bias_exp_max) == (0, 7)
+        assert (registers.weight_bits, registers.weight_exp_min, registers.weight_exp_max) == (8, -7, 7)
+        assert [(w.mode, w.low, w.high, w.step) for w in registers.weight_ranges] == [
+            ("mixed", -256, 254, 2), ("excitatory", 0, 255, 1), ("inhibitory", -255, 0, 1),
+        ]  # fmt: skip
+        assert registers.delay_max == 62
+
+
+def test_a_soft_reset_takes_a_second_compartment_on_loihi1() -> None:
+    one, two = (load_chip(name) for name in chip_names())
+    assert (one.registers.compartments("value"), one.registers.compartments("subtract")) == (1, 2)
+    assert (two.registers.compartments("value"), two.registers.compartments("subtract")) == (1, 1)
+    assert "NxTF" in one.resets.subtract.source
+    assert "microcode" in two.resets.subtract.source
+
+
+def test_delays_are_paid_in_compartments() -> None:
+    limits = load_chip("loihi1").limits
+    assert limits.compartments_per_core_by_delay.value == [[6, 1024], [14, 512], [30, 256], [62, 128]]
+
+
+OLD_LIMITS = (
+    "[limits]\n"
+    'neurons_per_core = { value = 1024, unit = "1", source = "nengo/nengo-loihi" }\n'
+    'compartment_configurations_per_core = { value = 32, unit = "1", source = "nengo/nengo-loihi" }\n'
+)
+
+
+def test_a_file_from_before_the_register_tables_has_loihi1s(written) -> None:
+    text = LOIHI1[: LOIHI1.index("# What can be compiled")].replace("loihi1", "mine") + OLD_LIMITS
+    mine = load_chip(written(text))
+    assert mine.registers == replace(load_chip("loihi1").registers, chip="mine")
+    assert mine.limits.groups_per_core.value == 32
+
+
+def test_register_widths_among_the_limits_are_refused_with_what_to_add(written) -> None:
+    text = LOIHI1[: LOIHI1.index("# What can be compiled")] + OLD_LIMITS
+    old = 'delay_max = { value = 7, unit = "step", source = "nengo/nengo-loihi" }\n'
     with pytest.raises(
-        HardwareError, match=r"'loihi2': no primary source publishes .*; give your own .*FILE\.toml"
+        HardwareError,
+        match=r"limits\.delay_max is no longer in \[limits\]; remove it there, and add the tables "
+        r"\[registers\], \[weights\] and \[resets\] of loihi1\.toml, or none of them",
     ):
-        load_chip("loihi2")
+        load_chip(written(text + old))
 
 
 @pytest.mark.parametrize("name", ["tpu", "", "loihi1\n"])
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
-    with pytest.raises(HardwareError, match=r"unknown hardware .*; known: loihi1; or give a file") as caught:
+    with pytest.raises(
+        HardwareError, match=r"unknown hardware .*; known: loihi1, loihi2; or give a file"
+    ) as caught:
         load_chip(name)
     assert "\n" not in str(caught.value)
 

@@ -20,7 +20,7 @@ Pair = tuple[int, int]
 Shape = tuple[int, ...]
 LayerType = Literal["input", "conv", "dense", "dense_rec", "flatten"]
 
-FORMATS = load_chip("loihi1").registers
+FORMATS = load_chip("loihi2").registers
 """The registers that a file's integers are for."""
 NEURON_TYPES = ("LOIHI", "CUBA")
 """Two names of one neuron: what Lava calls LIF."""
