@@ -1,4 +1,4 @@
-"""What a backend is, and what it returns. The core owns these types; backends are plug-ins."""
+"""What a backend is. The core owns these types; backends are plug-ins."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.chips.registers import Arithmetic, RegisterFormats
 from sne_deploy.errors import InputError, TargetError
 from sne_deploy.ir.program import Precision, Program
+
+if TYPE_CHECKING:
+    from sne_deploy.runtime.trace import Trace
 
 Array = npt.NDArray[Any]
 Record = Literal["counts", "spikes", "all"]
@@ -66,7 +68,7 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a compiled student is run; never changes a result.
+    """How a compiled network is run; never changes a result.
 
     Attributes
     ----------
@@ -82,70 +84,9 @@ class RunOptions:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
-class LayerTrace:
-    """What happened in one neuron group and the synapses that end on it.
-
-    Attributes
-    ----------
-    name : str
-    synops : int64 array of shape (N,)
-        Spikes that arrived at existing synapses into the group.
-    spikes : int64 array of shape (N,)
-        Spikes that the group sent.
-    updates_active, updates_idle : int64 array of shape (N,)
-        Neuron updates with input or non-zero u or v before the update; and the others.
-        ``None`` where the backend does not model registers (float reference).
-    recorded_spikes : bool array of shape (N, T, *shape), or None
-    recorded_u, recorded_v : array of shape (N, T, *shape), or None
-        State after each step (after the reset by a spike), in registers or floats; ``record="all"``.
-    """
-
-    name: str
-    synops: Array
-    spikes: Array
-    updates_active: Array | None
-    updates_idle: Array | None
-    recorded_spikes: Array | None = None
-    recorded_u: Array | None = None
-    recorded_v: Array | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """The result of one student on N samples. Index n is sample n, whatever the streaming.
-
-    Attributes
-    ----------
-    raw_outputs : array of shape (N, n_out)
-        Counts; v at the last step or its maximum; or the exact *sum* of v over the sample for ``v_mean``.
-    outputs : float64 array of shape (N, n_out)
-        In the student's units.
-    layers : tuple of LayerTrace
-        In the Program's order of groups.
-    input_spikes : int64 array of shape (N,)
-        Spikes (or per-step graded messages) that entered, the always-on axon's included.
-    host_macs : int64 array of shape (N,)
-    saturated_inputs : int
-        Host constants clipped to their register.
-    """
-
-    raw_outputs: Array
-    outputs: Array
-    layers: tuple[LayerTrace, ...]
-    input_spikes: Array
-    host_macs: Array
-    saturated_inputs: int = 0
-
-    @property
-    def synops(self) -> Array:
-        """int64 array of shape (N,): SynOps of all layers."""
-        return np.asarray(np.sum([layer.synops for layer in self.layers], axis=0, dtype=np.int64))
-
-
 @runtime_checkable
 class Executable(AbstractContextManager["Executable"], Protocol):
-    """A compiled student, ready to run; a context manager that frees what it holds."""
+    """A compiled network, ready to run; a context manager that frees what it holds."""
 
     def run(self, inputs: Array, record: Record = "counts") -> Trace:
         """Run N samples. ``inputs``: [N, T, *shape] of 0/1 for spikes, [N, *shape] for currents."""
@@ -178,10 +119,10 @@ class Checker(Protocol):
 
 @runtime_checkable
 class FileWriter(Protocol):
-    """A backend whose compiled students are files for other tools."""
+    """A backend whose compiled networks are files for other tools."""
 
     def write(self, program: Program, folder: Path) -> tuple[Path, ...]:
-        """Write a student's files, each atomically; their paths."""
+        """Write a network's files, each atomically; their paths."""
         ...
 
 

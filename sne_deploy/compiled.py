@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, get_args
@@ -24,6 +24,7 @@ from sne_deploy.runtime.result import RunResult, StudentResult
 if TYPE_CHECKING:
     from sne_deploy.data.dataset import DataSet
     from sne_deploy.report.schema import Report, VerifiedModel
+    from sne_deploy.runtime.slices import Compared
 
 Array = npt.NDArray[Any]
 ORACLE, FAST = "lava", "loihi"
@@ -170,7 +171,7 @@ class Compiled:
         self._check_labels(data)
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
         verified = self._verify(data, verify)
-        run, reference, comparisons = self._run_slices(data, record)
+        run, compared = self._run_slices(data, record)
         report = build_report(
             self.ensemble,
             run,
@@ -180,30 +181,25 @@ class Compiled:
             hardware=self.hardware,
             data_name=data_name,
             provenance=provenance(seed=self._seed, command=command, wall_s=time.perf_counter() - started),
-            float_result=reference,
-            comparisons=comparisons,
+            compared=compared,
             teacher=evaluated,
             verified=verified,
+            warnings=self._warnings,
         )
         return Result(run, report)
 
-    def _run_slices(self, data: DataSet, record: Record) -> tuple[RunResult, RunResult | None, Any]:
+    def _run_slices(self, data: DataSet, record: Record) -> tuple[RunResult, Compared | None]:
         """Run; if there is a reference, run that too, and compare their spikes."""
-        from sne_deploy.runtime.compare import run_and_compare, run_slices
-        from sne_deploy.runtime.slices import sample_slices
+        from sne_deploy.runtime.slices import run_slices, sample_slices
 
-        reference, keep = self._reference, record != "counts"
-        slices = sample_slices(self.programs, len(data), recorded=keep or reference is not None)
-        if reference is None:
-            run = run_slices(slices, lambda part: self._run_slice(data, part, record), keep_spikes=keep)
-            return replace(run, warnings=(*self._warnings, *run.warnings)), None, None
-        run, real, comparisons = run_and_compare(
-            slices,
-            lambda part: self._run_slice(data, part, record if keep else "spikes"),
-            lambda part: reference._run_slice(data, part, "spikes"),  # noqa: SLF001  the same class
-            keep_spikes=keep,
+        real, keep = self._reference, record != "counts"
+        needed: Record = "spikes" if real is not None and not keep else record
+        return run_slices(
+            sample_slices(self.programs, len(data), recorded=needed != "counts"),
+            lambda part: self._run_slice(data, part, needed),
+            None if real is None else lambda part: real._run_slice(data, part, "spikes"),  # noqa: SLF001  ours
+            keep=keep,
         )
-        return replace(run, warnings=(*self._warnings, *run.warnings)), real, comparisons
 
     def _run_slice(self, data: DataSet, part: slice, record: Record) -> RunResult:
         labels = None if data.y is None else data.y[part]

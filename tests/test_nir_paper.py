@@ -14,10 +14,11 @@ import pytest
 
 import sne_deploy as sne
 from benchmarks.event_data import bursts, classes, saccades
-from sne_deploy.backend import LayerTrace, RunOptions, load_backend
+from sne_deploy.backend import RunOptions, load_backend
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.ir.weights import DenseWeights
 from sne_deploy.passes.pipeline import compile_student
+from sne_deploy.runtime.trace import LayerTrace
 from tests.chip_registers import LOIHI1
 from tests.shared_data import shared
 

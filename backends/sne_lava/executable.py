@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
+from sne_deploy.backend import Record, RunOptions
 from sne_deploy.ir.program import NeuronGroup, Program
+from sne_deploy.runtime.trace import LayerTrace, Trace
 from sne_lava.job import GroupCounts, Job
 from sne_lava.lowering import Lowered, make_job
 from sne_lava.pool import WorkerPool

@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
+from sne_deploy.backend import Record, RunOptions
 from sne_deploy.errors import DataError
-from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
+from sne_deploy.ir.program import NeuronGroup, Program
+from sne_deploy.runtime.synops import synops_into
 from sne_deploy.runtime.threads import all_threads, run_in_chunks
+from sne_deploy.runtime.trace import LayerTrace, Trace
 from sne_loihi import kernels
 from sne_loihi.cost import Costs, measured_costs
 from sne_loihi.device import DeviceEngine, open_device
@@ -160,16 +162,10 @@ def _layer_trace(
 ) -> LayerTrace:
     program, run, layout = plan.program, runs[group.name], plan.layouts[group.name]
     full = (samples, program.timesteps, *group.shape)
-    synops = np.zeros(samples, np.int64)
-    for operator in plan.operators[group.name]:
-        synops += _arrived(plan, operator, runs)
-    for synapse in program.synapses_into(group.name):
-        if synapse.source == ALWAYS_ON:
-            synops += synapse.weights.matrix().nnz * program.timesteps
     keep_spikes = record != "counts" and group.spiking
     return LayerTrace(
         name=group.name,
-        synops=synops,
+        synops=synops_into(program, group.name, samples, lambda name, steps: _sent(plan, runs, name, steps)),
         spikes=run.fired,
         updates_active=run.active,
         updates_idle=group.size * program.timesteps - run.active,
@@ -181,15 +177,15 @@ def _layer_trace(
     )
 
 
-def _arrived(plan: Plan, operator: Any, runs: dict[str, GroupRun]) -> Array:
-    """Synaptic operations of one synapse per sample: int64 (B,). Sums in float64 are exact below 2^53."""
-    source, lag = runs[operator.synapse.source], plan.lag(operator)
-    assert source.counts is not None and source.spikes is not None  # noqa: S101, PT018  sources spike
-    counts = source.counts
-    if lag > 0:
-        counts = np.empty(source.counts.shape, np.int32)
-        kernels.count_spikes(source.spikes, max(plan.program.timesteps - lag, 0), counts)
-    return np.asarray(np.rint(counts.astype(np.float64) @ operator.fan_out.astype(np.float64)), np.int64)
+def _sent(plan: Plan, runs: dict[str, GroupRun], name: str, steps: int) -> Array:
+    """Spikes of each neuron of a group in the first steps, int32 (B, n), in the Program's order."""
+    run = runs[name]
+    assert run.counts is not None and run.spikes is not None  # noqa: S101, PT018  sources spike
+    counts = run.counts
+    if steps < plan.program.timesteps:
+        counts = np.empty(run.counts.shape, np.int32)
+        kernels.count_spikes(run.spikes, steps, counts)
+    return plan.layouts[name].outside(counts)
 
 
 def _input_spikes(program: Program, runs: dict[str, GroupRun], samples: int) -> Array:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
-from sne_deploy.ir.fan_out import fan_out
+from sne_deploy.backend import Record, RunOptions
 from sne_deploy.ir.program import NeuronGroup, Program
+from sne_deploy.runtime.synops import synops_into
+from sne_deploy.runtime.trace import LayerTrace, Trace
 from sne_lava.lowering import checked_inputs
 from sne_lava.pool import WorkerPool
 from sne_netx.simulation import LayerJob, NetJob, NetResult
@@ -52,7 +53,6 @@ class NetxExecutable:
         self._student, self._program = student, student.program
         self._options, self._stall_s = options, stall_s
         self._pool = WorkerPool("netx", student.program.name)
-        self._fan_out = {synapse.name: fan_out(synapse.weights) for synapse in self._program.synapses}
 
     def __enter__(self) -> NetxExecutable:
         return self
@@ -158,20 +158,19 @@ class NetxExecutable:
         self, group: NeuronGroup, spikes: Mapping[str, Array], samples: int, record: Record
     ) -> LayerTrace:
         program = self._program
-        synops = np.zeros(samples, np.int64)
-        for synapse in program.synapses_into(group.name):
-            sent = spikes.get(synapse.source)
-            if sent is None:  # a readout, which never spikes
-                continue
-            arriving = sent[:, : max(program.timesteps - program.lag(synapse), 0)]
-            synops += arriving.sum(axis=1, dtype=np.int64) @ self._fan_out[synapse.name]
+
+        def sent(name: str, steps: int) -> Array:
+            if name not in spikes:  # a readout, which never spikes
+                return np.zeros((samples, program.group(name).size), np.int64)
+            return np.asarray(spikes[name][:, :steps].sum(axis=1, dtype=np.int64))
+
         raster = spikes.get(group.name)
         recorded = None
         if raster is not None and record != "counts":
             recorded = raster.reshape(samples, program.timesteps, *group.shape)
         return LayerTrace(
             name=group.name,
-            synops=synops,
+            synops=synops_into(program, group.name, samples, sent),
             spikes=np.zeros(samples, np.int64) if raster is None else raster.sum(axis=(1, 2), dtype=np.int64),
             updates_active=None,
             updates_idle=None,

@@ -8,37 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.ir.fan_out import fan_out
-from sne_deploy.ir.program import ALWAYS_ON, Program, Synapse
+from sne_deploy.ir.program import Program
+from sne_deploy.runtime.synops import synops_into
 from sne_norse.map_kernels import count
 
 Array = npt.NDArray[Any]
 
 
-class Counter:
-    """Counts by a Program's synapses."""
-
-    def __init__(self, program: Program) -> None:
-        self._program = program
-        self._fan_out = {(s.target, s.name): fan_out(s.weights) for s in program.synapses}
-
-    def counts(self, rasters: Mapping[str, Array], samples: int) -> Counts:
-        """Of the spikes of some samples: uint8 (B, T, ...) of the input, and of every group that spikes."""
-        return Counts(self._program, self._fan_out, rasters, samples)
-
-
 class Counts:
-    """Spikes of some samples."""
+    """Spikes of some samples: uint8 (B, T, ...) of the input, and of every group that spikes."""
 
-    def __init__(
-        self,
-        program: Program,
-        fan_outs: Mapping[tuple[str, str], Array],
-        rasters: Mapping[str, Array],
-        samples: int,
-    ) -> None:
-        self._program, self._fan_out, self._samples = program, fan_outs, samples
-        self._rasters = rasters
+    def __init__(self, program: Program, rasters: Mapping[str, Array], samples: int) -> None:
+        self._program, self._rasters, self._samples = program, rasters, samples
         self._known: dict[tuple[str, int], Array] = {}
 
     def of(self, name: str, steps: int) -> Array:
@@ -58,17 +39,5 @@ class Counts:
         return np.asarray(self.of(name, self._program.timesteps).sum(axis=1, dtype=np.int64))
 
     def synops(self, target: str) -> Array:
-        """Spikes that the synapses onto a group deliver, per sample: int64 (B,)."""
-        total = np.zeros(self._samples, np.int64)
-        for synapse in self._program.synapses_into(target):
-            total += self._delivered(synapse)
-        return total
-
-    def _delivered(self, synapse: Synapse) -> Array:
-        """Within the sample, at the time that the graph gives it; sums in float64 are exact below 2^53."""
-        program, fan_outs = self._program, self._fan_out[synapse.target, synapse.name]
-        if synapse.source == ALWAYS_ON:
-            return np.full(self._samples, fan_outs.sum() * program.timesteps, np.int64)
-        steps = max(program.timesteps - (program.lag(synapse) - synapse.late), 0)
-        counts = self.of(synapse.source, steps).astype(np.float64)
-        return np.asarray(np.rint(counts @ fan_outs.astype(np.float64)), np.int64)
+        """Spikes that arrive at a group at the time that the graph gives them, per sample: int64 (B,)."""
+        return synops_into(self._program, target, self._samples, self.of, graph_timing=True)

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.backend import LayerTrace, Record, RunOptions, Trace
+from sne_deploy.backend import Record, RunOptions
 from sne_deploy.ir.program import NeuronGroup, Program
 from sne_deploy.runtime.threads import all_threads, run_in_chunks
-from sne_norse.counts import Counter, Counts
+from sne_deploy.runtime.trace import LayerTrace, Trace
+from sne_norse.counts import Counts
 from sne_norse.graph_executor import GraphExecutor
 from sne_norse.layer_executor import LayerExecutor
 
@@ -44,7 +45,6 @@ class NorseExecutable:
         self._program = program
         self._options = options
         self.student: Simulated = LayerExecutor(program) if program.layers else GraphExecutor(program)
-        self._counter = Counter(program)
         self._runs = 0
 
     def __enter__(self) -> NorseExecutable:
@@ -86,7 +86,7 @@ class NorseExecutable:
         rasters = {group.name: sent[group.name] for group in program.groups if group.spiking}
         if not program.constant_input:
             rasters[program.input.name] = inputs
-        counts = self._counter.counts(rasters, samples)
+        counts = Counts(program, rasters, samples)
         read = [self._read(group, sent[group.name], counts) for group in program.output_groups]
         means = [
             value / program.timesteps if program.readout_of(group) == "v_mean" else value

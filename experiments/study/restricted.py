@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sne_deploy.model.ensemble import Head
 from sne_deploy.runtime import head as heads
-from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
+from sne_deploy.runtime.result import RunResult, StudentResult
 
 Array = npt.NDArray[Any]
 
@@ -47,22 +47,6 @@ def _where_active(student: StudentResult, active: Array) -> StudentResult:
     return replace(
         student,
         active=active,
-        outputs=np.where(active[:, None], student.outputs, np.nan),
+        trace=student.trace.without_recordings().take(active).spread(active),
         alone=None if student.alone is None else np.where(active, student.alone, -1),
-        layers=tuple(_layer_where_active(layer, active) for layer in student.layers),
-        input_spikes=np.where(active, student.input_spikes, 0),
-        host_macs=np.where(active, student.host_macs, 0),
-        spikes={},
-    )
-
-
-def _layer_where_active(layer: LayerCounts, active: Array) -> LayerCounts:
-    names = ("synops", "spikes", "updates_active", "updates_idle")
-    arrays: dict[str, Array | None] = {name: getattr(layer, name) for name in names}
-    return replace(
-        layer,
-        **{
-            name: None if array is None else np.where(active, array, 0)  # type: ignore[arg-type]
-            for name, array in arrays.items()
-        },
     )

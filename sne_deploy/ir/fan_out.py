@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +11,22 @@ import numpy.typing as npt
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
 
 Array = npt.NDArray[Any]
+_COUNTED: WeakKeyDictionary[Weights, Array] = WeakKeyDictionary()
 
 
 def fan_out(weights: Weights) -> Array:
     """Synapses of each input, int64 of shape (n_in,): the non-zeros in each column of the matrix.
 
-    A convolution's are counted from its kernel, without the matrix.
+    A convolution's are counted from its kernel, without the matrix. Counted once, and kept.
     """
+    found = _COUNTED.get(weights)
+    if found is None:
+        found = _COUNTED[weights] = _counted(weights)
+        found.flags.writeable = False
+    return found
+
+
+def _counted(weights: Weights) -> Array:
     if isinstance(weights, DenseWeights):
         return np.asarray(np.count_nonzero(weights.array, axis=0), dtype=np.int64)
     if isinstance(weights, ConvWeights):

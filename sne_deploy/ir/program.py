@@ -347,8 +347,8 @@ class Program:
         Parameters
         ----------
         raw : array of shape (N, output_size)
-            As :attr:`sne_deploy.backend.Trace.raw_outputs`: spike counts; v at the last step or its maximum;
-            or the sum of v over the sample for ``v_mean``.
+            As :attr:`sne_deploy.runtime.trace.Trace.raw_outputs`: spike counts; v at the last step or its
+            maximum; or the sum of v over the sample for ``v_mean``.
 
         Returns
         -------

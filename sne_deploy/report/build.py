@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from sne_deploy.chips.chip import Chip
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample, mac_energy_j
 from sne_deploy.errors import VerificationError
-from sne_deploy.ir.program import Precision
+from sne_deploy.ir.program import Precision, Program, Synapse
+from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_deploy.model.ensemble import Ensemble
-from sne_deploy.report.agreement import LayerComparisons, SpikeComparison
 from sne_deploy.report.check import check_report, require
 from sne_deploy.report.policy import policy_model
 from sne_deploy.report.schema import (
@@ -35,7 +35,10 @@ from sne_deploy.report.schema import (
     TotalsModel,
     VerifiedModel,
 )
-from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
+from sne_deploy.runtime.agreement import LayerComparisons, SpikeComparison
+from sne_deploy.runtime.result import RunResult, StudentResult
+from sne_deploy.runtime.slices import Compared
+from sne_deploy.runtime.trace import LayerTrace
 from sne_deploy.teacher.run import TeacherResult
 
 Array = npt.NDArray[Any]
@@ -62,10 +65,10 @@ def build_report(
     hardware: Chip,
     data_name: str,
     provenance: ProvenanceModel,
-    float_result: RunResult | None = None,
-    comparisons: LayerComparisons | None = None,
+    compared: Compared | None = None,
     teacher: TeacherResult | None = None,
     verified: VerifiedModel | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> Report:
     """Means, energies and ratios of a run, checked against its integer totals.
 
@@ -81,12 +84,12 @@ def build_report(
     precision : Precision
     hardware : Chip
     provenance : ProvenanceModel
-    float_result : RunResult or None
-        The same samples in floating point; gives ``fidelity``.
-    comparisons : LayerComparisons or None
-        Of the same samples in floating point, layer by layer.
+    compared : Compared or None
+        The same samples in floating point; gives ``fidelity`` and the layers' agreement.
     teacher : TeacherResult or None
     verified : VerifiedModel or None
+    warnings : tuple of str
+        To be told beside those of the run.
 
     Returns
     -------
@@ -98,6 +101,7 @@ def build_report(
         The result contradicts itself: counts where a student did not run, negative counts, wrong sums.
     """
     samples = len(result.predictions)
+    comparisons = {} if compared is None else compared.layers
     _check_result(result, samples)
     counts = [student_counts(student) for student in result.students]
     shared = shared_counts(result)
@@ -111,7 +115,7 @@ def build_report(
             hardware=_hardware(hardware),
             data=DataModel(name=data_name, samples=samples, timesteps=ensemble.timesteps),
             students=tuple(
-                _student(student, count, result.labels, samples, hardware, comparisons or {})
+                _student(student, count, result.labels, samples, hardware, comparisons)
                 for student, count in zip(result.students, counts, strict=True)
             ),
             policy=policy_model(ensemble),
@@ -125,9 +129,9 @@ def build_report(
                 **_cost(add_counts([shared, *ran], samples), hardware),
             ),
             teacher=None if teacher is None else _teacher(teacher, [shared, *ran], samples, hardware),
-            fidelity=None if float_result is None else _fidelity(result, float_result),
+            fidelity=None if compared is None else _fidelity(result, compared.run),
             verified=verified,
-            warnings=(*result.warnings, *_late_spikes(result, comparisons or {})),
+            warnings=(*warnings, *result.warnings, *_late_spikes(result, comparisons)),
             provenance=provenance,
         )
     except ValidationError as error:
@@ -140,13 +144,14 @@ def build_report(
 
 def student_counts(student: StudentResult) -> Counts:
     """Exact totals of one student over the samples that it ran on."""
+    trace = student.trace
     return Counts(
-        synops=_total([layer.synops for layer in student.layers]),
-        spikes=_total([layer.spikes for layer in student.layers]),
-        input_spikes=_total([student.input_spikes]),
-        updates_active=_total_or_none([layer.updates_active for layer in student.layers]),
-        updates_idle=_total_or_none([layer.updates_idle for layer in student.layers]),
-        host_macs=_total([student.host_macs]),
+        synops=_total([trace.synops]),
+        spikes=_total([trace.spikes]),
+        input_spikes=_total([trace.input_spikes]),
+        updates_active=_total_or_none([trace.updates_active]),
+        updates_idle=_total_or_none([trace.updates_idle]),
+        host_macs=_total([trace.host_macs]),
         samples_run=int(np.count_nonzero(student.active)),
     )
 
@@ -166,7 +171,6 @@ def _student(
     comparisons: LayerComparisons,
 ) -> StudentModel:
     per_layer = comparisons.get(student.name, {})
-    steps = student.program.timesteps
     return StudentModel(
         name=student.name,
         active_fraction=counts.samples_run / samples,
@@ -174,7 +178,8 @@ def _student(
         latency_s=None,
         cores=None,
         layers=tuple(
-            _layer(layer, counts.samples_run, steps, per_layer.get(layer.name)) for layer in student.layers
+            _layer(student.program, layer, counts.samples_run, per_layer.get(layer.name))
+            for layer in student.layers
         ),
         **_cost(counts, hardware),
     )
@@ -196,22 +201,43 @@ def _late_spikes(result: RunResult, comparisons: LayerComparisons) -> list[str]:
     return found
 
 
-def _layer(layer: LayerCounts, ran: int, steps: int, found: SpikeComparison | None) -> LayerModel:
-    neurons = math.prod(layer.shape)
+def _layer(program: Program, layer: LayerTrace, ran: int, found: SpikeComparison | None) -> LayerModel:
+    group, synapses = program.group(layer.name), program.synapses_into(layer.name)
+    snrs = [synapse.quantisation_snr_db for synapse in synapses if synapse.quantisation_snr_db is not None]
+    updates = group.size * program.timesteps
     spikes = _total([layer.spikes])
     return LayerModel(
         name=layer.name,
-        kind=layer.kind,
-        shape=tuple(int(size) for size in layer.shape),
+        kind=layer_kind(program, layer.name),
+        shape=tuple(int(size) for size in group.shape),
         synops_per_sample=_mean(_total([layer.synops]), ran),
         spikes_per_sample=_mean(spikes, ran),
-        rate=_mean(spikes, ran * neurons * steps),
-        saturated_weights=layer.saturated_weights,
-        quantisation_snr_db=_finite_or_none(layer.quantisation_snr_db, layer.name),
-        rate_float=None if found is None else _mean(found.reference, found.samples * neurons * steps),
+        rate=_mean(spikes, ran * updates),
+        saturated_weights=sum(synapse.saturated_weights for synapse in synapses),
+        quantisation_snr_db=_finite_or_none(min(snrs, default=None), layer.name),
+        rate_float=None if found is None else _mean(found.reference, found.samples * updates),
         spike_agreement=None if found is None else found.agreement,
         spikes_differing_per_sample=None if found is None else _mean(found.differing, found.samples),
     )
+
+
+def layer_kind(program: Program, name: str) -> str:
+    """What ends on a group and what it is, such as ``"conv+lif"`` or ``"host+dense+cuba_lif"``."""
+    parts = [] if program.host_of(name) is None else ["host"]
+    for synapse in program.synapses_into(name):
+        weights = synapse.weights
+        form = "conv" if isinstance(weights, ConvWeights) else "sparse"
+        form = "dense" if isinstance(weights, DenseWeights) else form
+        parts.append(f"{_manner(program, synapse)}{form}")
+    return "+".join([*dict.fromkeys(parts), program.group(name).kind])
+
+
+def _manner(program: Program, synapse: Synapse) -> str:
+    """What is said before the form of a synapse within the sample: cycle or delay."""
+    if not synapse.within_sample:
+        return ""
+    names = [program.input.name, *(group.name for group in program.groups)]
+    return "recurrent-" if names.index(synapse.source) >= names.index(synapse.target) else "delayed-"
 
 
 def _cost(counts: Counts, hardware: Chip) -> dict[str, Any]:

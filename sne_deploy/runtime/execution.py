@@ -27,10 +27,10 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.backend import Executable, Progress, Record, RunOptions, Trace, load_backend
+from sne_deploy.backend import Executable, Progress, Record, RunOptions, load_backend
 from sne_deploy.errors import RunError, SneError
 from sne_deploy.ir.program import Program
-from sne_deploy.runtime.traces import concatenate_traces
+from sne_deploy.runtime.trace import Trace, join
 
 Array = npt.NDArray[Any]
 Job = tuple[int, Array]
@@ -145,7 +145,7 @@ class OnExecutor:
             traces.append(future.result())
             if self.progress is not None:
                 self.progress(self.programs[index].name, done, len(futures))
-        return concatenate_traces(traces)
+        return join(traces)
 
 
 _KEPT: OrderedDict[tuple[str, str], Executable] = OrderedDict()

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.ir.program import Program
+from sne_deploy.runtime.trace import LayerTrace, Trace, join
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class LayerCounts:
-    """Counts of one neuron group and the synapses that end on it; 0 where the student did not run.
-
-    Attributes
-    ----------
-    name : str
-    kind : str
-        The forms of its synapses and the neuron kind, such as ``"conv+lif"``.
-    shape : tuple of int
-    synops, spikes : int64 array of shape (N,)
-    updates_active, updates_idle : int64 array of shape (N,), or None
-        None where the target does not model registers.
-    saturated_weights : int
-    quantisation_snr_db : float or None
-        The worst of its synapses; None in floating point or where it has none.
-    """
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    synops: Array
-    spikes: Array
-    updates_active: Array | None
-    updates_idle: Array | None
-    saturated_weights: int
-    quantisation_snr_db: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,43 +21,61 @@ class StudentResult:
 
     Attributes
     ----------
-    name : str
     program : Program
     active : bool array of shape (N,)
         Where it ran.
-    outputs : float64 array of shape (N, n_out)
-        In its own units; NaN where it did not run.
+    trace : Trace
+        Of all samples; where it did not run, outputs are NaN and everything else 0.
     alone : int64 array of shape (N,), or None
-        Class predicted from this student alone, -1 where it did not run; None if it cannot classify.
-    layers : tuple of LayerCounts
-    input_spikes, host_macs : int64 array of shape (N,)
-        0 where it did not run.
-    spikes : mapping of layer name to bool array of shape (N, T, *shape)
-        When recorded; False where it did not run.
-    saturated_inputs : int
-        Host constants clipped to their register, over all samples.
+        Class predicted from this student alone, -1 where it did not run; None if it ran nowhere.
     """
 
-    name: str
     program: Program
     active: Array
-    outputs: Array
+    trace: Trace
     alone: Array | None
-    layers: tuple[LayerCounts, ...]
-    input_spikes: Array
-    host_macs: Array
-    spikes: Mapping[str, Array] = field(default_factory=dict)
-    saturated_inputs: int = 0
+
+    @property
+    def name(self) -> str:
+        """The student's."""
+        return self.program.name
+
+    @property
+    def outputs(self) -> Array:
+        """Float64 array of shape (N, n_out), in its own units; NaN where it did not run."""
+        return self.trace.outputs
+
+    @property
+    def layers(self) -> tuple[LayerTrace, ...]:
+        """Counts of every neuron group and the synapses that end on it."""
+        return self.trace.layers
+
+    @property
+    def spikes(self) -> dict[str, Array]:
+        """Layer name to bool array of shape (N, T, *shape), when recorded; False where it did not run."""
+        return {
+            layer.name: layer.recorded_spikes for layer in self.layers if layer.recorded_spikes is not None
+        }
 
     @property
     def synops(self) -> Array:
         """int64 array of shape (N,)."""
-        return np.asarray(np.sum([layer.synops for layer in self.layers], axis=0, dtype=np.int64))
+        return self.trace.synops
 
     @property
     def synops_per_layer(self) -> dict[str, Array]:
         """Layer name to int64 array of shape (N,)."""
         return {layer.name: layer.synops for layer in self.layers}
+
+    @property
+    def input_spikes(self) -> Array:
+        """int64 array of shape (N,)."""
+        return self.trace.input_spikes
+
+    @property
+    def host_macs(self) -> Array:
+        """int64 array of shape (N,)."""
+        return self.trace.host_macs
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +95,6 @@ class RunResult:
     gate_macs : int64 array of shape (N,)
         Those of the gate, on every sample; 0 without one.
     wall_s : float
-    warnings : tuple of str
     """
 
     students: tuple[StudentResult, ...]
@@ -116,7 +105,6 @@ class RunResult:
     head_macs: Array
     gate_macs: Array
     wall_s: float
-    warnings: tuple[str, ...] = ()
 
     @property
     def accuracy(self) -> float | None:
@@ -124,3 +112,51 @@ class RunResult:
         if self.labels is None:
             return None
         return float(np.mean(self.predictions == self.labels))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the compiler found, and constant inputs that did not fit their register."""
+        found = [warning for student in self.students for warning in student.program.warnings]
+        for student in self.students:
+            hosts, clipped = student.program.hosts, student.trace.saturated_inputs
+            if clipped and hosts:
+                layers = ", ".join(repr(host.target) for host in hosts)
+                found.append(
+                    f"student {student.name!r}, layer {layers}: {clipped} "
+                    f"constant inputs were clipped to +-{hosts[0].register_limit}"
+                )
+        return tuple(found)
+
+
+def join_runs(parts: Sequence[RunResult]) -> RunResult:
+    """Join runs of consecutive samples, in order; at least one, of the same students."""
+    if len(parts) == 1:
+        return parts[0]
+    labels = [part.labels for part in parts if part.labels is not None]
+    return RunResult(
+        students=tuple(_join_students(same) for same in zip(*(part.students for part in parts), strict=True)),
+        logits=np.concatenate([part.logits for part in parts]),
+        predictions=np.concatenate([part.predictions for part in parts]),
+        active=np.concatenate([part.active for part in parts]),
+        labels=np.concatenate(labels) if labels else None,
+        head_macs=np.concatenate([part.head_macs for part in parts]),
+        gate_macs=np.concatenate([part.gate_macs for part in parts]),
+        wall_s=sum(part.wall_s for part in parts),
+    )
+
+
+def _join_students(same: Sequence[StudentResult]) -> StudentResult:
+    """A student is in a part where it ran nowhere as another part has it: with the same recordings."""
+    ran = [part for part in same if part.alone is not None] or [same[0]]
+    nothing = replace(ran[0].trace.take(slice(0)), saturated_inputs=0)
+    traces, alone = [], []
+    for part in same:
+        nowhere = np.zeros(len(part.active), dtype=bool)
+        traces.append(nothing.spread(nowhere) if part.alone is None else part.trace)
+        alone.append(np.full(len(nowhere), -1, np.int64) if part.alone is None else part.alone)
+    return StudentResult(
+        program=same[0].program,
+        active=np.concatenate([part.active for part in same]),
+        trace=join(traces),
+        alone=None if ran[0].alone is None else np.concatenate(alone),
+    )

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.backend import LayerTrace, Record, Trace
-from sne_deploy.ir.program import Program, Synapse
-from sne_deploy.ir.weights import ConvWeights, DenseWeights
-from sne_deploy.model.ensemble import ActivationPolicy, Ensemble
+from sne_deploy.backend import Record
+from sne_deploy.ir.program import Program
+from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Head
 from sne_deploy.runtime import head as heads
 from sne_deploy.runtime.activation import chosen_students, confidence, gate_macs
 from sne_deploy.runtime.execution import Runner
-from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
+from sne_deploy.runtime.result import RunResult, StudentResult
+from sne_deploy.runtime.trace import Trace, not_run
 
 Array = npt.NDArray[Any]
 
@@ -48,18 +48,17 @@ def run_ensemble(
     started = time.perf_counter()
     sizes = [program.output_size for program in programs]
     heads.check_head(ensemble.head, sizes)
+    traces = [not_run(program, len(inputs)) for program in programs]
     if policy.kind == "confidence":
-        active, traces = _cascade(ensemble, runner, inputs, sizes, policy, record)
+        active = _run_cascade(ensemble, runner, inputs, traces, policy, record)
     else:
         active = chosen_students(policy, inputs, len(programs))
-        traces = _all_at_once(runner, inputs, active, record)
-    outputs = [
-        _scatter(trace.outputs if trace else np.zeros((0, size)), active[:, k], np.nan)
-        for k, (trace, size) in enumerate(zip(traces, sizes, strict=True))
-    ]
+        _run_all(runner, inputs, active, traces, record)
+    outputs = [trace.outputs for trace in traces]
     combined = heads.logits(ensemble.head, outputs, active)
     students = tuple(
-        _student_result(ensemble, programs, k, traces[k], active[:, k], outputs) for k in range(len(programs))
+        StudentResult(programs[k], active[:, k], traces[k], _alone(ensemble.head, outputs, active, k))
+        for k in range(len(programs))
     )
     return RunResult(
         students=students,
@@ -70,141 +69,50 @@ def run_ensemble(
         head_macs=heads.head_macs(ensemble.head, sizes, active),
         gate_macs=gate_macs(policy, inputs),
         wall_s=time.perf_counter() - started,
-        warnings=run_warnings(students),
     )
 
 
-def _all_at_once(runner: Runner, inputs: Array, active: Array, record: Record) -> list[Trace | None]:
-    """Every student on the samples chosen for it; one that no sample needs does not run."""
+def _run_all(runner: Runner, inputs: Array, active: Array, traces: list[Trace], record: Record) -> None:
+    """Every student on the samples chosen for it, into ``traces``; one that no sample needs does not run."""
     needed = [index for index in range(active.shape[1]) if bool(active[:, index].any())]
-    jobs = [(index, inputs if bool(active[:, index].all()) else inputs[active[:, index]]) for index in needed]
-    traces: list[Trace | None] = [None] * active.shape[1]
+    jobs = [(index, _taken(inputs, active[:, index])) for index in needed]
     for index, trace in zip(needed, runner.run(jobs, record), strict=True):
-        traces[index] = trace
-    return traces
+        traces[index] = trace.spread(active[:, index])
 
 
-def _cascade(
+def _run_cascade(
     ensemble: Ensemble,
     runner: Runner,
     inputs: Array,
-    sizes: Sequence[int],
+    traces: list[Trace],
     policy: ActivationPolicy,
     record: Record,
-) -> tuple[Array, list[Trace | None]]:
-    """One student after another, each on the samples on which the head is not yet confident."""
-    count = len(sizes)
-    active = np.zeros((len(inputs), count), dtype=bool)
-    outputs = [np.full((len(inputs), size), np.nan) for size in sizes]
-    traces: list[Trace | None] = [None] * count
+) -> Array:
+    """One student after another, each on the samples on which the head is not yet confident; who ran."""
+    active = np.zeros((len(inputs), len(traces)), dtype=bool)
     undecided = np.ones(len(inputs), dtype=bool)
-    for index in policy.order or tuple(range(count)):
+    for index in policy.order or tuple(range(len(traces))):
         if not undecided.any():
             break
-        trace = runner.run([(index, inputs[undecided])], record)[0]
-        traces[index] = trace
+        trace = runner.run([(index, _taken(inputs, undecided))], record)[0]
+        traces[index] = trace.spread(undecided)
         active[:, index] = undecided
-        outputs[index][undecided] = trace.outputs
-        sure = confidence(policy.measure, heads.logits(ensemble.head, outputs, active))
+        sure = confidence(
+            policy.measure, heads.logits(ensemble.head, [trace.outputs for trace in traces], active)
+        )
         undecided = undecided & (sure < (policy.threshold or 1.0))
-    return active, traces
+    return active
 
 
-def _scatter(rows: Array, where: Array, fill: Any) -> Array:
-    """Rows of the samples that ran, spread over all samples."""
-    if bool(where.all()):
-        return rows
-    full = np.full((len(where), *rows.shape[1:]), fill, dtype=rows.dtype)
-    full[where] = rows
-    return full
+def _taken(inputs: Array, chosen: Array) -> Array:
+    return inputs if bool(chosen.all()) else inputs[chosen]
 
 
-def _student_result(
-    ensemble: Ensemble,
-    programs: Sequence[Program],
-    index: int,
-    trace: Trace | None,
-    active: Array,
-    outputs: Sequence[Array],
-) -> StudentResult:
-    program = programs[index]
-    zeros = np.zeros(len(active), dtype=np.int64)
-    if trace is None:
-        layers = tuple(_layer_counts(program, group.name, None, active) for group in program.groups)
-        return StudentResult(program.name, program, active, outputs[index], None, layers, zeros, zeros)
-    layers = tuple(_layer_counts(program, layer.name, layer, active) for layer in trace.layers)
-    only = np.zeros((len(active), len(programs)), dtype=bool)
-    only[:, index] = active
-    alone = np.where(active, np.argmax(heads.logits(ensemble.head, outputs, only), axis=1), -1)
-    spikes = {
-        layer.name: _scatter(layer.recorded_spikes, active, False)
-        for layer in trace.layers
-        if layer.recorded_spikes is not None
-    }
-    return StudentResult(
-        name=program.name,
-        program=program,
-        active=active,
-        outputs=outputs[index],
-        alone=alone.astype(np.int64),
-        layers=layers,
-        input_spikes=_scatter(trace.input_spikes, active, 0),
-        host_macs=_scatter(trace.host_macs, active, 0),
-        spikes=spikes,
-        saturated_inputs=trace.saturated_inputs,
-    )
-
-
-def _layer_counts(program: Program, name: str, trace: LayerTrace | None, active: Array) -> LayerCounts:
-    group = program.group(name)
-    synapses = program.synapses_into(name)
-    snrs = [synapse.quantisation_snr_db for synapse in synapses if synapse.quantisation_snr_db is not None]
-    zeros = np.zeros(len(active), dtype=np.int64)
-
-    def spread(rows: Array | None) -> Array | None:
-        return None if rows is None else _scatter(rows, active, 0)
-
-    return LayerCounts(
-        name=name,
-        kind=layer_kind(program, name),
-        shape=group.shape,
-        synops=zeros if trace is None else _scatter(trace.synops, active, 0),
-        spikes=zeros if trace is None else _scatter(trace.spikes, active, 0),
-        updates_active=zeros if trace is None else spread(trace.updates_active),
-        updates_idle=zeros if trace is None else spread(trace.updates_idle),
-        saturated_weights=sum(synapse.saturated_weights for synapse in synapses),
-        quantisation_snr_db=min(snrs, default=None),
-    )
-
-
-def layer_kind(program: Program, name: str) -> str:
-    """What ends on a group and what it is, such as ``"conv+lif"`` or ``"host+dense+cuba_lif"``."""
-    parts = [] if program.host_of(name) is None else ["host"]
-    for synapse in program.synapses_into(name):
-        weights = synapse.weights
-        form = "conv" if isinstance(weights, ConvWeights) else "sparse"
-        form = "dense" if isinstance(weights, DenseWeights) else form
-        parts.append(f"{_manner(program, synapse)}{form}")
-    return "+".join([*dict.fromkeys(parts), program.group(name).kind])
-
-
-def _manner(program: Program, synapse: Synapse) -> str:
-    """What is said before the form of a synapse within the sample: cycle or delay."""
-    if not synapse.within_sample:
-        return ""
-    names = [program.input.name, *(group.name for group in program.groups)]
-    return "recurrent-" if names.index(synapse.source) >= names.index(synapse.target) else "delayed-"
-
-
-def run_warnings(students: Sequence[StudentResult]) -> tuple[str, ...]:
-    """What the compiler found, and constant inputs that did not fit their register."""
-    found = [warning for student in students for warning in student.program.warnings]
-    for student in students:
-        hosts = student.program.hosts
-        if student.saturated_inputs and hosts:
-            layers = ", ".join(repr(host.target) for host in hosts)
-            found.append(
-                f"student {student.name!r}, layer {layers}: {student.saturated_inputs} "
-                f"constant inputs were clipped to +-{hosts[0].register_limit}"
-            )
-    return tuple(found)
+def _alone(head: Head, outputs: Sequence[Array], active: Array, index: int) -> Array | None:
+    """Classes from one student alone, -1 where it did not run; None if it ran nowhere."""
+    ran = active[:, index]
+    if not bool(ran.any()):
+        return None
+    only = np.zeros_like(active)
+    only[:, index] = ran
+    return np.where(ran, np.argmax(heads.logits(head, outputs, only), axis=1), -1).astype(np.int64)

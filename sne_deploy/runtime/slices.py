@@ -1,22 +1,34 @@
-"""A test set larger than memory, slice by slice: the same result as all at once."""
+"""A test set larger than memory, slice by slice, next to its reference: the same result as all at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from sne_deploy.ir.program import Program
-from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
-from sne_deploy.runtime.run import run_warnings
+from sne_deploy.runtime.agreement import LayerComparisons, SpikeComparison, compare_spikes
+from sne_deploy.runtime.result import RunResult, join_runs
 
-Array = npt.NDArray[Any]
+Run = Callable[[slice], RunResult]
 
 SLICE_BYTES = 2**28
 """Encoded input and recorded spikes of one slice, at most, unless a single sample has more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A run of the floating-point reference, and how alike its spikes were.
+
+    Attributes
+    ----------
+    run : RunResult
+        Without recordings.
+    layers : LayerComparisons
+        Over the samples that a student ran on in both.
+    """
+
+    run: RunResult
+    layers: LayerComparisons
 
 
 def sample_slices(programs: Sequence[Program], samples: int, *, recorded: bool) -> Iterator[slice]:
@@ -31,79 +43,49 @@ def sample_slices(programs: Sequence[Program], samples: int, *, recorded: bool) 
         yield slice(start, min(start + size, samples))
 
 
-def merge_runs(parts: Sequence[RunResult]) -> RunResult:
-    """Join runs of consecutive samples; recorded spikes are joined too.
+def run_slices(
+    slices: Iterable[slice], run: Run, reference: Run | None, *, keep: bool
+) -> tuple[RunResult, Compared | None]:
+    """Run slice after slice, in the reference too; only one slice's recordings are in memory at a time.
 
     Parameters
     ----------
-    parts : sequence of RunResult
-        At least one, of the same students.
+    slices : iterable of slice
+        Consecutive samples.
+    run, reference : callable
+        Give the RunResult of a slice; with recorded spikes where there is a reference.
+    keep : bool
+        Whether the joined run keeps its recordings.
     """
-    if len(parts) == 1:
-        return parts[0]
-    labels = [part.labels for part in parts if part.labels is not None]
-    students = tuple(_merge_students(same) for same in zip(*(part.students for part in parts), strict=True))
-    return RunResult(
-        students=students,
-        logits=np.concatenate([part.logits for part in parts]),
-        predictions=np.concatenate([part.predictions for part in parts]),
-        active=np.concatenate([part.active for part in parts]),
-        labels=np.concatenate(labels) if labels else None,
-        head_macs=np.concatenate([part.head_macs for part in parts]),
-        gate_macs=np.concatenate([part.gate_macs for part in parts]),
-        wall_s=sum(part.wall_s for part in parts),
-        warnings=run_warnings(students),
-    )
+    runs: list[RunResult] = []
+    references: list[RunResult] = []
+    layers: dict[str, dict[str, SpikeComparison]] = {}
+    for part in slices:
+        ours = run(part)
+        if reference is not None:
+            theirs = reference(part)
+            _count(layers, ours, theirs)
+            references.append(_without_recordings(theirs))
+        runs.append(ours if keep else _without_recordings(ours))
+    compared = None if reference is None else Compared(join_runs(references), layers)
+    return join_runs(runs), compared
 
 
-def _merge_students(same: Sequence[StudentResult]) -> StudentResult:
-    alone = [_alone(student) for student in same]
+def _count(tally: dict[str, dict[str, SpikeComparison]], ours: RunResult, theirs: RunResult) -> None:
+    """Add a slice's spikes in both and in either, per student and layer."""
+    for fixed, real in zip(ours.students, theirs.students, strict=True):
+        ran = fixed.active & real.active
+        if not bool(ran.any()):
+            continue
+        layers, whole, recorded = tally.setdefault(fixed.name, {}), bool(ran.all()), real.spikes
+        for layer, spikes in fixed.spikes.items():
+            if layer in recorded:
+                a, b = (spikes, recorded[layer]) if whole else (spikes[ran], recorded[layer][ran])
+                found = compare_spikes(a, b)
+                layers[layer] = layers[layer] + found if layer in layers else found
+
+
+def _without_recordings(run: RunResult) -> RunResult:
     return replace(
-        same[0],
-        active=np.concatenate([student.active for student in same]),
-        outputs=np.concatenate([student.outputs for student in same]),
-        alone=np.concatenate(alone) if any(student.alone is not None for student in same) else None,
-        layers=tuple(
-            _merge_layers(layers) for layers in zip(*(student.layers for student in same), strict=True)
-        ),
-        input_spikes=np.concatenate([student.input_spikes for student in same]),
-        host_macs=np.concatenate([student.host_macs for student in same]),
-        spikes=_merge_spikes(same),
-        saturated_inputs=sum(student.saturated_inputs for student in same),
-    )
-
-
-def _alone(student: StudentResult) -> Array:
-    """Where a student never ran in a slice it has no predictions there: -1, as for every such sample."""
-    return np.full(len(student.active), -1, np.int64) if student.alone is None else student.alone
-
-
-def _merge_spikes(same: Sequence[StudentResult]) -> dict[str, Array]:
-    found: dict[str, Array] = {}
-    shapes = {name: spikes.shape[1:] for student in same for name, spikes in student.spikes.items()}
-    for name, shape in shapes.items():
-        parts = [
-            student.spikes.get(name, np.zeros((len(student.active), *shape), dtype=bool)) for student in same
-        ]
-        found[name] = np.concatenate(parts)
-    return found
-
-
-def _merge_layers(same: Sequence[LayerCounts]) -> LayerCounts:
-    return replace(
-        same[0],
-        synops=np.concatenate([layer.synops for layer in same]),
-        spikes=np.concatenate([layer.spikes for layer in same]),
-        updates_active=_merge_updates(same, "updates_active"),
-        updates_idle=_merge_updates(same, "updates_idle"),
-    )
-
-
-def _merge_updates(same: Sequence[LayerCounts], field: str) -> Array | None:
-    values = [getattr(layer, field) for layer in same]
-    if all(value is None for value in values):
-        return None
-    zeros = [np.zeros(len(layer.synops), np.int64) for layer in same]
-    return np.concatenate(
-        [zero if value is None else value for value, zero in zip(values, zeros, strict=True)]
+        run, students=tuple(replace(each, trace=each.trace.without_recordings()) for each in run.students)
     )

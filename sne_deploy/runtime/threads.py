@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 import torch
 
-from sne_deploy.backend import Progress, Trace
-from sne_deploy.runtime.traces import concatenate_traces
+from sne_deploy.backend import Progress
+from sne_deploy.runtime.trace import Trace, join
 
 _ONE_AT_A_TIME = threading.RLock()
 """A run uses all cores itself."""
@@ -69,6 +69,6 @@ def run_in_chunks(
 
     count = min(threads, len(bounds))
     if count <= 1:
-        return concatenate_traces([run_chunk(both) for both in bounds])
+        return join([run_chunk(both) for both in bounds])
     with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return concatenate_traces(list(pool.map(run_chunk, bounds)))
+        return join(list(pool.map(run_chunk, bounds)))

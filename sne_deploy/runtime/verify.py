@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.backend import Executable, LayerTrace, Trace
+from sne_deploy.backend import Executable
 from sne_deploy.errors import VerificationError
 from sne_deploy.ir.program import Program
+from sne_deploy.runtime.trace import LayerTrace, Trace
 
 Array = npt.NDArray[Any]
 

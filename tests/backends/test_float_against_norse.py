@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 import sne_deploy as sne
-from sne_deploy.backend import LayerTrace, RunOptions, Trace, load_backend
+from sne_deploy.backend import RunOptions, load_backend
 from sne_deploy.data.digits import digits_split
 from sne_deploy.ir.program import NeuronGroup, Program
 from sne_deploy.passes.pipeline import compile_student
+from sne_deploy.runtime.trace import LayerTrace, Trace
 from tests.chip_registers import LOIHI1
 from tests.networks import INPUT_SHAPE, NETWORKS, network
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,33 +11,54 @@ import pytest
 from scipy import sparse
 
 from sne_deploy.chips.chip import Chip, load_chip
-from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput
+from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
+from sne_deploy.ir.weights import DenseWeights
 from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Student
 from sne_deploy.report.build import build_report
 from sne_deploy.report.schema import ProvenanceModel, Report
-from sne_deploy.runtime.result import LayerCounts, RunResult, StudentResult
+from sne_deploy.runtime.result import RunResult, StudentResult
+from sne_deploy.runtime.trace import LayerTrace, Trace
 from tests.chip_registers import LOIHI1
 
 STEPS = 4
 
 
-def made_up_program(name: str) -> Program:
-    """Just enough of a Program: the report asks for its time steps alone."""
+Layer = tuple[LayerTrace, dict[str, Any]]
+"""The counts of a layer, and what quantisation says about its synapse."""
+
+
+def made_up_program(name: str, layers: Mapping[str, Mapping[str, Any]]) -> Program:
+    """Just enough of a Program: the report asks for time steps, groups, and what is said about synapses."""
     zero = np.zeros((), np.int32)
-    group = NeuronGroup("lif", "lif", (5,), zero, zero, zero, zero, 0, zero, 0, 1.0, zero)
+    registers = (zero, zero, zero, zero, 0, zero, 0, 1.0, zero)
     return Program(
         name=name,
         precision="fixed",
         timesteps=STEPS,
         input=ProgramInput("input", (3,), "current"),
-        groups=(group,),
-        synapses=(),
+        groups=(
+            NeuronGroup("lif", "lif", (5,), *registers),
+            *(NeuronGroup(layer, "lif", (5, 2), *registers) for layer in layers),
+        ),
+        synapses=tuple(
+            Synapse(f"to {layer}", "input", layer, DenseWeights(np.zeros((10, 3), np.int32)), **about)
+            for layer, about in layers.items()
+        ),
         outputs=("lif",),
         readout="count",
         hosts=(HostAffine("lif", sparse.csr_matrix(np.ones((5, 3))), np.zeros(5)),),
         graph=None,
         dt_s=0.001,
         formats=LOIHI1,
+    )
+
+
+def with_layers(student: StudentResult, layers: Sequence[Layer]) -> StudentResult:
+    """The same student with these layers."""
+    return replace(
+        student,
+        program=made_up_program(student.name, {layer.name: about for layer, about in layers}),
+        trace=replace(student.trace, layers=tuple(layer for layer, _ in layers)),
     )
 
 
@@ -57,29 +79,27 @@ def made_up_student(
     def counts() -> Any:
         return np.where(active, rng.integers(0, high, n), 0).astype(np.int64)
 
-    return StudentResult(
-        name=name,
-        program=made_up_program(name),
-        active=active,
-        outputs=np.where(active[:, None], 1.0, np.nan),
-        alone=None if labels is None else np.where(active, labels, -1),
-        layers=tuple(
-            LayerCounts(
+    several = [
+        (
+            LayerTrace(
                 name=f"layer {index}",
-                kind="dense+lif",
-                shape=(5, 2),
                 synops=counts(),
                 spikes=counts(),
                 updates_active=counts() if updates else None,
                 updates_idle=counts() if updates else None,
-                saturated_weights=index,
-                quantisation_snr_db=40.0 + index,
-            )
-            for index in range(layers)
-        ),
-        input_spikes=counts(),
-        host_macs=counts(),
+            ),
+            {"saturated_weights": index, "quantisation_snr_db": 40.0 + index},
+        )
+        for index in range(layers)
+    ]
+    outputs = np.where(active[:, None], 1.0, np.nan)
+    student = StudentResult(
+        program=made_up_program(name, {}),
+        active=active,
+        trace=Trace(outputs, outputs, (), input_spikes=counts(), host_macs=counts()),
+        alone=None if labels is None else np.where(active, labels, -1),
     )
+    return with_layers(student, several)
 
 
 def made_up_result(
@@ -97,7 +117,6 @@ def made_up_result(
         head_macs=np.full(n, head_macs, np.int64),
         gate_macs=np.full(n, gate_macs, np.int64),
         wall_s=0.5,
-        warnings=("layer 1: 3 weights saturated",),
     )
 
 
@@ -119,6 +138,7 @@ def made_up_report(result: RunResult, **changes: Any) -> Report:
         "provenance": ProvenanceModel(
             versions={"sne-deploy": "0.1.0"}, seed=0, command="sne-compile model.pt", wall_s=0.5
         ),
+        "warnings": ("layer 1: 3 weights saturated",),
     }
     return build_report(ensemble, result, **(arguments | changes))
 

@@ -13,56 +13,75 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.errors import VerificationError
-from sne_deploy.report.agreement import SpikeComparison
 from sne_deploy.report.check import check_report
 from sne_deploy.report.schema import Report, VerifiedModel, json_schema
-from sne_deploy.runtime.result import LayerCounts
+from sne_deploy.runtime.agreement import SpikeComparison
+from sne_deploy.runtime.result import StudentResult
+from sne_deploy.runtime.slices import Compared
+from sne_deploy.runtime.trace import LayerTrace
 from sne_deploy.teacher.run import TeacherResult
+from tests.report.conftest import Layer, with_layers
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
 
-def layer(name: str, active: list[int], synops: list[int], spikes: list[int], **changes: Any) -> LayerCounts:
+def layer(name: str, active: list[int], synops: list[int], spikes: list[int], **changes: Any) -> Layer:
     on = np.array(active, np.int64)
-    found = LayerCounts(
+    found = LayerTrace(
         name=name,
-        kind="conv+lif",
-        shape=(2, 5),
         synops=np.array(synops, np.int64),
         spikes=np.array(spikes, np.int64),
         updates_active=30 * on,
         updates_idle=10 * on,
-        saturated_weights=2,
-        quantisation_snr_db=31.5,
     )
-    return replace(found, **changes)
+    about = {"saturated_weights": 2, "quantisation_snr_db": 31.5}
+    about |= {key: changes.pop(key) for key in list(changes) if key in about}
+    return replace(found, **changes), about
+
+
+def changed(student: StudentResult, change: dict[str, Any]) -> StudentResult:
+    """The same student with other counts."""
+    if "layers" in change:
+        student = with_layers(student, change["layers"])
+    own = {key: value for key, value in change.items() if key == "active"}
+    counts = {key: value for key, value in change.items() if key not in ("active", "layers")}
+    return replace(student, trace=replace(student.trace, **counts), **own)
+
+
+def renamed(student: StudentResult, name: str) -> StudentResult:
+    return replace(student, program=replace(student.program, name=name))
 
 
 @pytest.fixture
 def by_hand(make_student: Any, make_result: Any) -> Any:
     """Two students on four samples; the second ran on two, a third on none."""
     rng = np.random.default_rng(0)
-    first = replace(
+    first = changed(
         make_student("first", [1, 1, 1, 1], rng, labels=[0, 1, 1, 0]),
-        layers=(
-            layer("a", [1] * 4, [10, 20, 30, 40], [1, 2, 3, 4]),
-            layer("b", [1] * 4, [1, 1, 1, 1], [0] * 4, quantisation_snr_db=float("inf")),
-        ),
-        input_spikes=np.array([5, 5, 5, 6]),
-        host_macs=np.array([15] * 4),
+        {
+            "layers": (
+                layer("a", [1] * 4, [10, 20, 30, 40], [1, 2, 3, 4]),
+                layer("b", [1] * 4, [1, 1, 1, 1], [0] * 4, quantisation_snr_db=float("inf")),
+            ),
+            "input_spikes": np.array([5, 5, 5, 6]),
+            "host_macs": np.array([15] * 4),
+        },
     )
-    second = replace(
+    second = changed(
         make_student("second", [0, 1, 0, 1], rng),
-        layers=(layer("a", [0, 1, 0, 1], [0, 100, 0, 200], [0, 8, 0, 8]),),
-        input_spikes=np.array([0, 2, 0, 2]),
-        host_macs=np.array([0, 15, 0, 15]),
+        {
+            "layers": (layer("a", [0, 1, 0, 1], [0, 100, 0, 200], [0, 8, 0, 8]),),
+            "input_spikes": np.array([0, 2, 0, 2]),
+            "host_macs": np.array([0, 15, 0, 15]),
+        },
     )
     third = make_student("third", [0, 0, 0, 0], rng)
     return make_result([first, second, third], labels=[0, 1, 0, 1])
 
 
 def test_a_student_by_hand(by_hand: Any, make_report: Any) -> None:
-    first = make_report(by_hand, comparisons={"first": {"a": SpikeComparison(3, 4, 32, 4)}}).students[0]
+    compared = Compared(by_hand, {"first": {"a": SpikeComparison(3, 4, 32, 4)}})
+    first = make_report(by_hand, compared=compared).students[0]
     assert first.accuracy == 0.5
     assert first.active_fraction == 1.0
     assert first.synops_per_sample == (100 + 4) / 4
@@ -136,13 +155,13 @@ def test_teacher_ratios_by_hand(by_hand: Any, make_report: Any) -> None:
 
 def test_fidelity_by_hand(by_hand: Any, make_report: Any) -> None:
     floating = replace(by_hand, predictions=np.array([0, 1, 1, 1]))
-    fidelity = make_report(by_hand, float_result=floating).fidelity
+    fidelity = make_report(by_hand, compared=Compared(floating, {})).fidelity
     assert (fidelity.float_accuracy, fidelity.fixed_accuracy, fidelity.agreement) == (0.75, 0.5, 0.75)
 
 
 def test_without_labels_accuracies_are_null(by_hand: Any, make_report: Any) -> None:
     unlabelled = replace(by_hand, labels=None)
-    report = make_report(unlabelled, float_result=unlabelled)
+    report = make_report(unlabelled, compared=Compared(unlabelled, {}))
     assert report.ensemble.accuracy is None
     assert report.students[0].accuracy is None
     assert report.fidelity.float_accuracy is None
@@ -162,7 +181,7 @@ def test_unmodelled_registers_are_null_not_zero(
 
 
 def test_file_names_that_are_no_utf8_are_escaped(by_hand: Any, make_report: Any) -> None:
-    odd = replace(by_hand, students=tuple(replace(s, name=f"{s.name}\udcff") for s in by_hand.students))
+    odd = replace(by_hand, students=tuple(renamed(s, f"{s.name}\udcff") for s in by_hand.students))
     report = make_report(odd, model="a\udcff.pt")
     assert report.model == "a\\udcff.pt"
     assert report.students[0].name == "first\\udcff"
@@ -192,7 +211,7 @@ def test_sums_hold_and_the_schema_validates_whatever_ran(
     result = make_result(ran, labels=rng.integers(0, 2, samples), head_macs=int(rng.integers(0, 9)))
     teacher = TeacherResult(0.5, 1000, {"Gemm": 1000}, (), samples)
     verified = VerifiedModel(against="loihi", samples=samples, differing_bits=0)
-    report = make_report(result, teacher=teacher, float_result=result, verified=verified)
+    report = make_report(result, teacher=teacher, compared=Compared(result, {}), verified=verified)
 
     for name in ("synops", "spikes", "input_spikes", "host_macs"):
         own = result.head_macs.sum() if name == "host_macs" else 0
@@ -232,7 +251,7 @@ def test_a_run_that_contradicts_itself_is_refused(
     by_hand: Any, make_report: Any, change: dict[str, Any], message: str
 ) -> None:
     first, second, third = by_hand.students
-    broken = replace(by_hand, students=(first, replace(second, **change), third))
+    broken = replace(by_hand, students=(first, changed(second, change), third))
     with pytest.raises(VerificationError, match=message):
         make_report(broken)
 

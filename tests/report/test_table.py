@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from sne_deploy.report.notes import report_notes
 from sne_deploy.report.schema import Report, VerifiedModel
 from sne_deploy.report.table import report_rows, report_view
 from sne_deploy.report.units import count, joules, percent, printable, three_digits
+from sne_deploy.runtime.slices import Compared
 from sne_deploy.teacher.run import TeacherResult
 
 WIDTHS = (20, 40, 60, 80, 100, 120, 200)
@@ -40,7 +40,7 @@ def report(make_student: Any, make_result: Any, make_report: Any) -> Report:
     result = make_result(students, labels=labels, head_macs=640)
     teacher = TeacherResult(0.98, 1_234_567, {"Conv": 1_234_567}, ("LSTM x2",), 8)
     verified = VerifiedModel(against="loihi", samples=8, differing_bits=0)
-    return make_report(result, teacher=teacher, float_result=result, verified=verified)
+    return make_report(result, teacher=teacher, compared=Compared(result, {}), verified=verified)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -107,8 +107,8 @@ def test_a_floating_point_run_says_that_updates_are_left_out(
     make_student: Any, make_result: Any, make_report: Any
 ) -> None:
     student = make_student("float", [1, 1], np.random.default_rng(0), updates=False)
-    result = replace(make_result([student], head_macs=0), warnings=())
-    report = make_report(result, target="norse", precision="float")
+    result = make_result([student], head_macs=0)
+    report = make_report(result, target="norse", precision="float", warnings=())
     notes = dict(report_notes(report))
     assert notes["energy"].startswith(
         "the total excludes updates (registers are not modelled on this target), hops"

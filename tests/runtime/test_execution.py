@@ -16,11 +16,12 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from sne_deploy.backend import RunOptions, Trace
+from sne_deploy.backend import RunOptions
 from sne_deploy.errors import DataError, InputError, RunError
 from sne_deploy.ir.program import Program
 from sne_deploy.runtime.execution import InProcess, OnExecutor
 from sne_deploy.runtime.executors import open_executor
+from sne_deploy.runtime.trace import Trace
 from sne_loihi import LoihiBackend
 from tests.small_programs import one_layer
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from sne_deploy.backend import LayerTrace, Record, Trace
+from sne_deploy.backend import Record
 from sne_deploy.chips.chip import load_chip
 from sne_deploy.errors import RunError
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput
@@ -22,7 +22,7 @@ from sne_deploy.report.schema import ProvenanceModel
 from sne_deploy.runtime.execution import InProcess
 from sne_deploy.runtime.result import RunResult
 from sne_deploy.runtime.run import run_ensemble
-from tests.chip_registers import LOIHI1
+from sne_deploy.runtime.trace import LayerTrace, Trace
 
 CLASSES, STEPS = 3, 2
 

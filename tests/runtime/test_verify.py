@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sne_deploy.backend import Record, RunOptions, Trace
+from sne_deploy.backend import Record, RunOptions
 from sne_deploy.errors import VerificationError
+from sne_deploy.runtime.trace import Trace
 from sne_deploy.runtime.verify import Names, verify_students
 from sne_loihi import LoihiBackend
 from tests.small_programs import one_layer

@@ -26,10 +26,10 @@ from sne_deploy.runtime.head import head_macs
 if TYPE_CHECKING:
     from torch import nn
 
-    from sne_deploy.backend import Trace
     from sne_deploy.distill.data.splits import Splits
     from sne_deploy.distill.experiment import Experiment
     from sne_deploy.distill.policy.gate import GateTraining
+    from sne_deploy.runtime.trace import Trace
 
 Array = npt.NDArray[Any]
 

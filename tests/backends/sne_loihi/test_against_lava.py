@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from sne_deploy.backend import RunOptions, Trace
+from sne_deploy.backend import RunOptions
+from sne_deploy.runtime.trace import Trace
 from sne_lava import LavaBackend
 from sne_loihi import LoihiBackend
 from tests.effort import examples

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.backend import FileWriter, RunOptions, Trace
+from sne_deploy.backend import FileWriter, RunOptions
 from sne_deploy.errors import DataError, InputError, RunError, UnsupportedError
 from sne_deploy.ir.program import Program
+from sne_deploy.runtime.trace import Trace
 from sne_lava import pool
 from sne_lava.child import WorkerError
 from sne_loihi import LoihiBackend

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sne_deploy.errors import DataError
-from sne_deploy.report.agreement import spike_agreement
+from sne_deploy.runtime.agreement import spike_agreement
 
 SHAPE = (2, 3, 4)
 flags = st.lists(st.booleans(), min_size=24, max_size=24).map(lambda bits: np.array(bits).reshape(SHAPE))
