@@ -16,7 +16,6 @@ LABORATORY = {"experiments", "benchmarks", "examples", "scripts", "tests"}
 KNOWN: set[tuple[str, str]] = {
     ("sne_deploy.distill.command", "sne_deploy"),
     ("sne_deploy.report.schema", "sne_deploy.report.write"),
-    ("sne_deploy.runtime.compare", "sne_deploy.runtime.agreement"),
 }
 """Imports that are about to go."""
 
