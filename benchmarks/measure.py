@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from benchmarks.contestants import Contestant, Measure, Timing, UnavailableError
 from benchmarks.networks import Case
-from sne_deploy.backend import RunOptions, Trace, load_backend
+from sne_deploy.backend import RunOptions, load_backend
 from sne_deploy.bench import Spread
 from sne_deploy.errors import RunError
+from sne_deploy.runtime.trace import Trace
 
 Array = npt.NDArray[Any]
 Say = Callable[[str], None]

@@ -23,6 +23,7 @@ from sne_deploy.runtime.execution import InProcess
 from sne_deploy.runtime.result import RunResult
 from sne_deploy.runtime.run import run_ensemble
 from sne_deploy.runtime.trace import LayerTrace, Trace
+from tests.chip_registers import LOIHI1
 
 CLASSES, STEPS = 3, 2
 
