@@ -14,12 +14,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.backend import RunOptions, Trace
+from sne_deploy.backend import RunOptions
 from sne_deploy.errors import VerificationError
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.ir.program import Program
 from sne_deploy.model.ensemble import Layer
 from sne_deploy.model.layers.registry import LAYER_KINDS
+from sne_deploy.runtime.trace import Trace
 from sne_norse import layer_executor, stages
 from sne_norse.cell_kernels import CELL_KERNELS
 from sne_norse.executable import NorseExecutable
