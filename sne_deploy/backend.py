@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import numpy.typing as npt
 
 from sne_deploy.chips.registers import Arithmetic, RegisterFormats
-from sne_deploy.errors import InputError, TargetError
-from sne_deploy.ir.program import Precision, Program
+from sne_deploy.errors import InputError, TargetError, UnsupportedError
+from sne_deploy.ir.program import Precision, Program, Sends
 
 if TYPE_CHECKING:
     from sne_deploy.runtime.trace import Trace
@@ -34,6 +34,7 @@ class Capabilities:
     ----------
     precisions : tuple of Precision
     neuron_kinds : tuple of str
+        Names in :data:`sne_deploy.neurons.table.MODELS`.
     max_samples_default : int or None
         Samples run when the user names no number; None: all.
     weight_exp_max, bias_exp : int or None
@@ -41,6 +42,8 @@ class Capabilities:
         bias. None: the chip's.
     arithmetic : Arithmetic or None
         The only widths that it computes with; None: it computes without registers.
+    sends : tuple of Sends
+        What spikes may carry.
     """
 
     precisions: tuple[Precision, ...]
@@ -49,6 +52,19 @@ class Capabilities:
     weight_exp_max: int | None = None
     bias_exp: int | None = None
     arithmetic: Arithmetic | None = None
+    sends: tuple[Sends, ...] = ("binary",)
+
+    def problems(self, program: Program) -> Iterator[str]:
+        """What of a Program is not among these: precision, neuron models, what spikes carry."""
+        if program.precision not in self.precisions:
+            yield f"precision {program.precision!r}; use --precision {' or '.join(self.precisions)}"
+        for group in program.groups:
+            if group.kind not in self.neuron_kinds:
+                kinds = ", ".join(self.neuron_kinds)
+                yield f"group {group.name!r}: neuron kind {group.kind!r} is not one of {kinds}"
+            if group.sends not in self.sends:
+                sends = ", ".join(self.sends)
+                yield f"group {group.name!r} sends {group.sends} spikes; spikes are {sends} here"
 
     def formats(self, registers: RegisterFormats, weight_bits: int | None = None) -> RegisterFormats:
         """What a Program for this target may use of a chip's registers.
@@ -124,6 +140,19 @@ class FileWriter(Protocol):
     def write(self, program: Program, folder: Path) -> tuple[Path, ...]:
         """Write a network's files, each atomically; their paths."""
         ...
+
+
+def require_capabilities(backend: Backend, program: Program) -> None:
+    """Refuse what a backend's capabilities leave out.
+
+    Raises
+    ------
+    UnsupportedError
+        Lists all of it.
+    """
+    problems = list(backend.capabilities().problems(program))
+    if problems:
+        raise UnsupportedError(f"student {program.name!r} on target {backend.name}", problems)
 
 
 def backend_names() -> tuple[str, ...]:

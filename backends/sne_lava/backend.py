@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from sne_deploy.backend import Capabilities, RunOptions
+from sne_deploy.backend import Capabilities, RunOptions, require_capabilities
 from sne_deploy.chips.registers import Arithmetic
-from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify_program
 from sne_lava.executable import LavaExecutable
 from sne_lava.installed import require_lava
 from sne_lava.lowering import lower
+from sne_lava.neurons import PROCESSES
 from sne_lava.options import MAX_SAMPLES_DEFAULT, require_linux, stall_s_of
 
 
@@ -28,7 +26,7 @@ class LavaBackend:
         """Both precisions and every neuron kind; at most 500 samples unless the user names a number."""
         return Capabilities(
             precisions=("fixed", "float"),
-            neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"),
+            neuron_kinds=tuple(PROCESSES),
             max_samples_default=MAX_SAMPLES_DEFAULT,
             arithmetic=Arithmetic(state_bits=23, state_shift=6, decay_bits=12),
         )
@@ -45,9 +43,7 @@ class LavaBackend:
         """
         require_linux(self.name)
         require_lava()
-        problems = list(self._kind_problems(program))
-        if problems:
-            raise UnsupportedError(f"student {program.name!r} on target lava", problems)
+        require_capabilities(self, program)
 
     def compile(self, program: Program, options: RunOptions) -> LavaExecutable:
         """Check the Program; Lava itself starts with each run.
@@ -62,9 +58,3 @@ class LavaBackend:
         self.check(program)
         verify_program(program, after="compilation for lava")
         return LavaExecutable(lower(program), options, stall_s_of(options, self.name))
-
-    def _kind_problems(self, program: Program) -> Iterator[str]:
-        kinds = self.capabilities().neuron_kinds
-        for group in program.groups:
-            if group.kind not in kinds:
-                yield f"group {group.name!r}: neuron kind {group.kind!r} is not one of {', '.join(kinds)}"

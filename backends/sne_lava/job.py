@@ -49,6 +49,7 @@ class GroupJob:
     """
 
     name: str
+    kind: str
     size: int
     spiking: bool
     du: Array

@@ -119,6 +119,7 @@ def _group_job(group: NeuronGroup, program: Program, synapses: tuple[SynapseJob,
 
     return GroupJob(
         name=group.name,
+        kind=group.kind,
         size=group.size,
         spiking=group.spiking,
         du=per_neuron(group.du),

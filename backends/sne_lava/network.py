@@ -15,8 +15,9 @@ from scipy import sparse
 from sne_deploy.ir.program import ALWAYS_ON
 from sne_lava.arrays import Board, shared_zeros
 from sne_lava.job import GroupCounts, GroupJob, Job, SynapseJob
+from sne_lava.neurons import process_of
 from sne_lava.processes.barriers.process import PartLink, SampleBarrier
-from sne_lava.processes.neurons.process import SampledLI, SampledLIF, SoftResetLIF
+from sne_lava.processes.neurons.process import SampledLIF
 from sne_lava.processes.sources.process import AlwaysOn, CurrentSource, SpikeSource
 from sne_lava.processes.synapses.process import CountingDense, CountingSparse
 
@@ -152,7 +153,7 @@ def _group_arrays(group: GroupJob, job: Job, state: type) -> dict[str, Array]:
 
 
 def _group(group: GroupJob, job: Job, arrays: dict[str, Array], board: Board) -> AbstractProcess:
-    return _neuron_kind(group)(
+    return process_of(group)(
         shape=(group.size,),
         du=group.du,
         dv=group.dv,
@@ -169,12 +170,6 @@ def _group(group: GroupJob, job: Job, arrays: dict[str, Array], board: Board) ->
         label=f"group {group.name!r}",
         **({} if group.vsub is None else {"vsub": group.vsub}),
     )
-
-
-def _neuron_kind(group: GroupJob) -> type[SampledLIF]:
-    if not group.spiking:
-        return SampledLI
-    return SampledLIF if group.vsub is None else SoftResetLIF
 
 
 def _synapse(synapse: SynapseJob, job: Job, counter: Array, board: Board) -> AbstractProcess:

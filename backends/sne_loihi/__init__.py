@@ -5,9 +5,8 @@ Importing this package imports neither torch nor numba.
 
 from __future__ import annotations
 
-from sne_deploy.backend import Capabilities, Executable, RunOptions
+from sne_deploy.backend import Capabilities, Executable, RunOptions, require_capabilities
 from sne_deploy.chips.registers import Arithmetic
-from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import Program
 from sne_loihi.neurons import KERNELS
 
@@ -26,17 +25,13 @@ class LoihiBackend:
         )
 
     def check(self, program: Program) -> None:
-        """Refuse a floating-point Program.
+        """Refuse a floating-point Program, and models without a kernel.
 
         Raises
         ------
         UnsupportedError
         """
-        if program.precision != "fixed":
-            raise UnsupportedError(
-                "target 'loihi'",
-                [f"precision {program.precision!r}; it computes integers: --precision fixed"],
-            )
+        require_capabilities(self, program)
 
     def compile(self, program: Program, options: RunOptions) -> Executable:
         """Lay the Program's weights out for this machine.
@@ -44,7 +39,7 @@ class LoihiBackend:
         Raises
         ------
         UnsupportedError
-            A floating-point Program.
+            See :meth:`check`.
         """
         self.check(program)
         from sne_loihi.executable import LoihiExecutable

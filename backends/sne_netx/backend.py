@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sne_deploy.backend import Capabilities, RunOptions
+from sne_deploy.backend import Capabilities, RunOptions, require_capabilities
 from sne_deploy.chips.registers import Arithmetic
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.files import atomic_path
@@ -16,7 +16,7 @@ from sne_lava.options import MAX_SAMPLES_DEFAULT, require_linux, stall_s_of
 from sne_netx.driver import driver_script
 from sne_netx.executable import NetStudent, NetxExecutable
 from sne_netx.format.file import write_net
-from sne_netx.format.layers import NetFile, NetLayer
+from sne_netx.format.layers import NEURON_KINDS, NetFile, NetLayer
 from sne_netx.format.plan import plan_net
 
 
@@ -33,7 +33,7 @@ class NetxBackend:
         """Fixed point, every neuron kind; at most 500 samples unless the user names a number."""
         return Capabilities(
             precisions=("fixed",),
-            neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"),
+            neuron_kinds=NEURON_KINDS,
             max_samples_default=MAX_SAMPLES_DEFAULT,
             weight_exp_max=0,
             bias_exp=6,
@@ -55,6 +55,7 @@ class NetxBackend:
     def _planned(self, program: Program) -> NetFile:
         require_linux(self.name)
         require_netx()
+        require_capabilities(self, program)
         plan = plan_net(program)
         if plan.net is None:
             raise UnsupportedError(f"student {program.name!r} on target netx", plan.problems)

@@ -7,9 +7,9 @@ floating-point Program. Registers are not modelled: there are no update counts.
 
 from __future__ import annotations
 
-from sne_deploy.backend import Capabilities, Executable, RunOptions
-from sne_deploy.errors import UnsupportedError
+from sne_deploy.backend import Capabilities, Executable, RunOptions, require_capabilities
 from sne_deploy.ir.program import Program
+from sne_deploy.neurons.table import MODELS
 
 
 class NorseBackend:
@@ -19,19 +19,16 @@ class NorseBackend:
 
     def capabilities(self) -> Capabilities:
         """Floating point only."""
-        return Capabilities(precisions=("float",), neuron_kinds=("lif", "cuba_lif", "if", "li", "cuba_li"))
+        return Capabilities(precisions=("float",), neuron_kinds=tuple(MODELS))
 
     def check(self, program: Program) -> None:
-        """Refuse a fixed-point Program; every node that compiles has a rule here.
+        """Refuse a fixed-point Program; every neuron model has a rule here, a cell's if no other.
 
         Raises
         ------
         UnsupportedError
         """
-        if program.precision != "float":
-            raise UnsupportedError(
-                "target 'norse'", ["precision 'fixed'; it is floating point: --precision float"]
-            )
+        require_capabilities(self, program)
 
     def compile(self, program: Program, options: RunOptions) -> Executable:
         """Take the student's layers, or else its graph.

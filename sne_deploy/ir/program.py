@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Precision = Literal["fixed", "float"]
+Sends = Literal["binary", "graded"]
+"""What a spike carries: nothing more, or a signed integer (as on Loihi 2), which nothing implements yet."""
 
 ALWAYS_ON = "always_on"
 """Source of synapses that carry a bias into a group with synaptic current: one axon, one spike a step."""
@@ -135,6 +137,8 @@ class NeuronGroup:
     vsub_mant : int or float array of shape () or (n,), or None
         Soft reset: what a spike subtracts from v, in the threshold's units (a mantissa, or a number).
         None: a spike sets v to 0.
+    sends : Sends
+        What a spike carries to its synapses; a readout sends nothing.
     own : mapping of str to int or float array of shape () or (n,)
         Registers that only this model has, by name.
     """
@@ -152,6 +156,7 @@ class NeuronGroup:
     scale: float
     v_reset: Array
     vsub_mant: Array | None = None
+    sends: Sends = "binary"
     own: Mapping[str, Array] = field(default_factory=dict)
 
     @property

@@ -110,10 +110,11 @@ def _program_problems(program: Program) -> Iterator[str]:
 
 
 def _group_problems(group: NeuronGroup, *, fixed: bool) -> Iterator[str]:
-    for what in ("du", "dv", "vth_mant", "bias_mant", "vsub_mant", "v_init"):
-        if what == "vsub_mant" and group.vsub_mant is None:
-            continue
-        value = np.asarray(getattr(group, what))
+    if group.sends != "binary":
+        yield f"{group.name!r} sends {group.sends} spikes, of which only binary ones are implemented"
+    names = ("du", "dv", "vth_mant", "bias_mant", "vsub_mant", "v_init")
+    registers = {**{name: getattr(group, name) for name in names}, **group.own}
+    for what, value in ((name, np.asarray(found)) for name, found in registers.items() if found is not None):
         if value.shape not in ((), (group.size,)):
             yield f"{group.name!r}: {what} has shape {value.shape}, not () or ({group.size},)"
         if fixed and not np.issubdtype(value.dtype, np.integer):

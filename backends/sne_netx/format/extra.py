@@ -20,8 +20,9 @@ from sne_deploy.errors import GraphError
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import DenseWeights, SparseWeights
 from sne_deploy.model.ensemble import READOUTS
+from sne_deploy.neurons.table import MODELS
 from sne_netx.format.fields import Fields
-from sne_netx.format.layers import FORMATS
+from sne_netx.format.layers import FORMATS, NEURON_KINDS
 
 Array = npt.NDArray[Any]
 Tree = dict[str, Any]
@@ -167,7 +168,7 @@ def _groups(program: Program, fields: Fields) -> tuple[NeuronGroup, ...]:
 
 def _group(group: NeuronGroup, fields: Fields) -> NeuronGroup:
     kind = fields.text("kind")
-    if kind not in (("lif", "cuba_lif", "if") if group.spiking else ("li", "cuba_li")):
+    if kind not in NEURON_KINDS or MODELS[kind].spiking != group.spiking:
         raise fields.wrong("kind", f"is {kind!r:.60}, which the layer's neurons are not")
     shape = fields.sizes("shape", range(1, 9))
     if math.prod(shape) != group.size:

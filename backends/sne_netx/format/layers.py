@@ -22,6 +22,8 @@ LayerType = Literal["input", "conv", "dense", "dense_rec", "flatten"]
 
 FORMATS = load_chip("loihi2").registers
 """The registers that a file's integers are for."""
+NEURON_KINDS = ("lif", "cuba_lif", "if", "li", "cuba_li")
+"""Models of neurons that a file can say."""
 NEURON_TYPES = ("LOIHI", "CUBA")
 """Two names of one neuron: what Lava calls LIF."""
 SILENT_THRESHOLD = 131071

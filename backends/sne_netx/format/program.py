@@ -21,7 +21,7 @@ A student's unit is one unit of a weight: 64 of v.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -252,7 +252,7 @@ def _group(layer: NetLayer, neuron: NetNeuron, depth: int, *, reads: bool) -> Ne
     )
 
 
-def _kind(neuron: NetNeuron, *, reads: bool) -> Literal["lif", "cuba_lif", "if", "li", "cuba_li"]:
+def _kind(neuron: NetNeuron, *, reads: bool) -> str:
     if neuron.i_decay != FORMATS.decay_unity:
         return "cuba_li" if reads else "cuba_lif"
     if reads:

@@ -14,6 +14,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.lif.models import PyLifResetModelBitAcc, PyLifResetModelFloat
 from lava.proc.lif.process import LIFReset
 
+from sne_lava.job import GroupJob
 from sne_lava.models import ReportingModel
 
 Array = npt.NDArray[Any]
@@ -87,6 +88,13 @@ class SoftResetLIF(SampledLIF):
 
 class SampledLI(SampledLIF):
     """The same neurons without a threshold: they never spike, and their v is read."""
+
+
+def process_of(group: GroupJob) -> type[SampledLIF]:
+    """The process of a group of the leaky models."""
+    if not group.spiking:
+        return SampledLI
+    return SampledLIF if group.vsub is None else SoftResetLIF
 
 
 class _SampledModel(ReportingModel):
