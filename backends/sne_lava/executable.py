@@ -12,12 +12,12 @@ from sne_deploy.ir.program import NeuronGroup, Program
 from sne_deploy.runtime.trace import LayerTrace, Trace
 from sne_lava.job import GroupCounts, Job
 from sne_lava.lowering import Lowered, make_job
-from sne_lava.pool import WorkerPool
+from sne_lava.pool import WorkerExecutable
 
 Array = npt.NDArray[Any]
 
 
-class LavaExecutable:
+class LavaExecutable(WorkerExecutable):
     """A Program ready to run in Lava.
 
     Parameters
@@ -29,21 +29,8 @@ class LavaExecutable:
     """
 
     def __init__(self, lowered: Lowered, options: RunOptions, stall_s: float) -> None:
+        super().__init__("lava", lowered.program, options, stall_s)
         self._lowered = lowered
-        self._program = lowered.program
-        self._options = options
-        self._stall_s = stall_s
-        self._pool = WorkerPool("lava", lowered.program.name)
-
-    def __enter__(self) -> LavaExecutable:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End every run that is still going, in whatever thread; their ``run`` raises RunError."""
-        self._pool.close()
 
     def run(self, inputs: Array, record: Record = "counts") -> Trace:
         """Simulate N samples, streamed back to back.
@@ -63,7 +50,7 @@ class LavaExecutable:
         """
         program = self._program
         job, saturated = make_job(self._lowered, inputs, record, self._options.stream, self._stall_s)
-        counts = self._simulate(job)
+        counts: dict[str, GroupCounts] = self._work(job, sum(part.steps for part in job.parts()))
         raw = np.concatenate([_readout(group, counts[group.name]) for group in program.output_groups], axis=1)
         return Trace(
             raw_outputs=raw,
@@ -73,16 +60,6 @@ class LavaExecutable:
             host_macs=np.full(job.samples, program.host_macs, np.int64),
             saturated_inputs=saturated,
         )
-
-    def _simulate(self, job: Job) -> dict[str, GroupCounts]:
-        total = sum(part.steps for part in job.parts())
-
-        def progress(steps: int) -> None:
-            if self._options.progress is not None:
-                self._options.progress(job.student, steps, total)
-
-        counts: dict[str, GroupCounts] = self._pool.run(job, progress)
-        return counts
 
 
 def _readout(group: NeuronGroup, counts: GroupCounts) -> Array:

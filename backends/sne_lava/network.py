@@ -204,7 +204,9 @@ def _sources(job: Job, board: Board) -> list[AbstractProcess]:
     """The input, or the currents of every host in the job's order."""
     if not job.hosts:
         label = f"input {job.input_name!r}"
-        return [SpikeSource(bits=job.spike_bits, size=job.input_size, shared={}, board=board, label=label)]
+        return [
+            SpikeSource(bits=job.spike_bits, shape=(job.input_size,), shared={}, board=board, label=label)
+        ]
     return [
         CurrentSource(
             currents=host.currents,

@@ -1,4 +1,4 @@
-"""The worker processes of a compiled student: one per run, from any thread, none left when it closes."""
+"""What runs a Program of Lava's targets: a worker process per run, from any thread, none left when closed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from sne_deploy.backend import RunOptions
 from sne_deploy.errors import RunError
+from sne_deploy.ir.program import Program
 from sne_lava.child import Worker, WorkerError
 
 
@@ -57,3 +59,39 @@ class WorkerPool:
             worker = Worker()
             self._workers.add(worker)
             return worker
+
+
+class WorkerExecutable:
+    """A Program that runs in workers.
+
+    Parameters
+    ----------
+    target : str
+    program : Program
+    options : RunOptions
+    stall_s : float
+        Seconds without a step after which a run is given up.
+    """
+
+    def __init__(self, target: str, program: Program, options: RunOptions, stall_s: float) -> None:
+        self._program, self._options, self._stall_s = program, options, stall_s
+        self._pool = WorkerPool(target, program.name)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every run that is still going, in whatever thread; their ``run`` raises RunError."""
+        self._pool.close()
+
+    def _work(self, job: Any, total: int, before: int = 0) -> Any:
+        """What a worker makes of a job; ``total`` steps are to be done, ``before`` are."""
+
+        def progress(steps: int) -> None:
+            if self._options.progress is not None:
+                self._options.progress(self._program.name, before + steps, total)
+
+        return self._pool.run(job, progress)

@@ -14,7 +14,7 @@ from sne_deploy.ir.program import NeuronGroup, Program
 from sne_deploy.runtime.synops import synops_into
 from sne_deploy.runtime.trace import LayerTrace, Trace
 from sne_lava.lowering import checked_inputs
-from sne_lava.pool import WorkerPool
+from sne_lava.pool import WorkerExecutable
 from sne_netx.simulation import LayerJob, NetJob, NetResult
 
 Array = npt.NDArray[Any]
@@ -38,7 +38,7 @@ class NetStudent:
     entry: Shape
 
 
-class NetxExecutable:
+class NetxExecutable(WorkerExecutable):
     """A student that netx runs.
 
     Parameters
@@ -50,19 +50,8 @@ class NetxExecutable:
     """
 
     def __init__(self, student: NetStudent, options: RunOptions, stall_s: float) -> None:
-        self._student, self._program = student, student.program
-        self._options, self._stall_s = options, stall_s
-        self._pool = WorkerPool("netx", student.program.name)
-
-    def __enter__(self) -> NetxExecutable:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End every run that is still going, in whatever thread; their ``run`` raises RunError."""
-        self._pool.close()
+        super().__init__("netx", student.program, options, stall_s)
+        self._student = student
 
     def run(self, inputs: Array, record: Record = "counts") -> Trace:
         """Run N samples, streamed back to back.
@@ -88,7 +77,7 @@ class NetxExecutable:
         )
         for start in range(0, len(samples), chunk):
             job, clipped = self._job(samples[start : start + chunk])
-            results.append(self._simulate(job, done, total))
+            results.append(self._work(job, total, done))
             saturated, done = saturated + clipped, done + job.steps
         return self._trace(samples, results, saturated, record)
 
@@ -116,16 +105,6 @@ class NetxExecutable:
             stall_s=self._stall_s,
         )
         return job, saturated
-
-    def _simulate(self, job: NetJob, before: int, total: int) -> NetResult:
-        name = self._program.name
-
-        def progress(steps: int) -> None:
-            if self._options.progress is not None:
-                self._options.progress(name, before + steps, total)
-
-        result: NetResult = self._pool.run(job, progress)
-        return result
 
     def _trace(self, samples: Array, results: list[NetResult], saturated: int, record: Record) -> Trace:
         program, count = self._program, len(samples)

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from sne_deploy.model.ensemble import Readout
 from sne_lava.arrays import Board, shared_zeros
+from sne_lava.job import Clock
 from sne_lava.simulation import STOP_S, Parent, deadline, no_child_may_end, simulate, wait_for_step
 
 if TYPE_CHECKING:
@@ -168,21 +169,20 @@ def _shape(block: Any) -> tuple[int, ...]:
 
 def _build(job: NetJob, net: Any) -> Network:
     """Connect a source with netx's first layer, and a recorder with every layer that spikes."""
+    from sne_lava.processes.sources.process import CurrentSource, SpikeSource
     from sne_netx.processes.recorders.process import SpikeRecorder
-    from sne_netx.processes.sources.process import ShapedCurrents, ShapedSpikes
 
     board = Board()
     _report_failures(board)
     common = {"shared": {}, "board": board}
     entry = net.in_layer
     if job.currents is not None:
-        source = ShapedCurrents(
-            currents=job.currents, timesteps=job.timesteps, shape=_shape(entry), label="input", **common
-        )
+        currents = job.currents.reshape(job.samples, *_shape(entry))
+        clock = Clock(job.timesteps, job.samples)
+        source = CurrentSource(currents=currents, clock=clock, depth=0, label="input", **common)
         source.s_out.connect(entry.neuron.a_in)
     else:
-        shape = tuple(int(size) for size in net.inp.shape)
-        source = ShapedSpikes(bits=np.asarray(job.spike_bits), shape=shape, label="input", **common)
+        source = SpikeSource(bits=job.spike_bits, shape=_shape(net.inp), label="input", **common)
         source.s_out.connect(net.inp)
     source.proc_params["leads"] = True
     spike_bits = {}

@@ -27,13 +27,13 @@ class SpikeSource(AbstractProcess):  # type: ignore[misc]  # lava is untyped
     ----------
     bits : uint8 array of shape (N, T, ceil(n / 8))
         Spikes packed along the last axis; shared with the model, not copied.
-    size : int
-        Number of axons n.
+    shape : tuple of int
+        Of the n axons.
     """
 
-    def __init__(self, *, bits: Any, size: int, **params: Any) -> None:
-        super().__init__(bits=bits, size=size, **params)
-        self.s_out = OutPort(shape=(size,))
+    def __init__(self, *, bits: Any, shape: tuple[int, ...], **params: Any) -> None:
+        super().__init__(bits=bits, shape=shape, **params)
+        self.s_out = OutPort(shape=shape)
 
 
 class CurrentSource(AbstractProcess):  # type: ignore[misc]  # lava is untyped
@@ -41,7 +41,7 @@ class CurrentSource(AbstractProcess):  # type: ignore[misc]  # lava is untyped
 
     Parameters
     ----------
-    currents : int32 or float64 array of shape (N, n)
+    currents : int32 or float64 array of shape (N, *shape)
         Shared with the model, not copied.
     clock : sne_lava.job.Clock
     depth : int
@@ -63,13 +63,14 @@ class AlwaysOn(AbstractProcess):  # type: ignore[misc]  # lava is untyped
 
 class _SpikeSourceModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
     def run_spk(self) -> None:
-        bits, size = self.proc_params["bits"], self.proc_params["size"]
+        bits, shape = self.proc_params["bits"], self.proc_params["shape"]
         samples, timesteps, _ = bits.shape
         sample, step = divmod(self.time_step - 1, timesteps)
         if sample < samples:
-            self.s_out.send(np.unpackbits(bits[sample, step], count=size).astype(self.dtype))
+            spikes = np.unpackbits(bits[sample, step], count=int(np.prod(shape)))
+            self.s_out.send(spikes.astype(self.dtype).reshape(shape))
         else:
-            self.s_out.send(np.zeros(size, self.dtype))
+            self.s_out.send(np.zeros(shape, self.dtype))
 
 
 @implements(proc=SpikeSource, protocol=LoihiProtocol)
