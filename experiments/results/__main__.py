@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from experiments.results.page import DOCS, documents_of, files
+from experiments.reproduction.rows import read_documents
+from experiments.results.page import DOCS, files
 from experiments.results.plots import CREATOR
 from sne_deploy.errors import SneError
 from sne_deploy.files import atomic_path, ensure_folder
@@ -21,7 +22,7 @@ def write(docs: Path) -> None:
     """Write the page and its plots; plots that no section shows any more are removed."""
     folder = ensure_folder(docs / "results")
     written = set()
-    for path, text in files(documents_of(docs), docs):
+    for path, text in files(read_documents(docs / "results"), docs):
         with atomic_path(path) as temporary:
             temporary.write_text(text, "utf-8")
         written.add(path)
@@ -33,7 +34,7 @@ def write(docs: Path) -> None:
 
 def stale(docs: Path) -> list[str]:
     """What would change, in words."""
-    made = dict(files(documents_of(docs), docs))
+    made = dict(files(read_documents(docs / "results"), docs))
     found = []
     for path, text in made.items():
         there = path.read_text("utf-8") if path.exists() else None

@@ -1,4 +1,4 @@
-"""A model's accuracy against what it costs: students activated one by one, the cascade, its teacher."""
+"""Sections of a model: accuracy against cost, its companions without spikes, noisy images."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from experiments.markdown import table
 from experiments.reproduction.rows import Document
-from experiments.results.published import ENSEMBLE, OPERATIONS_DROP_POINTS, OPERATIONS_FEWER
-from experiments.results.text import ABSENT, Section, facts, picture, table, times
+from experiments.results.text import (
+    ABSENT,
+    ENSEMBLE,
+    OPERATIONS_DROP_POINTS,
+    OPERATIONS_FEWER,
+    Section,
+    facts,
+    percent,
+    picture,
+    times,
+)
 from sne_deploy.report.units import joules
 
 if TYPE_CHECKING:
@@ -22,43 +32,51 @@ HEAD = (
 )  # fmt: skip
 
 
-def section(document: Document, companions: Document | None = None) -> Section:
-    """Tables and plot; ``companions``: networks to show beside it."""
-    draw = partial(_plot, document, companions)
-    return Section(tuple(_lines(document, companions)), {f"{document.name}.svg": draw})
+def model(document: Document, beside: Document | None = None) -> Section:
+    """Students activated one by one, the cascade, gates, the teacher; ``beside``: its companions."""
+    draw = partial(_model_plot, document, beside)
+    return Section(tuple(_model(document, beside)), {f"{document.name}.svg": draw})
 
 
-def _lines(document: Document, companions: Document | None) -> Iterator[str]:
+def _model(document: Document, beside: Document | None) -> Iterator[str]:
     figures = document.rows[0].figures
-    test = figures["test"]
+    test, gates = figures["test"], figures["gates"]
     yield (
-        f"Teacher: {_percent(test['teacher_accuracy'])}, {test['teacher_macs']:,} MACs, "
+        f"Teacher: {percent(test['teacher_accuracy'])}, {test['teacher_macs']:,} MACs, "
         f"{joules(test['teacher_energy_j'])}. The model with its own policy: "
-        f"{_percent(test['accuracy'])} deployed, {_percent(test['float_accuracy'])} in floating point; the "
+        f"{percent(test['accuracy'])} deployed, {percent(test['float_accuracy'])} in floating point; the "
         f"same class on {100 * test['agreement']:.1f} % of the samples."
     )
     yield ""
     yield "The first students in the policy's order, on every sample:"
     yield ""
-    rows = [point_row(f"first {point['students']}", point) for point in figures["first"]]
-    yield from table(HEAD, rows)
+    yield from table(HEAD, [_point(f"first {point['students']}", point) for point in figures["first"]])
     yield "The cascade, by the confidence that ends it:"
     yield ""
-    rows = [point_row(f"{point['threshold']:g}", point) for point in figures["cascade"]]
-    yield from table(HEAD, rows)
-    gates = figures["gates"]
+    yield from table(HEAD, [_point(f"{point['threshold']:g}", point) for point in figures["cascade"]])
     yield (
         f"Gates that choose students from the input, trained on {gates[0]['trained_on']:,} training images, "
         "by the cross-entropy (nats) that all students may cost; their own MACs are counted:"
     )
     yield ""
-    yield from table(HEAD, [point_row(f"{point['price']:g}", point) for point in gates])
+    yield from table(HEAD, [_point(f"{point['price']:g}", point) for point in gates])
     yield from picture(f"{document.name}.svg", "Accuracy against operations and energy per inference")
-    yield from _fitted(document, figures["fitted"])
+    yield (
+        "Operating points: the cheapest one whose drop against the teacher on validation data is within what "
+        "is allowed, and what it is on test data:"
+    )
+    yield ""
+    yield from table(HEAD, [_fitted(point) for point in figures["fitted"]])
+    if document.example == "cifar10":
+        yield (
+            f"Published for CIFAR-10: up to {OPERATIONS_FEWER} x fewer operations at a drop of "
+            f"{OPERATIONS_DROP_POINTS} points, with other networks ({ENSEMBLE[0]})."
+        )
+        yield ""
     yield OPERATIONS
     yield ""
-    if companions is not None:
-        yield smallest_line(companions.rows[0].figures)
+    if beside is not None:
+        yield _smallest(beside.rows[0].figures)
         yield ""
     yield from facts(document, [test])
 
@@ -69,12 +87,11 @@ Drop: teacher minus ensemble. Fewer operations: the teacher's MACs over the ense
 teacher's is that of its arithmetic alone."""
 
 
-def point_row(name: str, point: Point) -> tuple[str, ...]:
-    """A point's cells."""
+def _point(name: str, point: Point) -> tuple[str, ...]:
     return (
         name,
         f"{point['mean_students']:.2f}",
-        _percent(point["accuracy"]),
+        percent(point["accuracy"]),
         f"{100 * point['drop']:.2f}",
         f"{point['synops']:,.0f}",
         f"{point['host_macs']:,.0f}",
@@ -85,32 +102,12 @@ def point_row(name: str, point: Point) -> tuple[str, ...]:
     )
 
 
-def _fitted(document: Document, fitted: Sequence[Point]) -> Iterator[str]:
-    yield (
-        "Operating points: the cheapest one whose drop against the teacher on validation data is within what "
-        "is allowed, and what it is on test data:"
-    )
-    yield ""
-    rows = []
-    for one in fitted:
-        drop = 100 * one["allowed_drop"]
-        allowed = f"{drop:g} point" if drop == 1 else f"{drop:g} points"
-        rows.append(
-            point_row(allowed, one)
-            if one["reached"]
-            else (f"{allowed}: not reached on validation data", *[ABSENT] * (len(HEAD) - 1))
-        )
-    yield from table(HEAD, rows)
-    if document.example == "cifar10":
-        yield (
-            f"Published for CIFAR-10: up to {OPERATIONS_FEWER} x fewer operations at a drop of "
-            f"{OPERATIONS_DROP_POINTS} points, with other networks ({ENSEMBLE.key})."
-        )
-        yield ""
-
-
-def _percent(value: float | None) -> str:
-    return ABSENT if value is None else f"{100 * value:.2f} %"
+def _fitted(point: Point) -> tuple[str, ...]:
+    drop = 100 * point["allowed_drop"]
+    allowed = f"{drop:g} point" if drop == 1 else f"{drop:g} points"
+    if point["reached"]:
+        return _point(allowed, point)
+    return (f"{allowed}: not reached on validation data", *[ABSENT] * (len(HEAD) - 1))
 
 
 def operations(point: Point) -> float:
@@ -118,13 +115,13 @@ def operations(point: Point) -> float:
     return float(point["synops"] + point["host_macs"])
 
 
-def priced_as_teacher_j(figures: Mapping[str, Any], macs: int) -> float:
+def _priced_as_teacher_j(figures: Point, macs: int) -> float:
     """Joules of a network's multiply-accumulates at the price of the teacher's."""
     point = figures["first"][0]
     return float(macs * point["teacher_energy_j"] / point["teacher_macs"])
 
 
-def smallest_line(figures: Mapping[str, Any]) -> str:
+def _smallest(figures: Point) -> str:
     """The smallest network of the teacher's family that is as accurate as all students."""
     smallest, ensemble = figures["smallest"], figures["first"][-1]
     if smallest is None:
@@ -132,27 +129,24 @@ def smallest_line(figures: Mapping[str, Any]) -> str:
     return (
         "The smallest network of the teacher's family, trained as it was, that is as accurate as all "
         f"students: width {smallest['width']}, {smallest['macs']:,} MACs, "
-        f"{joules(priced_as_teacher_j(figures, smallest['macs']))}; they: {operations(ensemble):,.0f} "
+        f"{joules(_priced_as_teacher_j(figures, smallest['macs']))}; they: {operations(ensemble):,.0f} "
         f"operations, {joules(ensemble['energy_j'])}."
     )
 
 
-def _plot(document: Document, companions: Document | None) -> Figure:
+def _model_plot(document: Document, beside: Document | None) -> Figure:
     from experiments.results.plots import drawn, log_axis, percent_axis
-
-    figures = document.rows[0].figures
-    test = figures["test"]
 
     def draw(panels: Sequence[Axes]) -> None:
         left, right = panels
-        _curves(left, figures, operations)
-        _curves(right, figures, lambda point: 1e6 * float(point["energy_j"]))
-        _teacher(left, test["teacher_macs"], test["teacher_accuracy"])
-        _teacher(right, 1e6 * test["teacher_energy_j"], test["teacher_accuracy"])
+        figures, companions = document.rows[0].figures, None if beside is None else beside.rows[0].figures
+        _curves(left, figures, operations, figures["test"]["teacher_macs"])
+        _curves(
+            right, figures, lambda point: 1e6 * point["energy_j"], 1e6 * figures["test"]["teacher_energy_j"]
+        )
         if companions is not None:
-            beside = companions.rows[0].figures
-            _networks(left, beside, float)
-            _networks(right, beside, lambda macs: 1e6 * priced_as_teacher_j(beside, macs))
+            _networks(left, companions, lambda row: row["macs"])
+            _networks(right, companions, lambda row: 1e6 * _priced_as_teacher_j(companions, row["macs"]))
         log_axis(left, "operations per inference (SynOps + MACs)")
         log_axis(right, "energy per inference (µJ)")
         percent_axis(left)
@@ -163,39 +157,161 @@ def _plot(document: Document, companions: Document | None) -> Figure:
     return drawn(draw, columns=2, height=3.8, sharey=True)
 
 
-def _curves(axes: Axes, figures: Mapping[str, Any], cost: Any) -> None:
-    from experiments.results.plots import BLUE, ORANGE, PINK
+def _curves(axes: Axes, figures: Point, cost: Callable[[Point], float], teacher: float) -> None:
+    from experiments.results.plots import BLUE, GREY, ORANGE, PINK, curve
 
-    first, cascade, gates = figures["first"], figures["cascade"], figures["gates"]
+    curve(axes, figures["cascade"], cost, "-", BLUE, "cascade, by threshold")
+    curve(axes, figures["first"], cost, "o--", ORANGE, "first 1, 2, ... students", linewidth=0.8)
+    curve(axes, figures["gates"], cost, "x", PINK, "gates, by price", markersize=5)
     axes.plot(
-        [cost(point) for point in cascade], [point["accuracy"] for point in cascade], "-", color=BLUE,
-        label="cascade, by threshold",
+        [teacher], [figures["test"]["teacher_accuracy"]], "*", color=GREY, markersize=9, label="teacher"
+    )
+
+
+def _networks(axes: Axes, figures: Point, cost: Callable[[Point], float]) -> None:
+    from experiments.results.plots import GREEN, PURPLE, curve
+
+    curve(axes, figures["twins"], cost, "s:", GREEN, "the same students with ReLU", linewidth=0.8)
+    curve(axes, figures["family"], cost, "^:", PURPLE, "smaller networks", linewidth=0.8)
+
+
+# --- companions -------------------------------------------------------------------------------------
+
+
+def companions(document: Document) -> Section:
+    """What the same operations buy without spikes; the model's plot shows the points."""
+    return Section(tuple(_companions(document)))
+
+
+def _companions(document: Document) -> Iterator[str]:
+    figures = document.rows[0].figures
+
+    def macs(network: Point) -> tuple[str, str]:
+        return f"{network['macs']:,}", joules(_priced_as_teacher_j(figures, network["macs"]))
+
+    yield (
+        "The students with ReLU in the place of spiking neurons, trained on the same parts of the teacher's "
+        "features; a MAC and a SynOp count as one operation each, though they cost different energies. The "
+        "energies of networks without spikes are those of their MACs at the teacher's price."
+    )
+    yield ""
+    rows = [
+        (
+            str(twin["students"]),
+            percent(point["accuracy"]),
+            f"{operations(point):,.0f}",
+            joules(point["energy_j"]),
+            percent(twin["accuracy"]),
+            *macs(twin),
+        )
+        for point, twin in zip(figures["first"], figures["twins"], strict=True)
+    ]
+    head = ("students", "spiking", "SynOps and host MACs", "energy", "with ReLU", "MACs", "energy")
+    yield from table(head, rows)
+    yield "Networks of the teacher's family, narrower, trained as it was:"
+    yield ""
+    family = [
+        (str(one["width"]), percent(one["accuracy"]), *macs(one), f"{one['parameters']:,}")
+        for one in figures["family"]
+    ]
+    yield from table(("width", "accuracy", "MACs", "energy", "parameters"), family)
+    yield _smallest(figures)
+    yield ""
+    samples = figures["first"][0]["samples"]
+    target = (
+        f"Spiking: target `loihi`, deployed integers; the others: floating point. {samples:,} test samples. "
+        "None of these runs was compared with `lava`: the model's own section says what was."
+    )
+    left_out = (
+        "of networks without spikes, all energy but that of the MACs' arithmetic, and any tuning of how they "
+        "are trained; of the spiking students, what the model's own section says"
+    )
+    yield from facts(document, [], target, left_out)
+
+
+# --- noise ------------------------------------------------------------------------------------------
+
+UNITS = {
+    "gaussian": ("Gaussian noise", "sigma"),
+    "salt_and_pepper": ("salt and pepper", "part of the pixels"),
+    "occlusion": ("occluded square", "part of a side"),
+    "contrast": ("contrast", "factor"),
+}
+"""Each sort's name, and what its strength is."""
+CLEAN = "clean"
+
+
+def noise(document: Document) -> Section:
+    """What the ensemble and its teacher lose on noisy images."""
+    return Section(tuple(_noise(document)), {f"{document.name}.svg": partial(_noise_plot, document)})
+
+
+def _noise(document: Document) -> Iterator[str]:
+    figures = document.rows[0].figures
+    rows = figures["noise"]
+    yield (
+        "The model with its own policy, and its teacher, on the same noisy test images, of values "
+        "in [0, 1]. What is lost is relative to clean images: (clean - noisy) / clean."
+    )
+    yield ""
+    head = (
+        "images", "strength", "teacher", "ensemble", "teacher loses", "ensemble loses", "students", "SynOps",
     )  # fmt: skip
-    axes.plot(
-        [cost(point) for point in first], [point["accuracy"] for point in first], "o--", color=ORANGE,
-        linewidth=0.8, label="first 1, 2, ... students",
-    )  # fmt: skip
-    axes.plot(
-        [cost(point) for point in gates], [point["accuracy"] for point in gates], "x", color=PINK,
-        markersize=5, label="gates, by price",
-    )  # fmt: skip
+    yield from table(head, [_noise_row(row) for row in rows])
+    yield "Mean loss over the strengths of each sort, and over the sorts:"
+    yield ""
+    means = [
+        (UNITS.get(drop["family"], (drop["family"],))[0], *_losses(drop)) for drop in figures["mean_drops"]
+    ]
+    yield from table(("", "teacher", "ensemble"), means)
+    yield from picture(f"{document.name}.svg", "Accuracy of teacher and ensemble against strength of noise")
+    target = (
+        f"Target `loihi`, deployed integers; {rows[0]['samples']:,} test images; one draw of the noise. None "
+        "of these runs was compared with `lava`: the model's own section says what was."
+    )
+    yield from facts(document, [], target, "other sorts of noise, and how much draws of it differ")
 
 
-def _teacher(axes: Axes, cost: float, accuracy: float) -> None:
-    from experiments.results.plots import GREY
-
-    axes.plot([cost], [accuracy], "*", color=GREY, markersize=9, label="teacher")
+def _losses(row: Point) -> tuple[str, str]:
+    return f"{100 * row['teacher_drop']:.1f} %", f"{100 * row['ensemble_drop']:.1f} %"
 
 
-def _networks(axes: Axes, figures: Mapping[str, Any], cost: Callable[[int], float]) -> None:
-    from experiments.results.plots import GREEN, PURPLE
+def _noise_row(row: Point) -> tuple[str, ...]:
+    clean = row["family"] == CLEAN
+    return (
+        *((CLEAN, "") if clean else (", ".join(UNITS[row["family"]]), f"{row['strength']:g}")),
+        percent(row["teacher_accuracy"]),
+        percent(row["ensemble_accuracy"]),
+        *(("", "") if clean else _losses(row)),
+        f"{row['mean_students']:.2f}",
+        f"{row['synops']:,.0f}",
+    )
 
-    for key, colour, mark, label in (
-        ("twins", GREEN, "s:", "the same students with ReLU"),
-        ("family", PURPLE, "^:", "smaller networks"),
-    ):
-        rows = figures[key]
-        axes.plot(
-            [cost(row["macs"]) for row in rows], [row["accuracy"] for row in rows], mark, color=colour,
-            linewidth=0.8, label=label,
-        )  # fmt: skip
+
+def _noise_plot(document: Document) -> Figure:
+    from experiments.results.plots import BLUE, GREY, curve, drawn, percent_axis
+
+    rows = document.rows[0].figures["noise"]
+    families = list(dict.fromkeys(row["family"] for row in rows if row["family"] != CLEAN))
+
+    def draw(panels: Sequence[Axes]) -> None:
+        for axes, family in zip(panels, families, strict=True):
+            strength = partial(_strength, family)
+            points = sorted((row for row in rows if row["family"] in (family, CLEAN)), key=strength)
+            for who, colour, mark in (("teacher", GREY, "*--"), ("ensemble", BLUE, "o-")):
+                curve(axes, points, strength, mark, colour, who, f"{who}_accuracy", linewidth=0.9)
+            if family == "contrast":
+                axes.invert_xaxis()
+            name, unit = UNITS[family]
+            axes.set_title(name, loc="left")
+            axes.set_xlabel(unit)
+            axes.xaxis.get_major_locator().set_params(nbins=4)  # type: ignore[call-arg]
+        percent_axis(panels[0])
+        panels[0].legend(loc="lower left")
+
+    return drawn(draw, columns=len(families), height=2.6, sharey=True)
+
+
+def _strength(family: str, row: Point) -> float:
+    """Clean images have a contrast of 1 and none of the others."""
+    return (1.0 if family == "contrast" else 0.0) if row["family"] == CLEAN else float(row["strength"])

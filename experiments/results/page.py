@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.reproduction.rows import Document, read_documents
-from experiments.results import bits, companions, models, noise, partition, variants
-from experiments.results.published import references
-from experiments.results.text import Section
+from experiments.reproduction.rows import Document
+from experiments.results import models, trainings
+from experiments.results.text import ENSEMBLE, TEMPERATURES, Section
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,17 +23,9 @@ INTRODUCTION = """\
 Accuracy, spikes, operations and energies of the examples, as deployed: integers on target `loihi`. Written
 by `python -m experiments.results` from the rows in `docs/results/*.json`, not by hand; each section names the
 command that makes its rows. Choices (temperatures, weights of losses, orders, thresholds) were made on
-validation data. SynOps and energies mean what [the README](../README.md#what-the-figures-mean) says."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a study stands on the page."""
-
-    example: str
-    study: str
-    title: str
-    make: Callable[[Document], Section]
+validation data. SynOps and energies mean what [the README](../README.md#what-the-figures-mean) says.
+"""
+Make = Callable[[Document], Section]
 
 
 @dataclass(frozen=True)
@@ -43,6 +34,28 @@ class Page:
 
     text: str
     plots: dict[str, Callable[[], Figure]]
+
+
+def _places(beside: Document | None) -> dict[str, dict[str, tuple[str, Make]]]:
+    """By title of a chapter: documents in their order, each with its title and what makes its section."""
+    bits, noise = ("Fewer bits", trainings.bits), ("Noise", models.noise)
+    separated = "Dividing the features of a teacher that separates them"
+    return {
+        "MNIST": {
+            "mnist-variants": ("Losses and spikes", trainings.losses),
+            "mnist-model": ("The model", models.model),
+            "mnist-quantisation": bits,
+            "mnist-noise": noise,
+        },
+        "CIFAR-10": {
+            "cifar10-model": ("The model", partial(models.model, beside=beside)),
+            "cifar10-partition": ("Dividing the features", trainings.division),
+            "cifar10-decorrelation": (separated, trainings.division),
+            "cifar10-quantisation": bits,
+            "cifar10-noise": noise,
+            "cifar10-companions": ("The same without spikes", models.companions),
+        },
+    }
 
 
 def make_page(documents: Sequence[Document]) -> Page:
@@ -55,60 +68,34 @@ def make_page(documents: Sequence[Document]) -> Page:
     """
     known = {document.name: document for document in documents}
     places = _places(known.get("cifar10-companions"))
-    unplaced = set(known) - {f"{place.example}-{place.study}" for _, group in places for place in group}
-    if unplaced:
+    if unplaced := set(known).difference(*places.values()):
         raise InputError(
             f"no section of docs/results.md shows {', '.join(sorted(unplaced))}; delete the files"
         )
-    lines = [INTRODUCTION, ""]
+    lines = [INTRODUCTION]
     plots: dict[str, Callable[[], Figure]] = {}
-    for title, group in places:
-        lines += [f"## {title}", ""]
-        for place in group:
-            section = _placed(place, known.get(f"{place.example}-{place.study}"))
-            lines += section.lines
+    for chapter, group in places.items():
+        lines += [f"## {chapter}", ""]
+        for name, (title, make) in group.items():
+            section = _made(name, make, known.get(name))
+            lines += [f"### {title}", "", *section.lines]
             plots |= section.plots
-    lines += ["## Published figures", "", *references()]
+    references = (f"- {key}: {citation}" for key, citation in (ENSEMBLE, TEMPERATURES))
+    lines += ["## Published figures", "", *references]
     return Page("\n".join(lines) + "\n", plots)
 
 
-def _placed(place: Place, document: Document | None) -> Section:
-    head = (f"### {place.title}", "")
+def _made(name: str, make: Make, document: Document | None) -> Section:
     if document is None:
-        command = f"python -m experiments.{place.example} --only {place.study}"
-        return Section((*head, f"Not measured yet: `{command}`.", ""))
-    made = _made(place, document)
-    return Section((*head, *made.lines), made.plots)
-
-
-def _made(place: Place, document: Document) -> Section:
+        example, _, study = name.partition("-")
+        return Section((f"Not measured yet: `python -m experiments.{example} --only {study}`.", ""))
     try:
-        return place.make(document)
+        return make(document)
     except (KeyError, IndexError, TypeError) as error:
         raise InputError(
-            f"docs/results/{document.name}.json lacks {error} or has it in another form; make it again: "
+            f"docs/results/{name}.json lacks {error} or has it in another form; make it again: "
             f"{document.command}"
         ) from error
-
-
-def _places(beside: Document | None) -> list[tuple[str, list[Place]]]:
-    both = [("quantisation", "Fewer bits", bits.section), ("noise", "Noise", noise.section)]
-    mnist: list[tuple[str, str, Callable[[Document], Section]]] = [
-        ("variants", "Losses and spikes", variants.section),
-        ("model", "The model", models.section),
-        *both,
-    ]
-    cifar10: list[tuple[str, str, Callable[[Document], Section]]] = [
-        ("model", "The model", partial(models.section, companions=beside)),
-        ("partition", "Dividing the features", partition.section),
-        ("decorrelation", "Dividing the features of a teacher that separates them", partition.section),
-        *both,
-        ("companions", "The same without spikes", companions.section),
-    ]
-    return [
-        ("MNIST", [Place("mnist", *place) for place in mnist]),
-        ("CIFAR-10", [Place("cifar10", *place) for place in cifar10]),
-    ]
 
 
 def files(documents: Sequence[Document], docs: Path) -> Iterator[tuple[Path, str]]:
@@ -119,8 +106,3 @@ def files(documents: Sequence[Document], docs: Path) -> Iterator[tuple[Path, str
     yield docs / "results.md", page.text
     for name, draw in page.plots.items():
         yield docs / "results" / name, svg(draw())
-
-
-def documents_of(docs: Path) -> list[Document]:
-    """The committed rows."""
-    return read_documents(docs / "results")

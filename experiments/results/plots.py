@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+
+from experiments.results.text import Spread
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -67,6 +69,42 @@ def svg(figure: Figure) -> str:
     with mpl.rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": CREATOR})
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def bars(
+    axes: Axes,
+    x: Sequence[float | Spread],
+    y: Sequence[Spread],
+    *,
+    color: str,
+    fmt: str,
+    label: str,
+    **more: Any,
+) -> None:
+    """Means over seeds with their deviations, where there are several seeds."""
+    alone = y[0].n == 1
+    sideways = [one for one in x if isinstance(one, Spread)]
+    axes.errorbar(
+        [one.mean if isinstance(one, Spread) else one for one in x],
+        [one.mean for one in y],
+        xerr=None if alone or not sideways else [one.std for one in sideways],
+        yerr=None if alone else [one.std for one in y],
+        fmt=fmt, color=color, elinewidth=0.8, capsize=2, label=label, **more,
+    )  # fmt: skip
+
+
+def curve(
+    axes: Axes,
+    rows: Sequence[Mapping[str, Any]],
+    cost: Callable[[Any], float],
+    mark: str,
+    color: str,
+    label: str,
+    key: str = "accuracy",
+    **more: Any,
+) -> None:
+    """Accuracies of rows against what each costs."""
+    axes.plot([cost(row) for row in rows], [row[key] for row in rows], mark, color=color, label=label, **more)
 
 
 def percent_axis(axes: Axes, label: str = "accuracy (%)") -> None:

@@ -15,11 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.reproduction.rows import Document, read_documents, write_document
-from experiments.results import partition as division
-from experiments.results import variants as losses
+from experiments.results import trainings
 from experiments.results.__main__ import main, stale
 from experiments.results.models import operations
-from experiments.results.page import DOCS, documents_of, make_page
+from experiments.results.page import DOCS, make_page
 from experiments.results.plots import CREATOR, svg
 from experiments.results.text import Spread, energy, percentage, points, spread
 from sne_deploy.errors import InputError
@@ -49,7 +48,7 @@ def test_the_committed_page_is_what_the_committed_rows_give() -> None:
 
 
 def test_committed_rows_are_of_the_full_setting_and_no_machine_shows() -> None:
-    for document in documents_of(DOCS):
+    for document in read_documents(DOCS / "results"):
         assert document.setting == "full", document.name
         text = document.model_dump_json()
         assert not re.search(r"[\"' ](/[a-z]+){2}", text), document.name
@@ -95,7 +94,7 @@ def test_relative_spikes_are_taken_seed_by_seed() -> None:
     document = made.variants()
     ours = [row.figures["test"]["spikes"] for row in document.variant("combination")]
     theirs = [row.figures["test"]["spikes"] for row in document.variant("conventional")]
-    found = losses.relative_spikes(document, "combination")
+    found = trainings.relative_spikes(document, "combination")
     assert found.mean == pytest.approx(np.mean([a / b for a, b in zip(ours, theirs, strict=True)]))
 
 
@@ -156,7 +155,7 @@ def test_partition_shows_half_of_the_students_and_gains_within_a_seed(page: str)
     separated = part(page, "CIFAR-10", "Dividing the features of a teacher that separates them")
     assert cells(separated, "attribution")[1] == "73.00 ± 0.40 %"
     assert "Published: up to 2.4 points" in text
-    assert division.half(made.partition()) == 2
+    assert trainings.half(made.partition()) == 2
 
 
 def test_bits_show_the_rows(page: str) -> None:

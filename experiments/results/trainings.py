@@ -1,0 +1,309 @@
+"""Sections of what is trained anew with each seed: losses, divisions of the features, bits of a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from experiments.markdown import table
+from experiments.reproduction.rows import Document
+from experiments.results.text import (
+    ENSEMBLE,
+    PARTITION_POINTS,
+    SPIKES_FEWER_PERCENT,
+    TEMPERATURES,
+    TEMPERATURES_POINTS,
+    Section,
+    Spread,
+    counted,
+    energy,
+    facts,
+    percentage,
+    picture,
+    points,
+    shown,
+    spread,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Test = dict[str, Any]
+"""Figures of a run on the test data, as :func:`experiments.study.summary.measure` gives them."""
+
+
+def _section(lines: Iterator[str], document: Document, plot: Callable[[Document], Figure]) -> Section:
+    return Section(tuple(lines), {f"{document.name}.svg": partial(plot, document)})
+
+
+def _tests(document: Document, variant: str) -> list[Test]:
+    return [row.figures["test"] for row in document.variant(variant)]
+
+
+def _values(document: Document, variant: str, key: str) -> list[float]:
+    return [test[key] for test in _tests(document, variant)]
+
+
+def _accuracies(tests: Sequence[Test]) -> tuple[str, str, str]:
+    """In floating point, as deployed, and the drop."""
+    exact, deployed = ([test[key] for test in tests] for key in ("float_accuracy", "accuracy"))
+    return percentage(spread(exact)), percentage(spread(deployed)), points(_differences(exact, deployed))
+
+
+def _differences(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
+    """Seed by seed."""
+    return spread(a - b for a, b in zip(ours, theirs, strict=True))
+
+
+def _cost(tests: Sequence[Test], key: str) -> str:
+    return (energy if key == "energy_j" else counted)(spread(test[key] for test in tests))
+
+
+# --- losses -----------------------------------------------------------------------------------------
+
+REFERENCE = "conventional"
+NAMES = {
+    "no-distillation": "labels alone",
+    "conventional": "conventional distillation",
+    "two-temperatures": "two temperatures",
+    "activity-cost": "cost of activity",
+    "combination": "two temperatures and cost",
+}
+
+
+def losses(document: Document) -> Section:
+    """What losses do to accuracy and spikes: table, choices, plot."""
+    return _section(_losses(document), document, _losses_plot)
+
+
+def _losses(document: Document) -> Iterator[str]:
+    yield "Means per sample. Drop: float minus deployed."
+    yield ""
+    head = ("", "float", "deployed", "drop, points", "spikes", "of conventional's", "SynOps", "energy")
+    yield from table(head, [_loss_row(document, variant) for variant in document.variants])
+    yield from picture(f"{document.name}.svg", "Accuracy against spikes per inference")
+    alone, both = (_saved(document, variant) for variant in ("two-temperatures", "combination"))
+    yield (
+        f"Against conventional distillation, seed by seed: two temperatures {alone} of accuracy; with a cost "
+        f"of activity as well {both}. Published, without such a cost: up to "
+        f"{SPIKES_FEWER_PERCENT} % fewer at {TEMPERATURES_POINTS:+.2f} points, with other networks "
+        f"({TEMPERATURES[0]})."
+    )
+    yield ""
+    yield from facts(document, [row.figures["test"] for row in document.rows])
+    yield "Chosen on validation data, by means over the seeds, before any test sample was run:"
+    yield ""
+    rows = [
+        (
+            choice.what,
+            one.variant,
+            f"{100 * one.accuracy:.2f} %",
+            f"{one.spikes:,.0f}",
+            "chosen" if one.variant == choice.chosen else "",
+        )
+        for choice in document.choices
+        for one in choice.candidates
+    ]
+    yield from table(("choice", "candidate", "validation accuracy", "spikes", ""), rows)
+    for choice in document.choices:
+        missed = "" if choice.met else " No candidate kept that rule: the one that came closest was taken."
+        yield f"- {choice.what}: {choice.rule}.{missed}"
+    yield ""
+
+
+def _loss_row(document: Document, variant: str) -> tuple[str, ...]:
+    tests = _tests(document, variant)
+    return (
+        NAMES.get(variant, variant),
+        *_accuracies(tests),
+        _cost(tests, "spikes"),
+        _part(relative_spikes(document, variant)),
+        _cost(tests, "synops"),
+        _cost(tests, "energy_j"),
+    )
+
+
+def relative_spikes(document: Document, variant: str) -> Spread:
+    """Spikes as a fraction of conventional distillation's, seed by seed."""
+    ours, theirs = (_values(document, name, "spikes") for name in (variant, REFERENCE))
+    return spread(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def _part(value: Spread) -> str:
+    return shown(value, lambda number: f"{100 * number:.1f}", " %")
+
+
+def _saved(document: Document, variant: str) -> str:
+    gained = _differences(*(_values(document, name, "accuracy") for name in (variant, REFERENCE)))
+    fewer = relative_spikes(document, variant)
+    return f"{_part(Spread(1 - fewer.mean, fewer.std, fewer.n))} fewer spikes at {points(gained)} points"
+
+
+def _losses_plot(document: Document) -> Figure:
+    from experiments.results.plots import COLOURS, bars, drawn, percent_axis
+
+    def draw(panels: Sequence[Axes]) -> None:
+        (axes,) = panels
+        for colour, variant in zip(COLOURS[: len(document.variants)], document.variants, strict=True):
+            spikes, right = (spread(_values(document, variant, key)) for key in ("spikes", "accuracy"))
+            bars(axes, [spikes], [right], fmt="o", color=colour, label=NAMES.get(variant, variant))
+        axes.set_xlim(left=0)
+        axes.set_xlabel("spikes per inference")
+        percent_axis(axes, "accuracy, deployed (%)")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+    return drawn(draw, height=2.8)
+
+
+# --- divisions of the features ----------------------------------------------------------------------
+
+UNINFORMED = ("contiguous", "random")
+
+
+def division(document: Document) -> Section:
+    """How the teacher's features are divided, and what that is worth when half of the students run."""
+    return _section(_division(document), document, _division_plot)
+
+
+def _students(document: Document) -> int:
+    return len(document.rows[0].figures["first"])
+
+
+def half(document: Document) -> int:
+    """Half of the students."""
+    return max(1, _students(document) // 2)
+
+
+def _first(document: Document, variant: str, students: int) -> list[float]:
+    """Accuracies with the first students, seed by seed."""
+    return [row.figures["first"][students - 1]["accuracy"] for row in document.variant(variant)]
+
+
+def _gain(document: Document, variant: str, against: str) -> str:
+    """Accuracy with half of the students beyond another division's, seed by seed."""
+    return points(_differences(*(_first(document, name, half(document)) for name in (variant, against))))
+
+
+def _division(document: Document) -> Iterator[str]:
+    count, some = _students(document), half(document)
+    yield (
+        f"Accuracy with {some} of {count} students active, the first in the policy's order, which "
+        "is found on validation data; gains are differences within a seed, in points."
+    )
+    yield ""
+    gains = [f"gain over {other}" for other in UNINFORMED]
+    head = (
+        "division", f"accuracy, {some} of {count}", *gains, f"accuracy, {count} of {count}",
+        "teacher's accuracy",
+    )  # fmt: skip
+    rows = [
+        (
+            variant,
+            percentage(spread(_first(document, variant, some))),
+            *("" if variant == other else _gain(document, variant, other) for other in UNINFORMED),
+            percentage(spread(_first(document, variant, count))),
+            percentage(spread(_values(document, variant, "teacher_accuracy"))),
+        )
+        for variant in document.variants
+    ]
+    yield from table(head, rows)
+    yield from picture(f"{document.name}.svg", "Accuracy against the number of active students")
+    informed = [name for name in document.variants if name not in UNINFORMED]
+    best = max(informed, key=lambda name: spread(_first(document, name, some)).mean)
+    gained = " and ".join(f"{_gain(document, best, other)} points over {other}" for other in UNINFORMED)
+    yield (
+        f"Best informed division: {best}: {gained}. It was picked among {len(informed)} on these very "
+        f"figures, which favours it. Published: up to {PARTITION_POINTS:g} points, with other networks "
+        f"({ENSEMBLE[0]})."
+    )
+    yield ""
+    yield from facts(document, [row.figures["test"] for row in document.rows])
+
+
+def _division_plot(document: Document) -> Figure:
+    """Points are moved sideways a little, so that error bars do not hide each other."""
+    from experiments.results.plots import COLOURS, bars, drawn, percent_axis
+
+    def draw(panels: Sequence[Axes]) -> None:
+        (axes,) = panels
+        variants, counts = document.variants, range(1, _students(document) + 1)
+        for index, (colour, variant) in enumerate(zip(COLOURS[: len(variants)], variants, strict=True)):
+            shift = 0.06 * (index - (len(variants) - 1) / 2)
+            found = [spread(_first(document, variant, count)) for count in counts]
+            style: Any = {"fmt": "o-", "color": colour, "linewidth": 0.9, "markersize": 3, "label": variant}
+            bars(axes, [count + shift for count in counts], found, **style)
+        axes.set_xlabel("active students")
+        axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
+        percent_axis(axes, "accuracy, deployed (%)")
+        axes.legend(loc="lower right")
+
+    return drawn(draw, height=3.0)
+
+
+# --- bits -------------------------------------------------------------------------------------------
+
+WAYS = {"after-training": "after training", "quantisation-aware": "trained for them"}
+MODEL = "model"
+
+
+def bits(document: Document) -> Section:
+    """Fewer bits for a weight: after training, and with training for them."""
+    return _section(_bits(document), document, _bits_plot)
+
+
+def _widths(document: Document, way: str) -> list[int]:
+    """Bits that a way was measured at, widest first."""
+    found = (name.removeprefix(f"{way}-") for name in document.variants if name.startswith(f"{way}-"))
+    return sorted((int(width) for width in found), reverse=True)
+
+
+def _bits(document: Document) -> Iterator[str]:
+    yield (
+        "The head is fitted anew to each width's outputs, except for the model, whose weights are "
+        "rounded and nothing else. Drop: float minus deployed, of the same weights. Training for few bits "
+        "goes on from the trained students: more epochs in all than those that it is compared with had."
+    )
+    yield ""
+    head = ("weights", "bits", "float", "deployed", "drop, points", "spikes", "SynOps", "energy")
+    measured = [("the model", int(test["weight_bits"]), [test]) for test in _model_bits(document)]
+    measured += [
+        (name, width, _tests(document, f"{way}-{width}"))
+        for way, name in WAYS.items()
+        for width in _widths(document, way)
+    ]
+    costs = ("spikes", "synops", "energy_j")
+    yield from table(
+        head,
+        [
+            (name, str(width), *_accuracies(tests), *(_cost(tests, key) for key in costs))
+            for name, width, tests in measured
+        ],
+    )
+    yield from picture(f"{document.name}.svg", "Accuracy against bits of a weight")
+    yield from facts(document, [test for _, _, tests in measured for test in tests])
+
+
+def _model_bits(document: Document) -> list[Test]:
+    return [figures for row in document.variant(MODEL) for figures in row.figures["bits"]]
+
+
+def _bits_plot(document: Document) -> Figure:
+    from experiments.results.plots import BLUE, GREY, ORANGE, bars, curve, drawn, percent_axis
+
+    def draw(panels: Sequence[Axes]) -> None:
+        (axes,) = panels
+        for (way, name), colour in zip(WAYS.items(), (ORANGE, BLUE), strict=True):
+            widths = _widths(document, way)
+            found = [spread(_values(document, f"{way}-{width}", "accuracy")) for width in widths]
+            bars(axes, widths, found, fmt="o-", color=colour, label=name)
+        model = _model_bits(document)
+        curve(axes, model, lambda row: row["weight_bits"], "s:", GREY, "the model", linewidth=0.8)
+        axes.set_xticks(sorted({int(row["weight_bits"]) for row in model}))
+        axes.invert_xaxis()
+        axes.set_xlabel("bits of a weight")
+        percent_axis(axes, "accuracy, deployed (%)")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+    return drawn(draw, height=2.6)
