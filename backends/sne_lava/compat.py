@@ -27,9 +27,7 @@ import importlib
 import multiprocessing
 import multiprocessing.managers
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -63,31 +61,9 @@ def import_lava() -> ModuleType:
     >>> from lava.proc.lif.process import LIF  # doctest: +SKIP
     """
     require_lava()
-    _HOOK.keep()
+    if _FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _FINDER)
     return importlib.import_module("lava")
-
-
-@contextmanager
-def lava_importable() -> Iterator[None]:
-    """Make Lava importable inside a ``with`` block, and leave ``sys.meta_path`` as it was.
-
-    A Lava module first imported after the block is imported as if this module did not exist.
-
-    Yields
-    ------
-    None
-
-    Raises
-    ------
-    TargetError
-        As `import_lava`.
-    """
-    require_lava()
-    _HOOK.acquire()
-    try:
-        yield
-    finally:
-        _HOOK.release()
 
 
 def import_netx() -> ModuleType:
@@ -169,34 +145,7 @@ class _LavaLoader(Loader):
         return getattr(self._loader, name)
 
 
-class _Hook:
-    """Counts who needs the finder; it is in ``sys.meta_path`` while somebody does."""
-
-    def __init__(self) -> None:
-        self._finder = _LavaFinder()
-        self._lock = threading.Lock()
-        self._holders = 0
-        self._kept = False
-
-    def acquire(self) -> None:
-        with self._lock:
-            self._holders += 1
-            if self._finder not in sys.meta_path:
-                sys.meta_path.insert(0, self._finder)
-
-    def release(self) -> None:
-        with self._lock:
-            self._holders -= 1
-            if self._holders == 0 and self._finder in sys.meta_path:
-                sys.meta_path.remove(self._finder)
-
-    def keep(self) -> None:
-        if not self._kept:
-            self._kept = True
-            self.acquire()
-
-
-_HOOK = _Hook()
+_FINDER = _LavaFinder()
 
 
 # --- What Lava's modules see ------------------------------------------------------------------------

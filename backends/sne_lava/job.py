@@ -73,7 +73,7 @@ class SynapseJob:
     weights : array or CSR matrix of shape (n_out, n_in)
         Integers (int32) or float64.
     lag : int
-        Steps within the sample from sending to delivery; where not 0, a gate drops what would arrive in
+        Steps within the sample from sending to delivery; where not 0, a barrier drops what would arrive in
         another sample.
     source_depth, target_depth : int
     safe_sum : int or None

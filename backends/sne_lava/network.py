@@ -126,10 +126,10 @@ def _connect(
         process = _synapse(synapse, job, counter, board)
         output = outputs[synapse.source]
         if synapse.lag:
-            gate = _gate(synapse, job, board)
-            output.connect(gate.s_in)
-            output = gate.s_out
-            processes.append(gate)
+            barrier = _barrier(synapse, job, board)
+            output.connect(barrier.s_in)
+            output = barrier.s_out
+            processes.append(barrier)
         output.connect(process.s_in)
         process.a_out.connect(groups[synapse.target].a_in)
         synops[synapse.target].append(counter)
@@ -188,7 +188,7 @@ def _synapse(synapse: SynapseJob, job: Job, counter: Array, board: Board) -> Abs
     )
 
 
-def _gate(synapse: SynapseJob, job: Job, board: Board) -> AbstractProcess:
+def _barrier(synapse: SynapseJob, job: Job, board: Board) -> AbstractProcess:
     return SampleBarrier(
         size=int(synapse.weights.shape[1]),
         clock=job.clock,
@@ -196,7 +196,7 @@ def _gate(synapse: SynapseJob, job: Job, board: Board) -> AbstractProcess:
         lag=synapse.lag,
         shared={},
         board=board,
-        label=f"gate of {synapse.name!r}",
+        label=f"barrier of {synapse.name!r}",
     )
 
 

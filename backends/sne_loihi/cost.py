@@ -19,8 +19,8 @@ from sne_deploy.ir.program import Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
 from sne_deploy.runtime.threads import all_threads
 from sne_loihi import kernels
-from sne_loihi.layout import Layout
 from sne_loihi.operators import Operator
+from sne_loihi.order import NeuronOrder
 
 Array = npt.NDArray[Any]
 METHODS = ("events", "matrix", "convolution")
@@ -135,7 +135,7 @@ def _line(values: list[float]) -> tuple[float, float]:
 
 def _convolution(rng: np.random.Generator, width: int) -> Operator:
     weights = ConvWeights(_even(rng, (width, 16, 3, 3)), (16, 10, 10), (width, 8, 8))
-    source, target = Layout(weights.shape[1], 16), Layout(weights.shape[0], width)
+    source, target = NeuronOrder(weights.shape[1], 16), NeuronOrder(weights.shape[0], width)
     return Operator(Synapse("c", "i", "o", weights), source, target)
 
 
@@ -145,7 +145,7 @@ def _even(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 def _operator(weights: DenseWeights | SparseWeights) -> Operator:
     n_out, n_in = weights.shape
-    return Operator(Synapse("m", "i", "o", weights), Layout(n_in), Layout(n_out))
+    return Operator(Synapse("m", "i", "o", weights), NeuronOrder(n_in), NeuronOrder(n_out))
 
 
 def _events(operator: Operator, sent: Array) -> None:

@@ -133,7 +133,7 @@ class LoihiExecutable:
         driven = {host.target: host.drive(inputs) for host in program.hosts}
         if not program.constant_input:
             flat = np.asarray(inputs, np.uint8).reshape(samples, program.timesteps, program.input.size)
-            sent = np.require(plan.layouts[program.input.name].inside(flat), requirements="W")
+            sent = np.require(plan.orders[program.input.name].inside(flat), requirements="W")
         constants = {name: constant for name, (constant, _) in driven.items()}
         runs = engine.run(sent, constants, samples, record)
         raw = _raw(plan, runs)
@@ -153,14 +153,14 @@ def _raw(plan: Plan, runs: dict[str, GroupRun]) -> Array:
     for group in plan.program.output_groups:
         values = runs[group.name].counts if group.spiking else runs[group.name].readout
         assert values is not None  # noqa: S101  spiking groups are counted, the others read
-        parts.append(plan.layouts[group.name].outside(values).astype(np.int64, copy=False))
+        parts.append(plan.orders[group.name].outside(values).astype(np.int64, copy=False))
     return np.concatenate(parts, axis=1)
 
 
 def _layer_trace(
     plan: Plan, group: NeuronGroup, runs: dict[str, GroupRun], samples: int, record: Record
 ) -> LayerTrace:
-    program, run, layout = plan.program, runs[group.name], plan.layouts[group.name]
+    program, run, order = plan.program, runs[group.name], plan.orders[group.name]
     full = (samples, program.timesteps, *group.shape)
     keep_spikes = record != "counts" and group.spiking
     return LayerTrace(
@@ -169,11 +169,11 @@ def _layer_trace(
         spikes=run.fired,
         updates_active=run.active,
         updates_idle=group.size * program.timesteps - run.active,
-        recorded_spikes=layout.outside(run.spikes).reshape(full).astype(bool)
+        recorded_spikes=order.outside(run.spikes).reshape(full).astype(bool)
         if keep_spikes and run.spikes is not None
         else None,
-        recorded_u=None if run.u is None else layout.outside(run.u).reshape(full),
-        recorded_v=None if run.v is None else layout.outside(run.v).reshape(full),
+        recorded_u=None if run.u is None else order.outside(run.u).reshape(full),
+        recorded_v=None if run.v is None else order.outside(run.v).reshape(full),
     )
 
 
@@ -185,7 +185,7 @@ def _sent(plan: Plan, runs: dict[str, GroupRun], name: str, steps: int) -> Array
     if steps < plan.program.timesteps:
         counts = np.empty(run.counts.shape, np.int32)
         kernels.count_spikes(run.spikes, steps, counts)
-    return plan.layouts[name].outside(counts)
+    return plan.orders[name].outside(counts)
 
 
 def _input_spikes(program: Program, runs: dict[str, GroupRun], samples: int) -> Array:

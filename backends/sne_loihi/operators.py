@@ -23,7 +23,7 @@ from sne_deploy.ir.fan_out import fan_out
 from sne_deploy.ir.program import Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_loihi import kernels
-from sne_loihi.layout import Layout
+from sne_loihi.order import NeuronOrder
 from sne_loihi.vectors import LANES
 
 Array = npt.NDArray[Any]
@@ -45,12 +45,12 @@ class Operator:
     Attributes
     ----------
     synapse : Synapse
-    source, target : Layout
+    source, target : NeuronOrder
     """
 
     synapse: Synapse
-    source: Layout
-    target: Layout
+    source: NeuronOrder
+    target: NeuronOrder
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -92,7 +92,7 @@ class Operator:
 
     @property
     def conv(self) -> ConvWeights | None:
-        """The convolution, where it is one and both ends are in its layout."""
+        """The convolution, where it is one and both ends are in its order."""
         weights = self.synapse.weights
         if not isinstance(weights, ConvWeights):
             return None
@@ -199,7 +199,7 @@ class Convolution:
     trusted: bool = True
 
     @staticmethod
-    def of(conv: ConvWeights, source: Layout, target: Layout) -> Convolution:
+    def of(conv: ConvWeights, source: NeuronOrder, target: NeuronOrder) -> Convolution:
         """Lay the kernel out channels last."""
         kernel = torch.from_numpy(conv.kernel.astype(np.float32))
         last = source.channels == conv.in_shape[0]
@@ -276,7 +276,7 @@ def _rows_by_input(conv: ConvWeights) -> Array:
     return _padded(taps.transpose(0, 2, 3, 4, 1).reshape(-1, per_group))
 
 
-def _origins(conv: ConvWeights, source: Layout, width: int) -> Array:
+def _origins(conv: ConvWeights, source: NeuronOrder, width: int) -> Array:
     """int32 (3 n_in,): of each input, in the source's order, its place, first weight and first channel."""
     places = conv.in_shape[1] * conv.in_shape[2]
     c, place = np.divmod(source.order, places)

@@ -13,9 +13,9 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
-from sne_loihi.layout import Layout, layouts
 from sne_loihi.neurons import Kernel, kernel_of
 from sne_loihi.operators import Operator
+from sne_loihi.order import NeuronOrder, orders
 
 Array = npt.NDArray[Any]
 
@@ -30,12 +30,12 @@ class Neurons:
     v_init: Array
 
     @staticmethod
-    def of(group: NeuronGroup, kernel: Kernel, layout: Layout) -> Neurons:
+    def of(group: NeuronGroup, kernel: Kernel, order: NeuronOrder) -> Neurons:
         """Expand and reorder."""
 
         def expand(value: Array) -> Array:
             full = np.broadcast_to(np.asarray(value, dtype=np.int32), (group.size,))
-            return layout.inside(full).copy()
+            return order.inside(full).copy()
 
         return Neurons(group, kernel, np.stack(kernel.registers(group, expand)), expand(group.v_init))
 
@@ -60,7 +60,7 @@ class Plan:
     Attributes
     ----------
     program : Program
-    layouts : mapping
+    orders : mapping
     neurons : mapping
     operators : mapping of group name to its incoming operators, the always-on axon's excluded
     always_on : mapping of group name to int32 (n,)
@@ -70,7 +70,7 @@ class Plan:
     """
 
     program: Program
-    layouts: Mapping[str, Layout]
+    orders: Mapping[str, NeuronOrder]
     neurons: Mapping[str, Neurons]
     operators: Mapping[str, tuple[Operator, ...]]
     always_on: Mapping[str, Array]
@@ -79,25 +79,25 @@ class Plan:
     @staticmethod
     def of(program: Program) -> Plan:
         """Lay out."""
-        places = layouts(program)
+        places = orders(program)
         operators: dict[str, tuple[Operator, ...]] = {}
         always_on: dict[str, Array] = {}
         for group in program.groups:
-            layout = places[group.name]
+            order = places[group.name]
             incoming = program.synapses_into(group.name)
             operators[group.name] = tuple(
-                Operator(s, places[s.source], layout) for s in incoming if s.source != ALWAYS_ON
+                Operator(s, places[s.source], order) for s in incoming if s.source != ALWAYS_ON
             )
             constant = np.zeros(group.size, np.int32)
             for synapse in (s for s in incoming if s.source == ALWAYS_ON):
                 column = synapse.weights.matrix().toarray()[:, 0].astype(np.int32)
                 constant += column << np.int32(synapse.weight_exp)
-            always_on[group.name] = layout.inside(constant)
+            always_on[group.name] = order.inside(constant)
         blocks = blocks_of(program)
         kernels = {block: kernel_of([program.group(name) for name in block]) for block in blocks}
         return Plan(
             program=program,
-            layouts=places,
+            orders=places,
             neurons={
                 name: Neurons.of(program.group(name), kernel, places[name])
                 for block, kernel in kernels.items()
@@ -121,7 +121,7 @@ class Plan:
         always = self.always_on[name][None]
         if name not in constants:
             return always
-        return np.ascontiguousarray(self.layouts[name].inside(constants[name]) + always)
+        return np.ascontiguousarray(self.orders[name].inside(constants[name]) + always)
 
 
 def blocks_of(program: Program) -> tuple[tuple[str, ...], ...]:

@@ -263,25 +263,14 @@ def test_a_thread_that_imports_at_the_same_time_sees_the_original(
 
 
 @needs_lava
-def test_importable_inside_the_block_alone(run: Callable[..., str]) -> None:
+def test_importing_it_twice_adds_one_finder(run: Callable[..., str]) -> None:
     code = """
     import sys
-    from sne_lava.compat import import_lava, lava_importable
+    from sne_lava.compat import import_lava
     before = list(sys.meta_path)
-    try:
-        with lava_importable():
-            with lava_importable():
-                assert len(sys.meta_path) == len(before) + 1
-            import lava.magma.compiler.var_model
-            raise KeyError("out")
-    except KeyError:
-        pass
-    assert sys.meta_path == before
     import_lava()
     import_lava()
-    with lava_importable():
-        pass
-    assert len(sys.meta_path) == len(before) + 1, "import_lava lasts, and is one finder"
+    assert len(sys.meta_path) == len(before) + 1
     """
     run(code)
 
@@ -346,10 +335,10 @@ def test_with_lava_alone_one_line_says_what_to_install(run: Callable[..., str]) 
     import sys
     sys.modules.update(dict.fromkeys(["networkx", "asteval"]))
     from sne_deploy.errors import TargetError
-    from sne_lava.compat import lava_importable
+    from sne_lava.compat import import_lava
     try:
-        with lava_importable():
-            raise AssertionError
+        import_lava()
+        raise AssertionError
     except TargetError as error:
         print(error)
     """

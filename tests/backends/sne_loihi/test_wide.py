@@ -15,8 +15,8 @@ from sne_deploy.backend import RunOptions
 from sne_deploy.ir.program import NeuronGroup, ProgramInput, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
 from sne_loihi import LoihiBackend, kernels
-from sne_loihi.layout import Layout
 from sne_loihi.operators import Operator
+from sne_loihi.order import NeuronOrder
 from tests.reference import assert_equal, simulate
 
 
@@ -25,12 +25,12 @@ def even(rng, shape):
 
 
 def dense(rng, n_in, n_out):
-    return DenseWeights(even(rng, (n_out, n_in))), Layout(n_in), Layout(n_out)
+    return DenseWeights(even(rng, (n_out, n_in))), NeuronOrder(n_in), NeuronOrder(n_out)
 
 
 def scattered(rng, n_in, n_out):
     weights = even(rng, (n_out, n_in)) * (rng.random((n_out, n_in)) < 0.1)
-    return SparseWeights(sparse.csr_matrix(weights)), Layout(n_in), Layout(n_out)
+    return SparseWeights(sparse.csr_matrix(weights)), NeuronOrder(n_in), NeuronOrder(n_out)
 
 
 def conv(rng, groups, per_group, channels_last, stride, padding, dilation):
@@ -41,8 +41,8 @@ def conv(rng, groups, per_group, channels_last, stride, padding, dilation):
     weights = ConvWeights(
         even(rng, (c_out, 3, 3, 3)), in_shape, (c_out, *size), stride, padding, dilation, groups
     )
-    source = Layout(weights.shape[1], c_in if channels_last else 1)
-    return weights, source, Layout(weights.shape[0], c_out)
+    source = NeuronOrder(weights.shape[1], c_in if channels_last else 1)
+    return weights, source, NeuronOrder(weights.shape[0], c_out)
 
 
 def check(operator, rng, rate):

@@ -1,4 +1,4 @@
-"""What stands between others: the gate that keeps samples apart, and the link that keeps parts together."""
+"""Between others: the barrier that keeps samples apart, and the link that keeps parts together."""
 
 from __future__ import annotations
 

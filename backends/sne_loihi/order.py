@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Layout:
+class NeuronOrder:
     """Order of n neurons: n / channels places with ``channels`` each; 1 is the Program's order."""
 
     size: int
@@ -49,8 +49,8 @@ class Layout:
         return np.ascontiguousarray(np.swapaxes(split, -1, -2)).reshape(values.shape)
 
 
-def layouts(program: Program) -> Mapping[str, Layout]:
-    """The layout of the input (the Program's order: it need not be copied) and of every group, by name.
+def orders(program: Program) -> Mapping[str, NeuronOrder]:
+    """The order of the input (the Program's order: it need not be copied) and of every group, by name.
 
     The first convolution that touches a group decides.
     """
@@ -62,4 +62,4 @@ def layouts(program: Program) -> Mapping[str, Layout]:
             if synapse.source != program.input.name:
                 channels.setdefault(synapse.source, synapse.weights.in_shape[0])
             channels.setdefault(synapse.target, synapse.weights.out_shape[0])
-    return {name: Layout(size, channels.get(name, 1)) for name, size in sizes.items()}
+    return {name: NeuronOrder(size, channels.get(name, 1)) for name, size in sizes.items()}
