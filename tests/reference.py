@@ -113,7 +113,8 @@ class _SampleRun:
         self.arrivals = {g.name: [[0] * g.size for _ in range(program.timesteps)] for g in program.groups}
         self.synops = {g.name: 0 for g in program.groups}
         self.depths = {g.name: g.depth for g in program.groups}
-        self.states = {g.name: GroupState(g, fixed=program.precision == "fixed") for g in program.groups}
+        fixed = program.precision == "fixed"
+        self.states = {g.name: STATES.get(g.kind, GroupState)(g, fixed=fixed) for g in program.groups}
         self.constant = {host.target: _host_current(host, sample) for host in program.hosts}
         flat = np.asarray(sample).reshape(program.timesteps, -1) if not program.hosts else np.zeros((0, 0))
         self.spikes = flat.tolist()
@@ -174,6 +175,8 @@ class GroupState:
         def each(value: Any) -> list[Number]:
             return np.broadcast_to(np.asarray(value), (group.size,)).tolist()
 
+        self.own = {name: each(value) for name, value in group.own.items()}
+
         self.fixed, self.spiking, self.size = fixed, group.spiking, group.size
         self.du, self.dv, self.v = each(group.du), each(group.dv), each(group.v_init)
         self.bias = [b * 2**group.bias_exp for b in each(group.bias_mant)]
@@ -207,12 +210,16 @@ class GroupState:
             u -= 2**24
         elif u <= -(2**23):
             u += 2**24
-        v = _decayed(self.v[k], 4096 - self.dv[k]) + u + self.bias[k]
-        return u, max(-(2**23) + 1, min(2**23 - 1, v))
+        return u, max(-(2**23) + 1, min(2**23 - 1, self.membrane(k, u)))
 
     def _reals(self, k: int, a: float) -> tuple[float, float]:
         u = self.u[k] * (1 - self.du[k]) + a
-        return u, self.v[k] * (1 - self.dv[k]) + u + self.bias[k]
+        return u, self.membrane(k, u)
+
+    def membrane(self, k: int, u: Number) -> Number:
+        """V of neuron k with the new u, before it saturates and spikes."""
+        v, dv = self.v[k], self.dv[k]
+        return (_decayed(v, 4096 - dv) if self.fixed else v * (1 - dv)) + u + self.bias[k]
 
     def store(self, layer: LayerReference, synops: int) -> None:
         """Append this sample's results."""
@@ -223,6 +230,10 @@ class GroupState:
         layer.raster.append(self.raster)
         layer.u.append(self.us)
         layer.v.append(self.vs)
+
+
+STATES: dict[str, type[GroupState]] = {}
+"""Of models with another update than the leaky ones', by name."""
 
 
 def _decayed(x: int, factor: int) -> int:

@@ -70,7 +70,8 @@ class NodeType:
     discretise : function (node's name, node, dt_s) -> values
         The parameters of :class:`sne_deploy.ir.network.NeuronNode`, in the student's units; what is not named
         there is the model's own.
-    semantics : Semantics
+    semantics : Semantics or None
+        Of NIR's own nodes.
     gain : Gain or None
         None where no Norse cell stands for the node.
     """
@@ -78,7 +79,7 @@ class NodeType:
     name: str
     fields: tuple[str, ...]
     discretise: Callable[[str, Any, float], Values]
-    semantics: Semantics
+    semantics: Semantics | None = None
     gain: Gain | None = None
 
     @property

@@ -91,7 +91,7 @@ _OTHERS: Mapping[str, Semantics] = {
 
 
 def _descriptions(models: tuple[NeuronModel, ...]) -> dict[str, Semantics]:
-    rows = {node.name: _filled(node.semantics) for model in models for node in model.nodes}
+    rows = {n.name: _filled(n.semantics) for model in models for n in model.nodes if n.semantics}
     return {**_OTHERS, **rows}
 
 
@@ -102,4 +102,4 @@ def _filled(semantics: Semantics) -> Semantics:
 
 
 DESCRIPTIONS: Mapping[str, Semantics] = Derived(_descriptions)
-"""By the name of the class in ``nir.ir``; NIR's primitives, and the nodes of models that NIR has not."""
+"""By the name of the class in ``nir.ir``."""

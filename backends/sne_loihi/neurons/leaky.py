@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 _i32 = np.int32
 _HALF = np.int32(2**23)
 _FULL = np.int32(2**24)
-_V_MAX = np.int32(2**23 - 1)
+V_MAX = np.int32(2**23 - 1)
 _NEVER = np.int32(2**31 - 1)
 KEEP_U, KEEP_V, BIAS, VTH, VSUB = range(5)
 """Rows of the registers."""
@@ -52,7 +52,7 @@ def updated_current(u: Any, a_in: Any, keep_u: Any) -> Any:
 def updated_voltage(v: Any, u: Any, bias: Any, keep_v: Any) -> Any:
     """Return v after one step, before the threshold, saturated."""
     v = _i32(_i32(decayed(v, keep_v) + u) + bias)
-    return _i32(min(max(v, -_V_MAX), _V_MAX))
+    return _i32(min(max(v, -V_MAX), V_MAX))
 
 
 @nb.njit(forceinline=True)
@@ -84,7 +84,7 @@ def update_device(u: Any, v: Any, a_in: Any, registers: Any) -> tuple[Any, Any, 
     keep_u, keep_v, bias, vth, vsub = registers
     u = _decayed_device(u, keep_u) + (a_in << 6)
     u = u - int(_FULL) * (u > int(_HALF)).int() + int(_FULL) * (u <= -int(_HALF)).int()
-    v = (_decayed_device(v, keep_v) + u + bias).clamp(-int(_V_MAX), int(_V_MAX))
+    v = (_decayed_device(v, keep_v) + u + bias).clamp(-int(V_MAX), int(V_MAX))
     spikes = v > vth
     reset = (v - vsub).masked_fill(vsub == int(HARD), 0)
     return u, reset.where(spikes, v), spikes
