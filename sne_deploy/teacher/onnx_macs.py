@@ -47,10 +47,6 @@ _STANDARD_DOMAINS = ("", "ai.onnx")
 _FOLDS_INTO = ("Conv", "ConvTranspose", "Gemm")
 
 
-class _UnknownShapeError(Exception):
-    """A shape that the count needs was not inferred."""
-
-
 @dataclass(frozen=True)
 class MacCount:
     """MACs of a graph.
@@ -96,7 +92,7 @@ def count_macs(model: onnx.ModelProto) -> MacCount:
         elif kind in _COUNTERS:
             try:
                 counted[kind] += _COUNTERS[kind](node, shapes)
-            except _UnknownShapeError:
+            except KeyError:
                 uncounted[f"{kind} (unknown shape)"] += 1
         elif kind not in NO_MACS:
             uncounted[kind] += 1
@@ -121,42 +117,30 @@ def missing_shapes(model: onnx.ModelProto) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(needed) if name and name not in shapes)
 
 
-def _conv(node: onnx.NodeProto, shapes: Shapes, weight: int) -> int:
+def _conv(node: onnx.NodeProto, shapes: Shapes, weight: int = 1) -> int:
     """Products of one output value: those of a kernel over channels in / groups (weight axes 1, 2, ...)."""
-    return math.prod(_shape(node.output[0], shapes)) * math.prod(_shape(node.input[weight], shapes)[1:])
+    return math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[weight]][1:])
 
 
 def _conv_transpose(node: onnx.NodeProto, shapes: Shapes) -> int:
     """Products of one input value: those of a kernel over channels out / groups (weight axes 1, 2, ...)."""
-    return math.prod(_shape(node.input[0], shapes)) * math.prod(_shape(node.input[1], shapes)[1:])
+    return math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[1]][1:])
 
 
 def _matmul(node: onnx.NodeProto, shapes: Shapes) -> int:
-    """Every output value is an inner product along the first operand's last axis."""
-    return math.prod(_shape(node.output[0], shapes)) * _shape(node.input[0], shapes)[-1]
-
-
-def _gemm(node: onnx.NodeProto, shapes: Shapes) -> int:
-    """A matrix product whose first operand may be transposed; the matrix that is added has no products."""
+    """Every output value is an inner product along the first operand's last axis, or its first (transA)."""
     transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
-    return math.prod(_shape(node.output[0], shapes)) * _shape(node.input[0], shapes)[0 if transposed else 1]
-
-
-def _batch_norm(node: onnx.NodeProto, shapes: Shapes) -> int:
-    """One scale and shift per value; after a convolution or product it folds into that (see _FOLDS_INTO)."""
-    return math.prod(_shape(node.output[0], shapes))
+    return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][0 if transposed else -1]
 
 
 _COUNTERS: Mapping[str, Callable[[onnx.NodeProto, Shapes], int]] = {
-    "Conv": lambda node, shapes: _conv(node, shapes, weight=1),
-    "ConvInteger": lambda node, shapes: _conv(node, shapes, weight=1),
+    "Conv": _conv,
+    "ConvInteger": _conv,
     "QLinearConv": lambda node, shapes: _conv(node, shapes, weight=3),
     "ConvTranspose": _conv_transpose,
-    "MatMul": _matmul,
-    "MatMulInteger": _matmul,
-    "QLinearMatMul": _matmul,
-    "Gemm": _gemm,
-    "BatchNormalization": _batch_norm,
+    **dict.fromkeys(("MatMul", "MatMulInteger", "QLinearMatMul", "Gemm"), _matmul),
+    # One scale and shift per value; after a convolution or product it folds into that.
+    "BatchNormalization": lambda node, shapes: math.prod(shapes[node.output[0]]),
 }
 
 
@@ -169,9 +153,3 @@ def _shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
     for initializer in graph.initializer:
         found[initializer.name] = tuple(initializer.dims)
     return found
-
-
-def _shape(name: str, shapes: Shapes) -> Shape:
-    if name not in shapes:
-        raise _UnknownShapeError(name)
-    return shapes[name]

@@ -6,6 +6,8 @@ Nothing beside the file is ever opened, and no tensor for one sample may exceed 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +22,20 @@ MAX_FILE_BYTES = 512 * 1024 * 1024
 MAX_TENSOR_ELEMENTS = 2**28
 """Largest tensor that the graph may make for one sample (1 GiB in float32)."""
 
+_AGAIN = "; export it again"
+
 
 class TeacherError(InputError):
     """The teacher's ONNX file is missing, damaged, hostile, or does not fit the data."""
+
+
+@contextmanager
+def refusing(name: str, what: str, remedy: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turn a library's errors into one line: ``teacher NAME WHAT: its message; REMEDY``."""
+    try:
+        yield
+    except errors as error:
+        raise TeacherError(f"teacher {name!r}{what}: {one_line(error)}{remedy}") from error
 
 
 def read_onnx(path: Path) -> bytes:
@@ -47,24 +60,16 @@ def parse_onnx(data: bytes, name: str) -> onnx.ModelProto:
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
 
-    try:
+    with refusing(name, " is not an ONNX model", _AGAIN, DecodeError, ValueError, RuntimeError):
         model = onnx.load_model_from_string(data)
-    except (DecodeError, ValueError, RuntimeError) as error:
-        raise TeacherError(
-            f"teacher {name!r} is not an ONNX model: {one_line(error)}; export it again"
-        ) from error
-
     if _has_external_data(model):
         raise TeacherError(
             f"teacher {name!r} keeps tensors in other files, which are never opened; "
             f"export it into one file (external_data=False)"
         )
-    try:
+    invalid = onnx.checker.ValidationError
+    with refusing(name, " is not a valid ONNX model", _AGAIN, invalid, ValueError, RuntimeError):
         onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        raise TeacherError(
-            f"teacher {name!r} is not a valid ONNX model: {one_line(error)}; export it again"
-        ) from error
     return model
 
 
@@ -86,25 +91,26 @@ def _has_external_data(model: onnx.ModelProto) -> bool:
     return False
 
 
+def entries(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that are no constants."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in constants]
+
+
 def infer_shapes(model: onnx.ModelProto, name: str, shape: tuple[int, ...]) -> onnx.ModelProto:
     """A copy with the input's shape fixed and every shape inferred that can be; huge tensors are refused."""
     import onnx
 
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    constants = {tensor.name for tensor in fixed.graph.initializer}
-    entry = next(value for value in fixed.graph.input if value.name not in constants)
-    for dim, size in zip(entry.type.tensor_type.shape.dim, shape, strict=True):
+    for dim, size in zip(entries(fixed)[0].type.tensor_type.shape.dim, shape, strict=True):
         dim.dim_value = size
     del fixed.graph.value_info[:]
     for output in fixed.graph.output:
         output.type.tensor_type.ClearField("shape")
-    try:
+    failed = onnx.shape_inference.InferenceError
+    with refusing(name, ": shapes do not chain", _AGAIN, failed, ValueError, RuntimeError):
         inferred = onnx.shape_inference.infer_shapes(fixed, check_type=True, strict_mode=True, data_prop=True)
-    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError) as error:
-        raise TeacherError(
-            f"teacher {name!r}: shapes do not chain: {one_line(error)}; export it again"
-        ) from error
     for value in (*inferred.graph.value_info, *inferred.graph.output):
         size = math.prod(max(dim.dim_value, 1) for dim in value.type.tensor_type.shape.dim)
         if size > MAX_TENSOR_ELEMENTS:

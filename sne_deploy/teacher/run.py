@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from sne_deploy.errors import DataError
 from sne_deploy.teacher.onnx_macs import count_macs, missing_shapes
-from sne_deploy.teacher.onnx_model import TeacherError, infer_shapes, one_line, parse_onnx, read_onnx
+from sne_deploy.teacher.onnx_model import TeacherError, entries, infer_shapes, parse_onnx, read_onnx, refusing
 
 if TYPE_CHECKING:
     import onnx
@@ -28,6 +28,8 @@ Array = npt.NDArray[Any]
 
 MAX_THREADS = 2
 _BATCH = 64
+_CANNOT_RUN = ": onnxruntime cannot run it"
+"""Its exceptions share no base class but Exception."""
 _DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 
 
@@ -106,9 +108,7 @@ def input_layout(
     model: onnx.ModelProto, name: str, sample: tuple[int, ...]
 ) -> tuple[int | None, tuple[int, ...]]:
     """The fixed batch size (None where it is free) and the shape of one sample as the teacher wants it."""
-    graph = model.graph
-    constants = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in constants]
+    inputs = entries(model)
     if len(inputs) != 1:
         names = ", ".join(repr(value.name) for value in inputs[:4]) or "none"
         raise TeacherError(f"teacher {name!r} has {len(inputs)} inputs ({names}); it must have exactly one")
@@ -157,10 +157,8 @@ def with_observed_shapes(inferred: onnx.ModelProto, name: str, x: Array, batch: 
     session = open_session(watched.SerializeToString(), name)
     entry = session.get_inputs()[0]
     part = np.resize(x, (batch, *x.shape[1:])).astype(_DTYPES[entry.type])
-    try:
+    with refusing(name, _CANNOT_RUN, "", Exception):
         found = session.run(list(missing), {entry.name: part})
-    except Exception as error:  # onnxruntime's exceptions share no base class but Exception
-        raise TeacherError(f"teacher {name!r}: onnxruntime cannot run it: {one_line(error)}") from error
     known = onnx.ModelProto()
     known.CopyFrom(inferred)
     for tensor, value in zip(missing, found, strict=True):
@@ -178,10 +176,8 @@ def open_session(data: bytes, name: str) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4
-    try:
+    with refusing(name, ": onnxruntime cannot load it", "", Exception):
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no base class but Exception
-        raise TeacherError(f"teacher {name!r}: onnxruntime cannot load it: {one_line(error)}") from error
 
 
 def run_session(session: onnxruntime.InferenceSession, name: str, x: Array, fixed_batch: int | None) -> Array:
@@ -198,10 +194,8 @@ def run_session(session: onnxruntime.InferenceSession, name: str, x: Array, fixe
         part = np.ascontiguousarray(x[start : start + batch], dtype=_DTYPES[entry.type])
         filled = batch - len(part) if fixed_batch else 0
         padded = np.concatenate([part, np.repeat(part[-1:], filled, axis=0)]) if filled else part
-        try:
+        with refusing(name, _CANNOT_RUN, "", Exception):
             found = np.asarray(session.run([output], {entry.name: padded})[0])
-        except Exception as error:  # onnxruntime's exceptions share no base class but Exception
-            raise TeacherError(f"teacher {name!r}: onnxruntime cannot run it: {one_line(error)}") from error
         if found.ndim != 2 or len(found) != len(padded) or found.shape[1] < 1 or found.dtype.kind != "f":
             raise TeacherError(
                 f"teacher {name!r}: output {output!r} is {found.dtype} of shape {found.shape} for "
