@@ -6,13 +6,13 @@ Names come from files: they are escaped, and a long one is cut, with the whole o
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 from xml.sax.saxutils import escape
 
-from sne_deploy.inspect.drawing import Arrow, Drawing, Point, arrange
+from sne_deploy.inspect.drawing import Arrow, Point, arrange
 from sne_deploy.report.units import printable
 
 BoxKind = Literal["port", "map", "neurons", "readout", "delay", "unknown"]
@@ -35,6 +35,8 @@ _COLOURS: dict[BoxKind, tuple[str, str]] = {
 }
 _HEAD = """<marker id="head" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="8" markerHeight="8"
  markerUnits="userSpaceOnUse" orient="auto"><path d="M0,0.5 L8,4 L0,7.5 z" fill="#444444"/></marker>"""
+_HEADING = ({"font_weight": "bold"}, {"fill": "#444444"})
+"""The first line, and the others."""
 _WIDTHS = {
     **dict.fromkeys("iljtfrI.,:;!|'()[] -", 0.44),
     **dict.fromkeys("mMW@%", 1.0),
@@ -80,31 +82,56 @@ def graph_picture(title: str, boxes: Sequence[Box], links: Sequence[Link], notes
     str
         The SVG document.
     """
-    texts = {
-        box.name: [_shortened(printable(box.name), NAME_LENGTH), *map(_line, box.lines)] for box in boxes
-    }
+    texts = {box.name: [_line(box.name, NAME_LENGTH), *map(_line, box.lines)] for box in boxes}
     sizes = {name: _box_size(lines) for name, lines in texts.items()}
-    arrows = [Arrow(link.source, link.target, _label_size(link.label)) for link in links]
-    drawing = arrange(sizes, arrows)
-    heading = [
-        _shortened(printable(title), 2 * TEXT_LENGTH),
-        *(_shortened(printable(n), 2 * TEXT_LENGTH) for n in notes),
-    ]
+    drawing = arrange(sizes, [Arrow(link.source, link.target, _label_size(link.label)) for link in links])
+    heading = [_line(line, 2 * TEXT_LENGTH) for line in (title, *notes)]
     width = max(drawing.width, *(text_width(line, FONT_SIZE, bold=True) for line in heading)) + 2 * MARGIN
     top = MARGIN + LINE * len(heading) + 10
     shift = ((width - drawing.width) / 2, top)
-    height = top + drawing.height + MARGIN
-    parts = [_opening(width, height, title), *_heading(heading)]
-    parts += [
-        _arrow(points, shift, dashed=link.dashed) for link, points in zip(links, drawing.arrows, strict=True)
+    size = {"width": f"{width:.0f}", "height": f"{top + drawing.height + MARGIN:.0f}"}
+    frame = "".join(f' {name}="{value}"' for name, value in size.items())
+    parts = [
+        f'''<?xml version="1.0" encoding="UTF-8"?>
+<svg xmlns="http://www.w3.org/2000/svg"{frame} viewBox="0 0 {size["width"]} {size["height"]}"
+ font-family="{FONT}" font-size="{FONT_SIZE:g}" fill="#111111">''',
+        _tag("title", _escaped(title)),
+        _tag("defs", _HEAD),
+        _tag("rect", **size, fill="#ffffff"),
+        *(
+            _text(MARGIN, MARGIN + 11 + LINE * at, line, **_HEADING[at > 0])
+            for at, line in enumerate(heading)
+        ),
     ]
-    parts += [
-        _label(link.label, point, shift)
-        for link, point in zip(links, drawing.labels, strict=True)
-        if link.label
-    ]
-    parts += [_box(box, texts[box.name], sizes[box.name], drawing, shift) for box in boxes]
+    arrows = zip(links, drawing.arrows, strict=True)
+    parts += [_arrow(_moved(points, shift), dashed=link.dashed) for link, points in arrows]
+    labels = zip(links, _moved(drawing.labels, shift), strict=True)
+    parts += [_label(link.label, point) for link, point in labels if link.label]
+    centres = dict(zip(drawing.boxes, _moved(drawing.boxes.values(), shift), strict=True))
+    parts += [_box(box, texts[box.name], sizes[box.name], centres[box.name]) for box in boxes]
     return "\n".join([*parts, "</svg>\n"])
+
+
+def _moved(points: Iterable[Point], shift: Point) -> list[Point]:
+    return [(x + shift[0], y + shift[1]) for x, y in points]
+
+
+def _tag(name: str, content: str = "", /, **attributes: str | float) -> str:
+    """An element; numbers have one decimal."""
+    shown = "".join(
+        f' {key.replace("_", "-")}="{value if isinstance(value, str) else f"{value:.1f}"}"'
+        for key, value in attributes.items()
+    )
+    return f"<{name}{shown}>{content}</{name}>" if content else f"<{name}{shown}/>"
+
+
+def _text(x: float, y: float, line: str, **attributes: str | float) -> str:
+    return _tag("text", _escaped(line), x=x, y=y, **attributes)
+
+
+def _rectangle(centre: Point, size: Point, **attributes: str | float) -> str:
+    x, y = centre[0] - size[0] / 2, centre[1] - size[1] / 2
+    return _tag("rect", x=x, y=y, width=size[0], height=size[1], **attributes)
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
@@ -118,12 +145,9 @@ def _character_width(character: str) -> float:
     return _WIDTHS.get(character, 0.78 if character.isupper() else 0.65)
 
 
-def _shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-def _line(text: str) -> str:
-    return _shortened(printable(text), TEXT_LENGTH)
+def _line(text: str, length: int = TEXT_LENGTH) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= length else f"{shown[: length - 1]}…"
 
 
 def _box_size(lines: Sequence[str]) -> tuple[float, float]:
@@ -135,32 +159,10 @@ def _label_size(label: str) -> tuple[float, float]:
     return (round(text_width(_line(label), LABEL_SIZE) + 6, 1), LINE) if label else (0.0, 0.0)
 
 
-def _opening(width: float, height: float, title: str) -> str:
-    size = f'width="{width:.0f}" height="{height:.0f}"'
-    return f"""<?xml version="1.0" encoding="UTF-8"?>
-<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width:.0f} {height:.0f}"
- font-family="{FONT}" font-size="{FONT_SIZE:g}" fill="#111111">
-<title>{_escaped(title)}</title>
-<defs>{_HEAD}</defs>
-<rect {size} fill="#ffffff"/>"""
-
-
-def _heading(lines: Sequence[str]) -> list[str]:
-    first = f'<text x="{MARGIN:g}" y="{MARGIN + 11:.1f}" font-weight="bold">{_escaped(lines[0])}</text>'
-    rest = [
-        f'<text x="{MARGIN:g}" y="{MARGIN + 11 + LINE * at:.1f}" fill="#444444">{_escaped(line)}</text>'
-        for at, line in enumerate(lines[1:], 1)
-    ]
-    return [first, *rest]
-
-
-def _arrow(points: Sequence[Point], shift: Point, *, dashed: bool) -> str:
-    moved = [(x + shift[0], y + shift[1]) for x, y in points]
-    style = ' stroke-dasharray="5 4"' if dashed else ""
-    return (
-        f'<path d="{_course(moved)}" fill="none" stroke="#444444" stroke-width="1.2"{style} '
-        'marker-end="url(#head)"/>'
-    )
+def _arrow(points: Sequence[Point], *, dashed: bool) -> str:
+    style = {"stroke_dasharray": "5 4"} if dashed else {}
+    style |= {"fill": "none", "stroke": "#444444", "marker_end": "url(#head)"}
+    return _tag("path", d=_course(points), stroke_width=1.2, **style)
 
 
 def _course(points: Sequence[Point]) -> str:
@@ -180,33 +182,24 @@ def _course(points: Sequence[Point]) -> str:
     return " ".join(pieces)
 
 
-def _label(label: str, point: Point, shift: Point) -> str:
-    text = _line(label)
-    width, height = _label_size(label)
-    x, y = point[0] + shift[0], point[1] + shift[1]
-    return (
-        f'<rect x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" width="{width:.1f}" height="{height:.1f}" '
-        f'fill="#ffffff"/><text x="{x:.1f}" y="{y + 3.5:.1f}" font-size="{LABEL_SIZE:g}" fill="#444444" '
-        f'text-anchor="middle">{_escaped(text)}</text>'
+def _label(label: str, point: Point) -> str:
+    style: dict[str, str | float] = {"font_size": LABEL_SIZE, "fill": "#444444", "text_anchor": "middle"}
+    return _rectangle(point, _label_size(label), fill="#ffffff") + _text(
+        point[0], point[1] + 3.5, _line(label), **style
     )
 
 
-def _box(box: Box, lines: Sequence[str], size: Point, drawing: Drawing, shift: Point) -> str:
+def _box(box: Box, lines: Sequence[str], size: Point, centre: Point) -> str:
     fill, stroke = _COLOURS[box.kind]
-    x, y = (a + b for a, b in zip(drawing.boxes[box.name], shift, strict=True))
-    corner = 12 if box.kind == "port" else 4
-    bold = [' font-weight="bold"', *[""] * len(lines)]
-    top = y - size[1] / 2 + PADDING_Y + 10
-    texts = [
-        f'<text x="{x:.1f}" y="{top + LINE * at:.1f}" text-anchor="middle"{bold[at]}>{_escaped(line)}</text>'
-        for at, line in enumerate(lines)
+    top = centre[1] - size[1] / 2 + PADDING_Y + 10
+    parts = [
+        _tag("title", _escaped(": ".join([box.name, *box.lines[:1]]))),
+        _rectangle(centre, size, rx="12" if box.kind == "port" else "4", fill=fill, stroke=stroke),
     ]
-    frame = (
-        f'x="{x - size[0] / 2:.1f}" y="{y - size[1] / 2:.1f}" width="{size[0]:.1f}" height="{size[1]:.1f}"'
-    )
-    whole = _escaped(": ".join([box.name, *box.lines[:1]]))
-    rectangle = f'<rect {frame} rx="{corner}" fill="{fill}" stroke="{stroke}"/>'
-    return "\n".join([f"<g><title>{whole}</title>", rectangle, *texts, "</g>"])
+    for at, line in enumerate(lines):
+        bold = {} if at else {"font_weight": "bold"}
+        parts.append(_text(centre[0], top + LINE * at, line, text_anchor="middle", **bold))
+    return _tag("g", "\n".join(parts))
 
 
 def _escaped(text: str) -> str:

@@ -7,10 +7,8 @@ with its sub-graphs, operators of other domains, and a convolution or product wh
 are known where the model can be run: see sne_deploy.teacher.run).
 Border positions count as the dense operator computes them: padding is multiplied too.
 
-Why not a library: onnx-tool also charges comparisons, roots and divisions of element-wise operators as
-fractions of MACs, which does not compare with synaptic operations, and executes unknown graphs in NumPy
-to find shapes; torch.utils.flop_counter needs a torch module, and the teacher is a file. Shapes are
-ONNX's own (onnx.shape_inference), and where that gives up, those of a run.
+Shapes are ONNX's own (onnx.shape_inference), and where that gives up, those of a run. Why no library counts:
+docs/decisions.md.
 """
 
 from __future__ import annotations
