@@ -13,6 +13,7 @@ from sne_deploy.frontend.nir.raise_program import raise_program
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, SignMode, Synapse
 from sne_deploy.ir.registers import sign_mode_of
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
+from sne_netx.format.layers import FORMATS
 from tests.chip_registers import LOIHI1
 
 MAPS = ((1, 5, 4), (2, 4, 5), (3, 3, 3))
@@ -80,7 +81,7 @@ class _Chain:
             graph=None,  # type: ignore[arg-type]
             dt_s=self.pick(1e-3, 0.5),
             warnings=self.pick((), ("a warning", "another")),
-            formats=LOIHI1,
+            formats=FORMATS,
         )
         raised = raise_program(program)
         return replace(program, graph=raised.graph, warnings=(*program.warnings, *raised.warnings))
@@ -247,7 +248,7 @@ def chain(
         source, shape = group.name, out
     last = (groups[-1].name,)
     parts = (tuple(groups), tuple(synapses), last, readout, hosts, None, 1e-3)
-    program = Program("chain", "fixed", 5, entry, *parts, formats=LOIHI1)  # type: ignore[arg-type]
+    program = Program("chain", "fixed", 5, entry, *parts, formats=FORMATS)  # type: ignore[arg-type]
     if kind == "current":
         return program, rng.integers(-8, 9, (4, *entry.shape)) / 8
     return program, (rng.random((4, 5, *entry.shape)) < 0.4).astype(np.uint8)

@@ -7,26 +7,24 @@ written, in :mod:`sne_netx.format.plan`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sne_deploy.errors import GraphError, InputError, UnsupportedError
-from sne_deploy.files import atomic_path
-from sne_deploy.frontend.hdf5.file import LIMITS, Limits, Tree, one_line, read_hdf5
+from sne_deploy.errors import UnsupportedError
+from sne_deploy.frontend.hdf5.file import LIMITS, Limits, Tree, naming, read_hdf5
+from sne_deploy.frontend.hdf5.write import new_hdf5, write_value
 from sne_deploy.frontend.nir.raise_program import raise_program
 from sne_deploy.ir.program import Program
 from sne_netx.format.extra import GROUP, apply_extra
-from sne_netx.format.layers import NetFile, NetLayer, Shape
+from sne_netx.format.layers import NetLayer, Shape
 from sne_netx.format.parse import ROOTS, parse_net
 from sne_netx.format.plan import plan_net
 from sne_netx.format.program import ReadOptions, build_program
 
 __all__ = ["net_problems", "read_net", "write_net"]
-_MOST_PROBLEMS = 20
 
 
 def read_net(
@@ -67,16 +65,8 @@ def read_net(
     """
     options = ReadOptions(skip_input_neurons, input_shape, 1e-3 if dt_s is None else dt_s)
     tree = read_hdf5(path, ROOTS, limits)
-    try:
+    with naming(path):
         return program_of(tree, Path(path).stem, options)
-    except UnsupportedError as error:
-        problems = [one_line(problem) for problem in error.problems[:_MOST_PROBLEMS]]
-        more = (
-            [f"and {len(error.problems) - len(problems)} more"] if len(error.problems) > len(problems) else []
-        )
-        raise UnsupportedError(f"{os.fspath(path)}: cannot be read", [*problems, *more]) from None
-    except GraphError as error:
-        raise GraphError(one_line(f"{os.fspath(path)}: {error}")) from None
 
 
 def program_of(tree: Tree, student: str, options: ReadOptions) -> Program:
@@ -114,20 +104,14 @@ def write_net(path: str | os.PathLike[str], program: Program) -> None:
     plan = plan_net(program)
     if plan.net is None:
         raise UnsupportedError(f"student {program.name!r} as a .net file", plan.problems)
-    import h5py
-
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
-        _write_layers(file.create_group("layer"), plan.net)
-        _write_tree(file, "simulation", {"Ts": 1, "tSample": program.timesteps})
-        _write_tree(file, GROUP, plan.net.extra)
-
-
-def _write_layers(group: Any, net: NetFile) -> None:
-    for layer in net.layers:
-        stored = group.create_group(str(layer.index))
-        stored.create_dataset("type", data=np.array([layer.type.encode()], dtype="S10"))
-        for name, value in _layer_fields(layer).items():
-            _write_tree(stored, name, value)
+    layers = {str(layer.index): _layer_fields(layer) for layer in plan.net.layers}
+    simulation = {"Ts": 1, "tSample": program.timesteps}
+    with new_hdf5(path) as file:
+        for name, tree in {"layer": layers, "simulation": simulation, GROUP: plan.net.extra}.items():
+            write_value(file, name, tree, name)
+        for layer in plan.net.layers:  # as lava-dl writes it
+            data = np.array([layer.type.encode()], dtype="S10")
+            file["layer"][str(layer.index)].create_dataset("type", data=data)
 
 
 def _layer_fields(layer: NetLayer) -> dict[str, Any]:
@@ -160,26 +144,3 @@ def _layer_fields(layer: NetLayer) -> dict[str, Any]:
     elif layer.weight is not None:
         fields |= {"inFeatures": layer.weight.shape[1], "outFeatures": layer.weight.shape[0]}
     return fields
-
-
-_STORAGE = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
-
-
-def _write_tree(group: Any, name: str, value: Any) -> None:
-    import h5py
-
-    if isinstance(value, Mapping):
-        inner = group.create_group(name)
-        for key, part in value.items():
-            _write_tree(inner, key, part)
-    elif isinstance(value, bytes):
-        group.create_dataset(name, data=np.bytes_(value))
-    elif isinstance(value, str) or (isinstance(value, list) and value):
-        texts = [value] if isinstance(value, str) else value
-        if any("\0" in text for text in texts):
-            raise InputError(f"{name} {value!r:.100}: a zero character cannot be stored; leave it out")
-        data = value if isinstance(value, str) else np.array(value, dtype=object)
-        group.create_dataset(name, data=data, dtype=h5py.string_dtype())
-    elif not isinstance(value, list):
-        array = np.asarray(value)
-        group.create_dataset(name, data=array, **_STORAGE if array.size >= 64 else {})

@@ -13,11 +13,13 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from sne_deploy.errors import GraphError
+from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.frontend.hdf5 import child as hdf5_child
 from sne_deploy.frontend.hdf5.reply import (
     DamagedError,
@@ -29,9 +31,19 @@ from sne_deploy.frontend.hdf5.reply import (
     read_reply,
 )
 
-__all__ = ["LIMITS", "Limits", "Tree", "child_environment", "child_options", "one_line", "read_hdf5"]
+__all__ = [
+    "LIMITS",
+    "Limits",
+    "Tree",
+    "child_environment",
+    "child_options",
+    "naming",
+    "one_line",
+    "read_hdf5",
+]
 
 _MESSAGE_LENGTH = 1000
+_MOST_PROBLEMS = 50
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,20 @@ def read_hdf5(path: str | os.PathLike[str], roots: tuple[str, ...], limits: Limi
         with _start_child(file, roots, limits) as child:
             return _receive(child, limits)
     except _UnreadableError as error:
+        raise GraphError(one_line(f"{os.fspath(path)}: {error}")) from None
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let errors about what a file holds begin with its name, in one line, and list 50 problems at most."""
+    try:
+        yield
+    except UnsupportedError as error:
+        problems = [one_line(problem) for problem in error.problems[:_MOST_PROBLEMS]]
+        if len(error.problems) > _MOST_PROBLEMS:
+            problems.append(f"and {len(error.problems) - _MOST_PROBLEMS} more")
+        raise UnsupportedError(one_line(os.fspath(path)), problems) from None
+    except GraphError as error:
         raise GraphError(one_line(f"{os.fspath(path)}: {error}")) from None
 
 

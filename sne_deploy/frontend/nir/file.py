@@ -7,17 +7,16 @@ and ``metadata``. A node that is a graph is such a group itself.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 import h5py
 import nir
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.errors import GraphError, UnsupportedError
-from sne_deploy.files import atomic_path
-from sne_deploy.frontend.hdf5.file import LIMITS, Limits, Tree, one_line, read_hdf5
+from sne_deploy.errors import GraphError
+from sne_deploy.frontend.hdf5.file import LIMITS, Limits, Tree, naming, read_hdf5
+from sne_deploy.frontend.hdf5.write import NAMES, new_hdf5, storable, write_value
 from sne_deploy.frontend.nir.flatten import MAX_NESTING
 from sne_deploy.frontend.nir.nodes import build_node, node_fields, plain_metadata
 from sne_deploy.frontend.nir.shapes import Resolution, resolve
@@ -39,20 +38,20 @@ def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
     OutputError
         The file cannot be written.
     """
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
-        _write_value(file, "version", str(nir.version), "version")
+    with new_hdf5(path) as file:
+        write_value(file, "version", str(nir.version), "version")
         _write_graph(file.create_group("node"), graph, "", 0)
 
 
 def _write_graph(group: h5py.Group, graph: nir.NIRGraph, where: str, level: int) -> None:
     if level > MAX_NESTING:
         raise GraphError(f"{where}graphs are nested deeper than {MAX_NESTING} levels; inline some")
-    _write_value(group, "type", "NIRGraph", "type")
+    write_value(group, "type", "NIRGraph", "type")
     nodes = group.create_group("nodes")
     for name in sorted(graph.nodes, key=str):
         node = graph.nodes[name]
-        if not _storable(name):
-            raise GraphError(f"{where}node name {name!r} cannot be stored; {_NAMES}")
+        if not storable(name):
+            raise GraphError(f"{where}node name {name!r} cannot be stored; {NAMES}")
         if isinstance(node, nir.NIRGraph):
             _write_graph(nodes.create_group(name), node, f"{where}graph {name!r}: ", level + 1)
         else:
@@ -61,7 +60,7 @@ def _write_graph(group: h5py.Group, graph: nir.NIRGraph, where: str, level: int)
     strings = np.array(edges, dtype=object).reshape(len(edges), 2)
     group.create_dataset("edges", data=strings, dtype=h5py.string_dtype())
     if graph.metadata:
-        _write_value(group, "metadata", graph.metadata, f"{where}metadata")
+        write_value(group, "metadata", graph.metadata, f"{where}metadata")
 
 
 def read_nir(
@@ -90,16 +89,9 @@ def read_nir(
         Lists every node of an unknown type.
     """
     tree = read_hdf5(path, ("node", "version"), limits)
-    try:
+    with naming(path):
         graph = _root(tree)
         _set_types(resolve(graph, input_shape))
-    except UnsupportedError as error:
-        problems = [one_line(problem) for problem in error.problems[:50]]
-        if len(error.problems) > 50:
-            problems.append(f"and {len(error.problems) - 50} more")
-        raise UnsupportedError(one_line(os.fspath(path)), problems) from None
-    except GraphError as error:
-        raise GraphError(one_line(f"{os.fspath(path)}: {error}")) from None
     return graph
 
 
@@ -163,51 +155,8 @@ def _edges(stored: object, where: str) -> list[tuple[str, str]]:
     return list(zip(stored[::2], stored[1::2], strict=True))
 
 
-_NAMES = f"use 1 to {LIMITS.name_length} printable characters without '/'"
-
-
-def _storable(name: object) -> TypeGuard[str]:
-    """Whether the reader takes a name."""
-    return (
-        isinstance(name, str)
-        and 0 < len(name) <= LIMITS.name_length
-        and name.isprintable()
-        and "/" not in name
-        and name != "."
-    )
-
-
 def _write_node(group: h5py.Group, name: str, node: Any) -> None:
     for field, value in node_fields(name, node).items():
-        _write_value(group, field, value, f"node {name!r}: {field}")
+        write_value(group, field, value, f"node {name!r}: {field}")
     if node.metadata:
-        _write_value(group, "metadata", node.metadata, f"node {name!r}: metadata")
-
-
-def _write_value(group: h5py.Group, key: object, value: Any, where: str) -> None:
-    if not _storable(key):
-        raise GraphError(f"{where}: key {key!r} cannot be stored; {_NAMES}")
-    if isinstance(value, Mapping):
-        inner = group.create_group(key)
-        if inner.name.count("/") >= LIMITS.depth:
-            raise GraphError(f"{where}: groups are nested deeper than {LIMITS.depth}")
-        for name in sorted(value, key=str):
-            _write_value(inner, name, value[name], f"{where}/{name}")
-        return
-    if isinstance(value, str):
-        if "\0" in value:
-            raise GraphError(f"{where}: a string with a zero character cannot be stored")
-        group.create_dataset(key, data=value, dtype=h5py.string_dtype())
-        return
-    array = np.asarray(value)
-    if array.dtype.kind == "U" and array.ndim == 1:
-        group.create_dataset(key, data=array.astype(object), dtype=h5py.string_dtype())
-    elif array.dtype.kind in "fiub" and array.dtype.itemsize <= 8:
-        group.create_dataset(key, data=array, **_STORAGE if array.size >= 64 else {})
-    else:
-        raise GraphError(
-            f"{where}: a {type(value).__name__} cannot be stored; use str, bool, int, float or arrays"
-        )
-
-
-_STORAGE = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+        write_value(group, "metadata", node.metadata, f"node {name!r}: metadata")
