@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,26 +18,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import typer
+from affine import Affine, augmented
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor, nn
 
 from sne_deploy.data.digits import digits_split
-from sne_deploy.distill.data.affine import Affine, augmented
 from sne_deploy.distill.losses import training_variance
-from sne_deploy.distill.students.evaluate import (
-    StudentFigures,
-    accuracy,
-    evaluate_student,
-    explained_variance,
-)
+from sne_deploy.distill.students.evaluate import StudentFigures, accuracy, evaluate_student
 from sne_deploy.distill.students.head import fit_head
-from sne_deploy.distill.students.student import StudentLoss, StudentTask, train_student
+from sne_deploy.distill.students.student import Lesson, StudentLoss, StudentTask, train_student
 from sne_deploy.distill.teacher.network import Teacher, extract_features, train_teacher
 from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
-from sne_deploy.distill.teacher.partition import FeatureSpace, Random, partition
-from sne_deploy.distill.training.loop import EpochCallback, Schedule
+from sne_deploy.distill.teacher.partition import FeatureSpace, partition, random
+from sne_deploy.distill.training.loop import EpochCallback, Schedule, Training
 from sne_deploy.errors import SneError
 from sne_deploy.files import ensure_folder
 from sne_deploy.frontend.norse.modules import layers_from_module
@@ -96,19 +92,17 @@ def distil(
     held_out = extract_features(teacher, data.x_test)[:, columns]
     trained = train_student(
         lambda: networks.STUDENTS[name](len(part)),
-        data.x_train,
-        targets,
-        data.y_train,
+        Lesson(data.x_train, data.y_train, (targets,)),
         TASK,
-        schedule,
-        on_epoch,
+        Training(schedule, on_epoch),
     )
     train, test = (
         evaluate_student(trained.module, x, TASK.timesteps, TASK.readout) for x in (data.x_train, data.x_test)
     )
     in_teacher_units = test.outputs * training_variance(targets).sqrt().numpy() + targets.mean(dim=0).numpy()
-    explained = explained_variance(in_teacher_units, held_out.double().numpy())
-    return Distilled(name, trained.module, part, train, test, explained)
+    wanted = held_out.double().numpy()
+    unexplained = np.square(in_teacher_units - wanted).sum() / np.square(wanted - wanted.mean(axis=0)).sum()
+    return Distilled(name, trained.module, part, train, test, float(1 - unexplained))
 
 
 def held_out_accuracy(head: Head, outputs: list[Array], labels: Array) -> float:
@@ -185,12 +179,11 @@ def main(
     with Progress(console=console) as progress:
         bar = progress.add_task("teacher", total=teacher_epochs)
         schedule = replace(TEACHER, epochs=teacher_epochs, seed=seed)
-        teacher = train_teacher(
-            networks.teacher, data.x_train, data.y_train, schedule, lambda *_: progress.advance(bar)
-        ).module
+        training = Training(schedule, lambda *_: progress.advance(bar))
+        teacher = train_teacher(networks.teacher, (data.x_train, data.y_train), training).module
         space = FeatureSpace(extract_features(teacher, data.x_train).numpy(), data.y_train.numpy())
         students = []
-        for index, part in enumerate(partition(Random(seed), space, len(networks.STUDENTS))):
+        for index, part in enumerate(partition(partial(random, seed=seed), space, len(networks.STUDENTS))):
             name = list(networks.STUDENTS)[index]
             row = progress.add_task(name, total=epochs)
             schedule = replace(STUDENT, epochs=epochs, seed=seed + 1 + index)

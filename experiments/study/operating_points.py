@@ -18,9 +18,9 @@ import numpy.typing as npt
 import sne_deploy as sne
 from experiments.study.restricted import restricted
 from experiments.study.summary import ratios
-from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
+from sne_deploy.chips.chip import Chip
 from sne_deploy.distill.policy.confidences import Confidences, confidences
-from sne_deploy.distill.policy.deploy import run_deployed, with_head
+from sne_deploy.distill.policy.deploy import run_deployed
 from sne_deploy.distill.policy.fitting import ROUNDING
 from sne_deploy.distill.policy.gate import GateTraining, train_gate
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample
@@ -249,8 +249,7 @@ def priced_gates(
     wrong = [price for price in prices if not (np.isfinite(price) and price > 0)]
     if wrong:
         raise InputError(f"gates: a price of {wrong[0]} is none; give a number above 0, in nats")
-    hardware = load_chip(DEFAULT_CHIP)
-    runs = with_head(run_deployed(ensemble, x, weight_bits, hardware), ensemble.head, y, hardware)
+    runs = run_deployed(ensemble, x, y, weight_bits).with_head(ensemble.head)
     return [train_gate(x, runs, price, described) for price in prices]
 
 

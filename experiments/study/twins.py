@@ -24,16 +24,14 @@ from torch import nn
 from experiments.study.twin_network import dense_macs, twin_network
 from sne_deploy.distill.data.splits import Splits, load_splits
 from sne_deploy.distill.policy.fitting import Runs, best_order
-from sne_deploy.distill.stages import FIRST_STUDENT, TOGETHER, EpochLog, heard, stage_file, stage_schedule
-from sne_deploy.distill.students.dropout import BY_NAME as DROPOUT
+from sne_deploy.distill.run import Pupils, train_pupils
+from sne_deploy.distill.stages import EpochLog, Stages
+from sne_deploy.distill.students.checks import joint_task, student_task
 from sne_deploy.distill.students.evaluate import accuracy, evaluate_student
 from sne_deploy.distill.students.head import fit_head
-from sne_deploy.distill.students.joint import JointTask, tune_together
-from sne_deploy.distill.students.student import StudentLoss, StudentTask, train_student
-from sne_deploy.distill.teacher.network import extract_features
+from sne_deploy.distill.students.student import Lesson, StudentTask
 from sne_deploy.distill.teacher.onnx_teacher import load_onnx_teacher
 from sne_deploy.distill.training.determinism import deterministic
-from sne_deploy.distill.training.resume import kept_tensor
 from sne_deploy.errors import InputError
 from sne_deploy.files import ensure_folder
 from sne_deploy.runtime import head as heads
@@ -41,8 +39,7 @@ from sne_deploy.runtime import head as heads
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sne_deploy.distill.experiment import Experiment, JointModel
-    from sne_deploy.distill.training.resume import ResumePoint
+    from sne_deploy.distill.experiment import Experiment
     from sne_deploy.model.ensemble import Ensemble, Head, Readout
 
 Array = npt.NDArray[Any]
@@ -117,24 +114,44 @@ def train_twins(
     InputError
         Ensemble, teacher and experiment do not belong together.
     """
-    folder, path = ensure_folder(Path(work)), Path(teacher)
+    path = Path(teacher)
     parts = _parts(experiment, ensemble)
     data = load_splits(experiment.data, experiment.seed, experiment.copies)
-    features, logits = _targets(experiment, path, data, folder)
+    stages = Stages(experiment, ensure_folder(Path(work)), log, own=_digest(path, ()))
+    features, logits = _targets(stages, path, data)
     if int(max(part.max() for part in parts)) >= features.shape[1]:
         raise InputError(
             f"twins: teacher {path.name!r} has {features.shape[1]} features, too few for the model"
         )
-    training = _Training(experiment, folder, log, data, logits, _digest(path, parts))
-    slices = [features[:, torch.from_numpy(part)] for part in parts]
-    networks: list[nn.Module] = [training.alone(index, targets) for index, targets in enumerate(slices)]
-    head = None
-    if experiment.joint is not None:
-        networks, head = training.together(networks, slices, experiment.joint)
-    networks = [network.cpu().eval() for network in networks]
+    placed = data.to(torch.device(experiment.device))
+    slices = (features[:, torch.from_numpy(part)] for part in parts)
+    lesson = Lesson(
+        placed.students_x,
+        placed.students_y,
+        tuple(part.to(placed.x.device) for part in slices),
+        logits.to(placed.x.device),
+    )
+    stages = replace(stages, own=_digest(path, parts))
+    trained, head = train_pupils(stages, placed, lesson, _pupils(experiment, data.input_shape))
+    networks = [network.cpu().eval() for network in trained]
     macs = tuple(dense_macs(network, data.input_shape) for network in networks)
     head, order = _head(networks, macs, data, head)
     return Twins(tuple(networks), head, order, macs)
+
+
+def _pupils(experiment: Experiment, input_shape: tuple[int, ...]) -> Pupils:
+    """Students with ReLUs and one step, for which no term prices spikes."""
+    alone = student_task(experiment)
+    task = StudentTask(1, READOUT, replace(alone.loss, synops=0.0, spike_rate=0.0))
+    joint = joint_task(experiment, task)
+    return Pupils(
+        partial(twin_network, experiment.students.layers, input_shape),
+        task,
+        None if joint is None else replace(joint, loss=replace(joint.loss, synops=0.0)),
+        "twin",
+        "twins together",
+        ("students",),
+    )
 
 
 def twin_rows(twins: Twins, x: Array, y: Array) -> list[TwinRow]:
@@ -159,75 +176,6 @@ def twin_rows(twins: Twins, x: Array, y: Array) -> list[TwinRow]:
     return rows
 
 
-@dataclass(frozen=True, eq=False)
-class _Training:
-    """What all trainings of an experiment's twins share."""
-
-    experiment: Experiment
-    folder: Path
-    log: EpochLog
-    data: Splits
-    teacher_logits: Tensor
-    targets_digest: str
-
-    def alone(self, index: int, targets: Tensor) -> nn.Module:
-        """Train one twin on its slice."""
-        described, name = self.experiment.students, f"twin{index}"
-        losses = StudentLoss(**described.loss.model_dump())
-        task = StudentTask(1, READOUT, replace(losses, synops=0.0, spike_rate=0.0))
-        inputs, labels, logits = self._placed(described.copies)
-        return train_student(
-            partial(twin_network, described.layers, self.data.input_shape, targets.shape[1]),
-            inputs,
-            targets[: len(labels)].to(inputs.device),
-            labels,
-            task,
-            stage_schedule(self.experiment, described.schedule, FIRST_STUDENT + index),
-            heard(self.log, name, described.schedule.epochs),
-            teacher_logits=logits,
-            resume=self._resume(name, "students"),
-        ).module
-
-    def together(
-        self, networks: Sequence[nn.Module], slices: Sequence[Tensor], joint: JointModel
-    ) -> tuple[list[nn.Module], Head]:
-        """Tune all twins through the head, as students are."""
-        weights = ("feature", "cross_entropy", "logits", "tau_teacher", "tau_student")
-        biased = joint.dropout != "none"
-        task = JointTask(
-            1,
-            (READOUT,) * len(networks),
-            StudentLoss(**{name: getattr(joint, name) for name in weights}),
-            DROPOUT[joint.dropout],
-            subset_bias=biased,
-        )
-        inputs, labels, logits = self._placed(self.experiment.joint_copies)
-        before = _outputs(networks, self.data.x)
-        done = tune_together(
-            networks,
-            fit_head(before, self.data.y.numpy(), subset_bias=biased),
-            inputs,
-            [part[: len(labels)].to(inputs.device) for part in slices],
-            labels,
-            task,
-            stage_schedule(self.experiment, joint.schedule, TOGETHER),
-            heard(self.log, "twins together", joint.schedule.epochs),
-            teacher_logits=logits,
-            resume=self._resume("twins-together", "students", "joint"),
-        )
-        return list(done.networks), done.head
-
-    def _resume(self, name: str, *sections: str) -> ResumePoint:
-        digest = self.experiment.fingerprint(*sections) + self.targets_digest
-        return stage_file(self.folder, name, hashlib.sha256(digest.encode()).hexdigest())
-
-    def _placed(self, copies: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs, labels and the teacher's logits with so many copies, where the experiment trains."""
-        device, data = torch.device(self.experiment.device), self.data.with_copies(copies)
-        inputs, labels = data.students_x.to(device), data.students_y.to(device)
-        return inputs, labels, self.teacher_logits[: len(labels)].to(device)
-
-
 def _parts(experiment: Experiment, ensemble: Ensemble) -> list[Array]:
     if len(ensemble.students) != experiment.students.count:
         raise InputError(
@@ -242,15 +190,11 @@ def _parts(experiment: Experiment, ensemble: Ensemble) -> list[Array]:
     return parts
 
 
-def _targets(experiment: Experiment, path: Path, data: Splits, folder: Path) -> tuple[Tensor, Tensor]:
+def _targets(stages: Stages, path: Path, data: Splits) -> tuple[Tensor, Tensor]:
     """The teacher's features and logits on the students' samples; the features are computed once."""
-    teacher = load_onnx_teacher(path)
-    digest = hashlib.sha256((experiment.fingerprint() + _digest(path, ())).encode()).hexdigest()
+    teacher, experiment = load_onnx_teacher(path), stages.experiment
+    features = stages.features("targets", teacher, data.students_x)
     with deterministic(experiment.seed, experiment.threads), torch.no_grad():
-        features = kept_tensor(
-            stage_file(folder, f"targets{len(data.students_x)}", digest),
-            lambda: extract_features(teacher, data.students_x),
-        )
         return features, teacher.classifier(features)
 
 

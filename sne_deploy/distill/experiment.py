@@ -144,7 +144,7 @@ class StudentsModel(_Model):
 
     ``outputs``: ``features`` of the slice, with a classifier and a head behind them; or the classes'
     ``logits`` themselves, of which an ensemble takes the mean; no student has a slice then.
-    ``copies``: so many augmented versions of the training set are added to it; their targets are the
+    ``copies``: augmented versions of the training set that are added to it; their targets are the
     teacher's features of the very same images. ``surrogate_alpha``: steepness of a spike's gradient, see
     :func:`sne_deploy.distill.students.simulate.simulate`.
     """
@@ -214,7 +214,7 @@ class PolicyModel(_Model):
 
     ``accuracy_drop``: the cheapest setting that loses at most so much against all students running, as a
     fraction (0.005 is half a point; of ``confidence`` and ``gate`` the default). ``energy_j``: instead, the
-    most accurate setting of at most so many joules per inference, on Loihi 1's constants.
+    most accurate setting of at most that many joules per inference, on Loihi 1's constants.
     """
 
     kind: PolicyKind = "static"

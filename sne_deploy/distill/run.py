@@ -8,8 +8,8 @@ also by another experiment whose stage is the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,39 +29,28 @@ from sne_deploy.distill.stages import (
     TEACHER,
     TOGETHER,
     EpochLog,
+    Stage,
     StageLog,
     Stages,
 )
-from sne_deploy.distill.students.checks import check_students, joint_loss
-from sne_deploy.distill.students.dropout import BY_NAME as DROPOUT
+from sne_deploy.distill.students.checks import check_students, joint_task, student_task
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import JointTask, tune_together
 from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.quantise_aware import tune_quantised
-from sne_deploy.distill.students.simulate import simulate
-from sne_deploy.distill.students.student import Run, StudentLoss, StudentTask, train_student
+from sne_deploy.distill.students.student import Lesson, StudentTask, train_student
 from sne_deploy.distill.teacher.architectures import teacher_network
 from sne_deploy.distill.teacher.given import teacher_of
 from sne_deploy.distill.teacher.network import Teacher, decorrelate_teacher, train_teacher
-from sne_deploy.distill.teacher.partition import (
-    Attribution,
-    Contiguous,
-    Correlation,
-    Coverage,
-    FeatureSpace,
-    PartitionStrategy,
-    Random,
-    Selection,
-    partition,
-)
+from sne_deploy.distill.teacher.partition import STRATEGIES, FeatureSpace, partition, random
 from sne_deploy.distill.training.determinism import open_device
-from sne_deploy.distill.training.loop import split_rows
+from sne_deploy.distill.training.loop import Training, split_rows
 from sne_deploy.files import ensure_folder
 from sne_deploy.model.ensemble import Ensemble, Head
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from sne_deploy.distill.experiment import Experiment
 
@@ -87,6 +76,31 @@ class Distilled:
     teacher: Teacher
     parts: tuple[Array, ...]
     fitted: FittedPolicy | None
+
+
+@dataclass(frozen=True, eq=False)
+class Pupils:
+    """Networks that learn the experiment's slices, each by itself, then all together.
+
+    Attributes
+    ----------
+    build : callable
+        Makes an untrained one, from its number of outputs.
+    task : StudentTask
+    joint : JointTask or None
+        None: they are not trained together.
+    name, together : str
+        Of the stages: the name is followed by the network's number.
+    depends : tuple of str
+        The sections of the experiment that the stages depend on.
+    """
+
+    build: Callable[[int], nn.Module]
+    task: StudentTask
+    joint: JointTask | None
+    name: str = "student"
+    together: str = "together"
+    depends: tuple[str, ...] = ("teacher", "partition", "students")
 
 
 def run_experiment(
@@ -124,15 +138,17 @@ def run_experiment(
     data = data or load_splits(experiment.data, experiment.seed, experiment.copies, given.data)
     teacher, digest = teacher_of(experiment.teacher, given.teacher, data.x[:2], data.classes)
     stages = Stages(experiment, folder, log, started, data.digest + digest)
-    width = experiment.teacher.features if teacher is None else teacher.classifier.in_features
-    check_students(experiment, data.input_shape, width, data.classes, _run(experiment), device)
     placed = data.to(device)
+    width = experiment.teacher.features if teacher is None else teacher.classifier.in_features
+    check_students(experiment, placed, width)
     teacher = train_own_teacher(stages, placed) if teacher is None else teacher.to(device)
     parts, teacher = _parts(stages, placed, teacher)
     features = stages.features("features", teacher, placed.students_x, *_teacher_sections(experiment))
     with torch.no_grad():
         teacher_logits = teacher.classifier(features)
-    networks, head = _students(stages, placed, parts, features, teacher_logits)
+    slices = tuple(features[:, torch.from_numpy(part)] for part in parts)
+    lesson = Lesson(placed.students_x, placed.students_y, slices, teacher_logits)
+    networks, head = _students(stages, placed, lesson)
     ensemble, fitted = deployable(experiment, data, parts, networks, head)
     return Distilled(ensemble, teacher.cpu(), parts, fitted)
 
@@ -142,49 +158,43 @@ def train_own_teacher(stages: Stages, data: Splits) -> Teacher:
     described = stages.experiment.teacher
     return train_teacher(
         lambda: teacher_network(described, data.input_shape, data.classes),
-        data.x,
-        data.y,
-        stages.schedule(described.schedule, TEACHER, "teacher"),
-        stages.heard("teacher", described.schedule.epochs),
+        (data.x, data.y),
+        _augmented(stages, Stage("teacher", TEACHER, described.schedule, "teacher", ("teacher",))),
         label_smoothing=described.label_smoothing,
-        transform=batch_transform(stages.experiment.data.augment),
-        resume=stages.resume("teacher", described.schedule.epochs, "teacher"),
     ).module
+
+
+def _augmented(stages: Stages, stage: Stage) -> Training:
+    """A teacher's training: other images in every batch."""
+    return replace(stages.training(stage), transform=batch_transform(stages.experiment.data.augment))
 
 
 def _parts(stages: Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array, ...], Teacher]:
     """Divide the features; with a decorrelation weight, fine-tune the teacher to that division."""
     experiment = stages.experiment
-    described = experiment.partition
+    described, schedule = experiment.partition, experiment.teacher.schedule
     space = FeatureSpace(
         stages.features("features", teacher, data.x, "teacher").numpy(force=True),
         data.y.numpy(force=True),
         teacher.classifier.weight.numpy(force=True),
     )
-    strategies: dict[str, PartitionStrategy] = {
-        "contiguous": Contiguous(),
-        "random": Random(experiment.seed),
-        "correlation": Correlation(),
-        "attribution": Attribution(),
-        "coverage": Coverage(),
-        "selection": Selection(),
-    }
-    parts = partition(strategies[described.strategy], space, experiment.students.count)
+    strategy = STRATEGIES[described.strategy]
+    if described.strategy == "random":
+        strategy = partial(random, seed=experiment.seed)
+    parts = partition(strategy, space, experiment.students.count)
     if described.decorrelate and len(parts) > 1:
-        epochs = described.decorrelate_epochs
-        schedule = experiment.teacher.schedule.model_copy(
-            update={"epochs": epochs, "learning_rate": experiment.teacher.schedule.learning_rate / 5}
+        rate = schedule.learning_rate / 5
+        changes = {"epochs": described.decorrelate_epochs, "learning_rate": rate}
+        stage = Stage(
+            "decorrelation",
+            DECORRELATION,
+            schedule.model_copy(update=changes),
+            "teacher",
+            _teacher_sections(experiment),
         )
+        training = _augmented(stages, stage)
         teacher = decorrelate_teacher(
-            teacher,
-            data.x,
-            data.y,
-            parts,
-            described.decorrelate,
-            stages.schedule(schedule, DECORRELATION, "teacher"),
-            stages.heard("decorrelation", epochs),
-            transform=batch_transform(experiment.data.augment),
-            resume=stages.resume("decorrelation", epochs, *_teacher_sections(experiment)),
+            teacher, (data.x, data.y), parts, described.decorrelate, training
         ).module
     return parts, teacher
 
@@ -195,128 +205,82 @@ def _teacher_sections(experiment: Experiment) -> tuple[str, ...]:
     return ("teacher", "partition", "students") if decorrelated else ("teacher",)
 
 
-def _students(
-    stages: Stages, data: Splits, parts: Sequence[Array], features: Tensor, teacher_logits: Tensor
-) -> tuple[list[nn.Module], Head | None]:
+def _students(stages: Stages, data: Splits, lesson: Lesson) -> tuple[list[nn.Module], Head | None]:
     """Each student by itself, then all together, then with quantised weights."""
     experiment = stages.experiment
-    described, sections = experiment.students, ("teacher", "partition", "students")
-    direct = described.outputs == "logits"
-    task = StudentTask(
-        described.timesteps, described.readout, StudentLoss(**described.loss.model_dump()), direct
-    )
-    slices = [features[:, torch.from_numpy(part)] for part in parts]
-    own = data.with_copies(described.copies)
-    count = len(own.students_y)
-    networks: list[nn.Module] = []
-    for index, targets in enumerate(slices):
-        name = f"student{index}"
-        trained = train_student(
-            partial(
-                student_network,
-                described.layers,
-                data.input_shape,
-                data.classes if direct else targets.shape[1],
-                described.dt_s,
-            ),
-            own.students_x,
-            targets[:count],
-            own.students_y,
-            task,
-            stages.schedule(described.schedule, FIRST_STUDENT + index, "students"),
-            stages.heard(name, described.schedule.epochs),
-            teacher_logits=teacher_logits[:count],
-            run=_run(experiment),
-            resume=stages.resume(name, described.schedule.epochs, *sections),
-        )
-        networks.append(trained.module)
-    head = Head("mean") if direct else None
-    if experiment.joint is not None:
-        networks, head = _together(stages, data, networks, slices, teacher_logits)
+    described, task = experiment.students, student_task(experiment)
+
+    def build(outputs: int) -> nn.Module:
+        size = data.classes if task.direct else outputs
+        return student_network(described.layers, data.input_shape, size, described.dt_s)
+
+    networks, head = train_pupils(stages, data, lesson, Pupils(build, task, joint_task(experiment, task)))
     if experiment.quantisation.epochs:
-        networks = [
-            _quantised(stages, own, index, network, slices[index][:count], teacher_logits[:count], task)
-            for index, network in enumerate(networks)
-        ]
-        head = head if direct else None
-    return networks, head
+        own = lesson.first(data.rows(described.copies))
+        networks = [_quantised(stages, own.of(k), k, network) for k, network in enumerate(networks)]
+        head = None
+    return networks, Head("mean") if task.direct else head
 
 
-def _run(experiment: Experiment) -> Run:
-    return partial(simulate, alpha=experiment.students.surrogate_alpha)
+def train_pupils(
+    stages: Stages, data: Splits, lesson: Lesson, pupils: Pupils
+) -> tuple[list[nn.Module], Head | None]:
+    """Train each network on its slice, then all of them through the head.
 
+    Parameters
+    ----------
+    stages : Stages
+    data : Splits
+        On the experiment's device.
+    lesson : Lesson
+        On all of the students' samples, copies included.
+    pupils : Pupils
 
-def _together(
-    stages: Stages,
-    data: Splits,
-    networks: Sequence[nn.Module],
-    slices: Sequence[Tensor],
-    teacher_logits: Tensor,
-) -> tuple[list[nn.Module], Head]:
-    experiment = stages.experiment
-    joint, students = experiment.joint, experiment.students
-    loss = joint_loss(experiment)
-    data = data.with_copies(experiment.joint_copies)
-    count = len(data.students_y)
-    assert joint is not None and loss is not None  # noqa: S101, PT018  the caller asked
-    before = [
-        evaluate_student(network, data.x, students.timesteps, students.readout).outputs
-        for network in networks
-    ]
-    task = JointTask(
-        students.timesteps,
-        (students.readout,) * len(networks),
-        loss,
-        DROPOUT[joint.dropout],
-        subset_bias=joint.dropout != "none",
-    )
+    Returns
+    -------
+    networks : list of nn.Module
+    head : Head or None
+        None where they were not trained together.
+    """
+    described, joint, task = stages.experiment.students, stages.experiment.joint, pupils.task
+    own = lesson.first(data.rows(described.copies))
+    networks = []
+    for k, part in enumerate(own.features):
+        stage = Stage(f"{pupils.name}{k}", FIRST_STUDENT + k, described.schedule, "students", pupils.depends)
+        build = partial(pupils.build, part.shape[1])
+        networks.append(train_student(build, own.of(k), task, stages.training(stage)).module)
+    if joint is None or pupils.joint is None:
+        return networks, None
+    outputs = [evaluate_student(one, data.x, task.timesteps, task.readout).outputs for one in networks]
     done = tune_together(
         networks,
-        fit_head(before, data.y.numpy(force=True), subset_bias=joint.dropout != "none"),
-        data.students_x,
-        [part[:count] for part in slices],
-        data.students_y,
-        task,
-        stages.schedule(joint.schedule, TOGETHER, "joint"),
-        stages.heard("together", joint.schedule.epochs),
-        teacher_logits=teacher_logits[:count],
-        run=_run(experiment),
-        resume=stages.resume("together", joint.schedule.epochs, "teacher", "partition", "students", "joint"),
+        fit_head(outputs, data.y.numpy(force=True), subset_bias=pupils.joint.subset_bias),
+        lesson.first(data.rows(stages.experiment.joint_copies)),
+        pupils.joint,
+        stages.training(
+            Stage(pupils.together, TOGETHER, joint.schedule, "joint", (*pupils.depends, "joint"))
+        ),
     )
     return list(done.networks), done.head
 
 
-def _quantised(
-    stages: Stages,
-    data: Splits,
-    index: int,
-    network: nn.Module,
-    targets: Tensor,
-    teacher_logits: Tensor,
-    task: StudentTask,
-) -> nn.Module:
+def _quantised(stages: Stages, lesson: Lesson, index: int, network: nn.Module) -> nn.Module:
+    """A student, trained further with the weights that the chip will store."""
     experiment = stages.experiment
-    described = experiment.students.schedule.model_copy(
-        update={
-            "epochs": experiment.quantisation.epochs,
-            "learning_rate": experiment.students.schedule.learning_rate / 10,
-        }
+    quantisation, schedule = experiment.quantisation, experiment.students.schedule
+    changes = {"epochs": quantisation.epochs, "learning_rate": schedule.learning_rate / 10}
+    stage = Stage(
+        f"quantised{index}",
+        FIRST_QUANTISED + index,
+        schedule.model_copy(update=changes),
+        "students",
+        ("teacher", "partition", "students", "joint", "quantisation"),
     )
-    name = f"quantised{index}"
-    trained = tune_quantised(
+    return tune_quantised(
         network,
-        data.students_x,
-        targets,
-        data.students_y,
-        task,
-        stages.schedule(described, FIRST_QUANTISED + index, "students"),
-        stages.heard(name, described.epochs),
-        weight_bits=experiment.quantisation.weight_bits,
-        every=len(split_rows(data.students_y, described.batch_size)),
-        alpha=experiment.students.surrogate_alpha,
-        teacher_logits=teacher_logits,
-        resume=stages.resume(
-            name, described.epochs, "teacher", "partition", "students", "joint", "quantisation"
-        ),
-    )
-    return trained.module
+        lesson,
+        student_task(experiment),
+        stages.training(stage),
+        weight_bits=quantisation.weight_bits,
+        every=len(split_rows(lesson.labels, schedule.batch_size)),
+    ).module

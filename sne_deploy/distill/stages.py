@@ -13,7 +13,7 @@ import numpy as np
 
 from sne_deploy.distill.teacher.network import extract_features
 from sne_deploy.distill.training.determinism import deterministic
-from sne_deploy.distill.training.loop import EpochCallback, Schedule
+from sne_deploy.distill.training.loop import Schedule, Training
 from sne_deploy.distill.training.resume import ResumePoint, kept_tensor
 
 if TYPE_CHECKING:
@@ -30,20 +30,28 @@ TEACHER, DECORRELATION, TOGETHER, FIRST_STUDENT, FIRST_QUANTISED = 1, 2, 3, 100,
 """Which of an experiment's seeds a stage has."""
 
 
-def stage_schedule(experiment: Experiment, described: ScheduleModel, salt: int, key: str = "") -> Schedule:
-    """A schedule with a seed of its own; ``key`` is where the experiment says it, for messages."""
-    seed = int(np.random.SeedSequence([experiment.seed, salt]).generate_state(1)[0])
-    return Schedule(**described.model_dump(), seed=seed, threads=experiment.threads, key=key)
+@dataclass(frozen=True)
+class Stage:
+    """A training among an experiment's.
 
+    Attributes
+    ----------
+    name : str
+        In the log; of the state's file.
+    seed : int
+        Which of the experiment's seeds it has.
+    schedule : ScheduleModel
+    section : str
+        Whose schedule that is, for messages.
+    depends : tuple of str
+        The sections of the experiment whose change makes it another training.
+    """
 
-def stage_file(work: Path, name: str, digest: str) -> ResumePoint:
-    """Where a stage keeps its state; ``digest`` is of all that it depends on."""
-    return ResumePoint(work / f"{name}-{digest[:12]}.pt", f"{name} {digest}")
-
-
-def heard(log: EpochLog, name: str, epochs: int) -> EpochCallback:
-    """Tell a log of every epoch of a stage."""
-    return lambda epoch, terms: log(name, epoch + 1, epochs, dict(terms))
+    name: str
+    seed: int
+    schedule: ScheduleModel
+    section: str
+    depends: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +66,8 @@ class Stages:
     log : EpochLog
     started : StageLog
     own : str
-        A digest of data and teacher of the user's own, which the experiment does not describe; or "".
+        A digest of what the stages depend on and the experiment does not describe, such as data and a teacher
+        of the user's own; or "".
     """
 
     experiment: Experiment
@@ -67,31 +76,38 @@ class Stages:
     started: StageLog = lambda *_: None
     own: str = ""
 
-    def digest(self, *sections: str) -> str:
-        """Of what a stage depends on: these sections, data, seed and device."""
-        digest = self.experiment.fingerprint(*sections)
-        return hashlib.sha256((digest + self.own).encode()).hexdigest() if self.own else digest
+    def training(self, stage: Stage) -> Training:
+        """How a stage's module is trained: with a seed of its own, resumed where it was, heard by the log."""
+        described, name, epochs = stage.schedule, stage.name, stage.schedule.epochs
+        seed = int(np.random.SeedSequence([self.experiment.seed, stage.seed]).generate_state(1)[0])
+        return Training(
+            Schedule(
+                **described.model_dump(),
+                seed=seed,
+                threads=self.experiment.threads,
+                key=f"{stage.section}.schedule",
+            ),
+            lambda epoch, terms: self.log(name, epoch + 1, epochs, dict(terms)),
+            self._point(name, stage.depends, partial(self.started, name, epochs)),
+        )
 
-    def resume(self, name: str, epochs: int, *sections: str) -> ResumePoint:
-        """Where a training of so many epochs keeps its state."""
-        point = stage_file(self.folder, name, self.digest(*sections))
-        return ResumePoint(point.path, point.fingerprint, partial(self.started, name, epochs))
-
-    def heard(self, name: str, epochs: int) -> EpochCallback:
-        """Tell the log of every epoch of a stage."""
-        return heard(self.log, name, epochs)
-
-    def schedule(self, described: ScheduleModel, salt: int, section: str) -> Schedule:
-        """A schedule with a seed of its own for each stage."""
-        return stage_schedule(self.experiment, described, salt, f"{section}.schedule")
-
-    def features(self, name: str, teacher: Teacher, x: Tensor, *sections: str) -> Tensor:
+    def features(self, name: str, teacher: Teacher, x: Tensor, *depends: str) -> Tensor:
         """The teacher's features of images, in the precision in which it was trained; computed once."""
         experiment = self.experiment
-        point = stage_file(self.folder, f"{name}{len(x)}", self.digest(*sections))
 
         def compute() -> Tensor:
             with deterministic(experiment.seed, experiment.threads, x.device.type):
                 return extract_features(teacher, x, precision=experiment.teacher.schedule.precision)
 
-        return kept_tensor(point, compute).to(x.device)
+        return kept_tensor(self._point(f"{name}{len(x)}", depends), compute).to(x.device)
+
+    def _point(
+        self,
+        name: str,
+        depends: Sequence[str],
+        on_start: Callable[[Sequence[Mapping[str, float]]], None] | None = None,
+    ) -> ResumePoint:
+        digest, slug = self.experiment.fingerprint(*depends), name.replace(" ", "-")
+        if self.own:
+            digest = hashlib.sha256((digest + self.own).encode()).hexdigest()
+        return ResumePoint(self.folder / f"{slug}-{digest[:12]}.pt", f"{slug} {digest}", on_start)

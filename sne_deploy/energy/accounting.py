@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import reduce
+from typing import Any
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.errors import VerificationError
@@ -127,24 +128,34 @@ def energy_per_sample(counts: Counts, hardware: Chip) -> Energy:
     Energy
         In joules. Every part is None where no sample was run.
     """
-    per = hardware.energy
     samples = counts.samples_run
     if samples == 0:
         return sum_parts(dict.fromkeys(PARTS))
+    parts = joules(counts, hardware)
+    return sum_parts({name: None if part is None else part / samples for name, part in parts.items()})
+
+
+def joules(counts: Any, hardware: Chip) -> dict[str, Any]:
+    """Energy of counts by part; None is not modelled. See the module for the equation.
+
+    Parameters
+    ----------
+    counts : Counts, or Trace
+        Its numbers are totals, or arrays of one for each sample; and so are the joules.
+    hardware : Chip
+    """
+    per = hardware.energy
     updates = None
     if counts.updates_active is not None and counts.updates_idle is not None:
-        joules = counts.updates_active * per.update_active.si + counts.updates_idle * per.update_idle.si
-        updates = joules / samples
-    return sum_parts(
-        {
-            "synops": counts.synops * per.synop.si / samples,
-            "updates": updates,
-            "spikes": counts.spikes * per.spike_within_tile.si / samples,
-            "hops": None,
-            "host": counts.host_macs * hardware.host.mac.si / samples,
-            "static": None,
-        }
-    )
+        updates = counts.updates_active * per.update_active.si + counts.updates_idle * per.update_idle.si
+    return {
+        "synops": counts.synops * per.synop.si,
+        "updates": updates,
+        "spikes": counts.spikes * per.spike_within_tile.si,
+        "hops": None,
+        "host": counts.host_macs * hardware.host.mac.si,
+        "static": None,
+    }
 
 
 def mac_energy_j(macs: int, hardware: Chip) -> float:

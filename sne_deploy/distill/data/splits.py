@@ -60,10 +60,9 @@ class Splits:
         names = ("x", "y", "students_x", "students_y")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
-    def with_copies(self, copies: int) -> Splits:
-        """The same with at most so many of the augmented copies."""
-        count = len(self.x) * (1 + copies)
-        return replace(self, students_x=self.students_x[:count], students_y=self.students_y[:count])
+    def rows(self, copies: int) -> int:
+        """How many of the students' samples come first: the training images and this many copies."""
+        return len(self.x) * (1 + copies)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from sne_deploy.runtime.head import logits
 
 Array = npt.NDArray[Any]
 STEPS = 10_000
-"""Confidences are told apart to so many parts of 1."""
+"""Confidences are told apart in steps of 1 / STEPS."""
 LOWEST = 1e-6
 """The lowest threshold: all but those that know nothing are above it."""
 

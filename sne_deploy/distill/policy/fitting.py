@@ -89,7 +89,7 @@ class Runs:
         return active
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Setting:
     """A setting of a policy and what it does on the validation data.
 
@@ -109,25 +109,16 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class FittedPolicy:
-    """A policy, and what it did on the validation data.
+class FittedPolicy(Setting):
+    """The setting that was chosen.
 
     Attributes
     ----------
-    policy : ActivationPolicy
-    accuracy, accuracy_all : float
-        With the policy, and with all students.
-    mean_students : float
-    energy_j, energy_all_j : float
-        Mean energy per inference with the policy, and with all students.
+    accuracy_all : float
+        With all students.
     """
 
-    policy: ActivationPolicy
-    accuracy: float
     accuracy_all: float
-    mean_students: float
-    energy_j: float
-    energy_all_j: float
 
 
 def best_order(runs: Runs) -> tuple[int, ...]:
@@ -176,14 +167,9 @@ def fit_confidence(
     settings = []
     for threshold in found.thresholds():
         stop = found.stops(threshold)
-        settings.append(
-            Setting(
-                ActivationPolicy("confidence", order, threshold, measure=measure),
-                found.accuracy(threshold),
-                float(energy[rows, stop].mean()),
-                float(stop.mean() + 1),
-            )
-        )
+        policy = ActivationPolicy("confidence", order, threshold, measure=measure)
+        accuracy, energy_j = found.accuracy(threshold), float(energy[rows, stop].mean())
+        settings.append(Setting(policy, accuracy, energy_j, float(stop.mean() + 1)))
     return choose(settings, runs, target)
 
 
@@ -197,36 +183,24 @@ def choose(settings: Sequence[Setting], runs: Runs, target: Target) -> FittedPol
     InputError
         None meets it: names the key, the value and the best that can be reached.
     """
-    everyone = measured(ActivationPolicy(), runs, runs.only(range(runs.students)))
-    kind = settings[0].policy.kind
-    if target.accuracy_drop is not None:
-        drops = [everyone.accuracy - setting.accuracy for setting in settings]
-        allowed = [
-            setting
-            for setting, drop in zip(settings, drops, strict=True)
-            if drop <= target.accuracy_drop + ROUNDING
-        ]
+    everyone = float(runs.right(runs.only(range(runs.students))).mean())
+    where = f"by policy {settings[0].policy.kind!r} on {len(runs.labels)} validation samples"
+    if target.energy_j is None:
+        drop = target.accuracy_drop or 0.0
+        allowed = [setting for setting in settings if everyone - setting.accuracy <= drop + ROUNDING]
         if not allowed:
+            least = min(everyone - setting.accuracy for setting in settings)
             raise InputError(
-                f"policy.accuracy_drop {target.accuracy_drop:g} is not met by policy {kind!r} on "
-                f"{len(runs.labels)} validation samples: the least drop is {min(drops):.6g}; allow that"
+                f"policy.accuracy_drop {drop:g} is not met {where}: the least drop is {least:.6g}; allow that"
             )
         best = min(allowed, key=lambda setting: (setting.energy_j, -setting.accuracy))
     else:
-        limit = target.energy_j if target.energy_j is not None else 0.0
-        allowed = [setting for setting in settings if setting.energy_j <= limit]
+        allowed = [setting for setting in settings if setting.energy_j <= target.energy_j]
         if not allowed:
             least = min(setting.energy_j for setting in settings)
             raise InputError(
-                f"policy.energy_j {limit:g} is not met by policy {kind!r} on {len(runs.labels)} validation "
-                f"samples: the least is {least:.6g} J per inference; allow that, or train smaller students"
+                f"policy.energy_j {target.energy_j:g} is not met {where}: the least is {least:.6g} J per "
+                "inference; allow that, or train smaller students"
             )
         best = min(allowed, key=lambda setting: (-setting.accuracy, setting.energy_j))
-    return FittedPolicy(
-        best.policy,
-        best.accuracy,
-        everyone.accuracy,
-        best.mean_students,
-        best.energy_j,
-        everyone.energy_j,
-    )
+    return FittedPolicy(best.policy, best.accuracy, best.energy_j, best.mean_students, everyone)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sne_deploy.distill.losses import all_subsets, gate_activation
 from sne_deploy.distill.policy.fitting import FittedPolicy, Runs, Setting, Target, choose, measured
-from sne_deploy.distill.training.loop import Schedule, fit
+from sne_deploy.distill.training.loop import Schedule, Training, fit
 from sne_deploy.model.ensemble import ActivationPolicy, Gate, Head
 from sne_deploy.runtime.activation import activated, gate_logits, gate_macs_per_sample, pooled
 
@@ -137,7 +137,7 @@ def train_gate(x: Array, runs: Runs, weight: float, described: GateTraining) -> 
         seed=described.seed,
         threads=1,
     )
-    module = fit(build, data, objective, schedule).module
+    module = fit(build, data, objective, Training(schedule)).module
     first, last = cast("nn.Linear", module[0]), cast("nn.Linear", module[2])
     scaled = first.weight.detach().double().numpy() / deviation
     bias = first.bias.detach().double().numpy() - scaled @ mean

@@ -1,58 +1,96 @@
-"""What can be known to fail before hours of training: students that do not fit their slice or the chip."""
+"""What an experiment's students are to learn, and what can be known to fail before hours of training."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
+from sne_deploy.distill.students.dropout import BY_NAME as DROPOUT
+from sne_deploy.distill.students.joint import JointTask
 from sne_deploy.distill.students.networks import student_network
-from sne_deploy.distill.students.student import Run, StudentLoss
+from sne_deploy.distill.students.quantise_aware import folded
+from sne_deploy.distill.students.simulate import simulate
+from sne_deploy.distill.students.student import StudentLoss, StudentTask
+from sne_deploy.distill.students.weight_grids import weight_grids
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.errors import InputError
+from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.model.ensemble import Encoder, Student
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sne_deploy.distill.experiment import Experiment
-
-Shape = tuple[int, ...]
-LOSS_WEIGHTS = ("feature", "cross_entropy", "logits", "tau_teacher", "tau_student", "synops")
+    from sne_deploy.distill.data.splits import Splits
+    from sne_deploy.distill.experiment import Experiment, JointModel, StudentLossModel
 
 
-def joint_loss(experiment: Experiment) -> StudentLoss | None:
-    """The loss of training together; None where the experiment has none."""
+def student_task(experiment: Experiment) -> StudentTask:
+    """What each student learns by itself.
+
+    Raises
+    ------
+    InputError
+        No loss has a weight.
+    """
+    described = experiment.students
+    return StudentTask(
+        described.timesteps,
+        described.readout,
+        _loss("students.loss", described.loss),
+        described.outputs == "logits",
+        partial(simulate, alpha=described.surrogate_alpha),
+    )
+
+
+def joint_task(experiment: Experiment, alone: StudentTask) -> JointTask | None:
+    """What students that learn ``alone`` by themselves learn together; None where they do not.
+
+    Raises
+    ------
+    InputError
+        No loss has a weight.
+    """
     joint = experiment.joint
-    return None if joint is None else StudentLoss(**{name: getattr(joint, name) for name in LOSS_WEIGHTS})
+    if joint is None:
+        return None
+    return JointTask(
+        alone.timesteps,
+        alone.readout,
+        _loss("joint", joint),
+        run=alone.run,
+        dropout=DROPOUT[joint.dropout],
+        subset_bias=joint.dropout != "none",
+    )
 
 
-def check_students(
-    experiment: Experiment, input_shape: Shape, features: int, classes: int, run: Run, device: torch.device
-) -> None:
+def _loss(key: str, described: StudentLossModel | JointModel) -> StudentLoss:
+    known = set(StudentLoss.__dataclass_fields__)
+    try:
+        return StudentLoss(**described.model_dump(include=known))
+    except InputError as error:
+        raise InputError(f"{key}: {error}") from None
+
+
+def check_students(experiment: Experiment, data: Splits, features: int) -> None:
     """Build one untrained student for the smallest and the largest slice, run it, and compile it.
 
     Parameters
     ----------
     experiment : Experiment
-    input_shape : tuple of int
-        One sample.
+    data : Splits
+        Where students will be trained.
     features : int
         Of the teacher.
-    classes : int
-        Outputs of students that give logits.
-    run : Run
-        How students are run while they are trained.
-    device : torch.device
-        Where.
 
     Raises
     ------
     InputError, UnsupportedError, GraphError
         The layers, readout, losses or number of the students do not fit; names the key.
     """
-    described = experiment.students
+    described, device = experiment.students, data.x.device
     if described.count > features:
         raise InputError(
             f"students.count {described.count}: the teacher has {features} features, at least one for each "
@@ -62,38 +100,32 @@ def check_students(
         raise InputError(
             "partition.decorrelate: teacher.schedule.batch_size 1 has no correlation; use 64 or more"
         )
-    for loss in ("students.loss", "joint"):
-        try:
-            _ = StudentLoss(**described.loss.model_dump()) if loss != "joint" else joint_loss(experiment)
-        except InputError as error:
-            raise InputError(f"{loss}: {error}") from None
+    task = student_task(experiment)
+    joint_task(experiment, task)
     sizes = {features // described.count, -(-features // described.count)}
-    for size in sorted({classes} if described.outputs == "logits" else sizes):
+    for size in sorted({data.classes} if task.direct else sizes):
         with deterministic(experiment.seed):
-            network = student_network(described.layers, input_shape, size, described.dt_s)
-        _check_run(experiment, network.to(device), torch.zeros(1, *input_shape, device=device), size, run)
-        _check_compiled(experiment, network, input_shape)
+            network = student_network(described.layers, data.input_shape, size, described.dt_s)
+        _check_run(network.to(device), torch.zeros(1, *data.input_shape, device=device), size, task)
+        _check_compiled(experiment, network, data.input_shape)
 
 
-def _check_run(experiment: Experiment, network: nn.Module, sample: Tensor, size: int, run: Run) -> None:
-    described = experiment.students
+def _check_run(network: nn.Module, sample: Tensor, size: int, task: StudentTask) -> None:
     try:
         with torch.no_grad():
-            done = run(network.eval(), sample, described.timesteps, described.readout)
+            done = task.run(network.eval(), sample, task.timesteps, task.readout)
     except (InputError, RuntimeError) as error:
         raise InputError(f"students: {str(error).splitlines()[0][:300]}") from None
     if tuple(done.outputs.shape) != (1, size):
+        kind = "logits" if task.direct else "features"
         raise InputError(
             f"students.layers: the last one gives {done.outputs[0].numel()} values, but it has {size} to "
-            f"learn (students.outputs {described.outputs!r}); leave out its 'out'"
+            f"learn (students.outputs {kind!r}); leave out its 'out'"
         )
 
 
-def _check_compiled(experiment: Experiment, network: nn.Module, input_shape: Shape) -> None:
+def _check_compiled(experiment: Experiment, network: nn.Module, input_shape: tuple[int, ...]) -> None:
     """What the compiler refuses, and quantisation-aware training."""
-    from sne_deploy.distill.students.quantise_aware import folded
-    from sne_deploy.distill.students.weight_grids import weight_grids
-    from sne_deploy.frontend.norse.modules import layers_from_module
     from sne_deploy.passes.pipeline import compile_student
 
     described, quantised = experiment.students, experiment.quantisation

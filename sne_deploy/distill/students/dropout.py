@@ -1,12 +1,13 @@
 """Which students are absent in training, so that the head learns to work with any subset.
 
-A schedule draws, for every batch anew, who is present on each sample: at least one student.
+Drawn for every batch anew, from torch's global generator: who is present on each sample, at least one
+student, as a bool tensor of shape (samples, students).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
 from sne_deploy.errors import InputError
 
@@ -14,98 +15,64 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DropoutName = Literal["none", "constant", "uniform", "order"]
+StudentDropout = Callable[[int, int], "Tensor"]
+"""Called as draw(samples, students)."""
 
 
-class StudentDropout(Protocol):
-    """A way to draw who is present."""
+def everyone(samples: int, students: int) -> Tensor:
+    """All are present."""
+    import torch
 
-    def draw(self, samples: int, students: int) -> Tensor:
-        """Return a bool tensor of shape (samples, students), from torch's global generator."""
-        ...
-
-
-@dataclass(frozen=True)
-class NoDropout:
-    """Everyone is present."""
-
-    def draw(self, samples: int, students: int) -> Tensor:
-        """All true."""
-        import torch
-
-        return torch.ones(samples, students, dtype=torch.bool)
+    return torch.ones(samples, students, dtype=torch.bool)
 
 
-@dataclass(frozen=True)
-class ConstantDropout:
-    """Each student is absent with the same probability; where all would be, one of them stays.
+def constant(samples: int, students: int, probability: float = 0.25) -> Tensor:
+    """Each is absent with the same probability, in [0, 1); where all would be, one of them stays.
 
-    Attributes
-    ----------
-    probability : float
-        In [0, 1).
+    Raises
+    ------
+    InputError
+        The probability is out of range.
     """
+    import torch
 
-    probability: float = 0.25
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.probability < 1.0:
-            raise InputError(f"student dropout: probability {self.probability} must be in [0, 1)")
-
-    def draw(self, samples: int, students: int) -> Tensor:
-        """Independent draws, and a uniform one of the students where all are absent."""
-        import torch
-
-        present = torch.rand(samples, students) >= self.probability
-        spared = torch.nn.functional.one_hot(torch.randint(students, (samples,)), students).bool()
-        return torch.where(present.any(dim=1, keepdim=True), present, spared)
+    if not 0.0 <= probability < 1.0:
+        raise InputError(f"student dropout: probability {probability} must be in [0, 1)")
+    present = torch.rand(samples, students) >= probability
+    spared = torch.nn.functional.one_hot(torch.randint(students, (samples,)), students).bool()
+    return torch.where(present.any(dim=1, keepdim=True), present, spared)
 
 
-@dataclass(frozen=True)
-class UniformSubsets:
-    """So many students as 1, 2, ... all of them, equally often; which ones is uniform too."""
+def uniform_subsets(samples: int, students: int) -> Tensor:
+    """1, 2, ... all students equally often; which ones is uniform too."""
+    import torch
 
-    def draw(self, samples: int, students: int) -> Tensor:
-        """Uniform sizes, then uniform subsets of each size."""
-        import torch
-
-        sizes = torch.randint(1, students + 1, (samples, 1))
-        ranks = torch.rand(samples, students).argsort(dim=1).argsort(dim=1)
-        return ranks < sizes
+    sizes = torch.randint(1, students + 1, (samples, 1))
+    ranks = torch.rand(samples, students).argsort(dim=1).argsort(dim=1)
+    return ranks < sizes
 
 
-@dataclass(frozen=True)
-class FirstStudents:
-    """The first 1, 2, ... all students in the order in which the policy runs them, equally often.
+def first_students(samples: int, students: int, order: tuple[int, ...] = ()) -> Tensor:
+    """The first 1, 2, ... all students equally often, in an order; empty: the ensemble's own.
 
-    Attributes
-    ----------
-    order : tuple of int
-        Student indices; empty: the ensemble's own order.
+    Raises
+    ------
+    InputError
+        The order is not one of these students.
     """
+    import torch
 
-    order: tuple[int, ...] = ()
-
-    def draw(self, samples: int, students: int) -> Tensor:
-        """Uniform sizes.
-
-        Raises
-        ------
-        InputError
-            The order is not one of these students.
-        """
-        import torch
-
-        order = self.order or tuple(range(students))
-        if sorted(order) != list(range(students)):
-            raise InputError(f"student dropout: order {order} is not a permutation of 0..{students - 1}")
-        ranks = torch.tensor(order).argsort()
-        return ranks < torch.randint(1, students + 1, (samples, 1))
+    order = order or tuple(range(students))
+    if sorted(order) != list(range(students)):
+        raise InputError(f"student dropout: order {order} is not a permutation of 0..{students - 1}")
+    ranks = torch.tensor(order).argsort()
+    return ranks < torch.randint(1, students + 1, (samples, 1))
 
 
 BY_NAME: dict[DropoutName, StudentDropout] = {
-    "none": NoDropout(),
-    "constant": ConstantDropout(),
-    "uniform": UniformSubsets(),
-    "order": FirstStudents(),
+    "none": everyone,
+    "constant": constant,
+    "uniform": uniform_subsets,
+    "order": first_students,
 }
 """As experiments name them."""

@@ -82,14 +82,3 @@ def accuracy(logits: FloatArray, labels: IntArray) -> float:
     if len(labels) == 0 or len(logits) != len(labels):
         raise InputError(f"accuracy: {len(logits)} logits for {len(labels)} labels; give as many, above 0")
     return float(np.mean(np.argmax(logits, axis=1) == labels))
-
-
-def explained_variance(outputs: FloatArray, features: FloatArray) -> float:
-    """1 - (sum of squared errors) / (sum of squared deviations from the mean), over all features.
-
-    Parameters
-    ----------
-    outputs, features : float arrays of shape (N, F)
-    """
-    errors = np.square(outputs - features).sum()
-    return float(1.0 - errors / np.square(features - features.mean(axis=0)).sum())

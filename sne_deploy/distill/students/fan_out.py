@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
+from sne_deploy.distill.students.simulate import flat_layers, is_integrator, is_neuron
+from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.ir.fan_out import fan_out
 from sne_deploy.model.ensemble import Encoder, Student
 
@@ -43,7 +45,6 @@ def fan_outs(network: nn.Module, input_shape: tuple[int, ...]) -> tuple[Tensor, 
     """
     import torch
 
-    from sne_deploy.frontend.norse.modules import layers_from_module
     from sne_deploy.passes.pipeline import compile_student
 
     program = compile_student(
@@ -67,7 +68,5 @@ def fan_outs(network: nn.Module, input_shape: tuple[int, ...]) -> tuple[Tensor, 
 
 def _any_readout(network: nn.Module) -> Any:
     """A readout that fits the last layer."""
-    from sne_deploy.distill.students.simulate import flat_layers, is_integrator, is_neuron
-
     last = [layer for layer in flat_layers(network) if is_neuron(layer)][-1:]
     return "v_last" if last and is_integrator(last[0]) else "count"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch.nn.functional import cross_entropy
 
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.errors import InputError
@@ -103,48 +105,43 @@ def _with_means(
 
 
 def _logistic(x: FloatArray, labels: IntArray, l2: float) -> tuple[FloatArray, FloatArray]:
-    import torch
-
     data, target = torch.from_numpy(x), torch.from_numpy(labels)
     classes = int(labels.max()) + 1
-    weight = torch.zeros(classes, x.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
 
-    def loss() -> Tensor:
-        fit = torch.nn.functional.cross_entropy(data @ weight.T + bias, target)
-        return fit + 0.5 * l2 * weight.square().sum()
+    def loss(weight: Tensor, bias: Tensor) -> Tensor:
+        return cross_entropy(data @ weight.T + bias, target) + 0.5 * l2 * weight.square().sum()
 
-    _minimise([weight, bias], loss)
-    return weight.detach().numpy(), bias.detach().numpy()
+    weight, bias = _least(loss, (classes, x.shape[1]), (classes,))
+    return weight, bias
 
 
 def _bias_shift(logits: FloatArray, labels: IntArray, l2: float = 1e-6) -> FloatArray:
     """Find the shift of fixed logits that minimises their cross-entropy; l2 fixes its free common part."""
-    import torch
-
     fixed, target = torch.from_numpy(logits), torch.from_numpy(labels)
-    shift = torch.zeros(logits.shape[1], dtype=torch.float64, requires_grad=True)
 
-    def loss() -> Tensor:
-        return torch.nn.functional.cross_entropy(fixed + shift, target) + 0.5 * l2 * shift.square().sum()
+    def loss(shift: Tensor) -> Tensor:
+        return cross_entropy(fixed + shift, target) + 0.5 * l2 * shift.square().sum()
 
-    _minimise([shift], loss)
-    return np.asarray(shift.detach().numpy())
+    (shift,) = _least(loss, (logits.shape[1],))
+    return shift
 
 
-def _minimise(parameters: list[Tensor], loss: Callable[[], Tensor]) -> None:
-    """Full-batch L-BFGS of a convex loss to a gradient of 1e-7, in one thread: the same sums everywhere."""
-    import torch
+def _least(loss: Callable[..., Tensor], *shapes: tuple[int, ...]) -> list[FloatArray]:
+    """Where a convex loss of float64 tensors, from zeros, has a gradient of 1e-7.
 
+    By full-batch L-BFGS in one thread: the same sums everywhere.
+    """
+    found = [torch.zeros(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
     optimizer = torch.optim.LBFGS(
-        parameters, max_iter=2000, tolerance_grad=1e-7, tolerance_change=1e-14, line_search_fn="strong_wolfe"
+        found, max_iter=2000, tolerance_grad=1e-7, tolerance_change=1e-14, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        value = loss()
+        value = loss(*found)
         value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return value
 
     with deterministic(seed=0, threads=1):
         optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return [tensor.detach().numpy() for tensor in found]

@@ -1,6 +1,6 @@
 """Fine-tuning against the compiler's own quantiser: forward with the weights that the chip will store.
 
-Batch norm is folded first. Every so many steps the student is compiled, which gives the scale, the exponent
+Batch norm is folded first. Every N steps the student is compiled, which gives the scale, the exponent
 and the sign mode of each synapse; in between, each step rounds the weights as they are now onto that grid
 with the compiler's own function, and the gradient passes as if it had not.
 
@@ -11,6 +11,7 @@ states at each step.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -20,10 +21,9 @@ from torch import nn
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.students.networks import trainable_copy
 from sne_deploy.distill.students.simulate import Simulation, simulate
-from sne_deploy.distill.students.student import StudentTask, train_student
+from sne_deploy.distill.students.student import Lesson, Run, StudentTask, train_student
 from sne_deploy.distill.students.weight_grids import WeightGrid, weight_grids
-from sne_deploy.distill.training.loop import EpochCallback, Schedule, Trained
-from sne_deploy.distill.training.resume import ResumePoint
+from sne_deploy.distill.training.loop import Trained, Training
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import Readout
 
@@ -72,15 +72,15 @@ def stored_weights(network: nn.Module, grids: dict[str, WeightGrid]) -> dict[str
     return stored
 
 
-class _Simulated(nn.Module):
-    """Makes ``simulate`` a forward pass, whose parameters can be replaced."""
+class _Runner(nn.Module):
+    """Makes a run a forward pass, whose parameters can be replaced."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, run: Run) -> None:
         super().__init__()
-        self.network = network
+        self.network, self._run = network, run
 
-    def forward(self, inputs: Tensor, timesteps: int, readout: Readout, alpha: float) -> Simulation:
-        return simulate(self.network, inputs, timesteps, readout, alpha=alpha)
+    def forward(self, inputs: Tensor, timesteps: int, readout: Readout) -> Simulation:
+        return self._run(self.network, inputs, timesteps, readout)
 
 
 class QuantisedRun:
@@ -93,8 +93,8 @@ class QuantisedRun:
         2 to 8, or 16.
     every : int
         Steps between two compilations of a network.
-    alpha : float
-        See :func:`sne_deploy.distill.students.simulate.simulate`.
+    run : Run
+        How the network is run with these weights.
 
     Raises
     ------
@@ -103,12 +103,12 @@ class QuantisedRun:
     """
 
     def __init__(
-        self, input_shape: Shape, weight_bits: int = 8, every: int = 100, alpha: float = 1.0
+        self, input_shape: Shape, weight_bits: int = 8, every: int = 100, run: Run = simulate
     ) -> None:
         self._formats = load_chip(DEFAULT_CHIP).registers.narrowed(weight_bits)
         if every < 1:
             raise InputError(f"quantisation-aware training: every {every} steps must be at least 1")
-        self._input_shape, self._every, self._alpha = input_shape, every, alpha
+        self._input_shape, self._every, self._run = input_shape, every, run
         self._grids: WeakKeyDictionary[nn.Module, tuple[int, dict[str, WeightGrid]]] = WeakKeyDictionary()
 
     def __call__(self, network: nn.Module, inputs: Tensor, timesteps: int, readout: Readout) -> Simulation:
@@ -119,39 +119,19 @@ class QuantisedRun:
         self._grids[network] = (steps + 1, grids)
         stored = {f"network.{name}": value for name, value in stored_weights(network, grids).items()}
         done: Simulation = torch.func.functional_call(
-            _Simulated(network), stored, (inputs, timesteps, readout, self._alpha)
+            _Runner(network, self._run), stored, (inputs, timesteps, readout)
         )
         return done
 
 
-def quantised_copy(
-    network: nn.Module, input_shape: Shape, timesteps: int, readout: Readout, weight_bits: int = 8
-) -> nn.Module:
-    """Copy a student with batch norm folded and the weights that the compiler would store, to evaluate it."""
-    made = folded(network, input_shape).eval()
-    grids = weight_grids(
-        made, input_shape, timesteps, readout, load_chip(DEFAULT_CHIP).registers.narrowed(weight_bits)
-    )
-    with torch.no_grad():
-        for name, value in stored_weights(made, grids).items():
-            made.get_parameter(name).copy_(value)
-    return made
-
-
 def tune_quantised(
     network: nn.Module,
-    inputs: Tensor,
-    features: Tensor,
-    labels: Tensor,
+    lesson: Lesson,
     task: StudentTask,
-    schedule: Schedule,
-    on_epoch: EpochCallback | None = None,
+    training: Training,
     *,
     weight_bits: int = 8,
     every: int = 100,
-    alpha: float = 1.0,
-    teacher_logits: Tensor | None = None,
-    resume: ResumePoint | None = None,
 ) -> Trained[nn.Module]:
     """Train a folded copy of a student further, with quantised weights in the forward pass.
 
@@ -159,15 +139,12 @@ def tune_quantised(
     ----------
     network : nn.Module
         A trained student; it is not changed.
-    inputs, features, labels, task, schedule, on_epoch, teacher_logits
+    lesson, task, training
         As :func:`sne_deploy.distill.students.student.train_student`.
     weight_bits : int
         2 to 8, or 16: what the student will be compiled with.
     every : int
         Steps between two compilations; a divisor of an epoch's steps where training is to be resumed.
-    alpha : float
-        See :func:`sne_deploy.distill.students.simulate.simulate`.
-    resume : ResumePoint, optional
 
     Returns
     -------
@@ -179,16 +156,6 @@ def tune_quantised(
     UnsupportedError
         See :func:`weight_grids`.
     """
-    shape = tuple(inputs.shape[1:])
-    return train_student(
-        lambda: folded(network, shape),
-        inputs,
-        features,
-        labels,
-        task,
-        schedule,
-        on_epoch,
-        teacher_logits=teacher_logits,
-        run=QuantisedRun(shape, weight_bits, every, alpha),
-        resume=resume,
-    )
+    shape = lesson.input_shape
+    run = QuantisedRun(shape, weight_bits, every, task.run)
+    return train_student(lambda: folded(network, shape), lesson, replace(task, run=run), training)

@@ -43,23 +43,19 @@ def simulate(
     inputs: Tensor,
     timesteps: int,
     readout: Readout,
-    constant_input: bool = True,
     alpha: float = 1.0,
 ) -> Simulation:
-    """Run a student from its initial state.
+    """Run a student from its initial state on a current that is the same at every step.
 
     Parameters
     ----------
     network : nn.Sequential, SequentialState or a nest of them
         Norse cells and torch layers in the order in which they act.
-    inputs : float tensor of shape (N, *input_shape), or (N, T, *input_shape)
-        The second if ``constant_input`` is false.
+    inputs : float tensor of shape (N, *input_shape)
     timesteps : int
         T.
     readout : Readout
         ``count`` for a network that ends in spikes, the others for one that ends in a leaky integrator.
-    constant_input : bool
-        The input is a current that is the same at every step.
     alpha : float
         Steepness of the surrogate gradient 1 / (alpha |v - v_th| + 1)^2. 1 is what Norse 1.1.0 computes,
         whatever a cell's own alpha says; another needs LIFBox cells as the only spiking neurons.
@@ -67,14 +63,12 @@ def simulate(
     Raises
     ------
     InputError
-        The time axis, the readout or ``alpha`` does not fit.
+        The readout or ``alpha`` does not fit.
     UnsupportedError
         The network has no neurons.
     """
-    if not constant_input and inputs.shape[1] != timesteps:
-        raise InputError(f"input has {inputs.shape[1]} steps, not {timesteps}")
-    steady: Tensor | None = inputs if constant_input else None
-    moving: Tensor | None = None if constant_input else inputs.transpose(0, 1)
+    steady: Tensor | None = inputs
+    moving: Tensor | None = None
     rates: list[Tensor] = []
     spiking = False
     for layer in flat_layers(network):

@@ -1,26 +1,89 @@
-"""Distillation of one spiking student."""
+"""What students learn, and the training of one by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import torch
+from torch import nn
+
 from sne_deploy.distill import losses
-from sne_deploy.distill.losses import training_variance
 from sne_deploy.distill.students.fan_out import fan_outs
 from sne_deploy.distill.students.simulate import Simulation, simulate
 from sne_deploy.distill.training.determinism import deterministic
-from sne_deploy.distill.training.loop import EpochCallback, Objective, Schedule, Terms, Trained, fit
-from sne_deploy.distill.training.resume import ResumePoint
+from sne_deploy.distill.training.loop import Terms, Trained, Training, fit
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import Readout
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-Run = Callable[["nn.Module", "Tensor", int, Readout], Simulation]
-"""Runs a network on a batch for so many steps with a readout: :func:`simulate`, or a quantised version."""
+Run = Callable[[nn.Module, "Tensor", int, Readout], Simulation]
+"""Runs a network on a batch for T steps with a readout: :func:`simulate`, or a quantised version."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What students are given and what they are to make of it, on N samples.
+
+    Attributes
+    ----------
+    inputs : float32 tensor of shape (N, *input_shape)
+        The current at every step.
+    labels : int64 tensor of shape (N,)
+    features : tuple of float32 tensors of shape (N, F)
+        The teacher's: each student's slice.
+    teacher_logits : float32 tensor of shape (N, classes) or None
+        A loss on ``logits`` needs them.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    features: tuple[Tensor, ...]
+    teacher_logits: Tensor | None = None
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of them; the teacher's logits, if any, are the last."""
+        given = () if self.teacher_logits is None else (self.teacher_logits,)
+        return (self.inputs, self.labels, *self.features, *given)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one sample."""
+        return tuple(int(size) for size in self.inputs.shape[1:])
+
+    def first(self, samples: int) -> Lesson:
+        """The first samples alone."""
+        inputs, labels, *others = (tensor[:samples] for tensor in self.tensors)
+        count = len(self.features)
+        return Lesson(inputs, labels, tuple(others[:count]), *others[count:])
+
+    def of(self, student: int) -> Lesson:
+        """One student's own."""
+        return replace(self, features=(self.features[student],))
+
+    def classes(self, loss: StudentLoss) -> int:
+        """Number of classes, from the teacher's logits where there are any.
+
+        Raises
+        ------
+        InputError
+            The loss is on the teacher's logits, but there are none; or a label is beyond them.
+        """
+        highest = int(self.labels.max())
+        if self.teacher_logits is None:
+            if loss.logits:
+                raise InputError(
+                    f"loss: logits {loss.logits} needs the teacher's logits; give teacher_logits"
+                )
+            return highest + 1
+        known = int(self.teacher_logits.shape[1])
+        if highest >= known:
+            raise InputError(f"label {highest} is beyond the teacher's {known} classes")
+        return known
 
 
 @dataclass(frozen=True)
@@ -74,12 +137,15 @@ class StudentTask:
     loss : StudentLoss
     direct : bool
         The outputs are the logits; otherwise they are features, and a classifier is trained along.
+    run : Run
+        How the network is run while it is trained.
     """
 
     timesteps: int
     readout: Readout = "v_mean"
     loss: StudentLoss = StudentLoss()
     direct: bool = False
+    run: Run = simulate
 
     def __post_init__(self) -> None:
         if self.direct and self.loss.feature:
@@ -104,7 +170,7 @@ class FeatureUnits:
     @staticmethod
     def of(features: Tensor) -> FeatureUnits:
         """Units of features of shape (N, F)."""
-        return FeatureUnits(features.mean(dim=0), training_variance(features))
+        return FeatureUnits(features.mean(dim=0), losses.training_variance(features))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Feature distillation of outputs in the student's units, targets in the teacher's."""
@@ -112,18 +178,86 @@ class FeatureUnits:
         return losses.feature_distillation(predicted, targets, self.variance)
 
 
+class Learner(nn.Module):
+    """Networks in training, and what makes logits of their outputs."""
+
+    networks: Iterable[nn.Module]
+
+    def logits(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Shape (N, classes), from each student's outputs (N, n_out)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class LearningObjective:
+    """The loss of one or several students on batches of a lesson's tensors.
+
+    ``feature`` is the mean over the students, ``spike_rate`` that over all their layers; ``synops`` adds all
+    their operations.
+
+    Attributes
+    ----------
+    task : StudentTask
+    units : tuple of FeatureUnits
+        Of each student.
+    costs : tuple of tensors
+        Fan-outs of all students' layers; for ``synops``.
+    """
+
+    task: StudentTask
+    units: tuple[FeatureUnits, ...]
+    costs: tuple[Tensor, ...]
+
+    @staticmethod
+    def of(lesson: Lesson, task: StudentTask, networks: Iterable[nn.Module]) -> LearningObjective:
+        """With the units of a lesson's slices, and what the networks' spikes cost."""
+        counted = (cost for one in networks for cost in fan_outs(one, lesson.input_shape))
+        costs = tuple(cost.to(lesson.inputs.device) for cost in counted) if task.loss.synops else ()
+        return LearningObjective(task, tuple(FeatureUnits.of(part) for part in lesson.features), costs)
+
+    def __call__(self, learner: Learner, batch: Sequence[Tensor]) -> Terms:
+        """Each term that has a weight, times that."""
+        task, loss, count = self.task, self.task.loss, len(self.units)
+        inputs, labels, targets, teacher = batch[0], batch[1], batch[2 : 2 + count], batch[2 + count :]
+        runs = [task.run(network, inputs, task.timesteps, task.readout) for network in learner.networks]
+        outputs = [done.outputs for done in runs]
+        terms: dict[str, Tensor] = {}
+        if loss.feature:
+            own = [unit.loss(o, t) for unit, o, t in zip(self.units, outputs, targets, strict=True)]
+            terms["feature"] = loss.feature * torch.stack(own).mean()
+        logits = learner.logits(outputs)
+        if loss.cross_entropy:
+            terms["cross_entropy"] = loss.cross_entropy * losses.cross_entropy(logits, labels)
+        if loss.logits:
+            divergence = losses.logits_distillation(logits, teacher[0], loss.tau_student, loss.tau_teacher)
+            terms["logits"] = loss.logits * divergence
+        rates = [rate for done in runs for rate in done.rates]
+        if loss.spike_rate:
+            terms["spike_rate"] = loss.spike_rate * losses.spike_rate(rates, loss.target_rate)
+        if loss.synops:
+            cost = losses.synop_cost(rates, self.costs, task.timesteps, loss.synop_reference)
+            terms["synops"] = loss.synops * cost
+        return terms
+
+
+class _Alone(Learner):
+    """A student and the classifier that is trained along."""
+
+    def __init__(self, network: nn.Module, classifier: nn.Module) -> None:
+        super().__init__()
+        self.network, self.classifier = network, classifier
+
+    @property
+    def networks(self) -> tuple[nn.Module]:  # type: ignore[override]  # read only
+        return (self.network,)
+
+    def logits(self, outputs: Sequence[Tensor]) -> Tensor:
+        made: Tensor = self.classifier(outputs[0])
+        return made
+
+
 def train_student(
-    build: Callable[[], nn.Module],
-    inputs: Tensor,
-    features: Tensor,
-    labels: Tensor,
-    task: StudentTask,
-    schedule: Schedule,
-    on_epoch: EpochCallback | None = None,
-    *,
-    teacher_logits: Tensor | None = None,
-    run: Run = simulate,
-    resume: ResumePoint | None = None,
+    build: Callable[[], nn.Module], lesson: Lesson, task: StudentTask, training: Training
 ) -> Trained[nn.Module]:
     """Distil a spiking student on its slice of the teacher's features, by surrogate gradients.
 
@@ -131,19 +265,10 @@ def train_student(
     ----------
     build : callable
         Makes the untrained network: a sequence of torch layers and Norse cells.
-    inputs : float32 tensor of shape (N, *input_shape)
-        The current at every step.
-    features : float32 tensor of shape (N, F)
-        The teacher's features on the same samples: the student's slice.
-    labels : int64 tensor of shape (N,)
+    lesson : Lesson
+        With one slice.
     task : StudentTask
-    schedule : Schedule
-    on_epoch : callable, optional
-    teacher_logits : float32 tensor of shape (N, classes), optional
-        The teacher's on the same samples; ``logits`` needs them.
-    run : Run
-        How the network is run while it is trained.
-    resume : ResumePoint, optional
+    training : Training
 
     Returns
     -------
@@ -156,89 +281,13 @@ def train_student(
     InputError
         As :func:`sne_deploy.distill.training.loop.fit`; or ``logits`` without the teacher's logits.
     """
-    from torch import nn
+    classes, width = lesson.classes(task.loss), lesson.features[0].shape[1]
+    with deterministic(training.schedule.seed):
+        objective = LearningObjective.of(lesson, task, [build()] if task.loss.synops else [])
 
-    classes = class_count(labels, teacher_logits, task.loss.logits)
-    costs = fan_outs_of(build, inputs, schedule.seed) if task.loss.synops else ()
+    def pair() -> _Alone:
+        classifier = nn.Identity() if task.direct else nn.Linear(width, classes)
+        return _Alone(build(), classifier)
 
-    def build_pair() -> nn.ModuleDict:
-        classifier = nn.Identity() if task.direct else nn.Linear(features.shape[1], classes)
-        return nn.ModuleDict({"network": build(), "classifier": classifier})
-
-    objective = _objective(FeatureUnits.of(features), task, costs, run)
-    data = (
-        (inputs, features, labels) if teacher_logits is None else (inputs, features, labels, teacher_logits)
-    )
-    trained = fit(build_pair, data, objective, schedule, on_epoch, resume=resume)
-    return Trained(trained.module["network"], trained.log)
-
-
-def classification_terms(
-    logits: Tensor, labels: Tensor, teacher: Tensor | None, weights: StudentLoss
-) -> dict[str, Tensor]:
-    """Cross-entropy and distillation of logits, each where it has a weight and a reference."""
-    terms = {}
-    if weights.cross_entropy:
-        terms["cross_entropy"] = weights.cross_entropy * losses.cross_entropy(logits, labels)
-    if weights.logits and teacher is not None:
-        divergence = losses.logits_distillation(logits, teacher, weights.tau_student, weights.tau_teacher)
-        terms["logits"] = weights.logits * divergence
-    return terms
-
-
-def activity_terms(
-    rates: Sequence[Tensor], costs: Sequence[Tensor], timesteps: int, weights: StudentLoss
-) -> dict[str, Tensor]:
-    """What spikes cost: their rate's distance from the target, and their synaptic operations."""
-    terms = {}
-    if weights.spike_rate:
-        terms["spike_rate"] = weights.spike_rate * losses.spike_rate(rates, weights.target_rate)
-    if weights.synops:
-        cost = losses.synop_cost(rates, costs, timesteps, weights.synop_reference)
-        terms["synops"] = weights.synops * cost
-    return terms
-
-
-def class_count(labels: Tensor, teacher_logits: Tensor | None, weight: float) -> int:
-    """Classes of a task, from the teacher's logits where there are any.
-
-    Raises
-    ------
-    InputError
-        The loss has a ``weight`` on the teacher's logits, but there are none; or a label is beyond them.
-    """
-    highest = int(labels.max())
-    if teacher_logits is None:
-        if weight:
-            raise InputError(f"loss: logits {weight} needs the teacher's logits; give teacher_logits")
-        return highest + 1
-    if highest >= teacher_logits.shape[1]:
-        raise InputError(f"label {highest} is beyond the teacher's {teacher_logits.shape[1]} classes")
-    return int(teacher_logits.shape[1])
-
-
-def fan_outs_of(build: Callable[[], nn.Module], inputs: Tensor, seed: int) -> tuple[Tensor, ...]:
-    """Fan-outs of the network that ``build`` makes for these inputs, on their device."""
-    with deterministic(seed):
-        network = build()
-    return tuple(count.to(inputs.device) for count in fan_outs(network, tuple(inputs.shape[1:])))
-
-
-def _objective(
-    units: FeatureUnits, task: StudentTask, costs: Sequence[Tensor], run: Run
-) -> Objective[nn.ModuleDict]:
-    weights = task.loss
-
-    def objective(pair: nn.ModuleDict, batch: Sequence[Tensor]) -> Terms:
-        inputs, targets, labels, *teacher = batch
-        done = run(pair["network"], inputs, task.timesteps, task.readout)
-        terms: dict[str, Tensor] = {}
-        if weights.feature:
-            terms["feature"] = weights.feature * units.loss(done.outputs, targets)
-        if weights.cross_entropy or weights.logits:
-            logits = pair["classifier"](done.outputs)
-            terms |= classification_terms(logits, labels, teacher[0] if teacher else None, weights)
-        terms |= activity_terms(done.rates, costs, task.timesteps, weights)
-        return terms
-
-    return objective
+    trained = fit(pair, lesson.tensors, objective, training)
+    return Trained(trained.module.network, trained.log)

@@ -10,8 +10,7 @@ from torch import nn
 
 from sne_deploy.distill import losses
 from sne_deploy.distill.training.determinism import evaluating
-from sne_deploy.distill.training.loop import EpochCallback, Schedule, Terms, Trained, Transform, fit
-from sne_deploy.distill.training.resume import ResumePoint
+from sne_deploy.distill.training.loop import Terms, Trained, Training, fit
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sne_deploy.distill.teacher.partition import Parts
+
+Samples = tuple["Tensor", "Tensor"]
 
 
 class Teacher(nn.Module):
@@ -71,14 +72,10 @@ def extract_features(
 
 def train_teacher(
     build: Callable[[], Teacher],
-    inputs: Tensor,
-    labels: Tensor,
-    schedule: Schedule,
-    on_epoch: EpochCallback | None = None,
+    data: Samples,
+    training: Training,
     *,
     label_smoothing: float = 0.0,
-    transform: Transform | None = None,
-    resume: ResumePoint | None = None,
 ) -> Trained[Teacher]:
     """Train a teacher with cross-entropy.
 
@@ -86,39 +83,22 @@ def train_teacher(
     ----------
     build : callable
         Makes the untrained teacher.
-    inputs : float32 tensor of shape (N, *input_shape)
-    labels : int64 tensor of shape (N,)
-    schedule : Schedule
-    on_epoch : callable, optional
+    data : pair of tensors
+        float32 inputs of shape (N, *input_shape), int64 labels of shape (N,).
+    training : Training
+        Its ``transform`` augments each batch (inputs, labels).
     label_smoothing : float
         Part of a label's weight that all classes share.
-    transform : callable, optional
-        Augmentation of each batch (inputs, labels).
-    resume : ResumePoint, optional
-
-    Returns
-    -------
-    Trained
-        Its module is a :class:`Teacher`.
     """
 
     def objective(module: Teacher, batch: Sequence[Tensor]) -> Terms:
         return {"cross_entropy": losses.cross_entropy(module(batch[0]), batch[1], label_smoothing)}
 
-    return fit(build, (inputs, labels), objective, schedule, on_epoch, transform=transform, resume=resume)
+    return fit(build, data, objective, training)
 
 
 def decorrelate_teacher(
-    teacher: Teacher,
-    inputs: Tensor,
-    labels: Tensor,
-    parts: Parts,
-    weight: float,
-    schedule: Schedule,
-    on_epoch: EpochCallback | None = None,
-    *,
-    transform: Transform | None = None,
-    resume: ResumePoint | None = None,
+    teacher: Teacher, data: Samples, parts: Parts, weight: float, training: Training
 ) -> Trained[Teacher]:
     r"""Train a copy of a teacher further with cross-entropy and decorrelation between its parts.
 
@@ -128,23 +108,19 @@ def decorrelate_teacher(
     ----------
     teacher : Teacher
         Trained; it is not changed.
-    inputs : float32 tensor of shape (N, *input_shape)
-    labels : int64 tensor of shape (N,)
+    data : pair of tensors
+        As :func:`train_teacher`.
     parts : tuple of int arrays
         A partition of the features in at least two parts, which the students will learn.
     weight : float
         gamma, positive.
-    schedule : Schedule
-        Large batches: the correlation within a batch of B has a noise of 1 / (B - 1).
-    on_epoch : callable, optional
-    transform : callable, optional
-        Augmentation of each batch (inputs, labels).
-    resume : ResumePoint, optional
+    training : Training
+        Of large batches: the correlation within a batch of B has a noise of 1 / (B - 1).
 
     Returns
     -------
     Trained
-        Its log has the terms ``cross_entropy`` and ``decorrelation``, the latter times ``weight``.
+        Its log has the terms ``cross_entropy`` and ``decorrelation``, the latter times gamma.
 
     Raises
     ------
@@ -155,9 +131,9 @@ def decorrelate_teacher(
         raise InputError(
             f"decorrelation: weight {weight} must be positive; keep the teacher as it is instead"
         )
-    if schedule.batch_size < 2:
+    if training.schedule.batch_size < 2:
         raise InputError(
-            f"decorrelation: batch_size {schedule.batch_size} has no correlation; use 64 or more"
+            f"decorrelation: batch_size {training.schedule.batch_size} has no correlation; use 64 or more"
         )
 
     def objective(module: Teacher, batch: Sequence[Tensor]) -> Terms:
@@ -167,12 +143,4 @@ def decorrelate_teacher(
             "decorrelation": weight * losses.decorrelation(features, parts),
         }
 
-    return fit(
-        lambda: copy.deepcopy(teacher),
-        (inputs, labels),
-        objective,
-        schedule,
-        on_epoch,
-        transform=transform,
-        resume=resume,
-    )
+    return fit(lambda: copy.deepcopy(teacher), data, objective, training)

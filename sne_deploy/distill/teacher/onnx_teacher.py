@@ -6,7 +6,7 @@ logits are what it acts on. Features are computed by onnxruntime, on the CPU.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -174,43 +174,35 @@ class _Graph:
         from onnx import numpy_helper
 
         chain: list[onnx.NodeProto] = []
-        while name not in self._tensors:
-            node = self._makers.get(name)
+        source = name
+        while source not in self._tensors:
+            node = self._makers.get(source)
             if node is None or len(chain) == MAX_CHAIN or node.domain not in ("", "ai.onnx"):
                 return None
+            chain.insert(0, node)
             if node.op_type == "Constant" and not node.input:
                 break
             others = [entry for entry in node.input[1:] if entry]
             if node.op_type not in OF_CONSTANTS or any(entry not in self._tensors for entry in others):
                 return None
-            chain.append(node)
-            name = node.input[0]
-        if name in self._tensors:
-            value = np.asarray(numpy_helper.to_array(self._tensors[name]))
-        else:
-            value = self._evaluated(self._makers[name], {})
-        for node in reversed(chain):
-            known = {entry: numpy_helper.to_array(self._tensors[entry]) for entry in node.input[1:] if entry}
-            value = self._evaluated(node, {node.input[0]: value, **known})
-        return value
+            source = node.input[0]
+        return self._evaluated(chain) if chain else np.asarray(numpy_helper.to_array(self._tensors[name]))
 
-    def _evaluated(self, node: onnx.NodeProto, inputs: Mapping[str, Array]) -> Array:
-        """One operator of constants."""
+    def _evaluated(self, chain: Sequence[onnx.NodeProto]) -> Array:
+        """What operators of constants give, one after the other."""
         from onnx import TensorProto, helper
         from onnx.reference import ReferenceEvaluator
 
-        graph = helper.make_graph(
-            [node],
-            "constant",
-            [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in inputs],
-            [helper.make_tensor_value_info(node.output[0], TensorProto.UNDEFINED, None)],
-        )
+        name = chain[-1].output[0]
+        known = {e: self._tensors[e] for node in chain for e in node.input if e in self._tensors}
+        found = helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None)
+        graph = helper.make_graph(chain, "constant", [], [found], list(known.values()))
         try:
             model = helper.make_model(graph, opset_imports=self._opsets)
-            (value,) = ReferenceEvaluator(model).run([node.output[0]], dict(inputs))
+            (value,) = ReferenceEvaluator(model).run([name], {})
             return np.asarray(value)
         except Exception as error:  # onnx's evaluator raises whatever NumPy does
-            raise self._refused(f"{node.op_type} of its weights: {one_line(error)}") from error
+            raise self._refused(f"{chain[-1].op_type} of its weights: {one_line(error)}") from error
 
     def _refused(self, reason: str) -> TeacherError:
         return TeacherError(f"teacher {self._name!r}: {reason}; export a plain linear layer at its end")

@@ -6,8 +6,9 @@ they hold every feature exactly once, and :func:`partition` checks that.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 Parts = tuple[IntArray, ...]
 DEAD = 0.995
-"""A feature that has its smallest value on so many of the samples is dead: no student needs it."""
+"""A feature that has its smallest value on this part of the samples is dead: no student needs it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,57 +52,36 @@ class FeatureSpace:
         return int(self.features.shape[1])
 
 
-class PartitionStrategy(Protocol):
-    """A way to divide features among students."""
-
-    def split(self, space: FeatureSpace, parts: int) -> Parts:
-        """Return one index array per part."""
-        ...
+PartitionStrategy = Callable[[FeatureSpace, int], Parts]
+"""A way to divide features among students: one sorted index array per part."""
 
 
-@dataclass(frozen=True)
-class Contiguous:
+def contiguous(space: FeatureSpace, parts: int) -> Parts:
     """Runs of neighbouring features, of sizes that differ by at most one."""
-
-    def split(self, space: FeatureSpace, parts: int) -> Parts:
-        """Cut features 0..F-1 into ``parts`` runs."""
-        return tuple(np.array_split(np.arange(space.size, dtype=np.int64), parts))
+    return _runs(np.arange(space.size, dtype=np.int64), parts)
 
 
-@dataclass(frozen=True)
-class Random:
-    """A random permutation cut into equal runs.
-
-    Attributes
-    ----------
-    seed : int
-    """
-
-    seed: int = 0
-
-    def split(self, space: FeatureSpace, parts: int) -> Parts:
-        """Cut a permutation of 0..F-1 into ``parts`` runs, each sorted."""
-        shuffled = np.random.default_rng(self.seed).permutation(space.size).astype(np.int64)
-        return tuple(np.sort(run) for run in np.array_split(shuffled, parts))
+def random(space: FeatureSpace, parts: int, seed: int = 0) -> Parts:
+    """A random permutation cut into equal runs."""
+    return _runs(np.random.default_rng(seed).permutation(space.size).astype(np.int64), parts)
 
 
-@dataclass(frozen=True)
-class Correlation:
+def _runs(order: IntArray, parts: int) -> Parts:
+    return tuple(np.sort(run) for run in np.array_split(order, parts))
+
+
+def correlation(space: FeatureSpace, parts: int) -> Parts:
     """Features that vary together go to one student, in parts of sizes that differ by at most one.
 
     The affinity of two features is their squared correlation over the training set, so that what is left
     between the parts is what :func:`sne_deploy.distill.losses.decorrelation` measures. A constant feature
     correlates with none; such dead features are dealt out evenly.
     """
-
-    def split(self, space: FeatureSpace, parts: int) -> Parts:
-        """Divide by :func:`balanced_clusters` of the squared correlations."""
-        centred = space.features.astype(np.float64) - space.features.mean(axis=0, dtype=np.float64)
-        return _clusters_of_live(space, np.square(_cosines(centred.T)), parts)
+    centred = space.features.astype(np.float64) - space.features.mean(axis=0, dtype=np.float64)
+    return _clusters_of_live(space, np.square(_cosines(centred.T)), parts)
 
 
-@dataclass(frozen=True)
-class Attribution:
+def attribution(space: FeatureSpace, parts: int) -> Parts:
     r"""Features that matter for the same classes go to one student, in parts of almost equal sizes.
 
     The profile of a feature over the classes is what it adds to a class's logit on that class's own samples,
@@ -111,21 +91,16 @@ class Attribution:
 
     with w the teacher's last linear map; 0 for a class without samples. The affinity of two features is the
     cosine of their profiles. Features that hardly ever vary are dealt out evenly.
+
+    Raises
+    ------
+    InputError
+        The space has no class weights, or they do not fit the features and labels.
     """
-
-    def split(self, space: FeatureSpace, parts: int) -> Parts:
-        """Divide by :func:`balanced_clusters` of the profiles' cosines.
-
-        Raises
-        ------
-        InputError
-            The space has no class weights, or they do not fit the features and labels.
-        """
-        return _clusters_of_live(space, _cosines(class_profiles(space).T), parts)
+    return _clusters_of_live(space, _cosines(class_profiles(space).T), parts)
 
 
-@dataclass(frozen=True)
-class Coverage:
+def coverage(space: FeatureSpace, parts: int) -> Parts:
     r"""The first student gets what matters for all classes, the next the best of what is left, and so on.
 
     Each feature that a part takes is the one that raises most what the part knows of all classes together,
@@ -133,34 +108,29 @@ class Coverage:
 
     .. math:: \sum_c \log\Bigl(1 + \sum_{f \in \text{part}} \max(a_{cf}, 0)\Bigr)
 
-    with the profiles a, in units of logits, of :class:`Attribution`. Of equal features the first is taken.
+    with the profiles a, in units of logits, of :func:`attribution`. Of equal features the first is taken.
     Sizes differ by at most one.
+
+    Raises
+    ------
+    InputError
+        As :func:`attribution`.
     """
-
-    def split(self, space: FeatureSpace, parts: int) -> Parts:
-        """Take greedily, one part after the other.
-
-        Raises
-        ------
-        InputError
-            As :class:`Attribution`.
-        """
-        helpful = np.maximum(class_profiles(space), 0.0)
-        left = np.arange(space.size, dtype=np.int64)
-        found = []
-        for run in np.array_split(left, parts):
-            known, taken = np.zeros(len(helpful)), np.empty(0, np.int64)
-            for _ in run:
-                worth = np.log1p(known[:, None] + helpful[:, left]).sum(axis=0)
-                best = int(worth.argmax())
-                known, taken = known + helpful[:, left[best]], np.append(taken, left[best])
-                left = np.delete(left, best)
-            found.append(np.sort(taken))
-        return tuple(found)
+    helpful = np.maximum(class_profiles(space), 0.0)
+    left = np.arange(space.size, dtype=np.int64)
+    found = []
+    for run in np.array_split(left, parts):
+        known, taken = np.zeros(len(helpful)), np.empty(0, np.int64)
+        for _ in run:
+            worth = np.log1p(known[:, None] + helpful[:, left]).sum(axis=0)
+            best = int(worth.argmax())
+            known, taken = known + helpful[:, left[best]], np.append(taken, left[best])
+            left = np.delete(left, best)
+        found.append(np.sort(taken))
+    return tuple(found)
 
 
-@dataclass(frozen=True)
-class Selection:
+def selection(space: FeatureSpace, parts: int, noise: float = 1.0) -> Parts:
     r"""The first students' features together tell the classes apart best: forward selection.
 
     The next feature is always the one with which those taken so far, S, explain most of the labels y, as
@@ -171,36 +141,35 @@ class Selection:
               C = \mathrm{corr}(x), \quad B = \mathrm{cov}(x / \mathrm{std}(x), y)
 
     The first student gets the first run of that order, and so on. Of equal features the first is taken.
-    Sizes differ by at most one.
+    Sizes differ by at most one. ``noise`` is σ: a feature that repeats another one still adds something.
 
-    Attributes
-    ----------
-    noise : float
-        σ, positive: a feature that repeats another one still adds something.
+    Raises
+    ------
+    InputError
+        ``noise`` is not positive.
     """
+    if not noise > 0:
+        raise InputError(f"selection: noise {noise} must be positive")
+    order: list[int] = []
+    x = _units((space.features - space.features.mean(axis=0, dtype=np.float64)).T)
+    y = np.equal.outer(space.labels, np.unique(space.labels)).astype(np.float64)
+    own, shared = x @ x.T + noise * np.eye(space.size), x @ (y - y.mean(axis=0))
+    while len(order) < space.size:
+        gain = np.square(shared).sum(axis=1) / np.diag(own)
+        gain[order] = -1.0
+        best = int(gain.argmax())
+        explained = own[:, best] / own[best, best]
+        shared = shared - np.outer(explained, shared[best])
+        own = own - np.outer(explained, own[best])
+        own[best, best] = 1.0  # nothing is left of it
+        order.append(best)
+    return _runs(np.array(order, np.int64), parts)
 
-    noise: float = 1.0
 
-    def __post_init__(self) -> None:
-        if not self.noise > 0:
-            raise InputError(f"selection: noise {self.noise} must be positive")
-
-    def split(self, space: FeatureSpace, parts: int) -> Parts:
-        """Take one feature after the other, and what it explains out of all others."""
-        order: list[int] = []
-        x = _units((space.features - space.features.mean(axis=0, dtype=np.float64)).T)
-        y = np.equal.outer(space.labels, np.unique(space.labels)).astype(np.float64)
-        own, shared = x @ x.T + self.noise * np.eye(space.size), x @ (y - y.mean(axis=0))
-        while len(order) < space.size:
-            gain = np.square(shared).sum(axis=1) / np.diag(own)
-            gain[order] = -1.0
-            best = int(gain.argmax())
-            explained = own[:, best] / own[best, best]
-            shared = shared - np.outer(explained, shared[best])
-            own = own - np.outer(explained, own[best])
-            own[best, best] = 1.0  # nothing is left of it
-            order.append(best)
-        return tuple(np.sort(run) for run in np.array_split(np.array(order, np.int64), parts))
+STRATEGIES: dict[str, PartitionStrategy] = {
+    one.__name__: one for one in (contiguous, random, correlation, attribution, coverage, selection)
+}
+"""As experiments name them."""
 
 
 def _clusters_of_live(space: FeatureSpace, affinity: FloatArray, parts: int) -> Parts:
@@ -216,7 +185,7 @@ def _clusters_of_live(space: FeatureSpace, affinity: FloatArray, parts: int) -> 
 
 
 def class_profiles(space: FeatureSpace) -> FloatArray:
-    """How much each feature matters for each class: see :class:`Attribution`; shape (classes, F)."""
+    """How much each feature matters for each class: see :func:`attribution`; shape (classes, F)."""
     weights = space.class_weights
     if weights is None:
         raise InputError("class attribution needs the teacher's last linear map; give class_weights")
@@ -339,7 +308,7 @@ def partition(strategy: PartitionStrategy, space: FeatureSpace, parts: int) -> P
     """
     if not 1 <= parts <= space.size:
         raise InputError(f"cannot divide {space.size} features among {parts} students; use 1 to {space.size}")
-    result = strategy.split(space, parts)
+    result = strategy(space, parts)
     if len(result) != parts or any(part.size == 0 for part in result):
         raise InputError(f"{strategy!r} gave {[part.size for part in result]} features, not {parts} parts")
     if not np.array_equal(np.sort(np.concatenate(result)), np.arange(space.size)):

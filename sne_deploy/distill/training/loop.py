@@ -90,6 +90,26 @@ class Schedule:
         return self.learning_rate * cosine((progress - self.warmup) / (1 - self.warmup))
 
 
+@dataclass(frozen=True)
+class Training:
+    """How a module is trained.
+
+    Attributes
+    ----------
+    schedule : Schedule
+    on_epoch : callable or None
+    resume : ResumePoint or None
+        Where the state after each epoch is kept; training goes on from there.
+    transform : callable or None
+        Changes each batch before the objective sees it: augmentation. Its randomness must be torch's.
+    """
+
+    schedule: Schedule
+    on_epoch: EpochCallback | None = None
+    resume: ResumePoint | None = None
+    transform: Transform | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Trained(Generic[M]):
     """A module in evaluation mode, and the mean of every loss term in each epoch."""
@@ -99,14 +119,7 @@ class Trained(Generic[M]):
 
 
 def fit(
-    build: Callable[[], M],
-    data: Sequence[Tensor],
-    objective: Objective[M],
-    schedule: Schedule,
-    on_epoch: EpochCallback | None = None,
-    *,
-    transform: Transform | None = None,
-    resume: ResumePoint | None = None,
+    build: Callable[[], M], data: Sequence[Tensor], objective: Objective[M], training: Training
 ) -> Trained[M]:
     """Build a module and train it; the same arguments give the same module, interrupted or not.
 
@@ -117,12 +130,7 @@ def fit(
     data : sequence of tensors of shape (N, ...)
         Batches are the same random rows of each.
     objective : Objective
-    schedule : Schedule
-    on_epoch : callable, optional
-    transform : callable, optional
-        Changes each batch before the objective sees it: augmentation. Its randomness must be torch's.
-    resume : ResumePoint, optional
-        Where the state after each epoch is kept; training goes on from there.
+    training : Training
 
     Raises
     ------
@@ -135,18 +143,19 @@ def fit(
     if len(lengths) != 1 or 0 in lengths:
         raise InputError(f"training data must be tensors of one length > 0, got lengths {sorted(lengths)}")
     keep_freed_memory()
+    schedule, resume = training.schedule, training.resume
     with deterministic(schedule.seed, schedule.threads, data[0].device.type):
         module = _placed(build(), data[0])
         module.train()
-        optimizer = _optimizer(module, schedule)
-        log = [] if resume is None else resume.restore(module, optimizer)
+        run = _Run(module, objective, _optimizer(module, schedule), training)
+        log = [] if resume is None else resume.restore(module, run.optimizer)
         for epoch in range(len(log), schedule.epochs):
             with _named(schedule):
-                log.append(_epoch(module, data, objective, optimizer, schedule, epoch, transform))
+                log.append(run.epoch(data, epoch))
             if resume is not None:
-                resume.keep(module, optimizer, log)
-            if on_epoch is not None:
-                on_epoch(epoch, log[-1])
+                resume.keep(module, run.optimizer, log)
+            if training.on_epoch is not None:
+                training.on_epoch(epoch, log[-1])
     module.eval()
     return Trained(module, tuple(log))
 
@@ -225,60 +234,53 @@ def _named(schedule: Schedule) -> Iterator[None]:
         ) from error
 
 
-def _set_rate(optimizer: optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+@dataclass(frozen=True, eq=False)
+class _Run(Generic[M]):
+    """A module on its way."""
 
+    module: M
+    objective: Objective[M]
+    optimizer: optim.Optimizer
+    training: Training
 
-def _epoch(
-    module: M,
-    data: Sequence[Tensor],
-    objective: Objective[M],
-    optimizer: optim.Optimizer,
-    schedule: Schedule,
-    epoch: int,
-    transform: Transform | None,
-) -> dict[str, float]:
-    """Train on every row once; return the mean of each loss term."""
-    import torch
+    def epoch(self, data: Sequence[Tensor], epoch: int) -> dict[str, float]:
+        """Train on every row once; return the mean of each loss term."""
+        import torch
 
-    rows = len(data[0])
-    batches = split_rows(torch.randperm(rows), schedule.batch_size)
-    means: dict[str, float] = {}
-    for index, chosen in enumerate(batches):
-        progress = (epoch + index / len(batches)) / schedule.epochs
-        _set_rate(optimizer, schedule.rate(progress))
-        batch: Sequence[Tensor] = [tensor[chosen] for tensor in data]
-        if transform is not None:
-            batch = transform(batch)
-        terms = _step(module, batch, objective, optimizer, schedule)
-        for name, value in terms.items():
-            means[name] = means.get(name, 0.0) + value * len(chosen) / rows
-    return means
+        schedule, rows = self.training.schedule, len(data[0])
+        batches = split_rows(torch.randperm(rows), schedule.batch_size)
+        means: dict[str, float] = {}
+        for index, chosen in enumerate(batches):
+            rate = schedule.rate((epoch + index / len(batches)) / schedule.epochs)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            batch: Sequence[Tensor] = [tensor[chosen] for tensor in data]
+            if self.training.transform is not None:
+                batch = self.training.transform(batch)
+            for name, value in self.step(batch).items():
+                means[name] = means.get(name, 0.0) + value * len(chosen) / rows
+        return means
 
+    def step(self, batch: Sequence[Tensor]) -> dict[str, float]:
+        """Take one step; the value of each loss term before it."""
+        import torch
 
-def _step(
-    module: M,
-    batch: Sequence[Tensor],
-    objective: Objective[M],
-    optimizer: optim.Optimizer,
-    schedule: Schedule,
-) -> dict[str, float]:
-    import torch
-
-    optimizer.zero_grad(set_to_none=True)
-    with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=schedule.precision == "bf16"):
-        terms = objective(module, batch)
-    loss = torch.stack(list(terms.values())).sum()
-    values = {name: float(term.detach()) for name, term in terms.items()}
-    if not math.isfinite(float(loss.detach())):
-        raise _diverged("loss " + ", ".join(f"{key} {value:g}" for key, value in values.items()), schedule)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    norm = float(torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip_norm))
-    if not math.isfinite(norm):
-        raise _diverged(f"gradient of norm {norm}", schedule)
-    optimizer.step()
-    return values
+        schedule = self.training.schedule
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=schedule.precision == "bf16"):
+            terms = self.objective(self.module, batch)
+        loss = torch.stack(list(terms.values())).sum()
+        values = {name: float(term.detach()) for name, term in terms.items()}
+        if not math.isfinite(float(loss.detach())):
+            raise _diverged(
+                "loss " + ", ".join(f"{key} {value:g}" for key, value in values.items()), schedule
+            )
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        norm = float(torch.nn.utils.clip_grad_norm_(self.module.parameters(), schedule.clip_norm))
+        if not math.isfinite(norm):
+            raise _diverged(f"gradient of norm {norm}", schedule)
+        self.optimizer.step()
+        return values
 
 
 def _diverged(what: str, schedule: Schedule) -> RunError:

@@ -49,39 +49,30 @@ class ResumePoint:
         InputError
             The file is damaged, or of another training.
         """
+        import torch
+
         self._sweep()
-        log = self._restore(module, optimizer) if self.path.exists() else []
+        log: list[Mapping[str, float]] = []
+        if self.path.exists():
+            state = self.read()
+            try:
+                module.load_state_dict(state["module"])
+                optimizer.load_state_dict(state["optimizer"])
+                torch.set_rng_state(state["random"])
+                if "device_random" in state:
+                    torch.cuda.set_rng_state(state["device_random"], _device(module))
+                log = list(state["log"])
+            except (KeyError, RuntimeError, ValueError, TypeError) as error:
+                raise self.damaged(error) from None
         if self.on_start is not None:
             self.on_start(log)
         return log
 
-    def _restore(self, module: nn.Module, optimizer: optim.Optimizer) -> list[Mapping[str, float]]:
-        import torch
-
-        state = self.read()
-        try:
-            module.load_state_dict(state["module"])
-            optimizer.load_state_dict(state["optimizer"])
-            torch.set_rng_state(state["random"])
-            if "device_random" in state:
-                torch.cuda.set_rng_state(state["device_random"], _device(module))
-            log: list[Mapping[str, float]] = list(state["log"])
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise self.damaged(error) from None
-        return log
-
     def keep(self, module: nn.Module, optimizer: optim.Optimizer, log: list[Mapping[str, float]]) -> None:
-        """Write the state after an epoch.
-
-        Raises
-        ------
-        OutputError
-            The file cannot be written.
-        """
+        """Write the state after an epoch; see :meth:`write`."""
         import torch
 
         state: dict[str, Any] = {
-            "fingerprint": self.fingerprint,
             "module": module.state_dict(),
             "optimizer": optimizer.state_dict(),
             "random": torch.get_rng_state(),
@@ -92,7 +83,7 @@ class ResumePoint:
         self.write(state)
 
     def write(self, state: dict[str, Any]) -> None:
-        """Write a state, atomically.
+        """Write a state and the fingerprint, atomically.
 
         Raises
         ------
@@ -103,7 +94,7 @@ class ResumePoint:
 
         with atomic_path(self.path) as temporary:
             try:
-                torch.save(state, temporary)
+                torch.save({"fingerprint": self.fingerprint, **state}, temporary)
             except RuntimeError as error:  # what torch's writer makes of a full disk
                 reason = str(error).splitlines()[0][:200]
                 raise OutputError(f"cannot write {self.path}: {reason}; is the disk full?") from error
@@ -116,13 +107,7 @@ class ResumePoint:
                     left.unlink()
 
     def read(self) -> dict[str, Any]:
-        """The state in the file.
-
-        Raises
-        ------
-        InputError
-            The file is damaged, or of another training.
-        """
+        """The state in the file, refused as :meth:`restore` says."""
         import torch
 
         try:
@@ -144,15 +129,7 @@ class ResumePoint:
 
 
 def kept_tensor(point: ResumePoint, compute: Callable[[], Tensor]) -> Tensor:
-    """What ``compute`` gave when it was asked first; it is kept in the point's file.
-
-    Raises
-    ------
-    InputError
-        The file is damaged, or of another experiment.
-    OutputError
-        It cannot be written.
-    """
+    """What ``compute`` gave when it was asked first; kept in the point's file, refused as other states."""
     import torch
 
     if point.path.exists():
@@ -161,7 +138,7 @@ def kept_tensor(point: ResumePoint, compute: Callable[[], Tensor]) -> Tensor:
             raise point.damaged(TypeError("no tensor"))
         return found
     made = compute()
-    point.write({"fingerprint": point.fingerprint, "tensor": made.cpu()})
+    point.write({"tensor": made.cpu()})
     return made
 
 

@@ -1,6 +1,7 @@
 """Training together: what the deployed head would compute, and students that can be missed."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import norse.torch as norse
 import numpy as np
@@ -12,21 +13,21 @@ from torch import nn
 
 from sne_deploy.distill import losses
 from sne_deploy.distill.losses import training_variance
-from sne_deploy.distill.students.dropout import FirstStudents, UniformSubsets
+from sne_deploy.distill.students.dropout import first_students, uniform_subsets
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.fan_out import fan_outs
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import MOMENTUM, JointModel, JointTask, tune_together
 from sne_deploy.distill.students.simulate import simulate
-from sne_deploy.distill.students.student import StudentLoss
+from sne_deploy.distill.students.student import Lesson, StudentLoss
 from sne_deploy.distill.training.determinism import deterministic
-from sne_deploy.distill.training.loop import Schedule
+from sne_deploy.distill.training.loop import Schedule, Training
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import Head
 from sne_deploy.runtime.head import logits as deployed_logits
 
 STEPS = 6
-READOUTS = ("v_mean", "v_last")
+READOUT = "v_mean"
 ONE_BATCH = Schedule(epochs=1, batch_size=1000, learning_rate=1e-3, seed=2)
 
 
@@ -56,24 +57,12 @@ class Case:
     labels: torch.Tensor
     teacher: torch.Tensor
 
-    def tune(self, task: JointTask, schedule: Schedule, **options: object):
-        return tune_together(
-            self.networks,
-            self.head,
-            self.inputs,
-            self.features,
-            self.labels,
-            task,
-            schedule,
-            teacher_logits=self.teacher,
-            **options,
-        )
+    def tune(self, task: JointTask, schedule: Schedule):
+        lesson = Lesson(self.inputs, self.labels, tuple(self.features), self.teacher)
+        return tune_together(self.networks, self.head, lesson, task, Training(schedule))
 
     def outputs(self) -> list[np.ndarray]:
-        return [
-            evaluate_student(network, self.inputs, STEPS, readout).outputs
-            for network, readout in zip(self.networks, READOUTS, strict=True)
-        ]
+        return [evaluate_student(network, self.inputs, STEPS, READOUT).outputs for network in self.networks]
 
 
 @pytest.fixture(scope="module")
@@ -99,21 +88,21 @@ class Fixed:
 
     present: torch.Tensor
 
-    def draw(self, samples: int, students: int) -> torch.Tensor:
+    def __call__(self, samples: int, students: int) -> torch.Tensor:
         assert self.present.shape == (samples, students)
         return self.present
 
 
 def test_the_model_gives_the_deployed_heads_logits(case):
     """Absent slices are the mean, in training and on the host; every subset, biases included."""
-    model = JointModel(case.networks, case.head, subset_bias=True).eval()
+    model = JointModel(case.networks, case.head, JointTask(STEPS, subset_bias=True)).eval()
     outputs = case.outputs()
     present = torch.tensor([[True, False], [False, True], [True, True]]).repeat(32, 1)
     with torch.no_grad():
         found = model([torch.from_numpy(o).float() for o in outputs], present)
     expected = deployed_logits(case.head, outputs, present.numpy())
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-4)
-    without = JointModel(case.networks, case.head, subset_bias=False).eval()
+    without = JointModel(case.networks, case.head, JointTask(STEPS)).eval()
     expected = deployed_logits(replace(case.head, subset_bias=None), outputs, present.numpy())
     with torch.no_grad():
         found = without([torch.from_numpy(o).float() for o in outputs], present)
@@ -121,7 +110,7 @@ def test_the_model_gives_the_deployed_heads_logits(case):
 
 
 def test_the_running_mean_by_hand_and_only_while_training(case):
-    model = JointModel(case.networks, case.head, subset_bias=False)
+    model = JointModel(case.networks, case.head, JointTask(STEPS))
     outputs = [torch.tensor([[1.0, 2.0], [3.0, 2.0]]), torch.tensor([[5.0], [7.0]])]
     before = model.mean.clone()
     model.eval()(outputs, torch.ones(2, 2, dtype=torch.bool))
@@ -137,13 +126,10 @@ def test_every_term_is_its_weight_times_its_definition(case):
     weights = StudentLoss(0.5, 2.0, 3.0, 0.2, 0.7, 4.0, 2.0, 11.0, 100.0)
     present = torch.tensor([[True, True], [True, False], [False, True]]).repeat(32, 1)
     every_sample_present_alike = present[:1].expand(96, 2)  # batches are in random order
-    task = JointTask(STEPS, READOUTS, weights, Fixed(every_sample_present_alike))
+    task = JointTask(STEPS, READOUT, weights, dropout=Fixed(every_sample_present_alike))
     terms = case.tune(task, ONE_BATCH).log[0]
     with torch.no_grad():
-        runs = [
-            simulate(network, case.inputs, STEPS, readout)
-            for network, readout in zip(case.networks, READOUTS, strict=True)
-        ]
+        runs = [simulate(network, case.inputs, STEPS, READOUT) for network in case.networks]
         logits = torch.from_numpy(
             deployed_logits(
                 replace(case.head, subset_bias=None),
@@ -183,7 +169,7 @@ def test_with_dropout_the_head_learns_to_do_without_students(case):
     loss = StudentLoss(feature=0.1, cross_entropy=1.0)
     schedule = Schedule(epochs=15, batch_size=16, learning_rate=2e-2, seed=1)
     states = [{n: v.clone() for n, v in network.state_dict().items()} for network in case.networks]
-    tuned = case.tune(JointTask(STEPS, READOUTS, loss, UniformSubsets(), subset_bias=True), schedule)
+    tuned = case.tune(JointTask(STEPS, READOUT, loss, dropout=uniform_subsets, subset_bias=True), schedule)
     after = replace(case, networks=list(tuned.networks), head=tuned.head)
     for active in ([True, False], [False, True], [True, True]):
         before = subset_cross_entropy(case.head, case.outputs(), case.labels, active)
@@ -205,7 +191,7 @@ def test_students_that_ask_for_no_gradient_are_trained_too_and_the_seed_decides(
     for network, source in zip(frozen, case.networks, strict=True):
         network.load_state_dict(source.state_dict())
         network.requires_grad_(False)
-    task = JointTask(STEPS, READOUTS, dropout=FirstStudents((1, 0)))
+    task = JointTask(STEPS, READOUT, dropout=partial(first_students, order=(1, 0)))
     schedule = replace(ONE_BATCH, batch_size=32)
     first, again = case.tune(task, schedule), replace(case, networks=frozen).tune(task, schedule)
     assert first.log == again.log
@@ -222,15 +208,14 @@ def test_students_that_ask_for_no_gradient_are_trained_too_and_the_seed_decides(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"readouts": ("v_mean",)}, "2 networks, 2 slices and 1 readouts; give one each"),
-        ({"features": 1}, "2 networks, 1 slices and 2 readouts"),
+        ({"features": 1}, "2 networks and 1 slices; give one each"),
         ({"head": Head("mean")}, "head 'mean' has nothing to train"),
         ({"head": Head("linear", np.zeros((3, 2)), np.zeros(3), np.zeros(2))}, r"weight has shape \(3, 2\)"),
         ({"teacher": None}, "logits 0.5 needs the teacher's logits"),
     ],
 )
 def test_refuses(case, change, message):
-    task = JointTask(STEPS, change.get("readouts", READOUTS), StudentLoss(logits=0.5))
+    task = JointTask(STEPS, READOUT, StudentLoss(logits=0.5))
     head = change.get("head", case.head)
     features = case.features[: change.get("features", 2)]
     wrong = replace(case, head=head, features=features, teacher=change.get("teacher", case.teacher))

@@ -14,15 +14,15 @@ from norse.torch.functional.lif_box import LIFBoxParameters
 from torch import nn
 
 from sne_deploy.distill.students import quantise_aware
-from sne_deploy.distill.students.dropout import UniformSubsets
+from sne_deploy.distill.students.dropout import uniform_subsets
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import JointTask, tune_together
-from sne_deploy.distill.students.quantise_aware import QuantisedRun, folded, quantised_copy, tune_quantised
+from sne_deploy.distill.students.quantise_aware import QuantisedRun, folded, stored_weights, tune_quantised
 from sne_deploy.distill.students.simulate import flat_layers, is_integrator, simulate
-from sne_deploy.distill.students.student import FeatureUnits, StudentLoss, StudentTask, train_student
-from sne_deploy.distill.students.weight_grids import WeightGrid
-from sne_deploy.distill.training.loop import Schedule
+from sne_deploy.distill.students.student import FeatureUnits, Lesson, StudentLoss, StudentTask, train_student
+from sne_deploy.distill.students.weight_grids import WeightGrid, weight_grids
+from sne_deploy.distill.training.loop import Schedule, Training
 from sne_deploy.errors import InputError, UnsupportedError
 from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.ir.program import Program
@@ -88,6 +88,16 @@ def some_network(name: str) -> nn.Module:
 
 def readout(module: nn.Module) -> str:
     return "v_last" if is_integrator(list(flat_layers(module))[-1]) else "count"
+
+
+def quantised_copy(module: nn.Module, shape: tuple[int, ...], steps: int, read: str, bits: int) -> nn.Module:
+    """A folded copy with the weights that the compiler would store."""
+    made = folded(module, shape).eval()
+    grids = weight_grids(made, shape, steps, read, LOIHI1.narrowed(bits))
+    with torch.no_grad():
+        for name, value in stored_weights(made, grids).items():
+            made.get_parameter(name).copy_(value)
+    return made
 
 
 def compiled(module: nn.Module, precision: str, bits: int = 8) -> Program:
@@ -249,9 +259,9 @@ def test_tuning_recovers_what_few_bits_lose():
     labels = (features[:, 0] > 0).long()
     task = StudentTask(8, "v_mean", StudentLoss())
     units = FeatureUnits.of(features)
-    trained = train_student(
-        small, inputs, features, labels, task, Schedule(epochs=25, batch_size=32, learning_rate=1e-2)
-    ).module
+    lesson = Lesson(inputs, labels, (features,))
+    first = Training(Schedule(epochs=25, batch_size=32, learning_rate=1e-2))
+    trained = train_student(small, lesson, task, first).module
 
     def loss(module: nn.Module) -> float:
         rounded = quantised_copy(module, (6,), task.timesteps, task.readout, 2)
@@ -259,9 +269,9 @@ def test_tuning_recovers_what_few_bits_lose():
         return units.loss(torch.from_numpy(outputs).float(), features).item()
 
     state = {name: value.clone() for name, value in trained.state_dict().items()}
-    schedule = Schedule(epochs=15, batch_size=32, learning_rate=5e-3)
-    tuned = tune_quantised(trained, inputs, features, labels, task, schedule, weight_bits=2, every=10)
-    control = train_student(lambda: folded(trained, (6,)), inputs, features, labels, task, schedule)
+    further = Training(Schedule(epochs=15, batch_size=32, learning_rate=5e-3))
+    tuned = tune_quantised(trained, lesson, task, further, weight_bits=2, every=10)
+    control = train_student(lambda: folded(trained, (6,)), lesson, task, further)
     assert loss(tuned.module) < 0.8 * min(loss(trained), loss(control.module))
     assert loss(tuned.module) == pytest.approx(tuned.log[-1]["feature"], rel=0.02)
     assert all(torch.equal(value, state[name]) for name, value in trained.state_dict().items())
@@ -275,12 +285,13 @@ def test_students_are_tuned_together_with_quantised_weights():
         torch.manual_seed(seed)
         networks.append(folded(small().eval(), (6,)))
     outputs = [evaluate_student(network, inputs, 6, "v_mean").outputs for network in networks]
-    task = JointTask(6, ("v_mean", "v_mean"), dropout=UniformSubsets())
-    slices = [inputs[:, :2], inputs[:, 2:4]]
-    arguments = (networks, fit_head(outputs, labels.numpy()), inputs, slices, labels, task)
-    schedule = Schedule(epochs=2, batch_size=16, learning_rate=1e-3)
-    quantised = tune_together(*arguments, schedule, run=QuantisedRun((6,), 2, every=2))
-    plain = tune_together(*arguments, schedule)
+    task = JointTask(6, "v_mean", dropout=uniform_subsets)
+    lesson = Lesson(inputs, labels, (inputs[:, :2], inputs[:, 2:4]))
+    head, training = fit_head(outputs, labels.numpy()), Training(Schedule(2, 16, 1e-3))
+    quantised = tune_together(
+        networks, head, lesson, replace(task, run=QuantisedRun((6,), 2, every=2)), training
+    )
+    plain = tune_together(networks, head, lesson, task, training)
     assert quantised.log[0]["feature"] != plain.log[0]["feature"]
 
 

@@ -66,12 +66,9 @@ def test_equals_norses_own_stepping():
 
 
 @torch.no_grad()
-def test_series_input_equals_constant_input_and_keeps_samples_apart():
+def test_samples_are_kept_apart():
     network, x = cells(), images()
     constant = simulate(network, x, STEPS, "v_last")
-    repeated = x[:, None].expand(-1, STEPS, -1, -1, -1)
-    series = simulate(network, repeated, STEPS, "v_last", constant_input=False)
-    torch.testing.assert_close(series.outputs, constant.outputs, rtol=1e-5, atol=1e-6)
     alone = torch.cat([simulate(network, x[n : n + 1], STEPS, "v_last").outputs for n in range(len(x))])
     torch.testing.assert_close(alone, constant.outputs, rtol=1e-5, atol=1e-6)
 
@@ -107,8 +104,3 @@ def test_refuses_spikes_followed_by_a_map():
 def test_refuses_a_network_without_neurons():
     with pytest.raises(UnsupportedError, match="the network has no neurons"):
         simulate(nn.Sequential(nn.Linear(3, 2)), torch.ones(1, 3), 2, "v_mean")
-
-
-def test_refuses_a_series_of_another_length():
-    with pytest.raises(InputError, match="input has 3 steps, not 2"):
-        simulate(nn.Sequential(norse.LIFBoxCell()), torch.ones(1, 3, 4), 2, "count", constant_input=False)

@@ -13,9 +13,9 @@ from sne_deploy.distill import losses
 from sne_deploy.distill.losses import training_variance
 from sne_deploy.distill.students.fan_out import fan_outs
 from sne_deploy.distill.students.simulate import simulate
-from sne_deploy.distill.students.student import StudentLoss, StudentTask, train_student
+from sne_deploy.distill.students.student import Lesson, StudentLoss, StudentTask, train_student
 from sne_deploy.distill.training.determinism import deterministic
-from sne_deploy.distill.training.loop import Schedule
+from sne_deploy.distill.training.loop import Schedule, Training
 from sne_deploy.errors import InputError
 
 STEPS = 6
@@ -30,6 +30,11 @@ def data(samples: int = 48) -> tuple[torch.Tensor, ...]:
     features = torch.stack([inputs[:, 0] - inputs[:, 1], inputs[:, 2:].sum(1)], dim=1)
     logits = 5 * torch.cat([features - features.mean(0), torch.zeros(samples, 1)], dim=1)
     return inputs, features, logits.argmax(1), logits
+
+
+def lesson(given: tuple[torch.Tensor, ...]) -> Lesson:
+    inputs, features, labels, *logits = given
+    return Lesson(inputs, labels, (features,), *logits)
 
 
 def build() -> nn.Sequential:
@@ -47,13 +52,8 @@ def build() -> nn.Sequential:
 
 def first_terms(loss: StudentLoss, **options: object) -> dict[str, float]:
     """Of one step on one batch: the terms of the untrained network."""
-    inputs, features, labels, logits = data()
-    task = StudentTask(STEPS, "v_mean", loss)
-    return dict(
-        train_student(build, inputs, features, labels, task, SCHEDULE, teacher_logits=logits, **options).log[
-            0
-        ]
-    )
+    task = StudentTask(STEPS, "v_mean", loss, **options)
+    return dict(train_student(build, lesson(data()), task, Training(SCHEDULE)).log[0])
 
 
 def by_hand() -> dict[str, torch.Tensor]:
@@ -84,12 +84,11 @@ def test_each_term_is_its_weight_times_its_definition(name):
 
 
 def test_logits_alone_teach_the_teachers_classes():
-    inputs, features, labels, logits = data(96)
     task = StudentTask(
         STEPS, "v_mean", StudentLoss(feature=0.0, logits=1.0, tau_student=1.0, tau_teacher=2.0)
     )
     schedule = Schedule(epochs=20, batch_size=24, learning_rate=2e-2)
-    log = train_student(build, inputs, features, labels, task, schedule, teacher_logits=logits).log
+    log = train_student(build, lesson(data(96)), task, Training(schedule)).log
     assert set(log[0]) == {"logits"}
     assert log[-1]["logits"] < 0.5 * log[0]["logits"]
 
@@ -100,7 +99,7 @@ def test_the_price_of_spikes_lowers_their_operations():
 
     def operations(weight: float) -> float:
         task = StudentTask(STEPS, "v_mean", StudentLoss(feature=1.0, synops=weight))
-        network = train_student(build, inputs, features, labels, task, schedule).module
+        network = train_student(build, lesson((inputs, features, labels)), task, Training(schedule)).module
         with torch.no_grad():
             rates = simulate(network, inputs, STEPS, "v_mean").rates
         return losses.synop_cost(rates, fan_outs(network, (6,)), STEPS).item()
@@ -111,9 +110,9 @@ def test_the_price_of_spikes_lowers_their_operations():
 def test_a_teacher_that_no_term_asks_changes_nothing():
     inputs, features, labels, _ = data()
     task, schedule = StudentTask(STEPS), replace(SCHEDULE, epochs=2, batch_size=16)
-    without = train_student(build, inputs, features, labels, task, schedule)
+    without = train_student(build, lesson((inputs, features, labels)), task, Training(schedule))
     logits = torch.nn.functional.one_hot(labels, int(labels.max()) + 1).float()
-    given = train_student(build, inputs, features, labels, task, schedule, teacher_logits=logits)
+    given = train_student(build, lesson((inputs, features, labels, logits)), task, Training(schedule))
     assert without.log == given.log
     states = without.module.state_dict(), given.module.state_dict()
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
@@ -130,9 +129,9 @@ def test_refuses():
     inputs, features, labels, logits = data()
     task = StudentTask(STEPS, "v_mean", StudentLoss(logits=0.5))
     with pytest.raises(InputError, match=r"logits 0\.5 needs the teacher's logits; give teacher_logits"):
-        train_student(build, inputs, features, labels, task, SCHEDULE)
+        train_student(build, lesson((inputs, features, labels)), task, Training(SCHEDULE))
     with pytest.raises(InputError, match="label 2 is beyond the teacher's 2 classes"):
-        train_student(build, inputs, features, labels, task, SCHEDULE, teacher_logits=logits[:, :2])
+        train_student(build, lesson((inputs, features, labels, logits[:, :2])), task, Training(SCHEDULE))
     for change in ({"tau_teacher": 0.0}, {"tau_student": -1.0}):
         with pytest.raises(InputError, match=f"{next(iter(change))} .* must be positive and finite"):
             StudentLoss(**change)

@@ -13,7 +13,7 @@ from sne_deploy.distill.teacher.network import (
     extract_features,
     train_teacher,
 )
-from sne_deploy.distill.training.loop import Schedule
+from sne_deploy.distill.training.loop import Schedule, Training
 from sne_deploy.errors import InputError
 
 PARTS = (np.array([0, 1, 2, 3]), np.array([4, 5, 6, 7]))
@@ -30,21 +30,23 @@ def build() -> Teacher:
 
 @pytest.fixture(scope="module")
 def teacher() -> Teacher:
-    return train_teacher(build, *data(), Schedule(epochs=10, batch_size=64, learning_rate=2e-2)).module
+    return train_teacher(
+        build, data(), Training(Schedule(epochs=10, batch_size=64, learning_rate=2e-2))
+    ).module
 
 
 def test_parts_become_disentangled_and_accuracy_stays(teacher):
     inputs, labels = data()
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     schedule = Schedule(epochs=15, batch_size=128, learning_rate=1e-2)
-    tuned = decorrelate_teacher(teacher, inputs, labels, PARTS, 2.0, schedule)
+    tuned = decorrelate_teacher(teacher, (inputs, labels), PARTS, 2.0, Training(schedule))
     correlation = [decorrelation(extract_features(t, inputs), PARTS).item() for t in (teacher, tuned.module)]
     assert correlation[1] < 0.5 * correlation[0]
     with torch.no_grad():
         assert accuracy(tuned.module(inputs).numpy(), labels.numpy()) > 0.93
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
     assert set(tuned.log[0]) == {"cross_entropy", "decorrelation"}
-    again = decorrelate_teacher(teacher, inputs, labels, PARTS, 2.0, schedule)
+    again = decorrelate_teacher(teacher, (inputs, labels), PARTS, 2.0, Training(schedule))
     assert again.log == tuned.log
 
 
@@ -54,4 +56,6 @@ def test_parts_become_disentangled_and_accuracy_stays(teacher):
 )
 def test_refuses(teacher, weight, batch_size, message):
     with pytest.raises(InputError, match=message):
-        decorrelate_teacher(teacher, *data(8), PARTS, weight, Schedule(epochs=1, batch_size=batch_size))
+        decorrelate_teacher(
+            teacher, data(8), PARTS, weight, Training(Schedule(epochs=1, batch_size=batch_size))
+        )

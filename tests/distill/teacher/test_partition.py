@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,17 +12,17 @@ from hypothesis import strategies as st
 
 from sne_deploy.distill.losses import decorrelation
 from sne_deploy.distill.teacher.partition import (
-    Attribution,
-    Contiguous,
-    Correlation,
-    Coverage,
     FeatureSpace,
     PartitionStrategy,
-    Random,
-    Selection,
+    attribution,
     balanced_clusters,
     class_profiles,
+    contiguous,
+    correlation,
+    coverage,
     partition,
+    random,
+    selection,
 )
 from sne_deploy.errors import InputError
 
@@ -33,7 +34,7 @@ def space(features: int) -> FeatureSpace:
 @given(data=st.data(), features=st.integers(1, 40), seed=st.integers(0, 2**32 - 1))
 def test_each_feature_once_and_sizes_balanced(data, features, seed):
     parts = data.draw(st.integers(1, features))
-    for strategy in (Contiguous(), Random(seed)):
+    for strategy in (contiguous, partial(random, seed=seed)):
         result = partition(strategy, space(features), parts)
         assert len(result) == parts
         assert sorted(np.concatenate(result).tolist()) == list(range(features))
@@ -43,11 +44,11 @@ def test_each_feature_once_and_sizes_balanced(data, features, seed):
 
 
 def test_contiguous_by_hand():
-    assert [part.tolist() for part in partition(Contiguous(), space(5), 2)] == [[0, 1, 2], [3, 4]]
+    assert [part.tolist() for part in partition(contiguous, space(5), 2)] == [[0, 1, 2], [3, 4]]
 
 
 def test_random_depends_on_its_seed_alone():
-    first, again, other = (partition(Random(seed), space(32), 4) for seed in (1, 1, 2))
+    first, again, other = (partition(partial(random, seed=seed), space(32), 4) for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
@@ -55,7 +56,7 @@ def test_random_depends_on_its_seed_alone():
 @pytest.mark.parametrize("parts", [0, -1, 6])
 def test_refuses_impossible_numbers_of_parts(parts):
     with pytest.raises(InputError, match=rf"cannot divide 5 features among {parts} students; use 1 to 5"):
-        partition(Contiguous(), space(5), parts)
+        partition(contiguous, space(5), parts)
 
 
 class Fixed:
@@ -64,7 +65,7 @@ class Fixed:
     def __init__(self, *parts: list[int]) -> None:
         self.parts = tuple(np.array(part, dtype=np.int64) for part in parts)
 
-    def split(self, space: FeatureSpace, parts: int) -> tuple[np.ndarray, ...]:
+    def __call__(self, space: FeatureSpace, parts: int) -> tuple[np.ndarray, ...]:
         return self.parts
 
 
@@ -98,7 +99,7 @@ def any_space(seed: int, features: int) -> FeatureSpace:
 @given(data=st.data(), features=st.integers(1, 16), seed=st.integers(0, 2**31))
 def test_clustering_gives_each_feature_once_in_balanced_parts_and_is_deterministic(data, features, seed):
     parts = data.draw(st.integers(1, features))
-    for strategy in (Correlation(), Attribution()):
+    for strategy in (correlation, attribution):
         first, again = (partition(strategy, any_space(seed, features), parts) for _ in range(2))
         sizes = [part.size for part in first]
         assert max(sizes) - min(sizes) <= 1
@@ -136,10 +137,10 @@ def test_correlation_recovers_planted_groups(seed, groups, size):
     common = rng.normal(size=(400, groups))
     features = sign * common[:, member] + 0.5 * rng.normal(size=(400, groups * size))
     space = FeatureSpace(features * 10.0 ** rng.integers(-3, 3, groups * size), np.zeros(400, dtype=np.int64))
-    found = partition(Correlation(), space, groups)
+    found = partition(correlation, space, groups)
     assert groups_of(found) == {frozenset(np.flatnonzero(member == g).tolist()) for g in range(groups)}
     left = decorrelation(torch.from_numpy(features), found)
-    for other in (Contiguous(), Random(seed)):
+    for other in (contiguous, partial(random, seed=seed)):
         assert left <= decorrelation(torch.from_numpy(features), partition(other, space, groups)) + 1e-9
 
 
@@ -153,7 +154,7 @@ def test_attribution_recovers_features_tied_to_classes(seed, classes, size, join
     features = (labels[:, None] == member) + 0.2 * rng.normal(size=(len(labels), classes * size))
     weights = (np.arange(classes)[:, None] == member) + 0.1 * rng.normal(size=(classes, classes * size))
     weights, features = weights / 0.05, features * 0.05  # the teacher's units do not matter
-    found = partition(Attribution(), FeatureSpace(features, labels, weights), parts)
+    found = partition(attribution, FeatureSpace(features, labels, weights), parts)
     for group in range(classes):
         assert sum(bool(np.isin(part, np.flatnonzero(member == group)).any()) for part in found) == 1
 
@@ -176,10 +177,10 @@ def test_class_profiles_by_hand():
 )
 def test_attribution_refuses(weights, message):
     with pytest.raises(InputError, match=message):
-        partition(Attribution(), FeatureSpace(np.zeros((3, 5)), np.arange(3), weights), 2)
+        partition(attribution, FeatureSpace(np.zeros((3, 5)), np.arange(3), weights), 2)
 
 
-@pytest.mark.parametrize("strategy", [Correlation(), Attribution()])
+@pytest.mark.parametrize("strategy", [correlation, attribution])
 def test_dead_features_are_no_part_of_their_own(strategy: PartitionStrategy) -> None:
     rng = np.random.default_rng(0)
     features = rng.random((200, 12))
@@ -205,7 +206,7 @@ def test_coverage_takes_what_adds_most_to_what_a_part_knows(
         return sum(math.log(1 + sum(max(row[f], 0) for f in chosen)) for row in profiles)
 
     left = list(range(features))
-    for part in partition(Coverage(), found, parts):
+    for part in partition(coverage, found, parts):
         assert len(part) - features // parts in (0, 1)
         chosen: list[int] = []
         for _ in part:
@@ -236,7 +237,7 @@ def test_selection_takes_what_explains_most_with_all_before_it(
     x = random.standard_normal((30, features)) * 10.0 ** random.integers(-3, 3, features)
     x += labels[:, None] * random.random(features)
     x[:, random.random(features) < 0.2] = 0.5
-    found = partition(Selection(noise), FeatureSpace(x, labels), parts)
+    found = partition(partial(selection, noise=noise), FeatureSpace(x, labels), parts)
     taken: list[int] = []
     for part in found:
         left = [f for f in range(features) if f not in taken]
@@ -254,13 +255,13 @@ def test_selection_leaves_a_repeated_feature_to_the_next_student() -> None:
     labels = np.arange(40) % 4
     high, low = (labels // 2).astype(float), (labels % 2).astype(float)
     x = np.stack([high, high, low, low], axis=1)
-    assert [part.tolist() for part in partition(Selection(), FeatureSpace(x, labels), 2)] == [[0, 2], [1, 3]]
+    assert [part.tolist() for part in partition(selection, FeatureSpace(x, labels), 2)] == [[0, 2], [1, 3]]
 
 
 @pytest.mark.parametrize("noise", [0.0, -1.0, math.nan])
 def test_selection_refuses_impossible_noise(noise: float) -> None:
     with pytest.raises(InputError, match=f"selection: noise {noise} must be positive"):
-        Selection(noise)
+        selection(space(3), 1, noise)
 
 
 def test_coverage_by_hand() -> None:
@@ -268,5 +269,5 @@ def test_coverage_by_hand() -> None:
     labels = np.array([0, 1])
     features = np.array([[4.0, 2.0, 0.0, 0.0], [0.0, 0.0, 4.0, 2.0]])
     weights = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
-    found = partition(Coverage(), FeatureSpace(features, labels, weights), 2)
+    found = partition(coverage, FeatureSpace(features, labels, weights), 2)
     assert [part.tolist() for part in found] == [[0, 2], [1, 3]]

@@ -9,12 +9,12 @@ from norse.torch.functional.lif_box import LIFBoxParameters
 from torch import nn
 
 from sne_deploy.distill.losses import training_variance
-from sne_deploy.distill.students.evaluate import accuracy, evaluate_student, explained_variance
+from sne_deploy.distill.students.evaluate import accuracy, evaluate_student
 from sne_deploy.distill.students.simulate import simulate
-from sne_deploy.distill.students.student import StudentLoss, StudentTask, train_student
+from sne_deploy.distill.students.student import Lesson, StudentLoss, StudentTask, train_student
 from sne_deploy.distill.teacher.network import Teacher, extract_features, train_teacher
 from sne_deploy.distill.training.determinism import deterministic
-from sne_deploy.distill.training.loop import Schedule, cosine, fit
+from sne_deploy.distill.training.loop import Schedule, Training, cosine, fit
 from sne_deploy.errors import InputError, RunError
 
 
@@ -23,6 +23,11 @@ def regression(samples: int = 256) -> tuple[torch.Tensor, torch.Tensor, torch.Te
     inputs = torch.rand(samples, 6, generator=torch.Generator().manual_seed(0))
     features = torch.stack([30 * (inputs[:, 0] - inputs[:, 1]).relu() + 100, inputs[:, 2:].sum(1)], dim=1)
     return inputs, features, (inputs[:, 0] > inputs[:, 1]).long()
+
+
+def lesson() -> Lesson:
+    inputs, features, labels = regression()
+    return Lesson(inputs, labels, (features,))
 
 
 def small_student() -> nn.Sequential:
@@ -41,7 +46,13 @@ SCHEDULE = Schedule(epochs=25, batch_size=16, learning_rate=1e-2, seed=4)
 
 @pytest.fixture(scope="module")
 def trained():
-    return train_student(small_student, *regression(), TASK, SCHEDULE)
+    return train_student(small_student, lesson(), TASK, Training(SCHEDULE))
+
+
+def explained_variance(outputs: np.ndarray, features: np.ndarray) -> float:
+    return float(
+        1.0 - np.square(outputs - features).sum() / np.square(features - features.mean(axis=0)).sum()
+    )
 
 
 def test_a_student_learns_features_rates_and_keeps_no_autapses(trained):
@@ -63,13 +74,13 @@ def test_a_student_learns_features_rates_and_keeps_no_autapses(trained):
 def test_same_seed_same_tensors_whatever_the_callers_generator(trained):
     torch.manual_seed(99)
     before = torch.get_rng_state()
-    again = train_student(small_student, *regression(), TASK, SCHEDULE)
+    again = train_student(small_student, lesson(), TASK, Training(SCHEDULE))
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.are_deterministic_algorithms_enabled()
     first, second = trained.module.state_dict(), again.module.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert trained.log == again.log
-    other = train_student(small_student, *regression(), TASK, Schedule(epochs=1, seed=5))
+    other = train_student(small_student, lesson(), TASK, Training(Schedule(epochs=1, seed=5)))
     assert not torch.equal(other.module[0].weight, first["0.weight"])
 
 
@@ -105,7 +116,8 @@ def test_fit_takes_the_step_that_adamw_takes():
         nn.init.constant_(layer.weight, 2.0)
         return layer
 
-    result = fit(build, [data], lambda module, batch: {"loss": module(batch[0]).mean()}, schedule)
+    objective = lambda module, batch: {"loss": module(batch[0]).mean()}  # noqa: E731
+    result = fit(build, [data], objective, Training(schedule))
     assert result.module.weight.item() == pytest.approx(1.75, abs=1e-6)
     assert result.log == ({"loss": 6.0},)
 
@@ -119,13 +131,15 @@ def test_fit_tells_of_divergence():
             lambda: nn.Linear(1, 1),
             [torch.full((4, 1), torch.nan)],
             lambda m, b: {"l": m(b[0]).mean()},
-            schedule,
+            Training(schedule),
         )
 
 
 def test_fit_refuses_tensors_of_different_lengths():
     with pytest.raises(InputError, match=r"tensors of one length > 0, got lengths \[2, 3\]"):
-        fit(lambda: nn.Linear(1, 1), [torch.ones(2, 1), torch.ones(3)], lambda m, b: {}, Schedule(epochs=1))
+        fit(
+            lambda: nn.Linear(1, 1), [torch.ones(2, 1), torch.ones(3)], lambda m, b: {}, Training(Schedule(1))
+        )
 
 
 @pytest.mark.parametrize("change", [{"epochs": 0}, {"learning_rate": float("nan")}, {"threads": 0}])
@@ -163,9 +177,8 @@ def test_a_teacher_learns_and_its_features_are_what_its_classifier_sees():
     def build():
         return Teacher(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5)), nn.Linear(8, 2))
 
-    teacher = train_teacher(
-        build, inputs, labels, Schedule(epochs=30, batch_size=32, learning_rate=2e-2)
-    ).module
+    training = Training(Schedule(epochs=30, batch_size=32, learning_rate=2e-2))
+    teacher = train_teacher(build, (inputs, labels), training).module
     features = extract_features(teacher.train(), inputs, batch_size=100)
     assert teacher.training  # as it was
     teacher.eval()

@@ -118,7 +118,7 @@ def test_twins_are_trained_like_students_and_resumed(tmp_path: Path, joint: Any)
 def test_the_teacher_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     described = experiment(joint=None)
     whole = train_twins(described, ensemble(), TEACHER, tmp_path)
-    monkeypatch.delattr("experiments.study.twins.extract_features")
+    monkeypatch.delattr("sne_deploy.distill.stages.extract_features")
     again = train_twins(described, ensemble(), TEACHER, tmp_path)
     for wanted, found in zip(tensors(whole), tensors(again), strict=True):
         np.testing.assert_array_equal(wanted, found)
