@@ -183,6 +183,9 @@ class GroupState:
         self.threshold = [th * (64 if fixed else 1) for th in each(group.vth_mant)]
         soft = None if group.vsub_mant is None else each(group.vsub_mant)
         self.subtracted = None if soft is None else [sub * (64 if fixed else 1) for sub in soft]
+        self.compartments = (
+            2 if fixed and self.spiking and soft is not None and any(soft) else 1
+        )  # on Loihi 1
         self.u: list[Number] = [0] * group.size
         self.active = self.updates = 0
         self.raster: list[list[bool]] = []
@@ -193,8 +196,8 @@ class GroupState:
         """One step; the neurons that spike."""
         fired = []
         for k, a in enumerate(a_in):
-            self.updates += 1
-            self.active += a != 0 or self.u[k] != 0 or self.v[k] != 0
+            self.updates += self.compartments
+            self.active += self.compartments * (a != 0 or self.u[k] != 0 or self.v[k] != 0)
             self.u[k], self.v[k] = (self._integers if self.fixed else self._reals)(k, a)
             if self.spiking and self.v[k] > self.threshold[k]:
                 fired.append(k)

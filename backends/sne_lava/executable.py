@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from sne_deploy.backend import Record, RunOptions
 from sne_deploy.ir.program import NeuronGroup, Program
+from sne_deploy.runtime.synops import updates_of
 from sne_deploy.runtime.trace import LayerTrace, Trace
 from sne_lava.job import GroupCounts, Job
 from sne_lava.lowering import Lowered, make_job
@@ -55,7 +56,7 @@ class LavaExecutable(WorkerExecutable):
         return Trace(
             raw_outputs=raw,
             outputs=program.readout_in_units(raw),
-            layers=tuple(_layer_trace(group, counts[group.name], job) for group in program.groups),
+            layers=tuple(_layer_trace(program, group, counts[group.name], job) for group in program.groups),
             input_spikes=_input_spikes(program, job),
             host_macs=np.full(job.samples, program.host_macs, np.int64),
             saturated_inputs=saturated,
@@ -68,17 +69,18 @@ def _readout(group: NeuronGroup, counts: GroupCounts) -> Array:
     return rows.astype(np.int64) if group.spiking else rows
 
 
-def _layer_trace(group: NeuronGroup, counts: GroupCounts, job: Job) -> LayerTrace:
+def _layer_trace(program: Program, group: NeuronGroup, counts: GroupCounts, job: Job) -> LayerTrace:
     full = (job.samples, job.timesteps, *group.shape)
     spikes = None
     if counts.spike_bits is not None:
         spikes = np.unpackbits(counts.spike_bits, axis=-1, count=group.size).astype(bool).reshape(full)
+    active, idle = updates_of(program, group, counts.active)
     return LayerTrace(
         name=group.name,
         synops=counts.synops,
         spikes=counts.spikes,
-        updates_active=counts.active,
-        updates_idle=group.size * job.timesteps - counts.active,
+        updates_active=active,
+        updates_idle=idle,
         recorded_spikes=spikes,
         recorded_u=None if counts.u is None else counts.u.reshape(full),
         recorded_v=None if counts.v is None else counts.v.reshape(full),

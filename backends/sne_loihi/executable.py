@@ -14,7 +14,7 @@ import torch
 from sne_deploy.backend import Record, RunOptions
 from sne_deploy.errors import DataError
 from sne_deploy.ir.program import NeuronGroup, Program
-from sne_deploy.runtime.synops import synops_into
+from sne_deploy.runtime.synops import synops_into, updates_of
 from sne_deploy.runtime.threads import all_threads, run_in_chunks
 from sne_deploy.runtime.trace import LayerTrace, Trace
 from sne_loihi import kernels
@@ -163,12 +163,13 @@ def _layer_trace(
     program, run, order = plan.program, runs[group.name], plan.orders[group.name]
     full = (samples, program.timesteps, *group.shape)
     keep_spikes = record != "counts" and group.spiking
+    active, idle = updates_of(program, group, run.active)
     return LayerTrace(
         name=group.name,
         synops=synops_into(program, group.name, samples, lambda name, steps: _sent(plan, runs, name, steps)),
         spikes=run.fired,
-        updates_active=run.active,
-        updates_idle=group.size * program.timesteps - run.active,
+        updates_active=active,
+        updates_idle=idle,
         recorded_spikes=order.outside(run.spikes).reshape(full).astype(bool)
         if keep_spikes and run.spikes is not None
         else None,

@@ -157,9 +157,9 @@ class RegisterFormats:
         """The magnitude that every weight of both signs can have."""
         return next(each.limit for each in self.weight_ranges if each.mode == "mixed")
 
-    def compartments(self, reset: ResetKind) -> int | None:
-        """Compartments that a neuron with this kind of reset takes; None where the chip has not got it."""
-        return dict(self.resets).get(reset)
+    def compartments(self, reset: ResetKind | None) -> int | None:
+        """Compartments of a neuron with this kind of reset, 1 without any; None where the chip lacks it."""
+        return 1 if reset is None else dict(self.resets).get(reset)
 
     def narrowed(
         self,

@@ -53,6 +53,13 @@ ALWAYS_ON = "always_on"
 """Source of synapses that carry a bias into a group with synaptic current: one axon, one spike a step."""
 
 
+def reset_kind(subtracted: Array | None) -> ResetKind | None:
+    """The kind of reset that takes this from v, or, where it is None, sets v; None where it takes nothing."""
+    if subtracted is None:
+        return "value"
+    return "subtract" if bool(np.any(subtracted)) else None
+
+
 @dataclass(frozen=True, eq=False)
 class HostAffine:
     """The constant current of a sample into one group, computed once on the host: c = matrix @ x + bias.
@@ -170,9 +177,9 @@ class NeuronGroup:
         return MODELS[self.kind].spiking
 
     @property
-    def reset(self) -> ResetKind:
-        """What a spike does to v."""
-        return "value" if self.vsub_mant is None else "subtract"
+    def reset(self) -> ResetKind | None:
+        """What a spike does to v; None where there is no spike, or where it leaves v as it is."""
+        return reset_kind(self.vsub_mant) if self.spiking else None
 
     @property
     def has_current(self) -> bool:
@@ -340,6 +347,10 @@ class Program:
             return 0
         sent = 0 if synapse.source == self.input.name else self.group(synapse.source).depth
         return sent + 1 + synapse.delay - self.group(synapse.target).depth
+
+    def compartments(self, group: NeuronGroup) -> int:
+        """Compartments that each neuron of a group takes on the chip; 1 in float."""
+        return 1 if self.formats is None else self.formats.compartments(group.reset) or 1
 
     @property
     def max_depth(self) -> int:

@@ -157,7 +157,7 @@ def _group_register_problems(group: NeuronGroup, formats: RegisterFormats) -> It
         value = getattr(group, what)
         if value is not None:
             yield from _outside(f"{group.name!r}: {what}", value, low, high)
-    if group.spiking and formats.compartments(group.reset) is None:
+    if formats.compartments(group.reset) is None:
         yield f"{group.name!r}: {formats.chip} has no reset of kind {group.reset!r}"
 
 

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sne_deploy.chips.registers import RegisterFormats, ResetKind
+from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.network import Connection, Network, NeuronNode
-from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
+from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse, reset_kind
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights, Weights, map_values
 from sne_deploy.passes.timing import Timing, on_host, time_groups
 
@@ -123,11 +123,7 @@ def _source_problems(network: Network) -> list[str]:
 
 def _reset_problems(network: Network, formats: RegisterFormats) -> list[str]:
     """Kinds of reset that the chip has not got."""
-    kinds: list[tuple[str, ResetKind]] = [
-        (neuron.name, "value" if neuron.v_sub is None else "subtract")
-        for neuron in network.neurons
-        if neuron.spiking
-    ]
+    kinds = [(neuron.name, reset_kind(neuron.v_sub)) for neuron in network.neurons if neuron.spiking]
     has = " or ".join(kind for kind, _ in formats.resets)
     return [
         f"group {name!r} resets by {kind!r}; {formats.chip} by {has}: train with that, give --reset {has} "

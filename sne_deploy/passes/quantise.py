@@ -90,6 +90,13 @@ def _warnings(quantised: QuantisedGroup, job: GroupJob) -> list[str]:
         found.append(
             f"{name}: with its soft reset, v may saturate; in the worst case it reaches {bounds.v_max:.0f}"
         )
+    reset = quantised.group.reset
+    each = job.formats.compartments(reset) or 1
+    if each > 1:
+        found.append(
+            f"{name}: its reset takes {each} compartments per neuron on {job.formats.chip}, and their "
+            f"updates are counted (source: resets.{reset} in the chip's file)"
+        )
     for synapse in quantised.synapses:
         if synapse.saturated_weights:
             total = int(np.size(synapse.weights.values))

@@ -1,4 +1,4 @@
-"""Synaptic operations, from the spikes that were sent and the synapses that exist."""
+"""Synaptic operations, from the spikes that were sent and the synapses that exist; compartments' updates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.ir.fan_out import fan_out
-from sne_deploy.ir.program import ALWAYS_ON, Program
+from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
 
 Array = npt.NDArray[Any]
 
@@ -53,3 +53,13 @@ def synops_into(
         # Products in float64 are exact below 2^53, and many times faster than those of integers.
         total += np.rint(counts.astype(np.float64) @ reached.astype(np.float64)).astype(np.int64)
     return total
+
+
+def updates_of(program: Program, group: NeuronGroup, active: Array) -> tuple[Array, Array]:
+    """Active and idle updates of a group's compartments, int64 arrays of shape (N,).
+
+    ``active`` counts its neurons' alone. Every compartment of a neuron is updated with it: a soft reset takes
+    two on Loihi 1.
+    """
+    each = program.compartments(group)
+    return each * active, each * (group.size * program.timesteps - active)

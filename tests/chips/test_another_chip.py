@@ -172,3 +172,18 @@ def test_another_arithmetic_needs_another_target(tmp_path: Path) -> None:
     wide = chip_file(tmp_path, {"state_bits = { value = 23": "state_bits = { value = 24"})
     with pytest.raises(InputError, match=r"chip loihi1 has .*state_bits=24.*computes with .*state_bits=23"):
         sne.compile(load(network(tmp_path)), "loihi", hardware=wide)
+
+
+def test_a_soft_reset_costs_a_second_compartments_updates_on_loihi1_alone(tmp_path: Path) -> None:
+    model, x, traces = load(network(tmp_path, reset="subtract")), spikes(), {}
+    for name in ("loihi1", "loihi2"):
+        with sne.compile(model, "loihi", hardware=name, fidelity=False) as compiled:
+            said = [text for text in compiled.programs[0].warnings if "compartments per neuron" in text]
+            assert len(said) == (2 if name == "loihi1" else 0)
+            traces[name] = compiled.run(x, verify=3).report.students[0]
+    one, two = traces["loihi1"], traces["loihi2"]
+    assert two.updates_active_per_sample + two.updates_idle_per_sample == 2 * N * T
+    assert one.updates_active_per_sample == 2 * two.updates_active_per_sample
+    assert one.updates_idle_per_sample == 2 * two.updates_idle_per_sample
+    assert one.energy_per_sample_j.updates == pytest.approx(2 * two.energy_per_sample_j.updates)
+    assert (one.synops_per_sample, one.spikes_per_sample) == (two.synops_per_sample, two.spikes_per_sample)
