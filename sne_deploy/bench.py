@@ -13,7 +13,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -52,9 +53,8 @@ class BenchOptions:
     rounds : int
     seconds : float
         About how long one measurement may take: a slow target gets fewer of the samples.
-    weight_bits : int or None
-    seed : int
-        Of random encoders.
+    weight_bits, seed : int or None, int
+        As of :func:`sne_deploy.compile`.
     threads : int or None
         PyTorch's, which target ``loihi`` takes over; None: as they are.
     """
@@ -83,21 +83,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class TargetResult:
-    """One target.
+    """One target, or the reason why it was not measured.
 
-    Attributes
-    ----------
-    target : str
-    precision : str or None
-    samples : int
-    us : mapping
-        Of ``engine``, ``call`` and, in fixed point, ``call, reference``: microseconds per sample and step.
-    ratio : mapping
-        The same, divided by the engine's within a round.
-    fallbacks : mapping
-        Slower ways that the engine took instead of the chosen one, with how often.
-    reason : str or None
-        Why it was not measured.
+    ``us``: microseconds per sample and step of ``engine``, ``call`` and, in fixed point, ``call, reference``;
+    ``ratio``: the same, divided by the engine's within a round; ``fallbacks``: slower ways that the engine
+    took instead of the chosen one, with how often.
     """
 
     target: str
@@ -116,7 +106,7 @@ class _Ready:
     precision: str
     samples: int
     runs: Mapping[str, Callable[[], object]]
-    executables: tuple[Executable, ...]
+    executables: Sequence[Executable]
 
 
 def in_turns(runs: Mapping[Key, Callable[[], object]], rounds: int) -> dict[Key, list[float]]:
@@ -171,7 +161,8 @@ def measure(ensemble: Ensemble, x: Array, options: BenchOptions, say: Say = lamb
                     raise
                 results[target] = TargetResult(target, reason=str(error))
         if not ready:
-            raise InputError("no installed target runs this model: " + "; ".join(_reasons(results.values())))
+            reasons = (f"{result.target}: {result.reason}" for result in results.values())
+            raise InputError(f"no installed target runs this model: {'; '.join(reasons)}")
         say(f"{options.rounds} rounds")
         runs = {(target, what): run for target, found in ready.items() for what, run in found.runs.items()}
         seconds = in_turns(runs, options.rounds)
@@ -196,39 +187,32 @@ def _prepared(
     from sne_deploy.data.encode import encode
     from sne_deploy.model.policy import ActivationPolicy
 
-    def compiled(*, fidelity: bool) -> sne.Compiled:
-        made = sne.compile(
-            ensemble,
-            target,
-            policy=ActivationPolicy(),
-            seed=options.seed,
-            weight_bits=options.weight_bits,
-            fidelity=fidelity,
-        )
-        return resources.enter_context(made)
-
-    plain = compiled(fidelity=False)
-    backend = load_backend(target)
-    executables = tuple(
-        resources.enter_context(backend.compile(program, RunOptions())) for program in plain.programs
+    compiled = partial(
+        sne.compile,
+        ensemble,
+        target,
+        policy=ActivationPolicy(),
+        seed=options.seed,
+        weight_bits=options.weight_bits,
     )
+    plain = resources.enter_context(compiled(fidelity=False))
+    backend, run_options = load_backend(target), RunOptions()
+    executables = [resources.enter_context(backend.compile(one, run_options)) for one in plain.programs]
 
     def engine(inputs: Array) -> None:
         for executable in executables:
             executable.run(inputs)
 
     inputs = encode(ensemble.encoder, x, ensemble.timesteps, options.seed)
+    engine(inputs[:1])
     samples, limit = 1, options.seconds / GROWTH
     while samples < len(x) and min(_timed(partial(engine, inputs[:samples])) for _ in range(2)) < limit:
         samples = min(GROWTH * samples, len(x))
-    part, encoded = x[:samples], inputs[:samples]
-    runs: dict[str, Callable[[], object]] = {
-        ENGINE: lambda: engine(encoded),
-        CALL: lambda: plain.run(part),
-    }
+    part = x[:samples]
+    runs: dict[str, Callable[[], object]] = {ENGINE: partial(engine, inputs[:samples])}
+    runs[CALL] = partial(plain.run, part)
     if plain.precision == "fixed":
-        compared = compiled(fidelity=True)
-        runs[REFERENCE] = lambda: compared.run(part)
+        runs[REFERENCE] = partial(resources.enter_context(compiled(fidelity=True)).run, part)
     for run in runs.values():
         run()
     return _Ready(plain.precision, samples, runs, executables)
@@ -247,19 +231,18 @@ def _result(target: str, ready: _Ready, seconds: Mapping[str, list[float]], step
         target,
         ready.precision,
         ready.samples,
-        us={what: Spread.of([1e6 * s / rows for s in found]) for what, found in seconds.items()},
-        ratio={what: Spread.of(list(np.divide(found, engine).tolist())) for what, found in seconds.items()},
+        us={what: Spread.of((1e6 / rows * np.array(found)).tolist()) for what, found in seconds.items()},
+        ratio={what: Spread.of(np.divide(found, engine).tolist()) for what, found in seconds.items()},
         fallbacks=_fallbacks(ready.executables),
     )
 
 
 def _fallbacks(executables: Sequence[Executable]) -> dict[str, int]:
     """What the executables count of the slower ways that they took, where they count it."""
-    found: dict[str, int] = {}
+    found: Counter[str] = Counter()
     for executable in executables:
-        for way, count in getattr(executable, "fallbacks", {}).items():
-            found[way] = found.get(way, 0) + count
-    return found
+        found.update(getattr(executable, "fallbacks", {}))
+    return dict(found)
 
 
 def describe_machine() -> dict[str, Any]:
@@ -277,10 +260,6 @@ def describe_machine() -> dict[str, Any]:
 
 
 # --- the table --------------------------------------------------------------------------------------
-
-
-def _reasons(results: Iterable[TargetResult]) -> list[str]:
-    return [f"{result.target}: {result.reason}" for result in results]
 
 
 def number(value: float) -> str:
