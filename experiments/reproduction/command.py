@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import typer
+from typing import Any, Literal
 
 from benchmarks.machine import describe_machine, describe_versions
 from experiments.reproduction.measure import Subject
@@ -32,7 +31,6 @@ class Example:
 
     Attributes
     ----------
-    name : str
     base : Path
         Its experiment file. ``model.pt`` and ``teacher.onnx`` beside it are the committed ones.
     studies : mapping of setting to its studies
@@ -40,7 +38,7 @@ class Example:
     small : mapping of dotted key to value
         Changes of the experiment file at the small setting.
     seeds : int
-        So many, from 0, where nothing else is said; with the small setting one.
+        Seeds run from 0 to here, where nothing else is said; with the small setting there is one.
     """
 
     name: str
@@ -52,7 +50,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for; see :func:`program`."""
+    """What the user asked for; see :func:`parsed`."""
 
     out: Path
     setting: Setting = "full"
@@ -69,18 +67,7 @@ class Options:
 
 
 def reproduce(example: Example, options: Options) -> list[Path]:
-    """Run the studies that were asked for; write a document of rows for each.
-
-    Returns
-    -------
-    list of Path
-        The documents.
-
-    Raises
-    ------
-    InputError
-        An unknown study, or something that a study needs is missing.
-    """
+    """Run the studies that were asked for; write a document of rows for each, and give their paths."""
     written = []
     folder = ensure_folder(options.results or options.out / "results")
     for study in _chosen(example, options):
@@ -180,50 +167,39 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def main(example: Example) -> int:
+def parsed(example: Example, arguments: Sequence[str] | None) -> Options:
+    """Read the command line."""
+    studies = "\n".join(f"  {study.name}: {study.about}" for study in example.studies["full"])
+    parser = argparse.ArgumentParser(
+        prog=f"python -m experiments.{example.name}",
+        description=f"Measure what docs/results.md shows of {example.name}. Studies:\n\n{studies}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder for runs, trained models, state, results")
+    add("--data-folder", type=Path, help="where the data set lies")
+    add("--only", action="append", default=[], help="a study; may be given again")
+    add(
+        "--setting", choices=("full", "small"), default="full", help="small: seconds; its figures say nothing"
+    )
+    add("--seeds", type=int, choices=range(1, 1000), metavar="N", help="how many, from 0")
+    add("--verify", type=int, default=20, help="samples compared with lava, bit for bit")
+    add("--model", type=Path, help="measured instead of the committed model.pt")
+    add("--teacher", type=Path, help="its teacher, as ONNX")
+    add("--results", type=Path, help="folder of the rows; OUT/results")
+    add("--data-note", help="said beside every figure")
+    add("--machine", help="what the machine is to be called")
+    add("--set", action="append", default=[], dest="changes", help="KEY=VALUE in the experiment; repeatable")
+    given = vars(parser.parse_args(arguments))
+    changes = dict(_change(text) for text in given.pop("changes"))
+    return Options(**{**given, "only": tuple(given["only"])}, changes=changes)
+
+
+def main(example: Example, arguments: Sequence[str] | None = None) -> int:
     """Read the command line, run, and give the exit status."""
-
-    def program(
-        out: Annotated[Path, typer.Option(help="folder for runs, trained models, state, results")],
-        data_folder: Annotated[Path | None, typer.Option(help="where the data set lies")] = None,
-        only: Annotated[list[str] | None, typer.Option(help="a study; may be given again")] = None,
-        setting: Annotated[
-            Setting, typer.Option(help="small: seconds, and its figures say nothing")
-        ] = "full",
-        seeds: Annotated[int | None, typer.Option(min=1, help="how many, from 0")] = None,
-        verify: Annotated[int, typer.Option(min=0, help="samples compared with lava, bit for bit")] = 20,
-        model: Annotated[Path | None, typer.Option(help="measured instead of the committed model.pt")] = None,
-        teacher: Annotated[Path | None, typer.Option(help="its teacher, as ONNX")] = None,
-        results: Annotated[Path | None, typer.Option(help="folder of the rows; OUT/results")] = None,
-        data_note: Annotated[str | None, typer.Option(help="said beside every figure")] = None,
-        machine: Annotated[str | None, typer.Option(help="what the machine is to be called")] = None,
-        change: Annotated[
-            list[str] | None, typer.Option("--set", help="KEY=VALUE in the experiment; may be given again")
-        ] = None,
-    ) -> None:
-        options = Options(
-            out=out,
-            setting=setting,
-            data_folder=data_folder,
-            only=tuple(only or ()),
-            seeds=seeds,
-            verify=verify,
-            model=model,
-            teacher=teacher,
-            results=results,
-            data_note=data_note,
-            machine=machine,
-            changes=dict(_change(text) for text in change or ()),
-        )
-        for path in reproduce(example, options):
-            print(path)
-
-    studies = "\n\n".join(f"{study.name}: {study.about}" for study in example.studies["full"])
-    program.__doc__ = f"Measure what docs/results.md shows of {example.name}.\n\n{studies}"
-    app = typer.Typer(add_completion=False)
-    app.command()(program)
     try:
-        app()
+        for path in reproduce(example, parsed(example, arguments)):
+            print(path)
     except SneError as error:
         _say(f"error: {error}")
         return error.exit_status

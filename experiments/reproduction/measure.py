@@ -20,6 +20,8 @@ from experiments.reproduction.runs import Measurement, Task
 from experiments.study.family import family_rows, smallest_reaching
 from experiments.study.noise import mean_drops, noise_rows
 from experiments.study.operating_points import (
+    FittedPoint,
+    OperatingPoint,
     cascade,
     first_students,
     fitted_points,
@@ -27,10 +29,9 @@ from experiments.study.operating_points import (
     priced_gates,
     run_all,
 )
-from experiments.study.summary import measure, test_data
+from experiments.study.summary import measure
 from experiments.study.twins import train_twins, twin_rows
 from sne_deploy.distill.command import provenance
-from sne_deploy.distill.data.splits import load_splits
 from sne_deploy.distill.policy.deploy import gate_training
 from sne_deploy.distill.run import run_experiment
 from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
@@ -52,13 +53,7 @@ GATE_SAMPLES = 20_000
 
 @dataclass(frozen=True)
 class Subject:
-    """What a model's study measures: a file, or what the experiment trains where there is none.
-
-    Attributes
-    ----------
-    model, teacher : Path or None
-        ``model.pt`` and its teacher as ONNX; both or neither.
-    """
+    """What a model's study measures: ``model.pt`` and its teacher as ONNX, or what the experiment trains."""
 
     model: Path | None = None
     teacher: Path | None = None
@@ -117,10 +112,7 @@ def candidate() -> Measurement:
 def deployed(verify: int) -> Measurement:
     """Accuracy in floating point and as integers, costs, and a comparison with Lava, on the test data.
 
-    Parameters
-    ----------
-    verify : int
-        Samples that are also run on ``lava`` and compared bit for bit.
+    ``verify``: samples that are also run on ``lava`` and compared bit for bit.
     """
 
     def take(task: Task) -> Figures:
@@ -138,13 +130,8 @@ def activation(verify: int) -> Measurement:
 
     def take(task: Task) -> Figures:
         ensemble, teacher = trained(task)
-        x, y = _test(ensemble, task)
-        bits = task.experiment.quantisation.weight_bits
-        full = run_all(ensemble, x, y, weight_bits=bits)
-        return {
-            "test": _on_test(ensemble, teacher, task, verify),
-            "first": [point.row() for point in first_students(full)],
-        }
+        full = run_all(ensemble, *task.test(ensemble), weight_bits=task.bits)
+        return {"test": _on_test(ensemble, teacher, task, verify), "first": _rows(first_students(full))}
 
     return Measurement(f"activation, {verify} verified", take)
 
@@ -154,26 +141,23 @@ def model_figures(subject: Subject, verify: int) -> Measurement:
 
     def take(task: Task) -> Figures:
         ensemble, teacher = subject.get(task)
-        bits = task.experiment.quantisation.weight_bits
-        splits = load_splits(task.experiment.data, task.experiment.seed)
-        x, y = _test(ensemble, task)
-        test = run_all(ensemble, x, y, teacher=teacher, weight_bits=bits)
-        seen_x, seen_y = splits.x[:GATE_SAMPLES].numpy(), splits.y[:GATE_SAMPLES].numpy()
-        described = gate_training(task.experiment)
-        gates = priced_gates(ensemble, seen_x, seen_y, PRICES, described, weight_bits=bits)
-        gated = gate_points(test, gates, x)
-        validation = run_all(
-            ensemble, splits.x_validation.numpy(), splits.y_validation, teacher=teacher, weight_bits=bits
+        splits, (x, y) = task.splits(), task.test(ensemble)
+        held_out = splits.x_validation.numpy(), splits.y_validation
+        test, validation = (
+            run_all(ensemble, *data, teacher=teacher, weight_bits=task.bits) for data in ((x, y), held_out)
         )
+        seen = splits.x[:GATE_SAMPLES].numpy(), splits.y[:GATE_SAMPLES].numpy()
+        described = gate_training(task.experiment)
+        gates = priced_gates(ensemble, *seen, PRICES, described, weight_bits=task.bits)
         return {
             "test": _on_test(ensemble, teacher, task, verify),
-            "first": [point.row() for point in first_students(test)],
-            "cascade": [point.row() for point in cascade(test, THRESHOLDS)],
+            "first": _rows(first_students(test)),
+            "cascade": _rows(cascade(test, THRESHOLDS)),
             "gates": [
-                {"price": price, "trained_on": len(seen_y), **point.row()}
-                for price, point in zip(PRICES, gated, strict=True)
+                {"price": price, "trained_on": len(seen[1]), **row}
+                for price, row in zip(PRICES, _rows(gate_points(test, gates, x)), strict=True)
             ],
-            "fitted": [point.row() for point in fitted_points(validation, test, DROPS)],
+            "fitted": _rows(fitted_points(validation, test, DROPS)),
         }
 
     return Measurement(f"model, gates at {list(PRICES)}, {subject.name}, {verify} verified", take)
@@ -184,9 +168,7 @@ def weight_bits(subject: Subject, bits: Sequence[int], verify: int) -> Measureme
 
     def take(task: Task) -> Figures:
         ensemble, teacher = subject.get(task)
-        x, y = _test(ensemble, task)
-        rows = measure(ensemble, x, y, bits, teacher=teacher, verify=verify)
-        return {"bits": rows}
+        return {"bits": measure(ensemble, *task.test(ensemble), bits, teacher=teacher, verify=verify)}
 
     return Measurement(f"bits {list(bits)}, {subject.name}, {verify} verified", take)
 
@@ -199,13 +181,8 @@ def noise(subject: Subject) -> Measurement:
         if grid is None:
             raise InputError(f"{task.experiment.name}: the experiment has no section [noise]; add one")
         ensemble, teacher = subject.get(task)
-        x, y = _test(ensemble, task)
-        bits = task.experiment.quantisation.weight_bits
-        rows = noise_rows(ensemble, teacher, x, y, grid, weight_bits=bits)
-        return {
-            "noise": [asdict(row) for row in rows],
-            "mean_drops": [asdict(drop) for drop in mean_drops(rows)],
-        }
+        rows = noise_rows(ensemble, teacher, *task.test(ensemble), grid, weight_bits=task.bits)
+        return {"noise": list(map(asdict, rows)), "mean_drops": list(map(asdict, mean_drops(rows)))}
 
     return Measurement(f"noise, {subject.name}", take)
 
@@ -215,10 +192,8 @@ def companions(subject: Subject, widths: Sequence[int]) -> Measurement:
 
     def take(task: Task) -> Figures:
         ensemble, teacher = subject.get(task)
-        x, y = _test(ensemble, task)
-        bits = task.experiment.quantisation.weight_bits
-        full = run_all(ensemble, x, y, teacher=teacher, weight_bits=bits)
-        first = [point.row() for point in first_students(full)]
+        x, y = task.test(ensemble)
+        first = _rows(first_students(run_all(ensemble, x, y, teacher=teacher, weight_bits=task.bits)))
         twins = train_twins(task.experiment, ensemble, teacher, task.work, log=task.log)
         family = family_rows(task.experiment, tuple(widths), x, y, task.work, log=task.log)
         smallest = smallest_reaching(family, first[-1]["accuracy"])
@@ -232,23 +207,17 @@ def companions(subject: Subject, widths: Sequence[int]) -> Measurement:
     return Measurement(f"companions, widths {list(widths)}, {subject.name}", take)
 
 
-def _test(ensemble: sne.Ensemble, task: Task) -> tuple[Array, Array]:
-    data = test_data(task.experiment, ensemble)
-    if data.y is None:
-        raise InputError(f"data {data.name}: has no labels; give some that has")
-    return data.x, data.y
+def _rows(points: Sequence[OperatingPoint] | Sequence[FittedPoint]) -> list[Figures]:
+    return [point.row() for point in points]
 
 
 def _on_validation(ensemble: sne.Ensemble, task: Task) -> Figures:
-    splits = load_splits(task.experiment.data, task.experiment.seed)
-    bits = task.experiment.quantisation.weight_bits
-    return measure(ensemble, splits.x_validation.numpy(), splits.y_validation, (bits,))[0]
+    splits = task.splits()
+    return measure(ensemble, splits.x_validation.numpy(), splits.y_validation, (task.bits,))[0]
 
 
 def _on_test(ensemble: sne.Ensemble, teacher: Path, task: Task, verify: int) -> Figures:
-    x, y = _test(ensemble, task)
-    bits = task.experiment.quantisation.weight_bits
-    return measure(ensemble, x, y, (bits,), teacher=teacher, verify=verify)[0]
+    return measure(ensemble, *task.test(ensemble), (task.bits,), teacher=teacher, verify=verify)[0]
 
 
 def _sha256(path: Path) -> str:

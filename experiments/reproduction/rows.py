@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -12,6 +12,7 @@ from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path
 
 Figures = dict[str, Any]
+Read = TypeVar("Read", bound=BaseModel)
 
 
 class _Model(BaseModel):
@@ -100,18 +101,8 @@ class Document(_Model):
 
 
 def read_record(path: Path) -> Record:
-    """Read a finished run.
-
-    Raises
-    ------
-    InputError
-        The file is no record.
-    """
-    try:
-        return Record.model_validate_json(path.read_text("utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: is no record of a run ({reason}); delete it to do the run again") from None
+    """Read a finished run; a file that is none is named."""
+    return _read(Record, path, "record of a run", "delete it to do the run again")
 
 
 def write_document(document: Document, folder: Path) -> Path:
@@ -123,39 +114,26 @@ def write_document(document: Document, folder: Path) -> Path:
 
 
 def read_documents(folder: Path) -> list[Document]:
-    """Every document of a folder, by name.
+    """Every document of a folder, by name; a file that is none is named."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        document = _read(Document, path, "document of rows", "make it again")
+        if path.stem != document.name:
+            raise InputError(f"{path}: holds {document.name}; rename the file")
+        found.append(document)
+    return found
 
-    Raises
-    ------
-    InputError
-        A file is no document: names it and what is wrong.
-    """
-    return [_read(path) for path in sorted(folder.glob("*.json"))]
 
-
-def _read(path: Path) -> Document:
+def _read(kind: type[Read], path: Path, what: str, remedy: str) -> Read:
     try:
-        document = Document.model_validate_json(path.read_text("utf-8"))
+        return kind.model_validate_json(path.read_text("utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: is no document of rows ({reason}); make it again") from None
-    if path.stem != document.name:
-        raise InputError(f"{path}: holds {document.name}; rename the file")
-    return document
+        raise InputError(f"{path}: is no {what} ({reason}); {remedy}") from None
 
 
 def choose_sparse(what: str, candidates: Sequence[Candidate], reference: Candidate, fewer: float) -> Choice:
-    """Highest validation accuracy at so many fewer spikes; fewest spikes where none saves as much.
-
-    Parameters
-    ----------
-    what : str
-    candidates : sequence of Candidate
-    reference : Candidate
-        Whose spikes are to be saved.
-    fewer : float
-        Part of them, in [0, 1].
-    """
+    """Highest validation accuracy at a part ``fewer`` of the reference's spikes saved; else fewest spikes."""
     enough = [one for one in candidates if one.spikes <= (1 - fewer) * reference.spikes]
     if enough:
         chosen = max(enough, key=lambda one: (one.accuracy, -one.spikes))

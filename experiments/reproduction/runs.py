@@ -15,24 +15,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.reproduction.rows import Figures, Record, read_record
-from sne_deploy.distill.experiment import Experiment, load_experiment
-from sne_deploy.files import atomic_path, ensure_folder
+import numpy.typing as npt
 
+from experiments.reproduction.rows import Figures, Record, read_record
+from experiments.study.summary import test_data
+from sne_deploy.distill.data.splits import Splits, load_splits
+from sne_deploy.distill.experiment import Experiment, load_experiment
+from sne_deploy.errors import InputError
+from sne_deploy.files import atomic_path, ensure_folder
+from sne_deploy.model.ensemble import Ensemble
+
+Array = npt.NDArray[Any]
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is to be done.
-
-    Attributes
-    ----------
-    study, variant : str
-    seed : int
-    changes : mapping of dotted key to value
-        Of the experiment file, beyond those of the whole laboratory.
-    """
+    """What is to be done: ``changes`` of the experiment file by dotted key, beyond the whole laboratory's."""
 
     study: str
     variant: str
@@ -65,19 +64,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Task:
-    """What a measurement is given.
-
-    Attributes
-    ----------
-    run : Run
-    experiment : Experiment
-    folder : Path
-        For this run alone.
-    work : Path
-        State of trainings, shared by all runs.
-    log : callable
-        Called as log(stage, epoch from 1, epochs, terms).
-    """
+    """What a measurement is given: a run, its own folder, and the folder of all trainings' state."""
 
     run: Run
     experiment: Experiment
@@ -85,17 +72,26 @@ class Task:
     work: Path
     log: Callable[[str, int, int, dict[str, float]], None]
 
+    @property
+    def bits(self) -> int:
+        """Of a weight."""
+        return self.experiment.quantisation.weight_bits
+
+    def splits(self) -> Splits:
+        """Training and validation data."""
+        return load_splits(self.experiment.data, self.experiment.seed)
+
+    def test(self, ensemble: Ensemble) -> tuple[Array, Array]:
+        """Test data, as the ensemble takes it."""
+        data = test_data(self.experiment, ensemble)
+        if data.y is None:
+            raise InputError(f"data {data.name}: has no labels; give some that has")
+        return data.x, data.y
+
 
 @dataclass(frozen=True)
 class Measurement:
-    """How a run becomes figures.
-
-    Attributes
-    ----------
-    name : str
-        With the options: equal names give equal figures.
-    take : callable
-    """
+    """How a run becomes figures; equal names, which hold the options, give equal figures."""
 
     name: str
     take: Callable[[Task], Figures]
@@ -103,18 +99,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Lab:
-    """Where runs are made and kept.
-
-    Attributes
-    ----------
-    base : Path
-        The experiment file.
-    common : mapping of dotted key to value
-        Changes of every run.
-    out : Path
-    say : callable
-        Told what goes on, in lines.
-    """
+    """Where runs of an experiment file, with common changes by dotted key, are made and kept."""
 
     base: Path
     common: Mapping[str, Any]
@@ -156,15 +141,8 @@ class Lab:
         folder = ensure_folder(self.out / "models" / run.name)
         self.say(f"{run.name}: {measurement.name}")
         figures = measurement.take(Task(run, experiment, folder, ensure_folder(self.out / "work"), log))
-        record = Record(
-            study=run.study,
-            variant=run.variant,
-            seed=run.seed,
-            digest=digest,
-            changes=dict(run.changes),
-            wall_s=round(watch.seconds(), 1),
-            figures=figures,
-        )
+        wall_s = round(watch.seconds(), 1)
+        record = Record(**vars(run), digest=digest, wall_s=wall_s, figures=figures)
         with atomic_path(path) as temporary:
             temporary.write_text(record.model_dump_json(indent=1) + "\n", "utf-8")
         return record

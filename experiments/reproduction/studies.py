@@ -22,16 +22,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a study works with.
-
-    Attributes
-    ----------
-    study : str
-    lab : Lab
-    seeds : tuple of int
-    subject : measure.Subject
-    verify : int
-    """
+    """What a study works with."""
 
     study: str
     lab: Lab
@@ -66,14 +57,8 @@ class Bench:
 class Study:
     """A question, and how it is answered.
 
-    Attributes
-    ----------
-    name : str
-    about : str
-        For people, one line.
-    run : callable
-    changes : mapping of dotted key to value
-        Of the experiment file, in all of its runs at the full setting; printed beside the figures.
+    ``changes`` of the experiment file, by dotted key, hold in all of its runs at the full setting and are
+    printed beside the figures.
     """
 
     name: str
@@ -102,14 +87,7 @@ def companions_study(widths: Sequence[int]) -> Callable[[Bench], Found]:
 
 
 def quantisation_study(bits: Sequence[int], epochs: int) -> Callable[[Bench], Found]:
-    """Fewer bits after training, for the committed model and over seeds, and with training for them.
-
-    Parameters
-    ----------
-    bits : sequence of int
-    epochs : int
-        Of quantisation-aware training.
-    """
+    """Fewer bits after training, for the committed model and over seeds, and with training for them."""
 
     def run(bench: Bench) -> Found:
         rows = [bench.one("model", {}, measure.weight_bits(bench.subject, bits, bench.verify))]
