@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 import sne_deploy as sne
 from benchmarks.event_data import bursts, classes, saccades
+from experiments.markdown import table
 from sne_deploy.files import atomic_path
 from sne_deploy.frontend.nir.file import read_nir, write_nir
 from tests.interop.stored import Stored, load, names
@@ -83,14 +84,13 @@ def cases(paper: Path | None, folder: Path) -> Iterator[Case]:
 
 def _with_reset(stored: Stored, folder: Path) -> Path:
     """The recorded graph, with the reset that its framework applied in the nodes' metadata."""
-    manner: dict[str, dict[str, Any]] = {
-        "subtract": {"reset": "subtract"},
-        "subtract_delayed": {"reset": "subtract", "reset_delayed": True},
-    }
+    reset = stored.about["reset"]
+    manner = {"reset": "subtract"} if reset in ("subtract", "subtract_delayed") else {}
+    delayed = {"reset_delayed": True} if reset == "subtract_delayed" else {}
     graph = read_nir(stored.path)
     for node in graph.nodes.values():
         if isinstance(node, (nir.LIF, nir.CubaLIF, nir.IF)):
-            node.metadata = {**node.metadata, **manner.get(stored.about["reset"], {})}
+            node.metadata = {**node.metadata, **manner, **delayed}
     path = folder / f"{stored.name}.nir"
     write_nir(path, graph)
     return path
@@ -150,34 +150,33 @@ late counts as two that differ, and networks without leak never forget one: thei
 
 The first {verified} samples of every run in fixed point were equal to Lava's, bit for bit. With two synapses
 per weight (`--weight-bits 16`) every synaptic operation is counted.
-
-| graph | reset | dt | samples, steps | differing spikes | bits | worst layer | spikes | same class | SynOps |
-|---|---|---|---|---|---|---|---|---|---|
 """
+HEAD = (
+    "graph", "reset", "dt", "samples, steps", "differing spikes", "bits", "worst layer", "spikes",
+    "same class", "SynOps",
+)  # fmt: skip
 
 
 def page(rows: list[Row]) -> str:
     """The figures as Markdown."""
-    lines = [INTRODUCTION.format(verified=VERIFIED)]
-    for row in rows:
-        differing = "not recorded" if row.float_differing is None else f"{row.float_differing:,}"
-        same = (
-            "-" if row.class_agreement is None else f"{100 * row.class_agreement:.1f} % ({row.float_classes})"
-        )
-        cells = (
+    cells = [
+        (
             f"`{row.name}`",
             row.reset.replace("_", ", "),
             f"{row.dt_s:g} s",
             f"{row.samples}, {row.timesteps}",
-            differing,
+            "not recorded" if row.float_differing is None else f"{row.float_differing:,}",
             str(row.weight_bits),
             f"{100 * row.worst_agreement:.1f} % (`{row.worst_layer}`)",
             f"{100 * row.rate_error:+.2f} %",
-            same,
+            "-"
+            if row.class_agreement is None
+            else f"{100 * row.class_agreement:.1f} % ({row.float_classes})",
             f"{row.synops_per_sample:,.0f}",
         )
-        lines.append(f"| {' | '.join(cells)} |\n")
-    return "".join(lines)
+        for row in rows
+    ]
+    return "\n".join([INTRODUCTION.format(verified=VERIFIED), *table(HEAD, cells)])
 
 
 def main() -> None:

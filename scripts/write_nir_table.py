@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,100 +106,86 @@ def _run(program: Program, target: str, inputs: Any) -> None:
             raise SystemExit(f"{target} gave outputs of shape {trace.outputs.shape}")
 
 
-def _reason(error: SneError) -> str:
-    text = "; ".join(error.problems) if isinstance(error, UnsupportedError) else str(error)
+def _without_name(text: str) -> str:
     for prefix in (f"student {NAME!r}, ", f"student {NAME!r}: ", f"{NAME}: "):
         text = text.removeprefix(prefix)
     return text
 
 
-def primitive_table(*, lava: bool) -> Iterator[str]:
-    """Where every primitive runs, what a step of it is, and what is lost in fixed point."""
-    yield _row("primitive", *_heads(), "one step", "lost in fixed point")
-    yield _row(*["---"] * (3 + len(TARGETS)))
-    for name in primitives():
-        words = DESCRIPTIONS[name]
-        yield _row(f"`{name}`", *_cells(try_out(PRIMITIVES[name](), lava=lava)), words.step, words.lost)
-
-
-def details() -> Iterator[str]:
-    """Every primitive's equation, place in the Program, and limits."""
-    yield _row("primitive", "NIR's equation", "becomes", "limits")
-    yield _row(*["---"] * 4)
-    for name in primitives():
-        words = DESCRIPTIONS[name]
-        equation = words.equation if words.equation == "-" else f"`{words.equation}`"
-        yield _row(f"`{name}`", equation, words.lowered, words.limits)
-
-
-def _heads() -> Iterator[str]:
-    return (f"`{target}` {precision}" for target, precision in TARGETS)
+def _reason(error: SneError) -> str:
+    return _without_name("; ".join(error.problems) if isinstance(error, UnsupportedError) else str(error))
 
 
 def _cells(outcome: Outcome) -> Iterator[str]:
-    for key in TARGETS:
-        reason = outcome.refusals[key]
-        yield "yes" if reason is None else f"no: {reason}"
+    reasons = (outcome.refusals[key] for key in TARGETS)
+    return ("yes" if reason is None else f"no: {reason}" for reason in reasons)
 
 
-def topology_table(*, lava: bool) -> Iterator[str]:
-    """Which graphs run where, and what is said of them."""
-    yield _row("graph", *_heads(), "warnings")
-    yield _row(*["---"] * (2 + len(TARGETS)))
-    for title, make in TOPOLOGIES.items():
-        outcome = try_out(make(), lava=lava)
-        cells = (
-            "yes" if outcome.refusals[key] is None else f"no: {outcome.refusals[key]}" for key in TARGETS
-        )
-        yield _row(title, *cells, "; ".join(_shortened(text) for text in outcome.warnings))
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (head, ["---"] * len(head), *rows)
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
 
 
-def refusal_table(*, lava: bool) -> Iterator[str]:
-    """What is refused, by whom, and in what words."""
-    yield _row("graph", "refused by", "reason")
-    yield _row("---", "---", "---")
+def tables(*, lava: bool) -> dict[str, str]:
+    """By the name of their place.
+
+    Where every primitive runs, what a step of it is, and what is lost in fixed point; its equation, place in
+    the Program, and limits; which graphs run where, and what is said of them; what is refused, by whom and
+    in what words.
+    """
+    words = {name: DESCRIPTIONS[name] for name in primitives()}
+    heads = [f"`{target}` {precision}" for target, precision in TARGETS]
+    runs = {name: _cells(try_out(PRIMITIVES[name](), lava=lava)) for name in words}
+    topologies = {title: try_out(make(), lava=lava) for title, make in TOPOLOGIES.items()}
+    return {
+        "PRIMITIVES": _table(
+            ("primitive", *heads, "one step", "lost in fixed point"),
+            [(f"`{name}`", *runs[name], one.step, one.lost) for name, one in words.items()],
+        ),
+        "DETAILS": _table(
+            ("primitive", "NIR's equation", "becomes", "limits"),
+            [
+                (f"`{name}`", "-" if one.equation == "-" else f"`{one.equation}`", one.lowered, one.limits)
+                for name, one in words.items()
+            ],
+        ),
+        "TOPOLOGIES": _table(
+            ("graph", *heads, "warnings"),
+            [
+                (title, *_cells(outcome), "; ".join(map(_without_name, outcome.warnings)))
+                for title, outcome in topologies.items()
+            ],
+        ),
+        "REFUSALS": _table(("graph", "refused by", "reason"), _refusals(lava=lava)),
+    }
+
+
+def _refusals(*, lava: bool) -> Iterator[tuple[str, str, str]]:
     for title, make in REFUSALS.items():
-        refusals = try_out(make(), lava=lava).refusals
         by_reason: dict[str, list[str]] = {}
-        for (target, precision), reason in refusals.items():
+        for (target, precision), reason in try_out(make(), lava=lava).refusals.items():
             if reason is not None:
                 by_reason.setdefault(reason, []).append(f"`{target}` {precision}")
         if not by_reason:
             raise SystemExit(f"{title!r} is refused by no target; move it to TOPOLOGIES")
         for reason, targets in by_reason.items():
-            yield _row(title, "all" if len(targets) == len(TARGETS) else ", ".join(targets), reason)
+            yield title, "all" if len(targets) == len(TARGETS) else ", ".join(targets), reason
 
 
 def page(*, lava: bool) -> str:
     """The whole page: the prose of nir_page.md with the tables in its places."""
-    parts = {
-        "PRIMITIVES": primitive_table(lava=lava),
-        "DETAILS": details(),
-        "TOPOLOGIES": topology_table(lava=lava),
-        "REFUSALS": refusal_table(lava=lava),
-    }
     text = TEXT.read_text("utf-8")
     values = {"nir version": nir.version, "name length": LIMITS.name_length}
     registers = load_chip(DEFAULT_CHIP).registers
     values |= {name.upper(): getattr(registers, name) for name in REGISTERS}
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", str(value))
-    for name, lines in parts.items():
+    for name, table in tables(lava=lava).items():
         place = f"{{{name}}}\n"
         if text.count(place) != 1:
             raise SystemExit(f"{TEXT}: {text.count(place)} places for {place.strip()}, expected one")
-        text = text.replace(place, "\n".join(lines).rstrip() + "\n")
+        text = text.replace(place, f"{table}\n")
     return text
-
-
-def _shortened(warning: str) -> str:
-    for prefix in (f"student {NAME!r}, ", f"student {NAME!r}: "):
-        warning = warning.removeprefix(prefix)
-    return warning
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def main() -> int:
