@@ -219,7 +219,7 @@ def test_a_finished_reproduction_trains_nothing_and_gives_the_same_rows(
 ) -> None:
     out, documents = digits
     with (
-        mock.patch("experiments.reproduction.measure.distill", no_training),
+        mock.patch("experiments.reproduction.measure.run_experiment", no_training),
         mock.patch("experiments.reproduction.measure.measure", no_training),
     ):
         again = run_small(mnist.EXAMPLE, out, verify=0, only=("variants", "quantisation"))
