@@ -14,7 +14,6 @@ BACKENDS = {"sne_lava": set(), "sne_loihi": set(), "sne_norse": set(), "sne_netx
 """Each backend, and those of the others on which it builds."""
 LABORATORY = {"experiments", "benchmarks", "examples", "scripts", "tests"}
 KNOWN: set[tuple[str, str]] = {
-    ("sne_deploy.distill.command", "sne_deploy"),
     ("sne_deploy.report.schema", "sne_deploy.report.write"),
 }
 """Imports that are about to go."""

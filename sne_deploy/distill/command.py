@@ -206,9 +206,9 @@ def provenance(experiment: Experiment, distilled: Distilled) -> dict[str, Any]:
 
 def _measured(ensemble: Ensemble, experiment: Experiment, test: DataSet, teacher: Path, out: Path) -> Result:
     """The test split on target loihi; the report is saved."""
-    import sne_deploy as sne
+    from sne_deploy import api
 
-    with sne.compile(ensemble, "loihi", weight_bits=experiment.quantisation.weight_bits) as compiled:
+    with api.compile(ensemble, "loihi", weight_bits=experiment.quantisation.weight_bits) as compiled:
         result = compiled.run(test.x, test.y, model=experiment.name, data_name=test.name, teacher=teacher)
     result.save(out)
     return result
