@@ -32,3 +32,14 @@ def _recorder(sent: dict[str, np.ndarray], name: str) -> Any:
         sent[name] = output[0].detach().numpy().copy()
 
     return hook
+
+
+def run_module(module: torch.nn.Module, x: torch.Tensor, timesteps: int | None = None) -> torch.Tensor:
+    """Outputs [T, B, ...] of inputs [T, B, ...], or of [B, ...] at every one of ``timesteps`` steps."""
+    steps = x if timesteps is None else x.unsqueeze(0).expand(timesteps, *x.shape)
+    outputs, state = [], None
+    with torch.no_grad():
+        for step in steps:
+            output, state = module(step, state)
+            outputs.append(output)
+    return torch.stack(outputs)

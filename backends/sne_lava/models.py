@@ -3,7 +3,54 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+
+def fixed(process: type) -> Callable[[Any], Any]:
+    """Decorate the model that computes a process in Loihi's integers."""
+    return _model(process, "bit_accurate_loihi", "fixed_pt")
+
+
+def floating(process: type) -> Callable[[Any], Any]:
+    """Decorate the model that computes a process in real numbers."""
+    return _model(process, "floating_pt")
+
+
+def _model(process: type, *tags: str) -> Callable[[Any], Any]:
+    def decorate(model: Any) -> Any:
+        return implements(proc=process, protocol=LoihiProtocol)(requires(CPU)(tag(*tags)(model)))
+
+    return decorate
+
+
+def both(process: type, model: Any, **ports: int | None) -> tuple[Any, Any]:
+    """Make both models of a process that only passes values on.
+
+    Parameters
+    ----------
+    process : type
+    model : type
+        What it does, with values of ``self.dtype``.
+    ports
+        For each port, the bits of its integers; None: 32.
+    """
+    made = []
+    for decorate, dtype, suffix in ((fixed, np.int32, "Fixed"), (floating, np.float64, "Float")):
+        members: dict[str, Any] = {"dtype": dtype, "__module__": process.__module__}
+        for name, bits in ports.items():
+            kind = (PyInPort if name == "s_in" else PyOutPort).VEC_DENSE
+            precise = {"precision": bits} if bits and dtype is np.int32 else {}
+            members[name] = LavaPyType(kind, np.int32 if dtype is np.int32 else float, **precise)
+        made.append(decorate(process)(type(f"{process.__name__}{suffix}", (model,), members)))
+    return made[0], made[1]
 
 
 class ReportingModel:

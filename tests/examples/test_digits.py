@@ -11,7 +11,7 @@ import torch
 
 from sne_deploy.data.digits import digits_split
 from sne_deploy.distill.students.evaluate import accuracy, evaluate_student
-from sne_deploy.frontend.norse.modules import module_from_layers
+from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.model.checkpoint import load_checkpoint
 from sne_deploy.model.layers.registry import LAYER_KINDS, check_stack
 from sne_deploy.runtime.head import logits

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.errors import GraphError
-from sne_deploy.frontend.norse.modules import module_from_layers
+from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.model.ensemble import Layer
 from sne_deploy.model.layers.registry import LAYER_KINDS, check_stack, output_shape, validate_layer
 

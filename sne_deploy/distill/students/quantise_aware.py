@@ -42,7 +42,8 @@ def folded(network: nn.Module, input_shape: Shape) -> nn.Module:
         The student cannot be compiled.
     """
     from sne_deploy.frontend.norse.batch_norm import inference_layers
-    from sne_deploy.frontend.norse.modules import layers_from_module, module_from_layers
+    from sne_deploy.frontend.norse.build import module_from_layers
+    from sne_deploy.frontend.norse.modules import layers_from_module
     from sne_deploy.model.layers.registry import check_stack
 
     layers = layers_from_module(network)

@@ -47,34 +47,6 @@ def module_from_layers(layers: Sequence[Layer], dtype: torch.dtype | None = None
     return cast("torch.nn.Module", module.requires_grad_(False).eval())
 
 
-def run_module(module: torch.nn.Module, x: torch.Tensor, timesteps: int | None = None) -> torch.Tensor:
-    """Run a module of :func:`module_from_layers` from its initial state, without autograd.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    x : tensor
-        ``timesteps`` None: [T, B, ...], one input per step. Otherwise [B, ...], the same at every step.
-    timesteps : int, optional
-
-    Returns
-    -------
-    tensor of shape [T, B, ...]
-        The output of every step.
-    """
-    import torch
-
-    steps = x if timesteps is None else x.unsqueeze(0).expand(timesteps, *x.shape)
-    if len(steps) < 1:
-        raise GraphError(f"timesteps {len(steps)} must be at least 1")
-    outputs, state = [], None
-    with torch.no_grad():
-        for step in steps:
-            output, state = module(step, state)
-            outputs.append(output)
-    return torch.stack(outputs)
-
-
 def _module(layer: Layer, dtype: torch.dtype) -> torch.nn.Module:
     if LAYER_KINDS[layer.kind].neuron:
         return _cell(layer, _tensors(layer, dtype))

@@ -7,7 +7,7 @@ Norse's layer versions (``LIF``, ``LI``, ``IAF``, ``LIFRecurrent``) and ``Lift``
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import UnsupportedError
-from sne_deploy.frontend.norse.build import module_from_layers, run_module
 from sne_deploy.model.ensemble import Layer, OptionValue
 from sne_deploy.model.layers.geometry import same_padding
 from sne_deploy.model.layers.registry import LAYER_KINDS, validate_layer
@@ -23,8 +22,6 @@ from sne_deploy.neurons.table import CELLS, Derived
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = ["layers_from_module", "module_from_layers", "run_module"]
 
 Array = npt.NDArray[Any]
 
@@ -125,8 +122,7 @@ def _layer(leaf: _Found, time_first: bool) -> Layer | None:
         )
     if time_first:
         _check_time_first(leaf, str(kind))
-    reader = _READERS.get(cell, _read_cell)
-    layer = reader(cell, leaf.module)
+    layer = (_read_cell if cell in CELLS else _read)(cell, leaf.module)
     if cell == "Flatten" and time_first and not leaf.lifted:
         layer = _flatten_per_step(layer)
     name = _node_name(leaf.path)
@@ -185,57 +181,34 @@ def _arrays(module: Any, *names: str) -> dict[str, Array]:
     return {name: _array(name, value) for name, value in values.items() if value is not None}
 
 
-def _read_linear(kind: str, module: Any) -> Layer:
-    return Layer(kind, {}, _arrays(module, "weight", "bias"))
+def _read(kind: str, module: Any) -> Layer:
+    """A layer without state: its options and tensors are the module's attributes of the same names."""
+    for name, allowed, remedy in _ONLY:
+        if getattr(module, name, allowed) != allowed:
+            raise _RefusedError(f"{name}={getattr(module, name)!r} is not supported; {remedy}")
+    if kind == "AvgPool2d" and any(_tuple(module.padding)) and not module.count_include_pad:
+        raise _RefusedError(
+            "count_include_pad=False with padding is not supported; NIR's average divides by the window"
+        )
+    options = {name: _option(module, name) for name in _OPTIONS.get(kind, ())}
+    return Layer(kind, options, _arrays(module, *LAYER_KINDS[kind].tensors))
 
 
-def _read_conv(kind: str, module: Any) -> Layer:
-    padding: Any = module.padding
-    if module.padding_mode != "zeros":
-        raise _RefusedError(f"padding_mode={module.padding_mode!r} is not supported; use 'zeros'")
-    if padding == "valid":
-        padding = (0,) * len(module.kernel_size)
-    elif padding == "same":
+def _option(module: Any, name: str) -> OptionValue:
+    value: Any = getattr(module, name)
+    if value == "valid":
+        return (0,) * len(module.kernel_size)
+    if value == "same":
         padding = same_padding(module.kernel_size, module.dilation)
         if padding is None:
             raise _RefusedError(
                 f"padding='same' with kernel_size={module.kernel_size} and dilation={module.dilation} pads "
                 "one side more than the other; use an odd kernel or give the padding in numbers"
             )
-    options: dict[str, OptionValue] = {
-        "stride": _tuple(module.stride),
-        "padding": _tuple(padding),
-        "dilation": _tuple(module.dilation),
-        "groups": int(module.groups),
-    }
-    return Layer(kind, options, _arrays(module, "weight", "bias"))
-
-
-def _read_pool(kind: str, module: Any) -> Layer:
-    padding, kernel = _tuple(module.padding, 2), _tuple(module.kernel_size, 2)
-    if module.ceil_mode:
-        raise _RefusedError("ceil_mode=True is not supported; pad the input instead")
-    if module.divisor_override is not None:
-        raise _RefusedError(
-            f"divisor_override={module.divisor_override} is not supported; scale the next weights"
-        )
-    if any(padding) and not module.count_include_pad:
-        raise _RefusedError(
-            "count_include_pad=False with padding is not supported; NIR's average divides by the window"
-        )
-    stride = kernel if module.stride is None else _tuple(module.stride, 2)
-    return Layer(kind, {"kernel_size": kernel, "stride": stride, "padding": padding})
-
-
-def _read_flatten(kind: str, module: Any) -> Layer:
-    return Layer(kind, {"start_dim": int(module.start_dim), "end_dim": int(module.end_dim)})
-
-
-def _read_batch_norm(kind: str, module: Any) -> Layer:
-    if module.running_mean is None or module.running_var is None:
-        raise _RefusedError("track_running_stats=False keeps no statistics for inference; train with True")
-    tensors = _arrays(module, "running_mean", "running_var", "weight", "bias")
-    return Layer(kind, {"eps": float(module.eps)}, tensors)
+        return _tuple(padding)
+    if name == "eps":
+        return float(value)
+    return int(value) if name in ("groups", "start_dim", "end_dim") else _tuple(value, 2)
 
 
 def _read_cell(kind: str, module: Any) -> Layer:
@@ -260,12 +233,19 @@ def _tuple(value: Any, length: int | None = None) -> tuple[int, ...]:
     return tuple(int(entry) for entry in value)
 
 
-_READERS: dict[str, Callable[[str, Any], Layer]] = {
-    "Linear": _read_linear,
-    "Conv1d": _read_conv,
-    "Conv2d": _read_conv,
-    "AvgPool2d": _read_pool,
-    "Flatten": _read_flatten,
-    "BatchNorm1d": _read_batch_norm,
-    "BatchNorm2d": _read_batch_norm,
+_WINDOW = ("stride", "padding", "dilation", "groups")
+_OPTIONS = {
+    "Conv1d": _WINDOW,
+    "Conv2d": _WINDOW,
+    "AvgPool2d": ("kernel_size", "stride", "padding"),
+    "Flatten": ("start_dim", "end_dim"),
+    "BatchNorm1d": ("eps",),
+    "BatchNorm2d": ("eps",),
 }
+_ONLY = (
+    ("padding_mode", "zeros", "use 'zeros'"),
+    ("ceil_mode", False, "pad the input instead"),
+    ("divisor_override", None, "scale the next weights"),
+    ("track_running_stats", True, "it keeps no statistics for inference: train with True"),
+)
+"""Options that have one value here, by torch's names, and what to do about another."""

@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyInPort, PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from sne_lava.models import ReportingModel
+from sne_lava.models import ReportingModel, both
 
 
 class SampleBarrier(AbstractProcess):  # type: ignore[misc]  # lava is untyped
@@ -69,43 +64,5 @@ class _PartLinkModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]
         self.s_in.recv()
 
 
-@implements(proc=SampleBarrier, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class SampleBarrierFixed(_SampleBarrierModel):
-    """Spikes as integers."""
-
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=1)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
-
-
-@implements(proc=SampleBarrier, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class SampleBarrierFloat(_SampleBarrierModel):
-    """Spikes as real numbers."""
-
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-
-
-@implements(proc=PartLink, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class PartLinkFixed(_PartLinkModel):
-    """Zeros as integers."""
-
-    dtype = np.int32
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
-
-
-@implements(proc=PartLink, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class PartLinkFloat(_PartLinkModel):
-    """Zeros as real numbers."""
-
-    dtype = np.float64
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+SampleBarrierFixed, SampleBarrierFloat = both(SampleBarrier, _SampleBarrierModel, s_in=1, s_out=1)
+PartLinkFixed, PartLinkFloat = both(PartLink, _PartLinkModel, s_in=None, a_out=None)

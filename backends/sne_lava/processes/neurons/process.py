@@ -6,16 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.variable import Var
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.lif.models import PyLifResetModelBitAcc, PyLifResetModelFloat
 from lava.proc.lif.process import LIFReset
 
 from sne_lava.job import GroupJob
-from sne_lava.models import ReportingModel
+from sne_lava.models import ReportingModel, fixed, floating
 
 Array = npt.NDArray[Any]
 
@@ -207,43 +204,31 @@ class _FloatVars(_FixedVars):
     v_rows: Array = LavaPyType(np.ndarray, float)
 
 
-@implements(proc=SampledLIF, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("bit_accurate_loihi", "fixed_pt")
+@fixed(SampledLIF)
 class SampledLIFFixed(_SampledModel, _FixedVars, PyLifResetModelBitAcc):  # type: ignore[misc]  # lava is untyped
     """Loihi's integers: all arithmetic is Lava's ``PyLifResetModelBitAcc``."""
 
 
-@implements(proc=SampledLIF, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
+@floating(SampledLIF)
 class SampledLIFFloat(_SampledModel, _FloatVars, PyLifResetModelFloat):  # type: ignore[misc]  # lava is untyped
     """Real numbers: all arithmetic is Lava's ``PyLifResetModelFloat``."""
 
 
-@implements(proc=SoftResetLIF, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("bit_accurate_loihi", "fixed_pt")
+@fixed(SoftResetLIF)
 class SoftResetLIFFixed(_SampledModel, _SoftResetFixed, _FixedVars, PyLifResetModelBitAcc):  # type: ignore[misc]  # lava is untyped
     """Loihi's integers: all but the reset by a spike is Lava's ``PyLifResetModelBitAcc``."""
 
 
-@implements(proc=SoftResetLIF, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
+@floating(SoftResetLIF)
 class SoftResetLIFFloat(_SampledModel, _SoftResetFloat, _FloatVars, PyLifResetModelFloat):  # type: ignore[misc]  # lava is untyped
     """Real numbers: all but the reset by a spike is Lava's ``PyLifResetModelFloat``."""
 
 
-@implements(proc=SampledLI, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("bit_accurate_loihi", "fixed_pt")
+@fixed(SampledLI)
 class SampledLIFixed(_SilentModel, _FixedVars, PyLifResetModelBitAcc):  # type: ignore[misc]  # lava is untyped
     """Loihi's integers without a threshold."""
 
 
-@implements(proc=SampledLI, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
+@floating(SampledLI)
 class SampledLIFloat(_SilentModel, _FloatVars, PyLifResetModelFloat):  # type: ignore[misc]  # lava is untyped
     """Real numbers without a threshold."""

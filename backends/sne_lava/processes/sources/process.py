@@ -6,16 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import OutPort
 from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from sne_lava.models import ReportingModel
+from sne_lava.models import ReportingModel, both
 
 Array = npt.NDArray[Any]
 
@@ -62,6 +57,8 @@ class AlwaysOn(AbstractProcess):  # type: ignore[misc]  # lava is untyped
 
 
 class _SpikeSourceModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
+    dtype: type[np.generic]
+
     def run_spk(self) -> None:
         bits, shape = self.proc_params["bits"], self.proc_params["shape"]
         samples, timesteps, _ = bits.shape
@@ -73,26 +70,6 @@ class _SpikeSourceModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[mi
             self.s_out.send(np.zeros(shape, self.dtype))
 
 
-@implements(proc=SpikeSource, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class SpikeSourceFixed(_SpikeSourceModel):
-    """Spikes as integers."""
-
-    dtype = np.int32
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
-
-
-@implements(proc=SpikeSource, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class SpikeSourceFloat(_SpikeSourceModel):
-    """Spikes as real numbers."""
-
-    dtype = np.float64
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-
-
 class _CurrentSourceModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
     def run_spk(self) -> None:
         params = self.proc_params
@@ -101,44 +78,13 @@ class _CurrentSourceModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[
         self.s_out.send(currents[sample] if clock.inside(sample) else np.zeros_like(currents[0]))
 
 
-@implements(proc=CurrentSource, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class CurrentSourceFixed(_CurrentSourceModel):
-    """Integers of the target's a_in register."""
-
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=16)
-
-
-@implements(proc=CurrentSource, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class CurrentSourceFloat(_CurrentSourceModel):
-    """Real currents."""
-
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-
-
 class _AlwaysOnModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
+    dtype: type[np.generic]
+
     def run_spk(self) -> None:
         self.s_out.send(np.ones(1, self.dtype))
 
 
-@implements(proc=AlwaysOn, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class AlwaysOnFixed(_AlwaysOnModel):
-    """The spike as an integer."""
-
-    dtype = np.int32
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
-
-
-@implements(proc=AlwaysOn, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class AlwaysOnFloat(_AlwaysOnModel):
-    """The spike as a real number."""
-
-    dtype = np.float64
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+SpikeSourceFixed, SpikeSourceFloat = both(SpikeSource, _SpikeSourceModel, s_out=1)
+CurrentSourceFixed, CurrentSourceFloat = both(CurrentSource, _CurrentSourceModel, s_out=16)
+AlwaysOnFixed, AlwaysOnFloat = both(AlwaysOn, _AlwaysOnModel, s_out=1)

@@ -13,11 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.variable import Var
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.dense.models import AbstractPyDenseModelBitAcc, AbstractPyDenseModelFloat
 from lava.proc.dense.process import Dense
 from lava.proc.sparse.models import AbstractPySparseModelBitAcc, AbstractPySparseModelFloat
@@ -25,7 +22,7 @@ from lava.proc.sparse.process import Sparse
 from lava.utils.weightutils import clip_weights, truncate_weights
 
 from sne_lava.gather import ColumnGather, RowGather
-from sne_lava.models import ReportingModel
+from sne_lava.models import ReportingModel, fixed, floating
 
 Array = npt.NDArray[Any]
 
@@ -115,36 +112,28 @@ class _FixedModel(_CountingModel):
         return np.asarray(np.left_shift(accumulated.astype(np.int32), params["weight_exp"]))
 
 
-@implements(proc=CountingDense, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("bit_accurate_loihi", "fixed_pt")
+@fixed(CountingDense)
 class CountingDenseFixed(_FixedModel, AbstractPyDenseModelBitAcc):  # type: ignore[misc]  # lava is untyped
     """Integers."""
 
     gather_class = RowGather
 
 
-@implements(proc=CountingDense, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
+@floating(CountingDense)
 class CountingDenseFloat(_CountingModel, AbstractPyDenseModelFloat):  # type: ignore[misc]  # lava is untyped
     """Real numbers, added in the inputs' order."""
 
     gather_class = RowGather
 
 
-@implements(proc=CountingSparse, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("bit_accurate_loihi", "fixed_pt")
+@fixed(CountingSparse)
 class CountingSparseFixed(_FixedModel, AbstractPySparseModelBitAcc):  # type: ignore[misc]  # lava is untyped
     """Integers."""
 
     gather_class = ColumnGather
 
 
-@implements(proc=CountingSparse, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
+@floating(CountingSparse)
 class CountingSparseFloat(_CountingModel, AbstractPySparseModelFloat):  # type: ignore[misc]  # lava is untyped
     """Real numbers, added in the inputs' order."""
 
