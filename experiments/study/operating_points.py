@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 import sne_deploy as sne
-from experiments.study.restricted import restricted
 from experiments.study.summary import ratios
 from sne_deploy.chips.chip import Chip
 from sne_deploy.distill.policy.confidences import Confidences, confidences
@@ -25,11 +24,12 @@ from sne_deploy.distill.policy.fitting import ROUNDING
 from sne_deploy.distill.policy.gate import GateTraining, train_gate
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample
 from sne_deploy.errors import InputError
-from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Gate, Measure
+from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Gate, Head, Measure
 from sne_deploy.report.build import shared_counts, student_counts
 from sne_deploy.report.schema import TeacherModel
+from sne_deploy.runtime import head as heads
 from sne_deploy.runtime.activation import chosen_students, gate_macs
-from sne_deploy.runtime.result import RunResult
+from sne_deploy.runtime.result import RunResult, StudentResult
 
 Array = npt.NDArray[Any]
 DROPS = (0.01, 0.02, 0.03)
@@ -197,7 +197,7 @@ def fitted_points(
 
 def point_of(full: FullRun, active: Array, policy: ActivationPolicy) -> OperatingPoint:
     """What running these students on each sample achieves and costs; ``active``: bool (N, students)."""
-    run = restricted(full.run, full.ensemble.head, active)
+    run = _restricted(full.run, full.ensemble.head, active)
     counts = [count for count in map(student_counts, run.students) if count.samples_run]
     shared = shared_counts(run)
     return OperatingPoint(
@@ -209,6 +209,27 @@ def point_of(full: FullRun, active: Array, policy: ActivationPolicy) -> Operatin
         hardware=full.hardware,
         teacher=full.teacher,
     )
+
+
+def _restricted(run: RunResult, head: Head, active: Array) -> RunResult:
+    """What a run of all students on all samples gives where only some of them run on each sample."""
+    students = tuple(_where_active(student, active[:, k]) for k, student in enumerate(run.students))
+    outputs = [student.outputs for student in students]
+    logits = heads.logits(head, outputs, active)
+    return replace(
+        run,
+        students=students,
+        logits=logits,
+        predictions=np.argmax(logits, axis=1).astype(np.int64),
+        active=active,
+        head_macs=heads.head_macs(head, [output.shape[1] for output in outputs], active),
+    )
+
+
+def _where_active(student: StudentResult, active: Array) -> StudentResult:
+    trace = student.trace.without_recordings().take(active).spread(active)
+    alone = None if student.alone is None else np.where(active, student.alone, -1)
+    return replace(student, active=active, trace=trace, alone=alone)
 
 
 def _confidences(full: FullRun, measure: Measure) -> Confidences:

@@ -21,7 +21,6 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from experiments.study.twin_network import dense_macs, twin_network
 from sne_deploy.distill.data.splits import Splits, load_splits
 from sne_deploy.distill.policy.fitting import Runs, best_order
 from sne_deploy.distill.run import Pupils, train_pupils
@@ -29,9 +28,10 @@ from sne_deploy.distill.stages import EpochLog, Stages
 from sne_deploy.distill.students.checks import joint_task, student_task
 from sne_deploy.distill.students.evaluate import accuracy, evaluate_student
 from sne_deploy.distill.students.head import fit_head
+from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.student import Lesson, StudentTask
 from sne_deploy.distill.teacher.onnx_teacher import load_onnx_teacher
-from sne_deploy.distill.training.determinism import deterministic
+from sne_deploy.distill.training.determinism import deterministic, evaluating
 from sne_deploy.errors import InputError
 from sne_deploy.files import ensure_folder
 from sne_deploy.runtime import head as heads
@@ -39,7 +39,7 @@ from sne_deploy.runtime import head as heads
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sne_deploy.distill.experiment import Experiment
+    from sne_deploy.distill.experiment import Experiment, LayerModel
     from sne_deploy.model.ensemble import Ensemble, Head, Readout
 
 Array = npt.NDArray[Any]
@@ -49,18 +49,7 @@ READOUT: Readout = "v_last"
 
 @dataclass(frozen=True, eq=False)
 class Twins:
-    """Trained twins and the head over them.
-
-    Attributes
-    ----------
-    networks : tuple of nn.Module
-        In evaluation mode, on the CPU.
-    head : Head
-    order : tuple of int
-        Best first, on validation data.
-    macs : tuple of int
-        Of each, per sample; see :func:`dense_macs`.
-    """
+    """Trained twins in evaluation mode on the CPU, best first in the order, their MACs, and their head."""
 
     networks: tuple[nn.Module, ...]
     head: Head
@@ -70,15 +59,7 @@ class Twins:
 
 @dataclass(frozen=True)
 class TwinRow:
-    """The first ``students`` twins of the order, through the head.
-
-    Attributes
-    ----------
-    students : int
-    accuracy : float
-    student_macs, head_macs, macs : int
-        Per sample: of the twins, of the head, of both.
-    """
+    """The first ``students`` twins of the order, through the head; MACs per sample, ``macs`` is the sum."""
 
     students: int
     accuracy: float
@@ -96,18 +77,9 @@ def train_twins(
 ) -> Twins:
     """Train a twin of each student on the student's own slice of the teacher's features, then the head.
 
-    With ``[joint]`` in the experiment twins and head are tuned together as the students are.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    ensemble : Ensemble
-        What the experiment gave: it says which features each student learned.
-    teacher : path
-        The ONNX file that was written with it.
-    work : path
-        A folder that keeps the state of each training.
-    log : callable
+    With ``[joint]`` in the experiment twins and head are tuned together as the students are. ``ensemble`` is
+    what the experiment gave: it says which features each student learned; ``teacher`` the ONNX file that was
+    written with it; ``work`` a folder that keeps the state of each training.
 
     Raises
     ------
@@ -155,14 +127,7 @@ def _pupils(experiment: Experiment, input_shape: tuple[int, ...]) -> Pupils:
 
 
 def twin_rows(twins: Twins, x: Array, y: Array) -> list[TwinRow]:
-    """Accuracy and MACs of the first 1 to K twins on test samples.
-
-    Parameters
-    ----------
-    twins : Twins
-    x : float32 array of shape (N, *input_shape)
-    y : int64 array of shape (N,)
-    """
+    """Accuracy and MACs of the first 1 to K twins on test samples, float32 (N, *input_shape)."""
     outputs = _outputs(twins.networks, torch.from_numpy(np.array(x, np.float32)))
     sizes = [output.shape[1] for output in outputs]
     rows = []
@@ -225,3 +190,52 @@ def _head(
 def _outputs(networks: Sequence[nn.Module], x: Tensor) -> list[Array]:
     """Outputs of each twin on the CPU: float64 arrays of shape (N, n_out)."""
     return [evaluate_student(network.cpu(), x, 1, READOUT).outputs for network in networks]
+
+
+# --- one network -------------------------------------------------------------------------------------
+
+SPIKING = ("LIFBoxCell", "LIFCell", "IAFCell")
+INTEGRATORS = ("LIBoxCell", "LICell")
+"""Kinds of cells, by what their twin has instead: a ReLU, and nothing."""
+
+
+def twin_network(layers: Sequence[LayerModel], input_shape: tuple[int, ...], outputs: int) -> nn.Sequential:
+    """Make an untrained twin: from the same random state, the same initial weights as the student.
+
+    It ends in a leaky integrator that forgets everything in one step (v = x, exactly), so that whatever runs,
+    trains or evaluates a student for one step does so with a twin. Recurrent cells, which are nothing without
+    time, are refused.
+    """
+    import norse.torch as norse
+    from norse.torch.functional.leaky_integrator_box import LIBoxParameters
+
+    cells = (*SPIKING, *INTEGRATORS)
+    recurrent = [layer.kind for layer in layers if layer.kind.endswith("Cell") and layer.kind not in cells]
+    if recurrent:
+        raise InputError(
+            f"twin: {recurrent[0]} has no twin without time; give students without recurrent cells"
+        )
+    maps = iter(
+        student_network([layer for layer in layers if layer.kind not in cells], input_shape, outputs, 1.0)
+    )
+    modules = [_activation(layer.kind) if layer.kind in cells else next(maps) for layer in layers]
+    identity = norse.LIBoxCell(LIBoxParameters(tau_mem_inv=torch.tensor(1.0)), dt=1.0)
+    return nn.Sequential(*modules, identity)
+
+
+def _activation(kind: str) -> nn.Module:
+    return nn.ReLU() if kind in SPIKING else nn.Identity()
+
+
+def dense_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """Multiply-accumulates of a twin's convolutions and linear maps per sample.
+
+    Counted as a teacher's are: a border's padding is multiplied too, batch norm folds into the map before it.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    maps = nn.Sequential(*list(network.children())[:-1])
+    counter = FlopCounterMode(display=False)
+    with evaluating(maps), torch.no_grad(), counter:
+        maps(torch.zeros(1, *input_shape))
+    return int(counter.get_total_flops()) // 2

@@ -12,8 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.study.twin_network import dense_macs, twin_network
-from experiments.study.twins import Twins, train_twins, twin_rows
+from experiments.study.twins import Twins, dense_macs, train_twins, twin_network, twin_rows
 from sne_deploy.data import digits_split
 from sne_deploy.distill.experiment import Experiment, LayerModel, parse_experiment
 from sne_deploy.distill.students.networks import student_network
