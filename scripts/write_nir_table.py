@@ -17,6 +17,7 @@ from typing import Any
 import nir
 import numpy as np
 from nir_examples import PRIMITIVES, REFUSALS, TOPOLOGIES
+from nir_semantics import DESCRIPTIONS
 
 from sne_deploy.backend import RunOptions, load_backend
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
@@ -25,7 +26,6 @@ from sne_deploy.files import atomic_path
 from sne_deploy.frontend.graph_models import ensemble_of_graphs
 from sne_deploy.frontend.hdf5.file import LIMITS
 from sne_deploy.ir.program import Precision, Program
-from sne_deploy.passes.nir_semantics import DESCRIPTIONS
 from sne_deploy.passes.pipeline import compile_student
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "nir.md"

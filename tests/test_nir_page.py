@@ -14,10 +14,10 @@ import nir
 import numpy as np
 import pytest
 
+from scripts.nir_semantics import DESCRIPTIONS
 from sne_deploy.backend import RunOptions, load_backend
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.graph_models import ensemble_of_graphs
-from sne_deploy.passes.nir_semantics import DESCRIPTIONS
 from sne_deploy.passes.pipeline import compile_student
 from tests.chip_registers import LOIHI1
 

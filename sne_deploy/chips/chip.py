@@ -10,9 +10,9 @@ import os
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from sne_deploy.chips.constants import (
     Constant,
@@ -23,6 +23,7 @@ from sne_deploy.chips.constants import (
     PowerTable,
     RegisterTable,
     ResetTable,
+    Table,
     Text,
     TimeTable,
     WeightTable,
@@ -57,7 +58,7 @@ _EXAMPLE_RANGE = "{ min = -256, max = 254, step = 2, unit = '1', source = 'where
 _SHOWN = 60
 
 
-class Chip(BaseModel):
+class Chip(Table):
     """A chip: what can be compiled for it, and what its operations cost.
 
     Attributes
@@ -79,8 +80,6 @@ class Chip(BaseModel):
         Error to expect against silicon.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
     name: Text
     description: Text
     register_table: RegisterTable = Field(alias="registers")
@@ -98,10 +97,8 @@ class Chip(BaseModel):
     def registers(self) -> RegisterFormats:
         """The chip's register formats, as plain numbers."""
         table, weights = self.register_table, self.weights
-        modes: tuple[SignMode, ...] = ("mixed", "excitatory", "inhibitory")
-        kinds: tuple[ResetKind, ...] = ("value", "subtract")
-        limits = [(mode, getattr(weights, mode)) for mode in modes]
-        resets = [(kind, getattr(self.resets, kind)) for kind in kinds]
+        limits = [(mode, getattr(weights, mode)) for mode in get_args(SignMode)]
+        resets = [(kind, getattr(self.resets, kind)) for kind in get_args(ResetKind)]
         return RegisterFormats(
             chip=self.name,
             state_bits=table.state_bits.value,

@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Generic, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from sne_deploy.chips import units
 
-_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-_TEXT_MAX = 2000
-Text = Annotated[str, Field(min_length=1, max_length=_TEXT_MAX, pattern=r"\S")]
+Text = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")]
+Value = TypeVar("Value")
 
 
-class Constant(BaseModel):
-    """One number with its unit and where it comes from.
+class Table(BaseModel):
+    """Named things and nothing else; never changed."""
 
-    Attributes
-    ----------
-    value : float
-    unit : str
-    source : str
-    note : str or None
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    model_config = _STRICT
 
-    value: float
+class Sourced(Table):
+    """Something with a unit that says where it comes from."""
+
     unit: str
     source: Text
     note: Text | None = None
 
 
-class _Quantity(Constant):
+class Constant(Sourced):
     """A constant of one physical quantity; ``si`` is its value in the SI unit."""
 
     _units: ClassVar[Mapping[str, int]]
     _si_unit: ClassVar[str]
     _limit: ClassVar[float]
+
+    value: float
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -57,38 +53,32 @@ class _Quantity(Constant):
         return units.to_si(self.value, self._units[self.unit])
 
 
-class EnergyConstant(_Quantity):
+class EnergyConstant(Constant):
     """Energy of one operation; at most :data:`units.ENERGY_MAX_J`."""
 
     _units, _si_unit, _limit = units.ENERGY, "J", units.ENERGY_MAX_J
 
 
-class TimeConstant(_Quantity):
+class TimeConstant(Constant):
     """Time of one operation; at most :data:`units.TIME_MAX_S`."""
 
     _units, _si_unit, _limit = units.TIME, "s", units.TIME_MAX_S
 
 
-class PowerConstant(_Quantity):
+class PowerConstant(Constant):
     """Power; at most :data:`units.POWER_MAX_W`."""
 
     _units, _si_unit, _limit = units.POWER, "W", units.POWER_MAX_W
 
 
-class RatioConstant(_Quantity):
+class RatioConstant(Constant):
     """A plain ratio, such as a relative error."""
 
     _units, _si_unit, _limit = units.RATIO, "", units.RATIO_MAX
 
 
-class _Counted(BaseModel):
-    """Whole numbers of something, with their unit and where they come from."""
-
-    model_config = _STRICT
-
-    unit: str
-    source: Text
-    note: Text | None = None
+class Counted(Sourced):
+    """Whole numbers of something."""
 
     @model_validator(mode="after")
     def _check_unit(self) -> Self:
@@ -97,46 +87,24 @@ class _Counted(BaseModel):
         return self
 
 
-class CountLimit(_Counted):
-    """A whole number that the chip does not exceed."""
+class Limit(Counted, Generic[Value]):
+    """What the chip does not exceed."""
 
-    value: Annotated[int, Field(ge=0, le=2**62)]
-
-
-class Bits(_Counted):
-    """Width of a register."""
-
-    value: Annotated[int, Field(ge=1, le=31)]
-
-
-class Exponent(_Counted):
-    """A power of two."""
-
-    value: Annotated[int, Field(ge=-31, le=31)]
-
-
-class Delay(_Counted):
-    """Steps beyond the one that every synapse takes."""
-
-    value: Annotated[int, Field(ge=0, le=2**16)]
-
-
-class Compartments(_Counted):
-    """How many compartments a neuron takes."""
-
-    value: Annotated[int, Field(ge=1, le=64)]
+    value: Value
 
 
 _Pair = Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(min_length=2, max_length=2)]
+Count = Limit[Annotated[int, Field(ge=0, le=2**62)]]
+Bits = Limit[Annotated[int, Field(ge=1, le=31)]]
+Exponent = Limit[Annotated[int, Field(ge=-31, le=31)]]
+Delay = Limit[Annotated[int, Field(ge=0, le=2**16)]]
+"""Steps beyond the one that every synapse takes."""
+Compartments = Limit[Annotated[int, Field(ge=1, le=64)]]
+CompartmentsByDelay = Limit[Annotated[list[_Pair], Field(min_length=1, max_length=64)]]
+"""The longest delay of a synapse into a core, and the compartments that it leaves: several pairs."""
 
 
-class CompartmentsByDelay(_Counted):
-    """The longest delay of a synapse into a core, and the compartments that it leaves: several pairs."""
-
-    value: Annotated[list[_Pair], Field(min_length=1, max_length=64)]
-
-
-class WeightLimit(_Counted):
+class WeightLimit(Counted):
     """Smallest and largest stored weight of a sign mode, and the step between weights."""
 
     min: Annotated[int, Field(ge=-(2**16), le=0)]
@@ -149,16 +117,9 @@ class WeightLimit(_Counted):
             raise ValueError(f"min {self.min} and max {self.max} are not two multiples of step {self.step}")
         return self
 
-    @property
-    def levels(self) -> int:
-        """How many different weights there are."""
-        return (self.max - self.min) // self.step + 1
 
-
-class EnergyTable(BaseModel):
+class EnergyTable(Table):
     """``[energy]``: joules per operation of the neurocores."""
-
-    model_config = _STRICT
 
     synop: EnergyConstant
     update_active: EnergyConstant
@@ -168,10 +129,8 @@ class EnergyTable(BaseModel):
     hop_north_south: EnergyConstant | None = None
 
 
-class TimeTable(BaseModel):
+class TimeTable(Table):
     """``[time]``: seconds per operation; used once neurons are placed on cores."""
-
-    model_config = _STRICT
 
     synop: TimeConstant | None = None
     update_active: TimeConstant | None = None
@@ -183,54 +142,44 @@ class TimeTable(BaseModel):
     barrier_32_tiles: TimeConstant | None = None
 
 
-class PowerTable(BaseModel):
+class PowerTable(Table):
     """``[power]``: watts that do not depend on what is computed; used once chips are known."""
-
-    model_config = _STRICT
 
     leakage_per_chip: PowerConstant | None = None
     x86_per_chip: PowerConstant | None = None
 
 
-class MacTable(BaseModel):
+class MacTable(Table):
     """``[host]`` and ``[teacher]``: joules per multiply-accumulate of an ordinary processor."""
-
-    model_config = _STRICT
 
     mac: EnergyConstant
 
 
-class ErrorTable(BaseModel):
+class ErrorTable(Table):
     """``[error]``: what error to expect against silicon."""
-
-    model_config = _STRICT
 
     neurocore: RatioConstant | None = None
 
 
-class LimitTable(BaseModel):
+class LimitTable(Table):
     """``[limits]``: what fits on a core and a chip; used once neurons are placed."""
 
-    model_config = _STRICT
-
-    neurons_per_core: CountLimit | None = None
+    neurons_per_core: Count | None = None
     compartments_per_core_by_delay: CompartmentsByDelay | None = None
-    in_axons_per_core: CountLimit | None = None
-    out_axons_per_core: CountLimit | None = None
-    out_axons_across_chips_per_core: CountLimit | None = None
-    synapse_memory_per_core: CountLimit | None = None
-    groups_per_core: CountLimit | None = Field(
+    in_axons_per_core: Count | None = None
+    out_axons_per_core: Count | None = None
+    out_axons_across_chips_per_core: Count | None = None
+    synapse_memory_per_core: Count | None = None
+    groups_per_core: Count | None = Field(
         default=None, validation_alias=AliasChoices("groups_per_core", "compartment_configurations_per_core")
     )
-    thresholds_per_core: CountLimit | None = None
-    synapse_formats_per_core: CountLimit | None = None
-    cores_per_chip: CountLimit | None = None
+    thresholds_per_core: Count | None = None
+    synapse_formats_per_core: Count | None = None
+    cores_per_chip: Count | None = None
 
 
-class RegisterTable(BaseModel):
+class RegisterTable(Table):
     """``[registers]``: widths of the registers of a neuron, and how long a synapse may delay."""
-
-    model_config = _STRICT
 
     state_bits: Bits
     state_shift: Exponent
@@ -241,10 +190,8 @@ class RegisterTable(BaseModel):
     delay_max: Delay
 
 
-class WeightTable(BaseModel):
+class WeightTable(Table):
     """``[weights]``: formats of a synapse's weight; a sign mode that is left out does not exist."""
-
-    model_config = _STRICT
 
     bits: Bits
     exponent_min: Exponent
@@ -255,20 +202,17 @@ class WeightTable(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        bits = self.bits.value
         for mode in ("mixed", "excitatory", "inhibitory"):
             limit: WeightLimit | None = getattr(self, mode)
-            if limit is not None and limit.levels > 2**self.bits.value:
-                raise ValueError(
-                    f"{mode} has {limit.levels} weights, more than the {2**self.bits.value} of "
-                    f"{self.bits.value} bits"
-                )
+            levels = 0 if limit is None else (limit.max - limit.min) // limit.step + 1
+            if levels > 2**bits:
+                raise ValueError(f"{mode} has {levels} weights, more than the {2**bits} of {bits} bits")
         return self
 
 
-class ResetTable(BaseModel):
+class ResetTable(Table):
     """``[resets]``: compartments per neuron for each kind of reset; one that is left out does not exist."""
-
-    model_config = _STRICT
 
     value: Compartments | None = None
     subtract: Compartments | None = None

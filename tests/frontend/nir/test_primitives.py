@@ -7,11 +7,11 @@ import inspect
 import nir
 import pytest
 
+from scripts.nir_semantics import DESCRIPTIONS
 from sne_deploy.frontend.nir.neuron_nodes import NEURONS
 from sne_deploy.frontend.nir.primitives import PRIMITIVES, kind_of, parameters_of, primitive_of
 from sne_deploy.inspect import node_text
 from sne_deploy.passes.lower_maps import LINEAR_NODES
-from sne_deploy.passes.nir_semantics import DESCRIPTIONS
 from sne_norse import nodes as norse_nodes
 
 FLOATS = {row.make: [n for n, f in row.fields.items() if f.kind == "floats"] for row in PRIMITIVES.values()}

@@ -1,6 +1,6 @@
 """Every NIR primitive in words: its step in discrete time, what it becomes, what Loihi's integers lose.
 
-``docs/nir.md`` is made of this table (``scripts/write_nir_table.py``); neurons are described in their
+``docs/nir.md`` is made of this table (``write_nir_table.py``); neurons are described in their
 model's file. The code it describes is ``sne_deploy/neurons/``, ``lower_maps.py``, ``compose_linear.py``,
 ``quantise.py`` and ``ir/registers.py``, whose constants it takes.
 """
