@@ -96,23 +96,18 @@ class Chip(Table):
     @property
     def registers(self) -> RegisterFormats:
         """The chip's register formats, as plain numbers."""
-        table, weights = self.register_table, self.weights
+        weights = self.weights
         limits = [(mode, getattr(weights, mode)) for mode in get_args(SignMode)]
         resets = [(kind, getattr(self.resets, kind)) for kind in get_args(ResetKind)]
         return RegisterFormats(
             chip=self.name,
-            state_bits=table.state_bits.value,
-            state_shift=table.state_shift.value,
-            decay_bits=table.decay_bits.value,
-            threshold_bits=table.threshold_bits.value,
-            bias_bits=table.bias_bits.value,
+            **{name: limit.value for name, limit in self.register_table if name != "bias_exponent_max"},
             bias_exp_min=0,
-            bias_exp_max=table.bias_exponent_max.value,
+            bias_exp_max=self.register_table.bias_exponent_max.value,
             weight_bits=weights.bits.value,
             weight_ranges=tuple(WeightRange(m, w.min, w.max, w.step) for m, w in limits if w is not None),
             weight_exp_min=weights.exponent_min.value,
             weight_exp_max=weights.exponent_max.value,
-            delay_max=table.delay_max.value,
             resets=tuple((kind, each.value) for kind, each in resets if each is not None),
             used_weight_bits=weights.bits.value,
         )

@@ -36,23 +36,19 @@ def _counted(weights: Weights) -> Array:
 
 
 def _of_convolution(conv: ConvWeights) -> Array:
+    """Over all taps: the output channels that a tap feeds, times the positions that read the input by it."""
     c_out, per_group, k_h, k_w = conv.kernel.shape
     taps = (conv.kernel != 0).reshape(conv.groups, c_out // conv.groups, per_group, k_h, k_w)
-    senders = taps.sum(axis=1).reshape(
-        -1, k_h, k_w
-    )  # output channels that each tap of an input channel feeds
-    counts = np.zeros(conv.in_shape, dtype=np.int64)
-    for i in range(k_h):
-        rows = _reached(conv, 0, i)
-        for j in range(k_w):
-            columns = _reached(conv, 1, j)
-            counts[:, rows[:, None], columns[None, :]] += senders[:, i, j, None, None]
-    return np.asarray(counts.reshape(-1))
+    channels = taps.sum(axis=1).reshape(-1, k_h, k_w)
+    counts = np.einsum("cij,iy,jx->cyx", channels, _read(conv, 0), _read(conv, 1), optimize=True)
+    return np.asarray(counts.reshape(-1), dtype=np.int64)
 
 
-def _reached(conv: ConvWeights, axis: int, tap: int) -> Array:
-    """Input positions that a tap reads at each output position, those inside the border; all different."""
-    positions = np.arange(conv.out_shape[1 + axis]) * conv.stride[axis]
-    positions = positions - conv.padding[axis] + tap * conv.dilation[axis]
-    inside = (positions >= 0) & (positions < conv.in_shape[1 + axis])
-    return np.asarray(positions[inside])
+def _read(conv: ConvWeights, axis: int) -> Array:
+    """Whether some output position reads an input position by a tap: int64 of shape (taps, inputs)."""
+    taps = np.arange(conv.kernel.shape[2 + axis])[:, None] * conv.dilation[axis]
+    places = np.arange(conv.out_shape[1 + axis]) * conv.stride[axis] - conv.padding[axis] + taps
+    tap, position = np.nonzero((places >= 0) & (places < conv.in_shape[1 + axis]))
+    read = np.zeros((len(taps), conv.in_shape[1 + axis]), dtype=np.int64)
+    read[tap, places[tap, position]] = 1
+    return read

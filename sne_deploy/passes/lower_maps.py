@@ -37,36 +37,26 @@ def _pair(value: Any) -> tuple[int, int]:
     return (int(flat[0]), int(flat[-1]))
 
 
-def _conv2d(name: str, node: nir.Conv2d, in_shape: Shape, out_shape: Shape) -> LinearNode:
+def _conv(name: str, node: nir.Conv1d | nir.Conv2d, in_shape: Shape, out_shape: Shape) -> LinearNode:
+    """A convolution of one dimension is one of two with height 1."""
     stride, padding, dilation, groups = conv_node_geometry(node)
+    flat = isinstance(node, nir.Conv1d)
+    kernel = np.asarray(node.weight, dtype=np.float64)
     weights = ConvWeights(
-        kernel=np.asarray(node.weight, dtype=np.float64),
-        in_shape=(in_shape[0], in_shape[1], in_shape[2]),
-        out_shape=(out_shape[0], out_shape[1], out_shape[2]),
-        stride=_pair(stride),
-        padding=_pair(padding),
-        dilation=_pair(dilation),
+        kernel=kernel[:, :, None, :] if flat else kernel,
+        in_shape=_map_shape(in_shape),
+        out_shape=_map_shape(out_shape),
+        stride=(1, stride[0]) if flat else _pair(stride),
+        padding=(0, padding[0]) if flat else _pair(padding),
+        dilation=(1, dilation[0]) if flat else _pair(dilation),
         groups=groups,
     )
-    return LinearNode(name, weights, _per_channel(node.bias, out_shape))
+    bias = np.asarray(node.bias, dtype=np.float64).reshape(-1)
+    return LinearNode(name, weights, np.repeat(bias, int(np.prod(out_shape[1:]))))
 
 
-def _conv1d(name: str, node: nir.Conv1d, in_shape: Shape, out_shape: Shape) -> LinearNode:
-    stride, padding, dilation, groups = conv_node_geometry(node)
-    weights = ConvWeights(
-        kernel=np.asarray(node.weight, dtype=np.float64)[:, :, None, :],
-        in_shape=(in_shape[0], 1, in_shape[1]),
-        out_shape=(out_shape[0], 1, out_shape[1]),
-        stride=(1, stride[0]),
-        padding=(0, padding[0]),
-        dilation=(1, dilation[0]),
-        groups=groups,
-    )
-    return LinearNode(name, weights, _per_channel(node.bias, out_shape))
-
-
-def _per_channel(bias: Array, out_shape: Shape) -> Array:
-    return np.repeat(np.asarray(bias, dtype=np.float64).reshape(-1), int(np.prod(out_shape[1:])))
+def _map_shape(shape: Shape) -> tuple[int, int, int]:
+    return (shape[0], shape[1] if len(shape) == 3 else 1, shape[-1])
 
 
 def _pool(name: str, node: nir.AvgPool2d | nir.SumPool2d, in_shape: Shape, out_shape: Shape) -> LinearNode:
@@ -74,8 +64,8 @@ def _pool(name: str, node: nir.AvgPool2d | nir.SumPool2d, in_shape: Shape, out_s
     tap = 1.0 / (kernel_size[0] * kernel_size[1]) if isinstance(node, nir.AvgPool2d) else 1.0
     weights = ConvWeights(
         kernel=np.full((in_shape[0], 1, *kernel_size), tap),
-        in_shape=(in_shape[0], in_shape[1], in_shape[2]),
-        out_shape=(out_shape[0], out_shape[1], out_shape[2]),
+        in_shape=_map_shape(in_shape),
+        out_shape=_map_shape(out_shape),
         stride=_pair(node.stride),
         padding=_pair(node.padding),
         groups=in_shape[0],
@@ -91,8 +81,8 @@ LINEAR_NODES: dict[type, Callable[[str, Any, Shape, Shape], LinearNode]] = {
     nir.Affine: _affine,
     nir.Linear: _linear,
     nir.Scale: _scale,
-    nir.Conv1d: _conv1d,
-    nir.Conv2d: _conv2d,
+    nir.Conv1d: _conv,
+    nir.Conv2d: _conv,
     nir.AvgPool2d: _pool,
     nir.SumPool2d: _pool,
     nir.Flatten: _flatten,
