@@ -9,11 +9,13 @@ import numpy as np
 from hypothesis import strategies as st
 from scipy import sparse
 
+from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.nir.raise_program import raise_program
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, SignMode, Synapse
 from sne_deploy.ir.registers import sign_mode_of
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
 from sne_netx.format.layers import FORMATS
+from sne_netx.format.plan import plan_net
 from tests.chip_registers import LOIHI1
 
 MAPS = ((1, 5, 4), (2, 4, 5), (3, 3, 3))
@@ -270,6 +272,15 @@ def _spiking(name: str, shape: Any, depth: int, vth: int, bias: int, rng: np.ran
     return NeuronGroup(
         name, "cuba_lif", shape, bias_exp=6, depth=depth, scale=64.0, v_reset=np.asarray(0.0), **registers
     )
+
+
+def problems_of(program: Program) -> list[str]:
+    """What keeps a Program from being a ``.net`` file."""
+    try:
+        plan_net(program)
+    except UnsupportedError as error:
+        return list(error.problems)
+    return []
 
 
 def same(a: Any, b: Any, where: str = "") -> None:

@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 
 from sne_deploy.backend import Capabilities, RunOptions, require_capabilities
 from sne_deploy.chips.registers import Arithmetic
-from sne_deploy.errors import UnsupportedError
 from sne_deploy.files import atomic_path
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify_program
@@ -56,10 +55,7 @@ class NetxBackend:
         require_linux(self.name)
         require_netx()
         require_capabilities(self, program)
-        plan = plan_net(program)
-        if plan.net is None:
-            raise UnsupportedError(f"student {program.name!r} on target netx", plan.problems)
-        return plan.net
+        return plan_net(program)
 
     def compile(self, program: Program, options: RunOptions) -> NetxExecutable:
         """Write the file; netx itself starts with each run.

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.hdf5.file import LIMITS, Limits, Tree, naming, read_hdf5
 from sne_deploy.frontend.hdf5.write import new_hdf5, write_value
 from sne_deploy.frontend.nir.raise_program import raise_program
@@ -24,7 +23,7 @@ from sne_netx.format.parse import ROOTS, parse_net
 from sne_netx.format.plan import plan_net
 from sne_netx.format.program import ReadOptions, build_program
 
-__all__ = ["net_problems", "read_net", "write_net"]
+__all__ = ["read_net", "write_net"]
 
 
 def read_net(
@@ -86,11 +85,6 @@ def program_of(tree: Tree, student: str, options: ReadOptions) -> Program:
     return replace(program, graph=raised.graph, warnings=(*program.warnings, *new))
 
 
-def net_problems(program: Program) -> list[str]:
-    """Everything, by name, that keeps a Program from being a ``.net`` file of the same spikes in netx."""
-    return list(plan_net(program).problems)
-
-
 def write_net(path: str | os.PathLike[str], program: Program) -> None:
     """Write a Program; the same Program gives the same bytes.
 
@@ -101,15 +95,13 @@ def write_net(path: str | os.PathLike[str], program: Program) -> None:
     OutputError
         The file cannot be written.
     """
-    plan = plan_net(program)
-    if plan.net is None:
-        raise UnsupportedError(f"student {program.name!r} as a .net file", plan.problems)
-    layers = {str(layer.index): _layer_fields(layer) for layer in plan.net.layers}
+    net = plan_net(program)
+    layers = {str(layer.index): _layer_fields(layer) for layer in net.layers}
     simulation = {"Ts": 1, "tSample": program.timesteps}
     with new_hdf5(path) as file:
-        for name, tree in {"layer": layers, "simulation": simulation, GROUP: plan.net.extra}.items():
+        for name, tree in {"layer": layers, "simulation": simulation, GROUP: net.extra}.items():
             write_value(file, name, tree, name)
-        for layer in plan.net.layers:  # as lava-dl writes it
+        for layer in net.layers:  # as lava-dl writes it
             data = np.array([layer.type.encode()], dtype="S10")
             file["layer"][str(layer.index)].create_dataset("type", data=data)
 

@@ -7,12 +7,12 @@ synapses to itself or without. What netx would compute otherwise than the Progra
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.bounds import host_range, state_bounds, synaptic_range
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.ir.registers import sign_mode_of
@@ -32,24 +32,21 @@ _INT8_MAX = 127
 """Lava's convolution keeps stride, padding, dilation and groups in 8 bits."""
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """The file of a Program: ``net`` is None where ``problems`` says why."""
+def plan_net(program: Program) -> NetFile:
+    """Lay out a Program as layers.
 
-    net: NetFile | None
-    problems: tuple[str, ...]
-
-
-def plan_net(program: Program) -> Plan:
-    """Lay out a Program as layers; list everything that cannot be."""
+    Raises
+    ------
+    UnsupportedError
+        Lists everything, by name, that keeps it from being a ``.net`` file of the same spikes in netx.
+    """
     problems = list(_structure_problems(program))
-    if problems:
-        return Plan(None, tuple(problems))
-    planner = _Planner(program)
-    problems = [problem for group in program.groups for problem in planner.add(group)]
-    if problems:
-        return Plan(None, tuple(problems))
-    return Plan(planner.file(), ())
+    if not problems:
+        planner = _Planner(program)
+        problems = [problem for group in program.groups for problem in planner.add(group)]
+        if not problems:
+            return planner.file()
+    raise UnsupportedError(f"student {program.name!r} on target netx", problems)
 
 
 def _structure_problems(program: Program) -> Iterator[str]:

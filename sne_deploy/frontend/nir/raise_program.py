@@ -45,15 +45,13 @@ class Raised:
     warnings: tuple[str, ...]
 
 
-def program_to_nir(program: Program, dt_s: float | None = None) -> nir.NIRGraph:
+def raise_program(program: Program) -> Raised:
     """Raise a Program's groups and synapses to NIR nodes; see the module's text.
 
     Parameters
     ----------
     program : Program
         Cycles of a group with itself only.
-    dt_s : float or None
-        Seconds per step; the Program's own by default.
 
     Raises
     ------
@@ -61,12 +59,7 @@ def program_to_nir(program: Program, dt_s: float | None = None) -> nir.NIRGraph:
         Something that NIR cannot say: a cycle of several groups, a soft reset that subtracts anything but the
         threshold, a readout that starts away from its resting value, maps too large to be written out.
     """
-    return raise_program(program, dt_s).graph
-
-
-def raise_program(program: Program, dt_s: float | None = None) -> Raised:
-    """As :func:`program_to_nir`, with its warnings."""
-    builder = _Builder(program, program.dt_s if dt_s is None else dt_s)
+    builder = _Builder(program, program.dt_s)
     for group in program.groups:
         builder.add_group(group)
     return builder.finish()

@@ -28,7 +28,6 @@ __all__ = [
     "Resolution",
     "graph_shapes",
     "input_shape_of",
-    "input_shapes_of",
     "joined_input_shape",
     "output_shape_of",
     "resolve",
@@ -94,26 +93,15 @@ def graph_shapes(graph: nir.NIRGraph, input_shape: Shape | None = None) -> dict[
     return shapes
 
 
-def input_shapes_of(graph: nir.NIRGraph) -> dict[str, Shape]:
-    """The shape of every input, without batch and time, in the order of their names.
+def joined_input_shape(graph: nir.NIRGraph) -> Shape:
+    """The shape of what enters, without batch and time: that of the one input, or the number of all values.
 
     Raises
     ------
     UnsupportedError, GraphError
         As :func:`graph_shapes`; or an Input declares no shape and none follows from the nodes after it.
     """
-    return resolve(graph).inputs
-
-
-def joined_input_shape(graph: nir.NIRGraph) -> Shape:
-    """The shape of what enters: that of the one input, or the number of all inputs' values.
-
-    Raises
-    ------
-    UnsupportedError, GraphError
-        As :func:`input_shapes_of`.
-    """
-    return joined(input_shapes_of(graph))
+    return joined(resolve(graph).inputs)
 
 
 def input_shape_of(graph: nir.NIRGraph) -> Shape:
@@ -122,9 +110,9 @@ def input_shape_of(graph: nir.NIRGraph) -> Shape:
     Raises
     ------
     UnsupportedError, GraphError
-        As :func:`input_shapes_of`; or there are several.
+        As :func:`joined_input_shape`; or there are several.
     """
-    shapes = input_shapes_of(graph)
+    shapes = resolve(graph).inputs
     if len(shapes) != 1:
         raise GraphError(f"the graph has {len(shapes)} inputs: {', '.join(shapes)}; one is needed here")
     return next(iter(shapes.values()))

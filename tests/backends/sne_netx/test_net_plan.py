@@ -14,8 +14,8 @@ from scipy import sparse
 from sne_deploy.errors import InputError, OutputError, UnsupportedError
 from sne_deploy.ir.program import ALWAYS_ON, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
-from sne_netx.format.file import net_problems, read_net, write_net
-from tests.net_programs import chain, same
+from sne_netx.format.file import read_net, write_net
+from tests.net_programs import chain, problems_of, same
 from tests.reference import simulate
 
 Change = Callable[[Program], Program]
@@ -145,9 +145,9 @@ PROBLEMS: list[tuple[Any, Change, str]] = [
 @pytest.mark.parametrize(("start", "change", "text"), PROBLEMS, ids=[text[:50] for *_, text in PROBLEMS])
 def test_problems_are_named(tmp_path: Path, start: Any, change: Change, text: str) -> None:
     program, _ = chain(*start)
-    assert net_problems(program) == []
+    assert problems_of(program) == []
     broken = change(program)
-    problems = net_problems(broken)
+    problems = problems_of(broken)
     assert any(problem.startswith(text) for problem in problems), problems
     assert not any("\n" in problem for problem in problems)
     with pytest.raises(UnsupportedError) as caught:
@@ -159,7 +159,7 @@ def test_problems_are_named(tmp_path: Path, start: Any, change: Change, text: st
 def test_all_problems_are_listed() -> None:
     program, _ = chain(*SPIKES)
     broken = group(0, v_init=int32(1), vsub_mant=int32(1))(synapse(1, delay=2)(program))
-    assert len(net_problems(broken)) == 3
+    assert len(problems_of(broken)) == 3
 
 
 def test_sums_beyond_32_bits_are_named() -> None:
@@ -167,7 +167,7 @@ def test_sums_beyond_32_bits_are_named() -> None:
     entry = replace(program.input, shape=(140_000,))
     wide = DenseWeights(np.full((8, 140_000), 254, np.int32))
     broken = synapse(0, weights=wide)(replace(program, input=entry))
-    assert net_problems(broken) == [
+    assert problems_of(broken) == [
         "group 'd0': its inputs reach 35560000, and Lava's 32-bit integers wrap above 33423360"
     ]
 
@@ -178,7 +178,7 @@ def test_a_convolution_that_wraps_is_named() -> None:
     conv = ConvWeights(kernel, (33_030, 1, 1), (1, 1, 1))
     entry = replace(program.input, shape=(33_030, 1, 1))
     broken = group(0, shape=(1, 1, 1))(synapse(0, weights=conv)(replace(program, input=entry)))
-    assert net_problems(broken) == [
+    assert problems_of(broken) == [
         "weights into group 'c0': sums reach 8389620, and Lava's convolution wraps above 8388607"
     ]
 

@@ -16,8 +16,8 @@ from sne_deploy.frontend.nir.findings import examine
 from sne_deploy.frontend.nir.shapes import (
     graph_shapes,
     input_shape_of,
-    input_shapes_of,
     joined_input_shape,
+    resolve,
 )
 from tests.effort import examples
 from tests.graphs import random_graphs
@@ -173,7 +173,7 @@ def two_inputs(a: Any, b: Any) -> nir.NIRGraph:
 
 def test_several_inputs_are_joined_in_the_order_of_their_names() -> None:
     made = two_inputs(shape(4), shape(2, 3))
-    assert list(input_shapes_of(made).items()) == [("a", (4,)), ("b", (2, 3))]
+    assert list(resolve(made).inputs.items()) == [("a", (4,)), ("b", (2, 3))]
     assert joined_input_shape(made) == (10,)
     assert graph_shapes(made, (10,)) == graph_shapes(made)
     assert joined_input_shape(two_inputs(None, shape(2, 3))) == (10,)

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.nir.file import read_nir, write_nir
-from sne_deploy.frontend.nir.raise_program import program_to_nir, raise_program
+from sne_deploy.frontend.nir.raise_program import raise_program
 from sne_deploy.frontend.nir.recover_conv import conv_of
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
 from sne_deploy.ir.weights import ConvWeights
@@ -142,7 +142,7 @@ def test_any_program(data: st.DataObject) -> None:
 
 def test_the_graph_can_be_stored(tmp_path: Any) -> None:
     program, _ = chain("crd", "current", "v_last")
-    graph = program_to_nir(program, 0.5)
+    graph = raise_program(replace(program, dt_s=0.5)).graph
     assert graph.metadata["dt_s"] == 0.5
     write_nir(tmp_path / "a.nir", graph)
     again = read_nir(tmp_path / "a.nir")
@@ -167,10 +167,10 @@ def test_what_a_graph_cannot_say() -> None:
     loop = replace(program.synapses[1], name="back", source="d1", target="d0", within_sample=True, delay=1)
     loop = replace(loop, weights=type(loop.weights)(np.ones((8, 4), np.int32)))
     with pytest.raises(GraphError, match="'back' closes a cycle of several groups"):
-        program_to_nir(replace(program, synapses=(*program.synapses, loop)))
+        raise_program(replace(program, synapses=(*program.synapses, loop)))
     soft = replace(program.groups[0], vsub_mant=np.asarray(3, np.int32))
     with pytest.raises(GraphError, match="'d0': a spike subtracts something else than its threshold"):
-        program_to_nir(replace(program, groups=(soft, program.groups[1])))
+        raise_program(replace(program, groups=(soft, program.groups[1])))
     subtracts = replace(soft, vsub_mant=soft.vth_mant)
-    graph = program_to_nir(replace(program, groups=(subtracts, program.groups[1])))
+    graph = raise_program(replace(program, groups=(subtracts, program.groups[1]))).graph
     assert graph.nodes["d0"].metadata == {"reset": "subtract"}
