@@ -10,7 +10,7 @@ import sys
 from importlib.metadata import distribution, entry_points
 from pathlib import Path
 
-from sne_deploy.report.read import load_report
+from sne_deploy.report.file import load_report
 
 MINIMUM_ACCURACY = 0.9
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sne_deploy.backend import Backend, Executable, Progress, RunOptions, backend_names, load_backend
@@ -16,7 +17,7 @@ from sne_deploy.compiled import Compiled, Result
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
 from sne_deploy.frontend.models import ModelPath, ensemble_of_modules, load_model, raise_unsupported
 from sne_deploy.ir.program import Precision, Program
-from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Readout
+from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Readout, Student
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
 from sne_deploy.runtime.executors import open_executor
 from sne_deploy.runtime.head import check_head
@@ -131,31 +132,29 @@ def compile(  # noqa: A001  the design's name for it
     if policy is not None:
         ensemble = replace(ensemble, policy=policy)
     formats = capabilities.formats(chip.registers, weight_bits)
-    programs = _programs(ensemble, chosen, formats, progress)
+    programs, real = _programs(ensemble, chosen, formats, progress)
     check_head(ensemble.head, [program.output_size for program in programs])
     with ExitStack() as resources:
         executor = resources.enter_context(open_executor(workers, scheduler))
         options = RunOptions(progress=progress, extra=extra)
-        executables, runner = _place(backend, programs, executor, resources, options)
+        executables, runner = _executables(backend, programs, executor, resources, options)
+        compiled = partial(Compiled, ensemble, hardware=chip, seed=seed)
         reference: Compiled | None = None
         warnings: tuple[str, ...] = ()
         if fidelity and chosen == "fixed":
-            reference, warnings = _reference(ensemble, chip, seed, executor, resources)
-        return Compiled(
-            ensemble,
+            reference, warnings = _reference(compiled, ensemble, real, chip, executor, resources)
+        return compiled(
             programs,
             executables,
             runner,
             reference,
             target=target,
-            hardware=chip,
-            seed=seed,
             resources=resources.pop_all(),
             warnings=warnings,
         )
 
 
-def _place(
+def _executables(
     backend: Backend,
     programs: tuple[Program, ...],
     executor: tuple[Executor, int] | None,
@@ -176,36 +175,54 @@ def _place(
 
 
 def _programs(
-    ensemble: Ensemble, precision: Precision, formats: RegisterFormats, progress: Progress | None = None
-) -> tuple[Program, ...]:
-    """Compile every student; what is unsupported in any of them is one error."""
-    from sne_deploy.passes.pipeline import compile_student
+    ensemble: Ensemble, precision: Precision, formats: RegisterFormats, progress: Progress | None
+) -> tuple[tuple[Program, ...], dict[str, Program]]:
+    """Compile every student; what is unsupported in any of them is one error.
+
+    Returns
+    -------
+    programs : tuple of Program
+    real : dict of student name to Program
+        Those that were compiled in floating point on the way.
+    """
+    from sne_deploy.passes.pipeline import quantised
 
     programs: list[Program] = []
+    real: dict[str, Program] = {}
     refused: list[UnsupportedError] = []
     for index, student in enumerate(ensemble.students, 1):
         try:
-            program = compile_student(
-                student,
-                input_shape=ensemble.input_shape,
-                timesteps=ensemble.timesteps,
-                encoder=ensemble.encoder,
-                precision=precision,
-                formats=formats,
-            )
-            programs.append(program)
+            if precision == "float" or isinstance(student.network, Program):  # registers, as they were read
+                programs.append(_program(ensemble, student, precision, formats))
+            else:
+                real[student.name] = _program(ensemble, student, "float", formats)
+                programs.append(quantised(real[student.name], formats))
         except UnsupportedError as error:
             refused.append(error)
         if progress is not None:
             progress("compiling", index, len(ensemble.students))
     raise_unsupported(refused)
-    return tuple(programs)
+    return tuple(programs), real
+
+
+def _program(ensemble: Ensemble, student: Student, precision: Precision, formats: RegisterFormats) -> Program:
+    from sne_deploy.passes.pipeline import compile_student
+
+    return compile_student(
+        student,
+        input_shape=ensemble.input_shape,
+        timesteps=ensemble.timesteps,
+        encoder=ensemble.encoder,
+        precision=precision,
+        formats=formats,
+    )
 
 
 def _reference(
+    compiled: Callable[..., Compiled],
     ensemble: Ensemble,
+    real: Mapping[str, Program],
     chip: Chip,
-    seed: int,
     executor: tuple[Executor, int] | None,
     resources: ExitStack,
 ) -> tuple[Compiled | None, tuple[str, ...]]:
@@ -213,19 +230,11 @@ def _reference(
     if REFERENCE not in backend_names():
         return None, (f"no floating-point comparison: target {REFERENCE!r} is not installed",)
     try:
-        programs = _programs(ensemble, "float", chip.registers)
-        executables, runner = _place(load_backend(REFERENCE), programs, executor, resources, RunOptions())
+        programs = tuple(
+            real.get(student.name) or _program(ensemble, student, "float", chip.registers)
+            for student in ensemble.students
+        )
+        ran = _executables(load_backend(REFERENCE), programs, executor, resources, RunOptions())
     except (UnsupportedError, GraphError) as error:  # it is compiled already: Norse alone cannot express it
         return None, (f"no floating-point comparison: {error}",)
-    reference = Compiled(
-        ensemble,
-        programs,
-        executables,
-        runner,
-        None,
-        target=REFERENCE,
-        hardware=chip,
-        seed=seed,
-        resources=ExitStack(),
-    )
-    return reference, ()
+    return compiled(programs, *ran, None, target=REFERENCE, resources=ExitStack()), ()

@@ -23,7 +23,8 @@ from sne_deploy.runtime.result import RunResult, StudentResult
 
 if TYPE_CHECKING:
     from sne_deploy.data.dataset import DataSet
-    from sne_deploy.report.schema import Report, VerifiedModel
+    from sne_deploy.report.file import Report
+    from sne_deploy.report.schema import VerifiedModel
     from sne_deploy.runtime.slices import Compared
 
 Array = npt.NDArray[Any]
@@ -67,7 +68,6 @@ class Result:
         """Write ``report.json``, ``students/NAME.nir`` and the target's own files, each atomically."""
         from sne_deploy.files import ensure_folder
         from sne_deploy.frontend.nir.file import write_nir
-        from sne_deploy.report.write import save_report
 
         backend = load_backend(self.report.target)
         students = ensure_folder(Path(folder) / "students")
@@ -75,7 +75,7 @@ class Result:
             write_nir(students / f"{student.name}.nir", student.program.graph)
             if isinstance(backend, FileWriter):
                 backend.write(student.program, students)
-        save_report(self.report, folder)
+        self.report.save(folder)
 
 
 class Compiled:

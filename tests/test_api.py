@@ -19,7 +19,7 @@ import sne_deploy as sne
 from sne_deploy.backend import Capabilities
 from sne_deploy.errors import DataError, InputError, TargetError, UnsupportedError
 from sne_deploy.report.check import check_report
-from sne_deploy.report.read import load_report
+from sne_deploy.report.file import load_report
 from sne_deploy.report.schema import SCHEMA_FILE
 from sne_norse import NorseBackend
 from tests.networks import INPUT_SHAPE, network

@@ -13,10 +13,6 @@ PAGE = ROOT / "docs" / "architecture.md"
 BACKENDS = {"sne_lava": set(), "sne_loihi": set(), "sne_norse": set(), "sne_netx": {"sne_lava"}}
 """Each backend, and those of the others on which it builds."""
 LABORATORY = {"experiments", "benchmarks", "examples", "scripts", "tests"}
-KNOWN: set[tuple[str, str]] = {
-    ("sne_deploy.report.schema", "sne_deploy.report.write"),
-}
-"""Imports that are about to go."""
 
 
 def modules() -> dict[str, Path]:
@@ -52,7 +48,7 @@ def graph() -> dict[str, set[str]]:
     found = {}
     for name, path in known.items():
         targets = (next((t for t in (i, i.rpartition(".")[0]) if t in known), "") for i in imports(path))
-        found[name] = {target for target in targets if target and (name, target) not in KNOWN} - {name}
+        found[name] = {target for target in targets if target} - {name}
     return found
 
 
@@ -115,15 +111,8 @@ def test_chips_neurons_and_ir_import_each_other_downwards_and_nothing_above():
 def test_nothing_in_the_wheel_imports_the_laboratory():
     for name, path in modules().items():
         packages = {target.partition(".")[0] for target in imports(path)}
-        assert not {package for package in packages & LABORATORY if (name, package) not in KNOWN}, name
+        assert not {package for package in packages & LABORATORY}, name
 
 
 def test_no_file_imports_itself_by_way_of_others():
     TopologicalSorter(graph()).prepare()  # raises CycleError, which names the circle
-
-
-def test_the_known_exceptions_are_still_there():
-    known = modules()
-    for source, target in KNOWN:
-        assert source in known, source
-        assert any(f"{i}.".startswith(f"{target}.") for i in imports(known[source])), (source, target)

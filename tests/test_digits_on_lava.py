@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sne_deploy.report.check import COUNTS, check_report
-from sne_deploy.report.read import load_report
-from sne_deploy.report.schema import Report
+from sne_deploy.energy.accounting import COUNTED
+from sne_deploy.report.check import check_report
+from sne_deploy.report.file import Report, load_report
 from tests.command_line import Outcome, command
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits"
@@ -56,7 +56,7 @@ def test_accuracy_is_within_a_point_of_floating_point_and_above_95_percent(run: 
 def test_the_ensemble_is_the_sum_of_its_parts(run: Run) -> None:
     report = run.report
     check_report(report)
-    for count in COUNTS:
+    for count in COUNTED:
         parts = [getattr(part.totals, count) for part in (report.shared, *report.students)]
         assert getattr(report.ensemble.totals, count) == sum(parts)
     assert report.ensemble.totals.synops > 0

@@ -14,7 +14,7 @@ import sne_deploy as sne
 from experiments.study.corruptions import FAMILIES, corrupt
 from sne_deploy.distill.experiment import NoiseModel
 from sne_deploy.errors import InputError
-from sne_deploy.report.schema import Report
+from sne_deploy.report.file import Report
 
 Array = npt.NDArray[Any]
 CLEAN, ALL = "clean", "all"

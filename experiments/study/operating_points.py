@@ -25,7 +25,6 @@ from sne_deploy.distill.policy.gate import GateTraining, train_gate
 from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Gate, Head, Measure
-from sne_deploy.report.build import shared_counts, student_counts
 from sne_deploy.report.schema import TeacherModel
 from sne_deploy.runtime import head as heads
 from sne_deploy.runtime.activation import chosen_students, gate_macs
@@ -198,8 +197,8 @@ def fitted_points(
 def point_of(full: FullRun, active: Array, policy: ActivationPolicy) -> OperatingPoint:
     """What running these students on each sample achieves and costs; ``active``: bool (N, students)."""
     run = _restricted(full.run, full.ensemble.head, active)
-    counts = [count for count in map(student_counts, run.students) if count.samples_run]
-    shared = shared_counts(run)
+    counts = [count for count in (student.counts for student in run.students) if count.samples_run]
+    shared = run.shared_counts
     return OperatingPoint(
         policy=policy,
         accuracy=float(np.mean(run.predictions == _labels(run))),

@@ -113,7 +113,7 @@ def _row(result: sne.Result, floating: sne.Result, weight_bits: int, hardware: C
     theirs = report.teacher
     found: Row = dict.fromkeys(_RATIOS)
     if theirs is not None:
-        found = ratios(Counts(**ours.totals.model_dump()), theirs.macs, hardware)
+        found = ratios(ours.totals, theirs.macs, hardware)
     return {
         "name": report.model,
         "weight_bits": weight_bits,

@@ -18,7 +18,7 @@ def report_command(
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
     """Print the table of a saved report."""
-    from sne_deploy.report.read import load_report
+    from sne_deploy.report.file import load_report
     from sne_deploy.report.table import report_view
 
     show(report_view(load_report(file)))

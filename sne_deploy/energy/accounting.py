@@ -12,21 +12,32 @@ from outside cost SynOps where they arrive; their injection by the x86 cores is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
-from functools import reduce
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any, Literal, Protocol, get_args
 
+import numpy as np
+import numpy.typing as npt
+from pydantic import ConfigDict, Field
+
+from sne_deploy.chips import units
 from sne_deploy.chips.chip import Chip
 from sne_deploy.errors import VerificationError
 
-PARTS = ("synops", "updates", "spikes", "hops", "host", "static")
+Part = Literal["synops", "updates", "spikes", "hops", "host", "static"]
+PARTS: tuple[Part, ...] = get_args(Part)
 """The parts of an energy, in the order in which reports show them."""
+Price = Callable[[str], float]
+"""Joules of one operation, by the constant's name in a hardware file, such as ``energy.synop``."""
+
+_Count = Annotated[int, Field(ge=0)]
+_Joules = Annotated[float, Field(ge=0.0)]
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Exact totals over some samples.
+    """Exact totals over some samples, which a report holds as they are.
 
     Attributes
     ----------
@@ -44,26 +55,46 @@ class Counts:
         The samples that the totals are over.
     """
 
-    synops: int
-    spikes: int
-    input_spikes: int
-    updates_active: int | None
-    updates_idle: int | None
-    host_macs: int
-    samples_run: int
+    __pydantic_config__ = _STRICT
+
+    synops: _Count
+    spikes: _Count
+    input_spikes: _Count
+    updates_active: _Count | None
+    updates_idle: _Count | None
+    host_macs: _Count
+    samples_run: _Count
 
     def __post_init__(self) -> None:
-        for part in fields(self):
-            value = getattr(self, part.name)
+        for name, value in asdict(self).items():
             if value is not None and value < 0:
-                raise VerificationError(f"{part.name} is {value}: a count cannot be negative")
+                raise VerificationError(f"{name} is {value}: a count cannot be negative")
         if (self.updates_active is None) != (self.updates_idle is None):
             raise VerificationError("active and idle updates must both be counted, or neither")
 
 
+COUNTED = tuple(field.name for field in fields(Counts) if field.name != "samples_run")
+"""What is counted."""
+
+
+class Counted(Protocol):
+    """Totals, or arrays of shape (N,) with the counts of N samples, as :class:`Counts` says."""
+
+    @property
+    def synops(self) -> Any: ...  # noqa: D102
+    @property
+    def spikes(self) -> Any: ...  # noqa: D102
+    @property
+    def updates_active(self) -> Any: ...  # noqa: D102
+    @property
+    def updates_idle(self) -> Any: ...  # noqa: D102
+    @property
+    def host_macs(self) -> Any: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class Energy:
-    """Joules per sample, in parts; None is not modelled.
+    """Joules per sample, in parts, which a report holds as they are; None is not modelled.
 
     Attributes
     ----------
@@ -78,15 +109,17 @@ class Energy:
         honest bound can be given. The error to expect stands in the hardware file as ``error.neurocore``.
     """
 
-    total: float | None
-    total_excludes: tuple[str, ...]
-    synops: float | None
-    updates: float | None
-    spikes: float | None
-    hops: float | None
-    host: float | None
-    static: float | None
-    interval: tuple[float, float] | None = None
+    __pydantic_config__ = _STRICT
+
+    total: _Joules | None
+    total_excludes: tuple[Part, ...]
+    synops: _Joules | None
+    updates: _Joules | None
+    spikes: _Joules | None
+    hops: _Joules | None
+    host: _Joules | None
+    static: _Joules | None
+    interval: tuple[_Joules, _Joules] | None
 
 
 def add_counts(counts: Iterable[Counts], samples_run: int) -> Counts:
@@ -99,19 +132,59 @@ def add_counts(counts: Iterable[Counts], samples_run: int) -> Counts:
     samples_run : int
         The samples that the sum is over: a student's may be some of the ensemble's.
     """
+    several = list(counts)
+    columns = {name: [getattr(each, name) for each in several] for name in COUNTED}
+    sums: dict[str, Any] = {name: None if None in column else sum(column) for name, column in columns.items()}
+    return Counts(**sums, samples_run=samples_run)
 
-    def plus(a: Counts, b: Counts) -> Counts:
-        return Counts(
-            synops=a.synops + b.synops,
-            spikes=a.spikes + b.spikes,
-            input_spikes=a.input_spikes + b.input_spikes,
-            updates_active=_add(a.updates_active, b.updates_active),
-            updates_idle=_add(a.updates_idle, b.updates_idle),
-            host_macs=a.host_macs + b.host_macs,
-            samples_run=samples_run,
-        )
 
-    return replace(reduce(plus, counts), samples_run=samples_run)
+class Valued(Protocol):
+    """A constant, of a hardware file or of a report."""
+
+    @property
+    def value(self) -> float: ...  # noqa: D102
+    @property
+    def unit(self) -> str: ...  # noqa: D102
+
+
+def prices(constants: Mapping[str, Valued]) -> Price:
+    """What operations cost, by constants of energy; asking for one that is not there is an error."""
+
+    def price(name: str) -> float:
+        given = constants.get(name)
+        if given is None or given.unit not in units.ENERGY:
+            raise VerificationError(f"constant {name} is missing or no energy")
+        return units.to_si(given.value, units.ENERGY[given.unit])
+
+    return price
+
+
+def energy_parts(counts: Counted, price: Price, samples: int = 1) -> dict[Part, Any]:
+    """The equation of the module, part by part: joules of the counts over ``samples``."""
+    active, idle, updates = counts.updates_active, counts.updates_idle, None
+    if active is not None and idle is not None:
+        updates = (active * price("energy.update_active") + idle * price("energy.update_idle")) / samples
+    return {
+        "synops": counts.synops * price("energy.synop") / samples,
+        "updates": updates,
+        "spikes": counts.spikes * price("energy.spike_within_tile") / samples,
+        "hops": None,
+        "host": counts.host_macs * price("host.mac") / samples,
+        "static": None,
+    }
+
+
+def mean_energy(counts: Counts, price: Price) -> Energy:
+    """Mean energy of a sample; every part is None where no sample was run."""
+    samples = counts.samples_run
+    parts: dict[Any, Any] = energy_parts(counts, price, samples) if samples else dict.fromkeys(PARTS)
+    known = [value for value in parts.values() if value is not None]
+    return Energy(
+        total=sum(known) if known else None,
+        total_excludes=tuple(name for name, value in parts.items() if value is None),
+        **parts,
+        interval=None,
+    )
 
 
 def energy_per_sample(counts: Counts, hardware: Chip) -> Energy:
@@ -128,56 +201,16 @@ def energy_per_sample(counts: Counts, hardware: Chip) -> Energy:
     Energy
         In joules. Every part is None where no sample was run.
     """
-    samples = counts.samples_run
-    if samples == 0:
-        return sum_parts(dict.fromkeys(PARTS))
-    parts = joules(counts, hardware)
-    return sum_parts({name: None if part is None else part / samples for name, part in parts.items()})
+    return mean_energy(counts, prices(hardware.constants("energy", "host")))
 
 
-def joules(counts: Any, hardware: Chip) -> dict[str, Any]:
-    """Energy of counts by part; None is not modelled. See the module for the equation.
-
-    Parameters
-    ----------
-    counts : Counts, or Trace
-        Its numbers are totals, or arrays of one for each sample; and so are the joules.
-    hardware : Chip
-    """
-    per = hardware.energy
-    updates = None
-    if counts.updates_active is not None and counts.updates_idle is not None:
-        updates = counts.updates_active * per.update_active.si + counts.updates_idle * per.update_idle.si
-    return {
-        "synops": counts.synops * per.synop.si,
-        "updates": updates,
-        "spikes": counts.spikes * per.spike_within_tile.si,
-        "hops": None,
-        "host": counts.host_macs * hardware.host.mac.si,
-        "static": None,
-    }
+def energy_of_samples(counts: Counted, hardware: Chip) -> npt.NDArray[np.float64]:
+    """Joules of each of N samples, as far as modelled, from their counts: (N,)."""
+    parts = energy_parts(counts, prices(hardware.constants("energy", "host"))).values()
+    return np.asarray(sum(part for part in parts if part is not None), np.float64)
 
 
 def mac_energy_j(macs: int, hardware: Chip) -> float:
     """Energy of the teacher's multiply-accumulates: the ``[teacher]`` table's, or else the host's."""
     table = hardware.host if hardware.teacher is None else hardware.teacher
     return macs * table.mac.si
-
-
-def sum_parts(parts: dict[str, float | None]) -> Energy:
-    """Energy from its parts: the total of those that are not None, and the names of the others."""
-    known = [value for name in PARTS if (value := parts[name]) is not None]
-    return Energy(
-        total=sum(known) if known else None,
-        total_excludes=tuple(name for name in PARTS if parts[name] is None),
-        synops=parts["synops"],
-        updates=parts["updates"],
-        spikes=parts["spikes"],
-        hops=parts["hops"],
-        host=parts["host"],
-        static=parts["static"],
-    )
-
-
-def _add(a: int | None, b: int | None) -> int | None:
-    return None if a is None or b is None else a + b

@@ -72,13 +72,16 @@ def compile_student(
     verify_network(network, after="compose-linear")
     program = BuildProgram(formats).apply(network)
     verify_program(program, after="build-program")
-    program = replace(program, warnings=(*student.notes, *program.warnings))
-    if precision == "fixed":
-        program = Quantise(formats).apply(program)
-        verify_program(program, after="quantise")
-    elif isinstance(student.network, tuple):
-        program = replace(program, layers=student.network)
-    return program
+    layers = student.network if isinstance(student.network, tuple) else ()
+    program = replace(program, warnings=(*student.notes, *program.warnings), layers=layers)
+    return quantised(program, formats) if precision == "fixed" else program
+
+
+def quantised(program: Program, formats: RegisterFormats) -> Program:
+    """A student compiled in floating point with the same formats, in fixed point; errors as there."""
+    fixed = Quantise(formats).apply(replace(program, layers=()))
+    verify_program(fixed, after="quantise")
+    return fixed
 
 
 def _as_read(student: Student, network: Program, timesteps: int, formats: RegisterFormats) -> Program:

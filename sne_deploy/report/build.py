@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,28 +10,26 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from sne_deploy.chips.chip import Chip
-from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample, mac_energy_j
+from sne_deploy.energy.accounting import COUNTED, Counts, add_counts, energy_per_sample, mac_energy_j
 from sne_deploy.errors import VerificationError
 from sne_deploy.ir.program import Precision, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_deploy.model.ensemble import Ensemble
 from sne_deploy.report.check import check_report, require
+from sne_deploy.report.file import Report
 from sne_deploy.report.policy import policy_model
 from sne_deploy.report.schema import (
     SCHEMA_VERSION,
     ConstantModel,
     DataModel,
-    EnergyModel,
     EnsembleModel,
     FidelityModel,
     HardwareModel,
     LayerModel,
     ProvenanceModel,
-    Report,
     SharedModel,
     StudentModel,
     TeacherModel,
-    TotalsModel,
     VerifiedModel,
 )
 from sne_deploy.runtime.agreement import LayerComparisons, SpikeComparison
@@ -103,8 +100,8 @@ def build_report(
     samples = len(result.predictions)
     comparisons = {} if compared is None else compared.layers
     _check_result(result, samples)
-    counts = [student_counts(student) for student in result.students]
-    shared = shared_counts(result)
+    counts = [student.counts for student in result.students]
+    shared = result.shared_counts
     ran = [count for count in counts if count.samples_run]
     try:
         report = Report(
@@ -120,7 +117,7 @@ def build_report(
             ),
             policy=policy_model(ensemble),
             shared=SharedModel(
-                total_host_macs_of={"head": _total([result.head_macs]), "gate": _total([result.gate_macs])},
+                total_host_macs_of={"head": _total(result.head_macs), "gate": _total(result.gate_macs)},
                 **_cost(shared, hardware),
             ),
             ensemble=EnsembleModel(
@@ -140,26 +137,6 @@ def build_report(
         raise VerificationError(f"the run gave an impossible report: {where}: {first['msg']}") from error
     check_report(report)
     return report
-
-
-def student_counts(student: StudentResult) -> Counts:
-    """Exact totals of one student over the samples that it ran on."""
-    trace = student.trace
-    return Counts(
-        synops=_total([trace.synops]),
-        spikes=_total([trace.spikes]),
-        input_spikes=_total([trace.input_spikes]),
-        updates_active=_total_or_none([trace.updates_active]),
-        updates_idle=_total_or_none([trace.updates_idle]),
-        host_macs=_total([trace.host_macs]),
-        samples_run=int(np.count_nonzero(student.active)),
-    )
-
-
-def shared_counts(result: RunResult) -> Counts:
-    """Exact totals of what belongs to no student: host MACs of head and gate. They have no neurons."""
-    macs = _total([result.head_macs, result.gate_macs])
-    return Counts(0, 0, 0, 0, 0, macs, len(result.predictions))
 
 
 def _student(
@@ -205,12 +182,12 @@ def _layer(program: Program, layer: LayerTrace, ran: int, found: SpikeComparison
     group, synapses = program.group(layer.name), program.synapses_into(layer.name)
     snrs = [synapse.quantisation_snr_db for synapse in synapses if synapse.quantisation_snr_db is not None]
     updates = group.size * program.timesteps
-    spikes = _total([layer.spikes])
+    spikes = _total(layer.spikes)
     return LayerModel(
         name=layer.name,
         kind=layer_kind(program, layer.name),
         shape=tuple(int(size) for size in group.shape),
-        synops_per_sample=_mean(_total([layer.synops]), ran),
+        synops_per_sample=_mean(_total(layer.synops), ran),
         spikes_per_sample=_mean(spikes, ran),
         rate=_mean(spikes, ran * updates),
         saturated_weights=sum(synapse.saturated_weights for synapse in synapses),
@@ -242,13 +219,8 @@ def _manner(program: Program, synapse: Synapse) -> str:
 
 def _cost(counts: Counts, hardware: Chip) -> dict[str, Any]:
     """The fields of a CostModel."""
-    names = ("synops", "spikes", "input_spikes", "updates_active", "updates_idle", "host_macs")
-    means = {f"{name}_per_sample": _mean(getattr(counts, name), counts.samples_run) for name in names}
-    return {
-        **means,
-        "energy_per_sample_j": EnergyModel(**asdict(energy_per_sample(counts, hardware))),
-        "totals": TotalsModel(**asdict(counts)),
-    }
+    means = {f"{name}_per_sample": _mean(getattr(counts, name), counts.samples_run) for name in COUNTED}
+    return {**means, "energy_per_sample_j": energy_per_sample(counts, hardware), "totals": counts}
 
 
 def _teacher(teacher: TeacherResult, counts: list[Counts], samples: int, hardware: Chip) -> TeacherModel:
@@ -313,13 +285,8 @@ def _check_result(result: RunResult, samples: int) -> None:
             require(not array[~student.active].any(), f"{name}: {key} counts samples that it did not run on")
 
 
-def _total(arrays: list[Array]) -> int:
-    return sum(int(array.sum(dtype=np.int64)) for array in arrays)
-
-
-def _total_or_none(arrays: list[Array | None]) -> int | None:
-    known = [array for array in arrays if array is not None]
-    return _total(known) if len(known) == len(arrays) else None
+def _total(counts: Array) -> int:
+    return int(counts.sum(dtype=np.int64))
 
 
 def _mean(total: int | None, samples: int) -> float | None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from sne_deploy.chips import units
-from sne_deploy.energy.accounting import PARTS
+from sne_deploy.energy.accounting import COUNTED, PARTS, Price, mean_energy, prices
 from sne_deploy.errors import VerificationError
-from sne_deploy.report.schema import CostModel, EnergyModel, Report, StudentModel, TotalsModel
+from sne_deploy.report.schema import CostModel, ReportModel, StudentModel
 
-COUNTS = ("synops", "spikes", "input_spikes", "updates_active", "updates_idle", "host_macs")
 _REL_TOL = 1e-9
 _ABS_TOL = 1e-27  # far below one operation of any machine, in joules
 
 
-def check_report(report: Report) -> None:
+def check_report(report: ReportModel) -> None:
     """Verify every sum in a report.
 
     * the ensemble's integer totals are the shared ones plus the students', exactly;
@@ -34,9 +32,10 @@ def check_report(report: Report) -> None:
     ran = [student for student in report.students if student.totals.samples_run]
     _check_totals(report, ran, samples)
     _check_shared(report, samples)
+    price = prices(report.hardware.constants)
     for name, cost in _costs(report):
         _check_means(name, cost)
-        _check_energy(name, cost, report)
+        _check_energy(name, cost, price)
     for student in report.students:
         _check_student(student, samples)
     _check_ensemble_energy(report, ran)
@@ -52,14 +51,14 @@ def require(condition: bool, message: str) -> None:
         raise VerificationError(f"the report does not add up: {message}")
 
 
-def _costs(report: Report) -> Iterable[tuple[str, CostModel]]:
+def _costs(report: ReportModel) -> Iterable[tuple[str, CostModel]]:
     yield from ((f"student {student.name!r}", student) for student in report.students)
     yield "shared", report.shared
     yield "ensemble", report.ensemble
 
 
-def _check_totals(report: Report, ran: list[StudentModel], samples: int) -> None:
-    for name in COUNTS:
+def _check_totals(report: ReportModel, ran: list[StudentModel], samples: int) -> None:
+    for name in COUNTED:
         parts = [getattr(cost.totals, name) for cost in (report.shared, *ran)]
         expected = None if None in parts else sum(parts)
         stored = getattr(report.ensemble.totals, name)
@@ -68,7 +67,7 @@ def _check_totals(report: Report, ran: list[StudentModel], samples: int) -> None
         require(totals.samples_run == samples, f"{label}: samples_run is {totals.samples_run}, not {samples}")
 
 
-def _check_shared(report: Report, samples: int) -> None:
+def _check_shared(report: ReportModel, samples: int) -> None:
     parts, gate = report.shared.total_host_macs_of, report.policy.gate
     total = report.shared.totals.host_macs
     require(sum(parts.values()) == total, f"shared: host_macs is {total}, its parts are {parts}")
@@ -77,7 +76,7 @@ def _check_shared(report: Report, samples: int) -> None:
 
 
 def _check_means(name: str, cost: CostModel) -> None:
-    for count in COUNTS:
+    for count in COUNTED:
         total, samples = getattr(cost.totals, count), cost.totals.samples_run
         expected = None if total is None or samples == 0 else total / samples
         stored = getattr(cost, f"{count}_per_sample")
@@ -99,57 +98,22 @@ def _check_student(student: StudentModel, samples: int) -> None:
             )
 
 
-def _check_energy(name: str, cost: CostModel, report: Report) -> None:
-    energy = cost.energy_per_sample_j
-    for part, expected in _expected_parts(cost.totals, report).items():
-        stored = getattr(energy, part)
-        require(_same(stored, expected), f"{name}: {part} energy is {stored} J, its counts say {expected} J")
+def _check_energy(name: str, cost: CostModel, price: Price) -> None:
+    energy, expected = cost.energy_per_sample_j, mean_energy(cost.totals, price)
     require(
         energy.hops is None and energy.static is None, f"{name}: hops or static energy without a placement"
     )
-    _check_sum(name, energy)
-
-
-def _expected_parts(totals: TotalsModel, report: Report) -> dict[str, float | None]:
-    samples = totals.samples_run
-    if samples == 0:
-        return dict.fromkeys(PARTS)
-    constants = report.hardware.constants
-
-    def joules(count: int, constant: str) -> float:
-        given = constants.get(constant)
-        if given is None or given.unit not in units.ENERGY:
-            raise VerificationError(
-                f"the report does not add up: constant {constant} is missing or no energy"
-            )
-        return count * given.value * 10.0 ** units.ENERGY[given.unit] / samples
-
-    updates = None
-    if totals.updates_active is not None and totals.updates_idle is not None:
-        active = joules(totals.updates_active, "energy.update_active")
-        updates = active + joules(totals.updates_idle, "energy.update_idle")
-    return {
-        "synops": joules(totals.synops, "energy.synop"),
-        "updates": updates,
-        "spikes": joules(totals.spikes, "energy.spike_within_tile"),
-        "host": joules(totals.host_macs, "host.mac"),
-    }
-
-
-def _check_sum(name: str, energy: EnergyModel) -> None:
-    parts = {part: getattr(energy, part) for part in PARTS}
-    missing = tuple(part for part, value in parts.items() if value is None)
-    known = [value for value in parts.values() if value is not None]
+    for part in PARTS:
+        stored, counted = getattr(energy, part), getattr(expected, part)
+        require(_same(stored, counted), f"{name}: {part} energy is {stored} J, its counts say {counted} J")
+    missing, total = expected.total_excludes, expected.total
     require(
         energy.total_excludes == missing, f"{name}: total_excludes is {energy.total_excludes}, not {missing}"
     )
-    expected = math.fsum(known) if known else None
-    require(
-        _same(energy.total, expected), f"{name}: total is {energy.total} J, its parts sum to {expected} J"
-    )
+    require(_same(energy.total, total), f"{name}: total is {energy.total} J, its parts sum to {total} J")
 
 
-def _check_ensemble_energy(report: Report, ran: list[StudentModel]) -> None:
+def _check_ensemble_energy(report: ReportModel, ran: list[StudentModel]) -> None:
     for part in PARTS:
         if part == "static":
             continue  # chips are shared: not a sum over students

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sne_deploy.model.policy import policy_text
-from sne_deploy.report.schema import FidelityModel, Report, TeacherModel
+from sne_deploy.report.file import Report
+from sne_deploy.report.schema import FidelityModel, TeacherModel
 from sne_deploy.report.units import count, joules, percent, printable, three_digits
 
 Note = tuple[str, str]

@@ -9,12 +9,12 @@ not defined, and never zero. After a change here, write the committed ``report.s
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from sne_deploy.energy.accounting import Counts, Energy
 from sne_deploy.model.policy import Measure, PolicyKind
 
 SCHEMA_VERSION: Literal["1.2"] = "1.2"
@@ -30,7 +30,6 @@ Text = Annotated[str, BeforeValidator(_escaped)]
 Count = Annotated[int, Field(ge=0)]
 Mean = Annotated[float, Field(ge=0.0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Part = Literal["synops", "updates", "spikes", "hops", "host", "static"]
 
 
 class _Model(BaseModel):
@@ -61,35 +60,6 @@ class DataModel(_Model):
     timesteps: Annotated[int, Field(ge=1)]
 
 
-class EnergyModel(_Model):
-    """Joules per sample. ``total`` sums the parts that are not null; ``total_excludes`` names the others.
-
-    ``interval`` is [low, high] of the total, or null where no honest bound is known.
-    """
-
-    total: Mean | None
-    total_excludes: tuple[Part, ...]
-    synops: Mean | None
-    updates: Mean | None
-    spikes: Mean | None
-    hops: Mean | None
-    host: Mean | None
-    static: Mean | None
-    interval: tuple[Mean, Mean] | None
-
-
-class TotalsModel(_Model):
-    """Exact totals over the ``samples_run`` samples; updates null where registers are not modelled."""
-
-    synops: Count
-    spikes: Count
-    input_spikes: Count
-    updates_active: Count | None
-    updates_idle: Count | None
-    host_macs: Count
-    samples_run: Count
-
-
 class CostModel(_Model):
     """Mean counts and energies per sample, and the totals behind them. Null where no sample was run."""
 
@@ -99,8 +69,8 @@ class CostModel(_Model):
     updates_active_per_sample: Mean | None
     updates_idle_per_sample: Mean | None
     host_macs_per_sample: Mean | None
-    energy_per_sample_j: EnergyModel
-    totals: TotalsModel
+    energy_per_sample_j: Energy
+    totals: Counts
 
 
 class LayerModel(_Model):
@@ -221,8 +191,10 @@ class ProvenanceModel(_Model):
     wall_s: Mean
 
 
-class Report(_Model):
+class ReportModel(_Model):
     """``report.json``."""
+
+    model_config = ConfigDict(title="Report")
 
     schema_version: Literal["1.2"]
     model: Text
@@ -240,19 +212,13 @@ class Report(_Model):
     warnings: tuple[Text, ...]
     provenance: ProvenanceModel
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``report.json``; see :func:`sne_deploy.report.write.save_report`."""
-        from sne_deploy.report.write import save_report
-
-        return save_report(self, folder)
-
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of ``report.json``."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sne-deploy report",
-    } | Report.model_json_schema(mode="validation")
+    } | ReportModel.model_json_schema(mode="validation")
 
 
 def schema_text() -> str:

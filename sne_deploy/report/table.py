@@ -15,8 +15,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from sne_deploy.report.file import Report
 from sne_deploy.report.notes import Note, report_notes
-from sne_deploy.report.schema import CostModel, Report, TeacherModel
+from sne_deploy.report.schema import CostModel, TeacherModel
 from sne_deploy.report.units import ABSENT, count, joules, percent, printable
 
 if TYPE_CHECKING:

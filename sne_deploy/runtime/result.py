@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.energy.accounting import COUNTED, Counts
 from sne_deploy.ir.program import Program
 from sne_deploy.runtime.trace import LayerTrace, Trace, join
 
@@ -68,6 +69,12 @@ class StudentResult:
         return {layer.name: layer.synops for layer in self.layers}
 
     @property
+    def counts(self) -> Counts:
+        """Exact totals over the samples that it ran on."""
+        totals = {name: _total(getattr(self.trace, name)) for name in COUNTED}
+        return Counts(**totals, samples_run=int(np.count_nonzero(self.active)))
+
+    @property
     def input_spikes(self) -> Array:
         """int64 array of shape (N,)."""
         return self.trace.input_spikes
@@ -114,6 +121,12 @@ class RunResult:
         return float(np.mean(self.predictions == self.labels))
 
     @property
+    def shared_counts(self) -> Counts:
+        """Exact totals of what belongs to no student: host MACs of head and gate. They have no neurons."""
+        macs = int(self.head_macs.sum() + self.gate_macs.sum())
+        return Counts(0, 0, 0, 0, 0, macs, len(self.predictions))
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What the compiler found, and constant inputs that did not fit their register."""
         found = [warning for student in self.students for warning in student.program.warnings]
@@ -126,6 +139,10 @@ class RunResult:
                     f"constant inputs were clipped to +-{hosts[0].register_limit}"
                 )
         return tuple(found)
+
+
+def _total(counts: Array | None) -> Any:
+    return None if counts is None else int(counts.sum(dtype=np.int64))
 
 
 def join_runs(parts: Sequence[RunResult]) -> RunResult:

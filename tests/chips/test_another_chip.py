@@ -14,7 +14,7 @@ import sne_deploy as sne
 from sne_deploy.backend import load_backend
 from sne_deploy.chips.chip import load_chip
 from sne_deploy.errors import InputError, UnsupportedError
-from sne_deploy.report.read import load_report
+from sne_deploy.report.file import load_report
 from tests.command_line import command
 from tests.net_programs import chain
 

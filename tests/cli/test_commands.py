@@ -22,7 +22,7 @@ import sne_deploy as sne
 from sne_deploy import compiled as compiled_module
 from sne_deploy.errors import RunError, VerificationError
 from sne_deploy.progress import ProgressBars
-from sne_deploy.report.schema import Report
+from sne_deploy.report.file import Report
 from sne_netx.format.file import write_net
 from tests.command_line import command, on_a_terminal
 from tests.net_programs import chain

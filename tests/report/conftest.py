@@ -15,7 +15,8 @@ from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput
 from sne_deploy.ir.weights import DenseWeights
 from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Student
 from sne_deploy.report.build import build_report
-from sne_deploy.report.schema import ProvenanceModel, Report
+from sne_deploy.report.file import Report
+from sne_deploy.report.schema import ProvenanceModel
 from sne_deploy.runtime.result import RunResult, StudentResult
 from sne_deploy.runtime.trace import LayerTrace, Trace
 from tests.chip_registers import LOIHI1

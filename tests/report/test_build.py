@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from sne_deploy.errors import VerificationError
 from sne_deploy.report.check import check_report
-from sne_deploy.report.schema import Report, VerifiedModel, json_schema
+from sne_deploy.report.file import Report
+from sne_deploy.report.schema import VerifiedModel, json_schema
 from sne_deploy.runtime.agreement import SpikeComparison
 from sne_deploy.runtime.result import StudentResult
 from sne_deploy.runtime.slices import Compared

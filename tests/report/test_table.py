@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from sne_deploy.report.file import Report
 from sne_deploy.report.notes import report_notes
-from sne_deploy.report.schema import Report, VerifiedModel
+from sne_deploy.report.schema import VerifiedModel
 from sne_deploy.report.table import report_rows, report_view
 from sne_deploy.report.units import count, joules, percent, printable, three_digits
 from sne_deploy.runtime.slices import Compared

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from sne_deploy.errors import OutputError, VerificationError
-from sne_deploy.report.schema import SCHEMA_FILE, Report, json_schema, schema_text
-from sne_deploy.report.write import report_text, save_report
+from sne_deploy.report.file import Report, report_text
+from sne_deploy.report.schema import SCHEMA_FILE, json_schema, schema_text
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_the_schema_is_a_schema_and_closed() -> None:
 
 
 def test_the_file_validates_and_reads_back_equal(report: Report, tmp_path: Path) -> None:
-    path = save_report(report, tmp_path / "new" / "folder")
+    path = report.save(tmp_path / "new" / "folder")
     assert path == tmp_path / "new" / "folder" / "report.json"
     text = path.read_text("utf-8")
     jsonschema.validate(json.loads(text), json.loads(SCHEMA_FILE.read_text("utf-8")))
@@ -92,11 +92,11 @@ def test_a_report_that_does_not_add_up_is_not_written(report: Report, tmp_path: 
         update={"ensemble": report.ensemble.model_copy(update={"mean_active_students": 2.0})}
     )
     with pytest.raises(VerificationError, match="mean_active_students"):
-        save_report(broken, tmp_path / "out")
+        broken.save(tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_a_file_is_refused(report: Report, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match="cannot write output folder"):
-        save_report(report, tmp_path / "out")
+        report.save(tmp_path / "out")

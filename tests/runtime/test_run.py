@@ -13,11 +13,12 @@ from scipy import sparse
 
 from sne_deploy.backend import Record
 from sne_deploy.chips.chip import load_chip
+from sne_deploy.energy.accounting import COUNTED
 from sne_deploy.errors import RunError
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Student
 from sne_deploy.report.build import build_report
-from sne_deploy.report.check import COUNTS, check_report
+from sne_deploy.report.check import check_report
 from sne_deploy.report.schema import ProvenanceModel
 from sne_deploy.runtime.execution import InProcess
 from sne_deploy.runtime.result import RunResult
@@ -250,7 +251,7 @@ def test_the_ensemble_is_shared_plus_active_fraction_times_student() -> None:
         provenance=ProvenanceModel(versions={}, seed=0, command=None, wall_s=0.0),
     )  # fmt: skip
     check_report(report)
-    for count in COUNTS:
+    for count in COUNTED:
         total = getattr(report.shared.totals, count) + sum(getattr(s.totals, count) for s in report.students)
         assert getattr(report.ensemble.totals, count) == total
         mean = getattr(report.shared, f"{count}_per_sample") + sum(

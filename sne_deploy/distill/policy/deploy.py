@@ -21,7 +21,7 @@ from sne_deploy.distill.policy.fitting import (
 )
 from sne_deploy.distill.policy.gate import GateTraining, fit_gate
 from sne_deploy.distill.students.head import fit_head
-from sne_deploy.energy.accounting import joules
+from sne_deploy.energy.accounting import energy_of_samples
 from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Student
 from sne_deploy.runtime.head import head_macs
@@ -98,7 +98,7 @@ def run_deployed(ensemble: Ensemble, x: Array, labels: Array, weight_bits: int =
             trace = executable.run(x)
         outputs.append(trace.outputs)
         operations.append(trace.synops + trace.host_macs)
-        energies.append(sum(part for part in joules(trace, chip).values() if part is not None))
+        energies.append(energy_of_samples(trace, chip))
     counted, energy_j = np.stack(operations, axis=1), np.stack(energies, axis=1)
     return Deployed(x, labels, tuple(outputs), counted, energy_j, chip)
 

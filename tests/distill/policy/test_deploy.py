@@ -17,7 +17,6 @@ from sne_deploy.distill.policy.gate import GateTraining
 from sne_deploy.distill.run import Distilled, run_experiment
 from sne_deploy.energy.accounting import energy_per_sample
 from sne_deploy.errors import InputError
-from sne_deploy.report.build import student_counts
 from tests.distill.test_run import DOCUMENT
 
 GATE = {"grid": 3, "hidden": 5, "epochs": 2}
@@ -131,7 +130,7 @@ def test_joules_of_samples_sum_to_the_report_s(work: Path) -> None:
     energy_j = run_deployed(ensemble, x, data.y_validation).energy_j
     assert energy_j.shape == (len(x), len(students))
     for student, joules in zip(students, energy_j.T, strict=True):
-        whole = energy_per_sample(student_counts(student), hardware).total
+        whole = energy_per_sample(student.counts, hardware).total
         assert joules.mean() == pytest.approx(whole, rel=1e-12)
 
 

@@ -1,18 +1,50 @@
-"""Read a saved ``report.json``: bounded, validated, checked."""
+"""``report.json`` on disk: there whole, or not at all; read bounded, validated and checked."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from sne_deploy.errors import InputError, VerificationError
+from sne_deploy.files import atomic_path, ensure_folder
 from sne_deploy.report.check import check_report
-from sne_deploy.report.schema import Report
-from sne_deploy.report.write import REPORT_NAME
+from sne_deploy.report.schema import ReportModel
 
+REPORT_NAME = "report.json"
 MAX_REPORT_BYTES = 2**26
+
+
+class Report(ReportModel):
+    """``report.json``."""
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Check the report's sums and write ``report.json`` atomically.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        VerificationError
+            A sum does not hold; nothing is written.
+        OutputError
+            The folder cannot be made or written.
+        """
+        check_report(self)
+        path = ensure_folder(folder) / REPORT_NAME
+        with atomic_path(path) as temporary:
+            temporary.write_text(report_text(self), encoding="utf-8")
+        return path
+
+
+def report_text(report: Report) -> str:
+    """The file's text: keys in the order of the schema, ASCII only."""
+    return json.dumps(report.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
 
 
 def load_report(path: str | os.PathLike[str]) -> Report:
