@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def with_policy(policy: ActivationPolicy) -> sne.Result:
 
 def equal(point: OperatingPoint, result: sne.Result) -> None:
     ours, report = point.row(), result.report
-    assert asdict(point.counts) == report.ensemble.totals.model_dump()
+    assert point.counts == report.ensemble.totals
     assert point.head_macs == report.shared.totals.host_macs
     assert point.accuracy == result.accuracy
     assert point.mean_students == report.ensemble.mean_active_students
