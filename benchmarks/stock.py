@@ -161,7 +161,7 @@ def ours(program: Program, inputs: Array) -> Measured:
     from sne_lava import network
     from sne_lava.lowering import lower, make_job
 
-    job = make_job(lower(program), inputs, "counts", None, 600.0)[0]
+    job = make_job(lower(program), inputs, "counts", 600.0)[0]
     made = network.build(job)
     _start(made.lead)
     start = time.perf_counter()

@@ -33,32 +33,18 @@ class LavaExecutable(WorkerExecutable):
         super().__init__("lava", lowered.program, options, stall_s)
         self._lowered = lowered
 
-    def run(self, inputs: Array, record: Record = "counts") -> Trace:
-        """Simulate N samples, streamed back to back.
+    def _job(self, samples: Array, record: Record) -> tuple[Job, int]:
+        return make_job(self._lowered, samples, record, self._stall_s)
 
-        Parameters
-        ----------
-        inputs : array of shape (N, T, *shape) of 0 and 1, or (N, *shape)
-        record : {"counts", "spikes", "all"}
-            ``"all"`` also keeps u and v after every step.
-
-        Raises
-        ------
-        DataError
-            The samples do not fit.
-        RunError
-            The simulation failed or was killed; names the student and the cause.
-        """
-        program = self._program
-        job, saturated = make_job(self._lowered, inputs, record, self._options.stream, self._stall_s)
-        counts: dict[str, GroupCounts] = self._work(job, sum(part.steps for part in job.parts()))
-        raw = np.concatenate([_readout(group, counts[group.name]) for group in program.output_groups], axis=1)
+    def _trace(self, samples: Array, found: dict[str, GroupCounts], saturated: int, record: Record) -> Trace:  # noqa: ARG002  # recorded is what was found
+        program, count = self._program, len(samples)
+        raw = np.concatenate([_readout(group, found[group.name]) for group in program.output_groups], axis=1)
         return Trace(
             raw_outputs=raw,
             outputs=program.readout_in_units(raw),
-            layers=tuple(_layer_trace(program, group, counts[group.name], job) for group in program.groups),
-            input_spikes=_input_spikes(program, job),
-            host_macs=np.full(job.samples, program.host_macs, np.int64),
+            layers=tuple(_layer_trace(program, group, found[group.name], count) for group in program.groups),
+            input_spikes=self._entered(samples),
+            host_macs=np.full(count, program.host_macs, np.int64),
             saturated_inputs=saturated,
         )
 
@@ -69,8 +55,8 @@ def _readout(group: NeuronGroup, counts: GroupCounts) -> Array:
     return rows.astype(np.int64) if group.spiking else rows
 
 
-def _layer_trace(program: Program, group: NeuronGroup, counts: GroupCounts, job: Job) -> LayerTrace:
-    full = (job.samples, job.timesteps, *group.shape)
+def _layer_trace(program: Program, group: NeuronGroup, counts: GroupCounts, samples: int) -> LayerTrace:
+    full = (samples, program.timesteps, *group.shape)
     spikes = None
     if counts.spike_bits is not None:
         spikes = np.unpackbits(counts.spike_bits, axis=-1, count=group.size).astype(bool).reshape(full)
@@ -85,12 +71,3 @@ def _layer_trace(program: Program, group: NeuronGroup, counts: GroupCounts, job:
         recorded_u=None if counts.u is None else counts.u.reshape(full),
         recorded_v=None if counts.v is None else counts.v.reshape(full),
     )
-
-
-def _input_spikes(program: Program, job: Job) -> Array:
-    """Per sample: spikes of the input, graded messages of the host, and the always-on axon's spikes."""
-    total = np.full(job.samples, program.steady_messages * job.timesteps, np.int64)
-    if job.spike_bits is not None:
-        bits = np.unpackbits(job.spike_bits.reshape(job.samples, -1), axis=1)
-        total += bits.sum(axis=1, dtype=np.int64)
-    return total

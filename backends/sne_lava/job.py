@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
@@ -110,14 +109,10 @@ class HostJob:
     depth: int
     currents: Array
 
-    def part(self, start: int, stop: int) -> HostJob:
-        """Those of some of the samples."""
-        return replace(self, currents=self.currents[start:stop])
-
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One student on N samples.
+    """One Program on N samples, streamed back to back in one Lava run.
 
     Attributes
     ----------
@@ -125,11 +120,8 @@ class Job:
         Spike input, packed along the last axis (``np.packbits``).
     hosts : tuple of HostJob
         Constant input, one for each group that gets it; empty where the input is spikes.
-    stream : int
-        Samples streamed in one Lava run.
     """
 
-    student: str
     precision: Precision
     timesteps: int
     samples: int
@@ -141,7 +133,6 @@ class Job:
     spike_bits: Array | None
     hosts: tuple[HostJob, ...]
     record: Record
-    stream: int
     stall_s: float
 
     @property
@@ -153,22 +144,6 @@ class Job:
     def steps(self) -> int:
         """Lava steps of one run: all samples, and the pipeline's depth to empty it."""
         return self.samples * self.timesteps + self.max_depth
-
-    def part(self, start: int, stop: int) -> Job:
-        """The job on some of its samples."""
-        return replace(
-            self,
-            samples=stop - start,
-            spike_bits=None if self.spike_bits is None else self.spike_bits[start:stop],
-            hosts=tuple(host.part(start, stop) for host in self.hosts),
-        )
-
-    def parts(self) -> list[Job]:
-        """The job as the Lava runs that it is carried out in, in order."""
-        return [
-            self.part(start, min(start + self.stream, self.samples))
-            for start in range(0, self.samples, self.stream)
-        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,14 +157,3 @@ class GroupCounts:
     spike_bits: Array | None
     u: Array | None
     v: Array | None
-
-    @staticmethod
-    def join(parts: list[GroupCounts]) -> GroupCounts:
-        """Several runs over consecutive samples as one."""
-
-        def joined(name: str) -> Array | None:
-            arrays = [getattr(part, name) for part in parts]
-            return None if arrays[0] is None else np.concatenate(arrays)
-
-        names = ("synops", "spikes", "active", "output", "spike_bits", "u", "v")
-        return GroupCounts(**{name: joined(name) for name in names})  # type: ignore[arg-type]  # by construction

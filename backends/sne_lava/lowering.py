@@ -36,31 +36,18 @@ def lower(program: Program) -> Lowered:
     return Lowered(program, groups, synapses)
 
 
-def make_job(
-    lowered: Lowered, inputs: Array, record: Record, stream: int | None, stall_s: float
-) -> tuple[Job, int]:
-    """Turn samples into a job.
-
-    Parameters
-    ----------
-    inputs : array of shape (N, T, *shape) of 0 and 1, or (N, *shape) of numbers
+def make_job(lowered: Lowered, samples: Array, record: Record, stall_s: float) -> tuple[Job, int]:
+    """Turn samples, checked by :func:`checked_inputs`, into a job.
 
     Returns
     -------
     job : Job
     saturated : int
         Host constants clipped to their register.
-
-    Raises
-    ------
-    DataError
-        The samples do not fit the Program's input.
     """
     program = lowered.program
-    samples = checked_inputs(program, np.asarray(inputs))
     driven = [_driven(host, program, samples) for host in program.hosts]
     job = Job(
-        student=program.name,
         precision=program.precision,
         timesteps=program.timesteps,
         samples=len(samples),
@@ -72,7 +59,6 @@ def make_job(
         spike_bits=None if program.constant_input else _packed(program, samples),
         hosts=tuple(host for host, _ in driven),
         record=record,
-        stream=len(samples) if stream is None else stream,
         stall_s=stall_s,
     )
     return job, sum(saturated for _, saturated in driven)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from sne_deploy.backend import RunOptions
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.backend import Record, RunOptions
 from sne_deploy.errors import RunError
 from sne_deploy.ir.program import Program
+from sne_deploy.runtime.trace import Trace, join
 from sne_lava.child import Worker, WorkerError
+from sne_lava.lowering import checked_inputs
+
+Array = npt.NDArray[Any]
 
 
 class WorkerPool:
@@ -61,7 +69,7 @@ class WorkerPool:
             return worker
 
 
-class WorkerExecutable:
+class WorkerExecutable(ABC):
     """A Program that runs in workers.
 
     Parameters
@@ -87,11 +95,51 @@ class WorkerExecutable:
         """End every run that is still going, in whatever thread; their ``run`` raises RunError."""
         self._pool.close()
 
-    def _work(self, job: Any, total: int, before: int = 0) -> Any:
-        """What a worker makes of a job; ``total`` steps are to be done, ``before`` are."""
+    def run(self, inputs: Array, record: Record = "counts") -> Trace:
+        """Run N samples, so many back to back in one run as ``options.stream`` says, or all.
 
+        Parameters
+        ----------
+        inputs : array of shape (N, T, *shape) of 0 and 1, or (N, *shape)
+        record : {"counts", "spikes", "all"}
+            ``"all"`` also keeps u and v after every step, where the target shows them.
+
+        Raises
+        ------
+        DataError
+            The samples do not fit.
+        RunError
+            A simulation failed or was killed; names the student and the cause.
+        """
+        samples = checked_inputs(self._program, np.asarray(inputs))
+        size = self._options.stream or len(samples)
+        chunks = [samples[start : start + size] for start in range(0, len(samples), size)]
+        jobs = [self._job(chunk, record) for chunk in chunks]
+        total, before, parts = sum(job.steps for job, _ in jobs), 0, []
+        for chunk, (job, saturated) in zip(chunks, jobs, strict=True):
+            found = self._pool.run(job, self._progress(before, total))
+            parts.append(self._trace(chunk, found, saturated, record))
+            before += job.steps
+        return join(parts)
+
+    def _progress(self, before: int, total: int) -> Callable[[int], None]:
         def progress(steps: int) -> None:
             if self._options.progress is not None:
                 self._options.progress(self._program.name, before + steps, total)
 
-        return self._pool.run(job, progress)
+        return progress
+
+    def _entered(self, samples: Array) -> Array:
+        """Per sample: spikes of the input, graded messages of the host, and the always-on axon's spikes."""
+        total = np.full(len(samples), self._program.steady_messages * self._program.timesteps, np.int64)
+        if not self._program.constant_input:
+            total += samples.reshape(len(samples), -1).astype(bool).sum(axis=1, dtype=np.int64)
+        return total
+
+    @abstractmethod
+    def _job(self, samples: Array, record: Record) -> tuple[Any, int]:
+        """What a worker is sent, and how many host constants were clipped."""
+
+    @abstractmethod
+    def _trace(self, samples: Array, found: Any, saturated: int, record: Record) -> Trace:
+        """What a worker found, as a Trace of these samples."""

@@ -149,20 +149,9 @@ def simulate(job: Any, progress: Callable[[int], None], parent: Parent) -> Any: 
 
 @simulate.register(Job)
 def _simulate_job(job: Job, progress: Callable[[int], None], parent: Parent) -> dict[str, GroupCounts]:
-    """Run all parts of a job, one Lava run each."""
     from sne_lava.compat import import_lava
 
     import_lava()
-    before, parts = 0, []
-    for part in job.parts():
-        parts.append(_run_part(part, before, progress, parent))
-        before += part.steps
-    return {name: GroupCounts.join([part[name] for part in parts]) for name in parts[0]}
-
-
-def _run_part(
-    job: Job, before: int, progress: Callable[[int], None], parent: Parent
-) -> dict[str, GroupCounts]:
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
@@ -173,7 +162,7 @@ def _run_part(
     with no_child_may_end(network):
         network.lead.create_runtime(run_cfg=Loihi2SimCfg(select_tag=tag))
         network.lead.run(RunSteps(num_steps=job.steps, blocking=False))
-        wait_for_step(job.steps, network, lambda steps: progress(before + steps), parent, job.stall_s)
+        wait_for_step(job.steps, network, progress, parent, job.stall_s)
     network.lead.wait()
     counts = network.counts(job)
     with deadline("Lava did not stop", STOP_S):

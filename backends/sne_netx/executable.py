@@ -13,7 +13,6 @@ from sne_deploy.backend import Record, RunOptions
 from sne_deploy.ir.program import NeuronGroup, Program
 from sne_deploy.runtime.synops import synops_into
 from sne_deploy.runtime.trace import LayerTrace, Trace
-from sne_lava.lowering import checked_inputs
 from sne_lava.pool import WorkerExecutable
 from sne_netx.simulation import LayerJob, NetJob, NetResult
 
@@ -53,38 +52,7 @@ class NetxExecutable(WorkerExecutable):
         super().__init__("netx", student.program, options, stall_s)
         self._student = student
 
-    def run(self, inputs: Array, record: Record = "counts") -> Trace:
-        """Run N samples, streamed back to back.
-
-        Parameters
-        ----------
-        inputs : array of shape (N, T, *shape) of 0 and 1, or (N, *shape)
-        record : {"counts", "spikes", "all"}
-            netx shows no registers: ``"all"`` is ``"spikes"``.
-
-        Raises
-        ------
-        DataError
-            The samples do not fit.
-        RunError
-            netx failed or was killed; names the student and the cause.
-        """
-        samples = checked_inputs(self._program, np.asarray(inputs))
-        chunk = self._options.stream or max(len(samples), 1)
-        results, saturated, done = [], 0, 0
-        total = sum(
-            self._steps(len(samples[start : start + chunk])) for start in range(0, len(samples), chunk)
-        )
-        for start in range(0, len(samples), chunk):
-            job, clipped = self._job(samples[start : start + chunk])
-            results.append(self._work(job, total, done))
-            saturated, done = saturated + clipped, done + job.steps
-        return self._trace(samples, results, saturated, record)
-
-    def _steps(self, samples: int) -> int:
-        return samples * self._program.timesteps + self._program.max_depth
-
-    def _job(self, samples: Array) -> tuple[NetJob, int]:
+    def _job(self, samples: Array, record: Record) -> tuple[NetJob, int]:  # noqa: ARG002  # spikes always
         program, order = self._program, netx_order(self._student.entry)
         loops = {synapse.target for synapse in program.synapses if synapse.source == synapse.target}
         spike_bits, currents, saturated = None, None, 0
@@ -106,29 +74,18 @@ class NetxExecutable(WorkerExecutable):
         )
         return job, saturated
 
-    def _trace(self, samples: Array, results: list[NetResult], saturated: int, record: Record) -> Trace:
+    def _trace(self, samples: Array, found: NetResult, saturated: int, record: Record) -> Trace:
         program, count = self._program, len(samples)
-        spikes = {
-            group.name: np.concatenate([_raster(group, result) for result in results])
-            for group in program.groups
-            if group.spiking
-        }
+        spikes = {group.name: _raster(group, found) for group in program.groups if group.spiking}
         output = program.output_groups[0]
-        raw = (
-            spikes[output.name].sum(axis=1, dtype=np.int64)
-            if output.spiking
-            else np.concatenate([np.asarray(result.rows) for result in results])
-        )
-        entered = np.full(count, program.steady_messages * program.timesteps, np.int64)
+        raw = spikes[output.name].sum(axis=1, dtype=np.int64) if output.spiking else np.asarray(found.rows)
         if not program.hosts:
-            spikes_in = samples.reshape(count, program.timesteps, -1).astype(bool)
-            entered += spikes_in.sum(axis=(1, 2), dtype=np.int64)
-            spikes = {**spikes, program.input.name: spikes_in}
+            spikes[program.input.name] = samples.reshape(count, program.timesteps, -1).astype(bool)
         return Trace(
             raw_outputs=raw,
             outputs=program.readout_in_units(raw),
             layers=tuple(self._layer(group, spikes, count, record) for group in program.groups),
-            input_spikes=entered,
+            input_spikes=self._entered(samples),
             host_macs=np.full(count, program.host_macs, np.int64),
             saturated_inputs=saturated,
         )

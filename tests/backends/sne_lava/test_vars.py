@@ -25,7 +25,7 @@ def test_vars_hold_the_results(tmp_path):
         (Synapse("dense", "input", "a", weights),), ("a",), "count", (), None, 1e-3, formats=LOIHI1,
     )  # fmt: skip
     inputs = (np.random.default_rng(3).random((2, 4, 2)) < 0.7).astype(np.uint8)
-    job, _ = make_job(lower(program), inputs, "all", None, 60.0)
+    job, _ = make_job(lower(program), inputs, "all", 60.0)
     (tmp_path / "job").write_bytes(pickle.dumps(job))
     script = Path(__file__).with_name("read_vars.py")
     command = [sys.executable, str(script), str(tmp_path / "job"), str(tmp_path / "results")]
