@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from sne_loihi.operators import Operator
 from sne_loihi.order import NeuronOrder
 
 Array = npt.NDArray[Any]
-METHODS = ("events", "matrix", "convolution")
+METHODS = ("events", "matrix", "patches", "convolution")
 REPEATS, LEAST_S = 5, 0.004
 """Repeats of a measurement: so many, and for so long."""
 ROWS, INPUTS = 128, 512
@@ -42,6 +42,7 @@ class Costs:
         Per row of weights that is added (one for an input of a dense layer, one for each tap of a
         convolution), and per sum in it, padding included.
     mac_s : per multiply-accumulate of a matrix product
+    patch_s, look_s : per input of a patch, and per multiply-accumulate of its product
     tap_s : per multiply-accumulate of a convolution
     sum_s : per 32-bit sum written to and read from memory
     forced : str or None
@@ -52,6 +53,8 @@ class Costs:
     row_s: dict[int, float]
     add_s: dict[int, float]
     mac_s: float
+    patch_s: float
+    look_s: float
     tap_s: float
     sum_s: float
     forced: str | None = None
@@ -70,6 +73,9 @@ class Costs:
         written = rows * n_out * self.sum_s
         if operator.product is not None:
             found["matrix"] = rows * n_in * n_out * self.mac_s + written
+        if operator.patches is not None:
+            patches = rows * operator.patches.inputs
+            found["patches"] = patches * (self.patch_s + operator.row_width * self.look_s) + written
         if operator.convolution is not None and operator.convolution.trusted:
             taps = operator.convolution.conv.kernel[0].size * n_out
             found["convolution"] = rows * taps * self.tap_s + written
@@ -105,16 +111,21 @@ def _measured() -> Costs:
         row_s[form], add_s[form] = _line([_row_seconds(operators[width], sent, scan_s) for width in WIDTHS])
     synops = float(sent_synops(scattered, busy))
     add_s[kernels.COLUMNS] = _seconds(lambda: _events(scattered, busy)) / synops
-    mac_s = tap_s = float("inf")
+    mac_s = patch_s = look_s = tap_s = float("inf")
     product, convolution = dense[WIDTHS[-1]].product, conv[WIDTHS[-1]].convolution
     if product is not None:
         mac_s = _seconds(lambda: product.apply(busy)) / (ROWS * WIDTHS[-1] * INPUTS)
+    if conv[WIDTHS[-1]].patches is not None:
+        cut = [conv[width].patches for width in WIDTHS]
+        patch_s, look_s = _line(
+            [_seconds(partial(each.apply, images)) / (len(images) * each.inputs) for each in cut if each]
+        )
     if convolution is not None:
         macs = convolution.conv.kernel[0].size * conv[WIDTHS[-1]].shape[0]
         tap_s = _seconds(lambda: convolution.apply(images)) / (len(images) * macs)
     sums = np.ones((ROWS, 2048), np.int32)
     sum_s = _seconds(lambda: sums + np.int32(1)) / sums.size
-    return Costs(scan_s, row_s, add_s, mac_s, tap_s, sum_s)
+    return Costs(scan_s, row_s, add_s, mac_s, patch_s, look_s, tap_s, sum_s)
 
 
 def sent_synops(operator: Operator, sent: Array) -> int:

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from sne_deploy.backend import Record
 from sne_deploy.errors import TargetError, UnsupportedError
-from sne_loihi.operators import FLOAT32_EXACT, Operator
+from sne_loihi.operators import Operator
 from sne_loihi.plan import GroupRun, Neurons, Plan
+from sne_loihi.products import FLOAT32_EXACT
 
 Array = npt.NDArray[Any]
 

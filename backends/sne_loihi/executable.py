@@ -39,9 +39,9 @@ class LoihiExecutable:
     ----------
     program : Program
     options : RunOptions
-        ``extra``: ``memory_bytes`` (working memory), ``method`` (force "events", "matrix" or
-        "convolution" wherever it exists), ``device`` (a PyTorch device such as "cuda" instead of this
-        machine's own kernels; the same integers).
+        ``extra``: ``memory_bytes`` (working memory), ``method`` (force one of
+        :data:`sne_loihi.cost.METHODS` wherever it exists), ``device`` (a PyTorch device such as "cuda"
+        instead of this machine's own kernels; the same integers).
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from sne_loihi.vectors import LANES, MASK_BITS, add_four_rows, add_row, lowest_bit, spike_mask
+from sne_loihi.vectors import LANES, MASK_BITS, add_four_rows, add_row, copy_bytes, lowest_bit, spike_mask
 
 _i32 = np.int32
 
@@ -144,6 +144,56 @@ def agree(sent, probed, sums, probe):  # type: ignore[no-untyped-def]
         if difference != 0:
             return False
     return True
+
+
+@nb.njit(inline="always")
+def pad_map(sent, start, maps, padding, channels_last, padded):  # type: ignore[no-untyped-def]
+    """Copy the map from index ``start`` into one with a border of zeros, channels innermost."""
+    channels, height, width = maps
+    for y in range(height):
+        to = ((y + padding[0]) * (width + 2 * padding[1]) + padding[1]) * channels
+        if channels_last:
+            row, begin = width * channels, start + y * width * channels
+            whole = row // LANES * LANES
+            for k in range(0, whole, LANES):
+                copy_bytes(padded, to + k, sent, begin + k)
+            for k in range(whole, row):
+                padded[to + k] = sent[begin + k]
+            continue
+        for x in range(width):
+            for c in range(channels):
+                padded[to + x * channels + c] = sent[start + (c * height + y) * width + x]
+
+
+@nb.njit(nogil=True, cache=True)
+def cut_patches(sent, maps, padding, taps, stride, dilation, places, channels_last, padded, patches):  # type: ignore[no-untyped-def]
+    """What a convolution looks at, a row for each place of its output: places, columns, channels innermost.
+
+    ``sent``: uint8 (R, n_in), maps of (channels, height, width), innermost last or first. The other pairs are
+    (down, across). ``padded``: uint8, room for a map with its border, and LANES more; ``patches``: uint8,
+    R x places x taps x channels and LANES more, written in this order. Copies run over what comes after,
+    which is written later.
+    """
+    channels, height, width = maps
+    row = (width + 2 * padding[1]) * channels
+    flat = sent.reshape(-1)
+    at = 0
+    padded[:] = 0
+    for r in range(sent.shape[0]):
+        pad_map(flat, r * channels * height * width, maps, padding, channels_last, padded)
+        for y in range(places[0]):
+            for x in range(places[1]):
+                for i in range(taps[0]):
+                    begin = (y * stride[0] + i * dilation[0]) * row + x * stride[1] * channels
+                    if dilation[1] == 1:
+                        for k in range(0, taps[1] * channels, LANES):
+                            copy_bytes(patches, at + k, padded, begin + k)
+                        at += taps[1] * channels
+                        continue
+                    for j in range(taps[1]):
+                        for k in range(0, channels, LANES):
+                            copy_bytes(patches, at + k, padded, begin + j * dilation[1] * channels + k)
+                        at += channels
 
 
 @nb.njit(nogil=True, cache=True)

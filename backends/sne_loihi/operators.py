@@ -4,6 +4,7 @@
 * ``matrix``: one 8-bit matrix product with 32-bit accumulation for all samples and steps. Exact, since
   32-bit sums cannot overflow (checked), and used only where the processor accumulates 8-bit products
   without saturation; else one in float32 where every partial sum is below 2^24 (checked).
+* ``patches``: a convolution as that 8-bit product, of what it looks at from each place.
 * ``convolution``: float32 convolution, where every partial sum is below 2^24 (checked). Libraries go through
   fractions for some shapes, and get others wrong: every result is held to a checksum.
 """
@@ -16,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import sparse
 
 from sne_deploy.ir.fan_out import fan_out
@@ -24,6 +24,7 @@ from sne_deploy.ir.program import Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_loihi import kernels
 from sne_loihi.order import NeuronOrder
+from sne_loihi.products import FLOAT32_EXACT, Convolution, Patches, Product, reached
 from sne_loihi.vectors import LANES
 
 Array = npt.NDArray[Any]
@@ -32,8 +33,6 @@ _NO_VALUES = np.zeros(0, np.int16)
 _NO_COLUMNS = (np.zeros(1, np.int64), np.zeros(0, np.int64), _NO_VALUES)
 _NO_ORIGINS = np.zeros(0, np.int32)
 
-FLOAT32_EXACT = 2**24
-INT32_EXACT = 2**31
 DENSE_ENOUGH = 0.25
 """A sparse matrix with at least this part of its entries is computed as a dense one."""
 
@@ -133,7 +132,12 @@ class Operator:
     @cached_property
     def product(self) -> Product | None:
         """The matrix product, where it is exact and wastes little."""
-        return Product.of(self) if self.is_dense else None
+        return Product.of(self.array.T, self.largest_sum) if self.is_dense else None
+
+    @cached_property
+    def patches(self) -> Patches | None:
+        """The convolution as an 8-bit matrix product, where that is exact."""
+        return None if self.conv is None else Patches.of(self.conv, self.source, self.largest_sum)
 
     @cached_property
     def convolution(self) -> Convolution | None:
@@ -141,123 +145,6 @@ class Operator:
         if self.conv is None or self.largest_sum >= FLOAT32_EXACT:
             return None
         return Convolution.of(self.conv, self.source, self.target)
-
-
-@dataclass(frozen=True, eq=False)
-class Product:
-    """Spikes (R, n_in) times weights, kept as ``w - offset``, or ``w / 2 - offset`` where ``halved``."""
-
-    weights: torch.Tensor
-    halved: bool
-    offset: int
-
-    @staticmethod
-    def of(operator: Operator) -> Product | None:
-        """8-bit where the machine is exact, else float32 where that is, else None."""
-        values = operator.array.T
-        if int8_is_exact() and operator.largest_sum + 2 * 128 * values.shape[0] < INT32_EXACT:
-            halved = bool(np.all(values % 2 == 0))
-            values = values // 2 if halved else values
-            low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
-            offset = low + 128 if low < -128 or high > 127 else 0
-            return Product(torch.from_numpy((values - offset).astype(np.int8)), halved, offset)
-        if operator.largest_sum < FLOAT32_EXACT:
-            return Product(torch.from_numpy(values.astype(np.float32)), False, 0)
-        return None
-
-    def apply(self, spikes: Array) -> tuple[Array, int]:
-        """Sums of shape (R, n_out), int32, and the left shift that is still missing (0 or 1)."""
-        if self.weights.dtype == torch.float32:
-            exact = torch.from_numpy(spikes).float() @ self.weights
-            return exact.to(torch.int32).numpy(), 0
-        products = torch._int_mm(torch.from_numpy(spikes.view(np.int8)), self.weights)  # noqa: SLF001
-        sums: Array = products.numpy()
-        if self.offset:
-            sums += np.int32(self.offset) * spikes.sum(axis=1, dtype=np.int32)[:, None]
-        return sums, int(self.halved)
-
-
-@dataclass(eq=False)
-class Convolution:
-    """Float32 convolution with exact integer results; the source has its channels first or last.
-
-    Attributes
-    ----------
-    probe : int32 (n_out,)
-        Odd random numbers. With W the weights, probe . (W s) = (probe W) . s, modulo 2^32.
-    probed : int32 (n_in,)
-        probe W.
-    trusted : bool
-        False once a result was wrong.
-    """
-
-    conv: ConvWeights
-    kernel: torch.Tensor
-    channels_last: bool
-    probe: Array
-    probed: Array
-    trusted: bool = True
-
-    @staticmethod
-    def of(conv: ConvWeights, source: NeuronOrder, target: NeuronOrder) -> Convolution:
-        """Lay the kernel out channels last."""
-        kernel = torch.from_numpy(conv.kernel.astype(np.float32))
-        last = source.channels == conv.in_shape[0]
-        probe = np.random.default_rng(0).integers(-(2**31), 2**31, target.size) | 1
-        probed = source.inside(_transposed(conv, target.outside(probe)))
-        return Convolution(
-            conv,
-            kernel.to(memory_format=torch.channels_last),
-            last,
-            probe.astype(np.int32),
-            probed.astype(np.int32),
-        )
-
-    def apply(self, spikes: Array) -> Array | None:
-        """Sums (R, n_out), int32, of spikes (R, n_in), uint8, both in their inner order; None if wrong."""
-        sums = self._sums(spikes)
-        if kernels.agree(spikes, self.probed, sums, self.probe):
-            return sums
-        self.trusted = False
-        return None
-
-    def _sums(self, spikes: Array) -> Array:
-        conv = self.conv
-        c, h, w = conv.in_shape
-        sent = torch.from_numpy(spikes)
-        maps = sent.view(-1, h, w, c).permute(0, 3, 1, 2) if self.channels_last else sent.view(-1, c, h, w)
-        maps = maps.to(torch.float32, memory_format=torch.channels_last)
-        sums = torch.nn.functional.conv2d(
-            maps,
-            self.kernel,
-            stride=conv.stride,
-            padding=conv.padding,
-            dilation=conv.dilation,
-            groups=conv.groups,
-        )
-        flat = sums.permute(0, 2, 3, 1).reshape(len(spikes), -1)
-        return flat.to(torch.int32).numpy()
-
-
-def _transposed(conv: ConvWeights, values: Array) -> Array:
-    """int64 (n_in,): the convolution's transpose, W^T values, modulo 2^64; both in the Program's order."""
-    per_group = conv.out_shape[0] // conv.groups
-    sent = values.reshape(conv.groups, per_group, *conv.out_shape[1:])
-    kernel = conv.kernel.astype(np.int64).reshape(conv.groups, per_group, *conv.kernel.shape[1:])
-    arrived = np.zeros((conv.groups, kernel.shape[2], *conv.in_shape[1:]), np.int64)
-    for i in range(kernel.shape[3]):
-        y, y_out = _read_by(conv, 0, i)
-        for j in range(kernel.shape[4]):
-            x, x_out = _read_by(conv, 1, j)
-            part = sent[:, :, y_out[:, None], x_out[None, :]]
-            arrived[:, :, y[:, None], x[None, :]] += np.einsum("goc,goyx->gcyx", kernel[..., i, j], part)
-    return arrived.reshape(-1)
-
-
-def _read_by(conv: ConvWeights, axis: int, tap: int) -> tuple[Array, Array]:
-    """Input and output positions of one tap along an axis, wherever both exist."""
-    position, taps, out = _reached(conv, axis)
-    return position[taps == tap], out[taps == tap]
 
 
 def _padded(values: Array) -> Array:
@@ -295,8 +182,8 @@ def _places(conv: ConvWeights) -> tuple[Array, Array]:
     pairs : int64 (2 entries,)
         Tap and sum, one after the other.
     """
-    y, y_tap, y_out = _reached(conv, 0)
-    x, x_tap, x_out = _reached(conv, 1)
+    y, y_tap, y_out = reached(conv, 0)
+    x, x_tap, x_out = reached(conv, 1)
     place = (y[:, None] * conv.in_shape[2] + x).ravel()
     tap = (y_tap[:, None] * conv.kernel.shape[3] + x_tap).ravel()
     start = ((y_out[:, None] * conv.out_shape[2] + x_out) * conv.out_shape[0]).ravel()
@@ -304,19 +191,3 @@ def _places(conv: ConvWeights) -> tuple[Array, Array]:
     places = conv.in_shape[1] * conv.in_shape[2]
     indptr = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=places))]).astype(np.int64)
     return indptr, np.stack([tap[order], start[order]], axis=1).astype(np.int64).ravel()
-
-
-def _reached(conv: ConvWeights, axis: int) -> tuple[Array, Array, Array]:
-    """Input position, tap and output position along one axis, wherever all three exist."""
-    out, tap = np.meshgrid(
-        np.arange(conv.out_shape[1 + axis]), np.arange(conv.kernel.shape[2 + axis]), indexing="ij"
-    )
-    position = out * conv.stride[axis] - conv.padding[axis] + tap * conv.dilation[axis]
-    inside = (position >= 0) & (position < conv.in_shape[1 + axis])
-    return position[inside], tap[inside], out[inside]
-
-
-def int8_is_exact() -> bool:
-    """Whether 8-bit products accumulate in 32 bits here: instructions without 16-bit saturation."""
-    check = getattr(torch.cpu, "_is_vnni_supported", None)
-    return bool(check is not None and check())

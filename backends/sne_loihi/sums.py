@@ -106,6 +106,9 @@ class Sums:
         if method == "matrix" and operator.product is not None:
             self._ways.took(name, method)
             return operator.product.apply(sent)
+        if method == "patches" and operator.patches is not None:
+            self._ways.took(name, method)
+            return operator.patches.apply(sent)
         if method == "convolution" and operator.convolution is not None:
             sums = operator.convolution.apply(sent)
             if sums is not None:

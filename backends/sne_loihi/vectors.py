@@ -22,6 +22,7 @@ _WORD = ir.IntType(64)
 _SUMS = ir.VectorType(ir.IntType(32), LANES)
 _WEIGHTS = ir.VectorType(ir.IntType(16), LANES)
 _BYTES = ir.VectorType(ir.IntType(8), MASK_BITS)
+_COPIED = ir.VectorType(ir.IntType(8), LANES)
 
 
 def _vector_at(context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: Any) -> Any:
@@ -67,6 +68,20 @@ def spike_mask(_context: Any, sent: Any, at: Any) -> Any:
         return builder.bitcast(found, _WORD)
 
     return types.uint64(sent, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def copy_bytes(_context: Any, to: Any, at: Any, sent: Any, start: Any) -> Any:
+    """to[at + j] = sent[start + j] for j < LANES; uint8, both contiguous."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target, place, source, first = arguments
+        to_type, _, sent_type, _ = signature.args
+        copied = builder.load(_vector_at(context, builder, sent_type, source, first, _COPIED), align=1)
+        builder.store(copied, _vector_at(context, builder, to_type, target, place, _COPIED), align=1)
+        return context.get_dummy_value()
+
+    return types.none(to, types.int64, sent, types.int64), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

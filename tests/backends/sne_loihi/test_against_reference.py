@@ -37,12 +37,12 @@ def test_registers_of_random_programs(data: st.DataObject) -> None:
 
 def assert_forced(executable: LoihiExecutable, method: str) -> None:
     """Every synapse that has this method was computed by it and by nothing else."""
-    exists = {"events": lambda _: True, "matrix": lambda o: o.product, "convolution": lambda o: o.convolution}
+    forms = {"matrix": "product", "patches": "patches", "convolution": "convolution"}
     plan = executable._plan
     for block in plan.blocks:
         for operator in (operator for name in block for operator in plan.operators[name]):
             within = plan.is_cycle(block) and operator.synapse.source in block  # it has events alone
-            if not within and exists[method](operator) is not None:
+            if not within and (method == "events" or getattr(operator, forms[method]) is not None):
                 ways = {way for name, way in executable.ways.taken if name == operator.synapse.name}
                 assert ways == {method}
 

@@ -11,7 +11,7 @@ from sne_deploy.backend import RunOptions
 from sne_deploy.ir.program import Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_loihi import LoihiBackend
-from sne_loihi.operators import Convolution
+from sne_loihi.products import Convolution
 from tests.reference import assert_equal, simulate
 from tests.small_programs import one_layer
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -14,7 +15,7 @@ from benchmarks.networks import recurrent_network, tuned
 from sne_deploy.backend import RunOptions
 from sne_deploy.ir.program import NeuronGroup, ProgramInput, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
-from sne_loihi import LoihiBackend, kernels
+from sne_loihi import LoihiBackend, kernels, products
 from sne_loihi.operators import Operator
 from sne_loihi.order import NeuronOrder
 from tests.reference import assert_equal, simulate
@@ -56,6 +57,9 @@ def check(operator, rng, rate):
     assert np.array_equal(buffer - before, expected)
     if operator.product is not None:
         sums, shift = operator.product.apply(sent)
+        assert np.array_equal(sums << np.int32(shift), expected)
+    if operator.patches is not None:
+        sums, shift = operator.patches.apply(sent)
         assert np.array_equal(sums << np.int32(shift), expected)
     if operator.convolution is not None:
         sums = operator.convolution.apply(sent)
@@ -192,3 +196,18 @@ def test_threads_and_chunks_change_nothing():
     for trace in found[1:]:
         assert np.array_equal(trace.raw_outputs, found[0].raw_outputs)
         assert np.array_equal(trace.synops, found[0].synops)
+
+
+@pytest.mark.parametrize("values", [(0, 255), (-256, 254), (-255, 0), (-16, 16)])
+def test_products_of_both_types(values, monkeypatch):
+    """With and without the processor's 8-bit products: the type that is asked for gave the sums."""
+    rng = np.random.default_rng(0)
+    weights = (rng.integers(values[0], values[1], (40, 33)) // 2 * 2).astype(np.int32)
+    weights[0, 0] = values[1] - values[1] % 2
+    sent = (rng.random((9, 33)) < 0.3).astype(np.uint8)
+    for exact, dtype in ((True, torch.int8), (False, torch.float32)):
+        monkeypatch.setattr(products, "int8_is_exact", lambda exact=exact: exact)
+        product = products.Product.of(weights.T, int(np.abs(weights).sum(axis=1).max()))
+        assert product.weights.dtype == dtype
+        sums, shift = product.apply(sent)
+        np.testing.assert_array_equal(sums << np.int32(shift), sent.astype(np.int64) @ weights.T)
