@@ -24,6 +24,19 @@ def graph(nodes: Nodes, edges: Edges, dt_s: float | None = DT_S) -> nir.NIRGraph
     return nir.NIRGraph(dict(nodes), list(edges), metadata=metadata, type_check=False)
 
 
+def net(edges: str, **nodes: Any) -> nir.NIRGraph:
+    """A graph of edges such as ``"input>lif lif>output"``; these two need no node of their own."""
+    whole = {"input": _input(), **nodes} if "input" in edges else dict(nodes)
+    if "output" in edges:
+        whole["output"] = nir.Output(None)
+    pairs = [edge.split(">") for edge in edges.split()]
+    return graph(whole, [(source, target) for source, target in pairs])
+
+
+def _input(size: int = N) -> nir.Input:
+    return nir.Input(np.array([size]))
+
+
 def chain(*middle: Any, shape: Sequence[int] = (N,), dt_s: float | None = DT_S) -> nir.NIRGraph:
     """Input, these nodes one behind the other, Output; named by their types."""
     nodes: dict[str, Any] = {"input": nir.Input(np.array(shape))}
@@ -31,8 +44,7 @@ def chain(*middle: Any, shape: Sequence[int] = (N,), dt_s: float | None = DT_S) 
         base = type(node).__name__.lower()
         nodes[base if base not in nodes else f"{base}{len(nodes)}"] = node
     nodes["output"] = nir.Output(None)
-    names = list(nodes)
-    return graph(nodes, list(pairwise(names)), dt_s)
+    return graph(nodes, list(pairwise(nodes)), dt_s)
 
 
 def lif(shape: Any = (N,), *, metadata: Any = None, **changes: Any) -> nir.LIF:
@@ -102,52 +114,6 @@ PRIMITIVES: Mapping[str, Callable[[], nir.NIRGraph]] = {
 """By the name of the class in ``nir.ir``."""
 
 
-def _branches() -> nir.NIRGraph:
-    nodes = {
-        "input": nir.Input(np.array([N])),
-        "a": _matrix(),
-        "b": _matrix(),
-        "first": lif(),
-        "second": lif(),
-    }
-    edges = [("input", "a"), ("a", "first"), ("first", "second"), ("input", "b"), ("b", "second")]
-    return graph({**nodes, "output": nir.Output(None)}, [*edges, ("second", "output")])
-
-
-def _loop(delay: bool = False) -> nir.NIRGraph:
-    nodes = {
-        "input": nir.Input(np.array([N])),
-        "neurons": lif(),
-        "back": _matrix(),
-        "output": nir.Output(None),
-    }
-    edges = [("input", "neurons"), ("neurons", "back"), ("neurons", "output")]
-    if not delay:
-        return graph(nodes, [*edges, ("back", "neurons")])
-    delayed = {**nodes, "delay": nir.Delay(np.full(N, 2 * DT_S))}
-    return graph(delayed, [*edges, ("back", "delay"), ("delay", "neurons")])
-
-
-def _long_loop() -> nir.NIRGraph:
-    nodes = {
-        "input": nir.Input(np.array([N])), "first": lif(), "second": lif(), "output": nir.Output(None),
-    }  # fmt: skip
-    edges = [("input", "first"), ("first", "second"), ("second", "first"), ("second", "output")]
-    return graph(nodes, edges)
-
-
-def _ports() -> nir.NIRGraph:
-    nodes = {
-        "left": nir.Input(np.array([N])), "right": nir.Input(np.array([2])), "fc": nir.Linear(_weights(N, 2)),
-        "first": lif(), "second": lif(), "spikes": nir.Output(None), "more": nir.Output(None),
-    }  # fmt: skip
-    edges = [
-        ("left", "first"), ("right", "fc"), ("fc", "first"), ("first", "second"), ("first", "spikes"),
-        ("second", "more"),
-    ]  # fmt: skip
-    return graph(nodes, edges)
-
-
 def _many_parameters() -> nir.NIRGraph:
     values = np.linspace(1, 2, N)
     return chain(
@@ -156,11 +122,25 @@ def _many_parameters() -> nir.NIRGraph:
 
 
 TOPOLOGIES: Mapping[str, Callable[[], nir.NIRGraph]] = {
-    "branches that meet after different numbers of groups": _branches,
-    "a cycle of one neuron group": _loop,
-    "a cycle of one neuron group with a Delay": lambda: _loop(delay=True),
-    "a cycle of two neuron groups": _long_loop,
-    "several Inputs and several Outputs": _ports,
+    "branches that meet after different numbers of groups": lambda: net(
+        "input>a a>first first>second input>b b>second second>output",
+        a=_matrix(), b=_matrix(), first=lif(), second=lif(),
+    ),
+    "a cycle of one neuron group": lambda: net(
+        "input>neurons neurons>back neurons>output back>neurons", neurons=lif(), back=_matrix()
+    ),
+    "a cycle of one neuron group with a Delay": lambda: net(
+        "input>neurons neurons>back neurons>output back>delay delay>neurons",
+        neurons=lif(), back=_matrix(), delay=nir.Delay(np.full(N, 2 * DT_S)),
+    ),
+    "a cycle of two neuron groups": lambda: net(
+        "input>first first>second second>first second>output", first=lif(), second=lif()
+    ),
+    "several Inputs and several Outputs": lambda: net(
+        "left>first right>fc fc>first first>second first>spikes second>more",
+        left=_input(), right=_input(2), fc=nir.Linear(_weights(N, 2)), first=lif(), second=lif(),
+        spikes=nir.Output(None), more=nir.Output(None),
+    ),
     "a graph in a graph in a graph": lambda: chain(_nested(2, lif())),
     "a delay that is no whole number of steps": lambda: chain(nir.Delay(np.full(N, 1.3 * DT_S)), lif()),
     "every neuron with its own tau, v_threshold, v_leak, v_reset": _many_parameters,
@@ -169,15 +149,8 @@ TOPOLOGIES: Mapping[str, Callable[[], nir.NIRGraph]] = {
     "metadata reset = subtract, reset_delayed = true": lambda: chain(
         lif(metadata={"reset": "subtract", "reset_delayed": True})
     ),
-    "integrators and spiking neurons both read out": lambda: graph(
-        {
-            "input": nir.Input(np.array([N])),
-            "li": li(),
-            "lif": lif(),
-            "one": nir.Output(None),
-            "two": nir.Output(None),
-        },
-        [("input", "li"), ("input", "lif"), ("li", "one"), ("lif", "two")],
+    "integrators and spiking neurons both read out": lambda: net(
+        "input>li input>lif li>one lif>two", li=li(), lif=lif(), one=nir.Output(None), two=nir.Output(None)
     ),
     "LI, then Threshold: neurons without a reset": lambda: chain(li(), nir.Threshold(np.full(N, 0.2))),
     "tau = dt: no memory": lambda: chain(lif(tau=DT_S)),
@@ -189,7 +162,7 @@ TOPOLOGIES: Mapping[str, Callable[[], nir.NIRGraph]] = {
         lif((3, 1, 1)),
         shape=IMAGE,
     ),
-}
+}  # fmt: skip
 
 
 class Unknown(nir.ir.NIRNode):
@@ -200,30 +173,6 @@ class Unknown(nir.ir.NIRNode):
         self.metadata: dict[str, Any] = {}
 
 
-def _two_inputs_inside() -> nir.NIRGraph:
-    inner = graph(
-        {"a": nir.Input(np.array([N])), "b": nir.Input(np.array([N])), "lif": lif(), "out": nir.Output(None)},
-        [("a", "lif"), ("b", "lif"), ("lif", "out")],
-    )
-    return chain(inner)
-
-
-def _maps_in_a_circle() -> nir.NIRGraph:
-    nodes = {"input": nir.Input(np.array([N])), "a": _matrix(), "b": _matrix(), "lif": lif()}
-    edges = [("input", "a"), ("a", "b"), ("b", "a"), ("b", "lif"), ("lif", "output")]
-    return graph({**nodes, "output": nir.Output(None)}, edges)
-
-
-def _read_twice() -> nir.NIRGraph:
-    nodes = {
-        "input": nir.Input(np.array([N])),
-        "lif": lif(),
-        "one": nir.Output(None),
-        "two": nir.Output(None),
-    }
-    return graph(nodes, [("input", "lif"), ("lif", "one"), ("lif", "two")])
-
-
 REFUSALS: Mapping[str, Callable[[], nir.NIRGraph]] = {
     "a node of another type": lambda: chain(Unknown(), lif()),
     "no time step": lambda: chain(lif(), dt_s=None),
@@ -231,8 +180,12 @@ REFUSALS: Mapping[str, Callable[[], nir.NIRGraph]] = {
     "v_threshold not above v_reset": lambda: chain(lif(v_reset=1.0)),
     "an integrator whose membrane feeds neurons": lambda: chain(li(), _matrix(), lif()),
     "an Output behind a map": lambda: chain(lif(), _matrix()),
-    "a group that is read twice": _read_twice,
-    "linear maps in a circle": _maps_in_a_circle,
+    "a group that is read twice": lambda: net(
+        "input>lif lif>one lif>two", lif=lif(), one=nir.Output(None), two=nir.Output(None)
+    ),
+    "linear maps in a circle": lambda: net(
+        "input>a a>b b>a b>lif lif>output", a=_matrix(), b=_matrix(), lif=lif()
+    ),
     "a negative delay": lambda: chain(nir.Delay(np.full(N, -DT_S)), lif()),
     "a delay of 100 steps": lambda: chain(nir.Delay(np.full(N, 100 * DT_S)), lif()),
     "a delayed bias": lambda: chain(
@@ -244,6 +197,8 @@ REFUSALS: Mapping[str, Callable[[], nir.NIRGraph]] = {
         nir.Conv2d((4, 4), _weights(2, 2, 2, 2), 2, "same", 1, 1, np.zeros(2)), lif(IMAGE), shape=IMAGE
     ),
     "graphs nested too deep": lambda: chain(_nested(6, lif())),
-    "an inner graph with two Inputs": _two_inputs_inside,
+    "an inner graph with two Inputs": lambda: chain(
+        net("a>lif b>lif lif>out", a=_input(), b=_input(), lif=lif(), out=nir.Output(None))
+    ),
     "parameters of another shape": lambda: chain(lif((3,))),
 }  # fmt: skip
