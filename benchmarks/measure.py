@@ -25,31 +25,15 @@ REFERENCE = "loihi"
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured.
+    """How much is measured."""
 
-    Attributes
-    ----------
-    batches : tuple of int
-        Batch sizes tried by those that take any.
-    rounds, slow_rounds : int
-        Measurements of those, and of the others.
-    least_s : float
-        A measurement is the median of runs that take so long together.
-    sweep_limit_s : float
-        No larger batch is tried once one takes so long.
-    slow_s : float
-        Time of one measurement of the others, which sets their number of samples; 0: the most.
-    max_samples : int
-        The most of them.
-    """
-
-    batches: tuple[int, ...] = (1, 16, 64, 256, 1024)
+    batches: tuple[int, ...] = (1, 16, 64, 256, 1024)  # tried by those that take any
     rounds: int = 7
-    slow_rounds: int = 3
-    least_s: float = 0.25
-    sweep_limit_s: float = 6.0
-    slow_s: float = 2.0
-    max_samples: int = 64
+    slow_rounds: int = 3  # of those that take no batches
+    least_s: float = 0.25  # a measurement is the median of runs that take so long together
+    sweep_limit_s: float = 6.0  # no larger batch is tried once one takes so long
+    slow_s: float = 2.0  # one measurement of the slow ones, which sets their number of samples; 0: the most
+    max_samples: int = 64  # the most of them
 
 
 QUICK_EFFORT = Effort((1, 8), rounds=2, slow_rounds=1, least_s=0.0, slow_s=0.0, max_samples=2)
@@ -74,14 +58,9 @@ def measure_case(
 ) -> dict[str, Any]:
     """Measure all contestants at one case.
 
-    Returns
-    -------
-    dict
-        ``name``, ``description``, ``input_rate``, ``timesteps``, ``synapses``, ``rates``
-        and ``results``, one per contestant: ``us`` (microseconds per sample and step: median,
-        low, high), ``ratio`` (to ``loihi``, the median of those within a round; low, high), ``samples``,
-        ``sweep_us``, ``startup_s``, ``exact`` (its counts are those of ``loihi``; null where it computes no
-        integers) and ``reason`` (why it was not measured).
+    Of ``results``, one per contestant: ``us`` are microseconds per sample and step, ``ratio`` is to ``loihi``
+    within a round (median, low, high); ``exact``: its counts are those of ``loihi``, null where it has none
+    ``reason``: why it was not measured.
     """
     entries = [_Entry(contestant) for contestant in contestants]
     samples = max(effort.max_samples, 2)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,22 +138,13 @@ def paused(program: Program, inputs: Array) -> Measured:
     """One network, one run per sample; the network's start is not counted."""
     interval = program.timesteps + program.max_depth
     network = Stock(program, inputs, interval, reset=True)
-    _start(network.source)
-    start = time.perf_counter()
-    for _ in range(len(inputs)):
-        _run(network.source, interval)
-    seconds = time.perf_counter() - start
-    return _stopped(network, seconds)
+    return _timed(network.source, [interval] * len(inputs), network.counts)
 
 
 def streamed(program: Program, inputs: Array) -> Measured:
     """One network, one run; the network's start is not counted."""
     network = Stock(program, inputs, program.timesteps, reset=True)
-    _start(network.source)
-    start = time.perf_counter()
-    _run(network.source, network.steps)
-    seconds = time.perf_counter() - start
-    return _stopped(network, seconds)
+    return _timed(network.source, [network.steps], network.counts)
 
 
 def ours(program: Program, inputs: Array) -> Measured:
@@ -163,13 +154,7 @@ def ours(program: Program, inputs: Array) -> Measured:
 
     job = make_job(lower(program), inputs, "counts", 600.0)[0]
     made = network.build(job)
-    _start(made.lead)
-    start = time.perf_counter()
-    _run(made.lead, job.steps)
-    seconds = time.perf_counter() - start
-    counts = np.asarray(made.counts(job)[program.outputs[0]].output)
-    made.lead.stop()
-    return seconds, counts
+    return _timed(made.lead, [job.steps], lambda: np.asarray(made.counts(job)[program.outputs[0]].output))
 
 
 def netx(program: Program, inputs: Array) -> Measured:
@@ -192,13 +177,7 @@ def netx(program: Program, inputs: Array) -> Measured:
     sink = Sink(shape=network.out.shape, buffer=steps)
     source.s_out.connect(network.inp)
     network.out.connect(sink.a_in)
-    _start(source)
-    start = time.perf_counter()
-    _run(source, steps)
-    seconds = time.perf_counter() - start
-    counts = _counts(sink.data.get(), program, len(inputs), program.timesteps)
-    source.stop()
-    return seconds, counts
+    return _timed(source, [steps], lambda: _counts(sink.data.get(), program, len(inputs), program.timesteps))
 
 
 def _configuration() -> Any:
@@ -207,20 +186,22 @@ def _configuration() -> Any:
     return Loihi2SimCfg(select_tag="fixed_pt")
 
 
-def _start(process: Any) -> None:
+def _timed(process: Any, runs: Sequence[int], counts: Callable[[], Array]) -> Measured:
+    """Start a process, not counted; run these numbers of steps; count; stop."""
     process.create_runtime(run_cfg=_configuration())
+    start = time.perf_counter()
+    for steps in runs:
+        _run(process, steps)
+    seconds = time.perf_counter() - start
+    found = counts()
+    process.stop()
+    return seconds, found
 
 
 def _run(process: Any, steps: int) -> None:
     from lava.magma.core.run_conditions import RunSteps
 
     process.run(RunSteps(num_steps=steps), run_cfg=_configuration())
-
-
-def _stopped(network: Stock, seconds: float) -> Measured:
-    counts = network.counts()
-    network.source.stop()
-    return seconds, counts
 
 
 VARIANTS: dict[str, Callable[[Program, Array], Measured]] = {

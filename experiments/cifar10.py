@@ -10,20 +10,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from experiments.reproduction.command import EXAMPLES, Example, main
 from experiments.reproduction.measure import activation
-from experiments.reproduction.rows import Record
-from experiments.reproduction.studies import (
-    Bench,
-    Found,
-    Study,
-    companions_study,
-    model_study,
-    noise_study,
-    quantisation_study,
-)
+from experiments.reproduction.studies import Bench, Found, Study, common_studies, companions_study
 
 STRATEGIES = ("contiguous", "random", "selection", "coverage", "attribution", "correlation")
 DECORRELATION = {"partition.decorrelate": 1.0, "partition.decorrelate_epochs": 1}
@@ -66,35 +58,18 @@ The students learn their features and nothing else, so that nothing but the divi
 def divisions(bench: Bench) -> Found:
     """Every strategy with every seed."""
     taken = activation(bench.verify)
-    rows: list[Record] = []
-    for strategy in STRATEGIES:
-        rows += bench.every_seed(strategy, {"partition.strategy": strategy}, taken)
+    changes = {strategy: {"partition.strategy": strategy} for strategy in STRATEGIES}
+    rows = [row for name, change in changes.items() for row in bench.every_seed(name, change, taken)]
     return Found(tuple(rows))
 
 
 def _studies(bits: Sequence[int], epochs: int, widths: Sequence[int]) -> tuple[Study, ...]:
+    separated = "six divisions of the features, the teacher trained further to separate the parts"
     return (
-        Study("model", "the committed model along its students and thresholds", model_study),
-        Study(
-            "partition",
-            "six divisions of the features",
-            divisions,
-            REDUCED,
-        ),
-        Study(
-            "decorrelation",
-            "six divisions of the features, the teacher trained further to separate the parts",
-            divisions,
-            {**REDUCED, **DECORRELATION},
-        ),
-        Study(
-            "quantisation",
-            f"{', '.join(str(width) for width in bits)} bits, after training and with training for them",
-            quantisation_study(bits, epochs),
-            REDUCED,
-        ),
-        Study("noise", "the committed model and its teacher on corrupted images", noise_study),
-        Study("companions", "ReLU twins and smaller networks", companions_study(widths)),
+        Study("partition", "six divisions of the features", divisions, REDUCED),
+        Study("decorrelation", separated, divisions, {**REDUCED, **DECORRELATION}),
+        *common_studies(bits, epochs, REDUCED),
+        Study("companions", "ReLU twins and smaller networks", partial(companions_study, widths)),
     )
 
 

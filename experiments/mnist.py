@@ -16,15 +16,8 @@ from typing import Any
 
 from experiments.reproduction.command import EXAMPLES, Example, main
 from experiments.reproduction.measure import deployed
-from experiments.reproduction.rows import Candidate, Choice, choose_best, choose_sparse
-from experiments.reproduction.studies import (
-    Bench,
-    Found,
-    Study,
-    model_study,
-    noise_study,
-    quantisation_study,
-)
+from experiments.reproduction.rows import Choice, choose_best, choose_sparse
+from experiments.reproduction.studies import Bench, Found, Study, common_studies
 
 Changes = Mapping[str, Any]
 LABELS: Changes = {"students.loss": {"feature": 0.0, "cross_entropy": 1.0}}
@@ -73,13 +66,9 @@ SAVING = 0.65
 class Grid:
     """What is chosen from.
 
-    Attributes
-    ----------
-    temperatures : of teacher and student alike
-    pairs : of temperatures of the teacher and the student; their ratio says how small the student's logits
-        are to be, the teacher's how soft its targets
-    synops : weights of the cost of synaptic operations
-    rates : weights of the rate's distance from 0
+    ``temperatures`` of teacher and student alike; ``pairs`` of them, whose ratio says how small the student's
+    logits are to be, the teacher's how soft its targets; ``synops``: weights of the cost of synaptic
+    operations; ``rates``: weights of the rate's distance from 0.
     """
 
     temperatures: Sequence[float]
@@ -103,36 +92,29 @@ def distilled(teacher: float, student: float, **more: float) -> Changes:
     return {"students.loss": {**loss, "tau_teacher": teacher, "tau_student": student}}
 
 
-def regularised(grid: Grid, teacher: float, student: float) -> dict[str, Changes]:
-    """Both sorts of cost with each weight."""
-    synops = {f"synops{weight:g}": distilled(teacher, student, synops=weight) for weight in grid.synops}
-    rates = {
-        f"rate{weight:g}": distilled(teacher, student, spike_rate=weight, target_rate=0.0)
-        for weight in grid.rates
-    }
-    return synops | rates
-
-
 def variants(grid: Grid, bench: Bench) -> Found:
     """Labels alone, conventional distillation, two temperatures, a cost of activity, both."""
     alike = {f"tau{tau:g}": distilled(tau, tau) for tau in grid.temperatures}
     conventional = choose_best("temperature of conventional distillation", bench.candidates(alike))
-    reference = _chosen(conventional)
+    reference = next(one for one in conventional.candidates if one.variant == conventional.chosen)
+
+    def sparse(what: str, offered: Mapping[str, Changes]) -> Choice:
+        return choose_sparse(what, bench.candidates(offered), reference, SAVING)
+
     unlike = {f"teacher{a:g}-student{b:g}": distilled(a, b) for a, b in grid.pairs}
-
-    def sparse(what: str, candidates: Sequence[Candidate]) -> Choice:
-        return choose_sparse(what, candidates, reference, SAVING)
-
-    temperatures = sparse("two temperatures", bench.candidates(unlike))
+    temperatures = sparse("two temperatures", unlike)
     tau = alike[conventional.chosen]["students.loss"]
-    costs = regularised(grid, tau["tau_teacher"], tau["tau_student"])
-    activity = sparse("cost of activity", bench.candidates(costs))
+    taus = tau["tau_teacher"], tau["tau_student"]
+    costs = {f"synops{weight:g}": distilled(*taus, synops=weight) for weight in grid.synops}
+    for weight in grid.rates:
+        costs[f"rate{weight:g}"] = distilled(*taus, spike_rate=weight, target_rate=0.0)
+    activity = sparse("cost of activity", costs)
     both = {
         f"{name}-synops{weight:g}": distilled(*pair, synops=weight)
         for name, pair in zip(unlike, grid.pairs, strict=True)
         for weight in grid.synops
     }
-    combination = sparse("cost of activity with two temperatures", bench.candidates(both))
+    combination = sparse("cost of activity with two temperatures", both)
     final = {
         "no-distillation": LABELS,
         "conventional": alike[conventional.chosen],
@@ -145,26 +127,11 @@ def variants(grid: Grid, bench: Bench) -> Found:
     return Found(tuple(rows), (conventional, temperatures, activity, combination))
 
 
-def _chosen(choice: Choice) -> Candidate:
-    return next(one for one in choice.candidates if one.variant == choice.chosen)
-
-
 def _studies(grid: Grid, bits: Sequence[int], epochs: int) -> tuple[Study, ...]:
+    losses = "losses of one student: labels, logits, two temperatures, a cost of activity, both"
     return (
-        Study(
-            "variants",
-            "losses of one student: labels, logits, two temperatures, a cost of activity, both",
-            partial(variants, grid),
-            ONE_STUDENT,
-        ),
-        Study("model", "the committed model along its students and thresholds", model_study),
-        Study(
-            "quantisation",
-            f"{', '.join(str(width) for width in bits)} bits, after training and with training for them",
-            quantisation_study(bits, epochs),
-            {**ONE_STUDENT, **distilled(1.0, 1.0)},
-        ),
-        Study("noise", "the committed model and its teacher on corrupted images", noise_study),
+        Study("variants", losses, partial(variants, grid), ONE_STUDENT),
+        *common_studies(bits, epochs, {**ONE_STUDENT, **distilled(1.0, 1.0)}),
     )
 
 

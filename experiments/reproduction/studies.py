@@ -67,38 +67,40 @@ class Study:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def model_study(bench: Bench) -> Found:
-    """The committed model: accuracy and costs, along students and thresholds."""
-    return Found((bench.one("model", {}, measure.model_figures(bench.subject, bench.verify)),))
-
-
-def noise_study(bench: Bench) -> Found:
-    """The committed model and its teacher on corrupted images."""
-    return Found((bench.one("model", {}, measure.noise(bench.subject)),))
-
-
-def companions_study(widths: Sequence[int]) -> Callable[[Bench], Found]:
+def companions_study(widths: Sequence[int], bench: Bench) -> Found:
     """ReLU twins and smaller networks of the teacher's family."""
-
-    def run(bench: Bench) -> Found:
-        return Found((bench.one("model", {}, measure.companions(bench.subject, widths)),))
-
-    return run
+    return Found((bench.one("model", {}, measure.companions(bench.subject, widths)),))
 
 
-def quantisation_study(bits: Sequence[int], epochs: int) -> Callable[[Bench], Found]:
-    """Fewer bits after training, for the committed model and over seeds, and with training for them."""
+def common_studies(bits: Sequence[int], epochs: int, reduced: Mapping[str, Any]) -> tuple[Study, ...]:
+    """The committed model, its bits, its noise; ``reduced``: what many trainings can afford.
 
-    def run(bench: Bench) -> Found:
+    Fewer bits are measured after training, for the committed model and over seeds, and with ``epochs`` of
+    training for them.
+    """
+
+    def model(bench: Bench) -> Found:
+        return Found((bench.one("model", {}, measure.model_figures(bench.subject, bench.verify)),))
+
+    def noise(bench: Bench) -> Found:
+        return Found((bench.one("model", {}, measure.noise(bench.subject)),))
+
+    def quantisation(bench: Bench) -> Found:
         rows = [bench.one("model", {}, measure.weight_bits(bench.subject, bits, bench.verify))]
         for name, tuned in (("after-training", 0), ("quantisation-aware", epochs)):
             for width in bits:
                 changes = {"quantisation.weight_bits": width, "quantisation.epochs": tuned}
-                taken = measure.deployed(bench.verify)
-                rows += bench.every_seed(f"{name}-{width}", changes, taken)
+                rows += bench.every_seed(f"{name}-{width}", changes, measure.deployed(bench.verify))
         return Found(tuple(rows))
 
-    return run
+    widths = ", ".join(str(width) for width in bits)
+    return (
+        Study("model", "the committed model along its students and thresholds", model),
+        Study(
+            "quantisation", f"{widths} bits, after training and with training for them", quantisation, reduced
+        ),
+        Study("noise", "the committed model and its teacher on corrupted images", noise),
+    )
 
 
 def joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
