@@ -46,9 +46,7 @@ def _of_convolution(conv: ConvWeights) -> Array:
 
 def _read(conv: ConvWeights, axis: int) -> Array:
     """Whether some output position reads an input position by a tap: int64 of shape (taps, inputs)."""
-    taps = np.arange(conv.kernel.shape[2 + axis])[:, None] * conv.dilation[axis]
-    places = np.arange(conv.out_shape[1 + axis]) * conv.stride[axis] - conv.padding[axis] + taps
-    tap, position = np.nonzero((places >= 0) & (places < conv.in_shape[1 + axis]))
-    read = np.zeros((len(taps), conv.in_shape[1 + axis]), dtype=np.int64)
-    read[tap, places[tap, position]] = 1
+    taps, _, sources = conv.reads(axis)
+    read = np.zeros((conv.kernel.shape[2 + axis], conv.in_shape[1 + axis]), dtype=np.int64)
+    read[taps, sources] = 1
     return read

@@ -113,23 +113,38 @@ class ConvWeights:
 
     def matrix(self) -> sparse.csr_matrix:
         """CSR matrix of shape (n_out, n_in); taps outside the border and zero taps are not stored."""
-        rows, columns, taps = conv_taps(self)
-        csr = sparse.csr_matrix((self.kernel.reshape(-1)[taps], (rows, columns)), shape=self.shape)
-        return _without_zeros(csr)
+        c_out, per_group, k_h, k_w = self.kernel.shape
+        (i, y, source_y), (j, x, source_x) = (self.reads(axis) for axis in (0, 1))
+        o, c = np.arange(c_out)[:, None, None, None], np.arange(per_group)[:, None, None]
+        i, y, source_y = i[:, None], y[:, None], source_y[:, None]
+        source = o // (c_out // self.groups) * per_group + c
+        row = (o * self.out_shape[1] + y) * self.out_shape[2] + x
+        column = (source * self.in_shape[1] + source_y) * self.in_shape[2] + source_x
+        tap = ((o * per_group + c) * k_h + i) * k_w + j
+        shape = np.broadcast_shapes(column.shape, tap.shape)
+        row, column, tap = (np.broadcast_to(index, shape).reshape(-1) for index in (row, column, tap))
+        return _without_zeros(
+            sparse.csr_matrix((self.kernel.reshape(-1)[tap], (row, column)), shape=self.shape)
+        )
 
     def input_range(self) -> tuple[Array, Array]:
         """Smallest and largest sum that inputs of 0 and 1 can give each output: float64 of shape (n_out,).
 
         From the kernel and the border alone, without the matrix.
         """
-        inside = [self._inside(axis).astype(np.float64) for axis in (0, 1)]
+        inside = []
+        for axis in (0, 1):
+            tap, position, _ = self.reads(axis)
+            inside.append(np.zeros((self.kernel.shape[2 + axis], self.out_shape[1 + axis])))
+            inside[-1][tap, position] = 1
         return self._tap_sums(np.minimum, *inside), self._tap_sums(np.maximum, *inside)
 
-    def _inside(self, axis: int) -> Array:
-        """Whether each tap reads inside the border at each position: bool of shape (taps, positions)."""
+    def reads(self, axis: int) -> tuple[Array, Array, Array]:
+        """Along an axis, the taps that read inside the border, the output and the input positions of each."""
         tap = np.arange(self.kernel.shape[2 + axis])[:, None] * self.dilation[axis]
         source = np.arange(self.out_shape[1 + axis]) * self.stride[axis] - self.padding[axis] + tap
-        return np.asarray((source >= 0) & (source < self.in_shape[1 + axis]))
+        taps, positions = np.nonzero((source >= 0) & (source < self.in_shape[1 + axis]))
+        return taps, positions, source[taps, positions]
 
     def _tap_sums(self, part: Callable[..., Array], rows: Array, columns: Array) -> Array:
         taps = part(self.kernel.astype(np.float64), 0).sum(axis=1)
@@ -142,34 +157,6 @@ Weights = DenseWeights | SparseWeights | ConvWeights
 def map_values(weights: Weights, function: Callable[[Array], Array]) -> Weights:
     """Apply an elementwise function to the stored values."""
     return weights.with_values(function(weights.values))
-
-
-def conv_taps(conv: ConvWeights) -> tuple[Array, Array, Array]:
-    """Every (output, input, kernel) index triple of a convolution that lies inside the border.
-
-    Returns
-    -------
-    rows, columns, taps : int64 arrays of one shape (nnz,)
-        Flat indices into the output map, the input map and the kernel.
-    """
-    c_out, c_in_group, k_h, k_w = conv.kernel.shape
-    _, in_h, in_w = conv.in_shape
-    _, out_h, out_w = conv.out_shape
-    out_per_group = c_out // conv.groups
-    o, c, i, j, y, x = np.meshgrid(
-        *(np.arange(size) for size in (c_out, c_in_group, k_h, k_w, out_h, out_w)),
-        indexing="ij",
-        sparse=True,
-    )
-    source_y = y * conv.stride[0] - conv.padding[0] + i * conv.dilation[0]
-    source_x = x * conv.stride[1] - conv.padding[1] + j * conv.dilation[1]
-    source_c = (o // out_per_group) * c_in_group + c
-    inside = (source_y >= 0) & (source_y < in_h) & (source_x >= 0) & (source_x < in_w)
-    inside = np.broadcast_to(inside, (c_out, c_in_group, k_h, k_w, out_h, out_w))
-    row = np.broadcast_to((o * out_h + y) * out_w + x, inside.shape)[inside]
-    column = np.broadcast_to((source_c * in_h + source_y) * in_w + source_x, inside.shape)[inside]
-    tap = np.broadcast_to(((o * c_in_group + c) * k_h + i) * k_w + j, inside.shape)[inside]
-    return row, column, tap
 
 
 def _row_sums(csr: sparse.csr_matrix, part: Callable[..., Array]) -> Array:
