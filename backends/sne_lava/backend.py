@@ -5,7 +5,7 @@ from __future__ import annotations
 from sne_deploy.backend import Capabilities, RunOptions, require_capabilities
 from sne_deploy.chips.registers import Arithmetic
 from sne_deploy.ir.program import Program
-from sne_deploy.ir.verify import verify_program
+from sne_deploy.ir.verify import verify
 from sne_lava.executable import LavaExecutable
 from sne_lava.installed import require_lava
 from sne_lava.lowering import lower
@@ -56,5 +56,5 @@ class LavaBackend:
             The Program is inconsistent.
         """
         self.check(program)
-        verify_program(program, after="compilation for lava")
+        verify(program, after="compilation for lava")
         return LavaExecutable(lower(program), options, stall_s_of(options, self.name))

@@ -9,7 +9,7 @@ from sne_deploy.backend import Capabilities, RunOptions, require_capabilities
 from sne_deploy.chips.registers import Arithmetic
 from sne_deploy.files import atomic_path
 from sne_deploy.ir.program import Program
-from sne_deploy.ir.verify import verify_program
+from sne_deploy.ir.verify import verify
 from sne_lava.installed import require_netx
 from sne_lava.options import MAX_SAMPLES_DEFAULT, require_linux, stall_s_of
 from sne_netx.driver import driver_script
@@ -69,7 +69,7 @@ class NetxBackend:
         """
         stall_s = stall_s_of(options, self.name)
         net = self._planned(program)
-        verify_program(program, after="compilation for netx")
+        verify(program, after="compilation for netx")
         with TemporaryDirectory(prefix="sne-netx-") as folder:
             path = Path(folder, "student.net")
             write_net(path, program)

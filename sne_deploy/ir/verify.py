@@ -19,33 +19,18 @@ from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, S
 Array = npt.NDArray[Any]
 
 
-def verify_network(network: Network, after: str) -> None:
-    """Check that names resolve and that every connection's and bias's size fits.
+def verify(made: Network | Program, after: str) -> None:
+    """Check names, structure, sizes, time and, in fixed point, every register's range.
 
     Raises
     ------
     VerificationError
         Names the pass after which the check failed, and everything found.
     """
-    _raise(network.name, after, _network_problems(network))
-
-
-def verify_program(program: Program, after: str) -> None:
-    """Check structure, sizes, time and, in fixed point, every register's range.
-
-    Raises
-    ------
-    VerificationError
-        Names the pass after which the check failed, and everything found.
-    """
-    _raise(program.name, after, _program_problems(program))
-
-
-def _raise(student: str, after: str, problems: Iterator[str]) -> None:
-    found = list(problems)
+    found = list(_network_problems(made) if isinstance(made, Network) else _program_problems(made))
     if found:
         raise VerificationError(
-            f"student {student!r}, after {after}: {'; '.join(found)}; please report this as a bug"
+            f"student {made.name!r}, after {after}: {'; '.join(found)}; please report this as a bug"
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import Precision, Program, ProgramInput
-from sne_deploy.ir.verify import register_problems, verify_network, verify_program
+from sne_deploy.ir.verify import register_problems, verify
 from sne_deploy.model.ensemble import Encoder, Student
 from sne_deploy.passes.build_program import BuildProgram
 from sne_deploy.passes.compose_linear import ComposeLinear
@@ -65,13 +65,13 @@ def compile_student(
     )
 
     network = LowerNir(student.name, program_input, student.readout, timesteps).apply(graph)
-    verify_network(network, after="lower-nir")
+    verify(network, after="lower-nir")
     network = FuseThresholds().apply(network)
-    verify_network(network, after="fuse-thresholds")
+    verify(network, after="fuse-thresholds")
     network = ComposeLinear().apply(network)
-    verify_network(network, after="compose-linear")
+    verify(network, after="compose-linear")
     program = BuildProgram(formats).apply(network)
-    verify_program(program, after="build-program")
+    verify(program, after="build-program")
     layers = student.network if isinstance(student.network, tuple) else ()
     program = replace(program, warnings=(*student.notes, *program.warnings), layers=layers)
     return quantised(program, formats) if precision == "fixed" else program
@@ -80,13 +80,13 @@ def compile_student(
 def quantised(program: Program, formats: RegisterFormats) -> Program:
     """A student compiled in floating point with the same formats, in fixed point; errors as there."""
     fixed = Quantise(formats).apply(replace(program, layers=()))
-    verify_program(fixed, after="quantise")
+    verify(fixed, after="quantise")
     return fixed
 
 
 def _as_read(student: Student, network: Program, timesteps: int, formats: RegisterFormats) -> Program:
     program = replace(network, name=student.name, readout=student.readout, timesteps=timesteps)
-    verify_program(program, after="reading")
+    verify(program, after="reading")
     problems = [f"{text}; give another chip with --hardware" for text in register_problems(program, formats)]
     if problems:
         raise UnsupportedError(register_context(student.name, formats), problems)

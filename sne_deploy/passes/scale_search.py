@@ -74,25 +74,18 @@ class GroupJob:
 
     def largest_scale(self) -> float:
         """The scale at which the first register overflows."""
-        group = self.group
-        formats = self.formats
+        group, formats = self.group, self.formats
         spiking_limit = min(2 ** (formats.state_bits - HEADROOM_BITS), formats.vth_max)
+        drive = max(extent(self.host_low), extent(self.host_high))
+        largest_weight = 2 ** (formats.state_shift + formats.weight_exp_max) * formats.weight_max
         limits = [
-            (
-                spiking_limit if group.spiking else formats.vth_max,
-                extent(group.vth_mant) if group.spiking else 0.0,
-            ),
+            (spiking_limit, extent(group.vth_mant) if group.spiking else 0.0),
             (formats.vth_max, 0.0 if group.vsub_mant is None else extent(group.vsub_mant)),
             (formats.bias_mant_max * 2**formats.bias_exp_max, extent(group.bias_mant)),
             (formats.state_limit - 1, extent(group.v_init)),
-            (
-                formats.bias_mant_max * 2**formats.state_shift,
-                max(extent(self.host_low), extent(self.host_high)),
-            ),
+            (formats.bias_mant_max * 2**formats.state_shift, drive),
+            *((largest_weight, sample.largest) for sample in self.samples),
         ]
-        for synapse in self.synapses:
-            largest = 2 ** (formats.state_shift + formats.weight_exp_max) * formats.weight_max
-            limits.append((largest, extent(synapse.weights.values)))
         finite = [limit / extent for limit, extent in limits if extent > 0]
         return float(min(finite)) if finite else 1.0
 

@@ -21,7 +21,7 @@ import pytest
 
 from sne_deploy.backend import RunOptions, load_backend
 from sne_deploy.ir.program import Program
-from sne_deploy.ir.verify import verify_program
+from sne_deploy.ir.verify import verify
 from sne_netx.format.file import read_net
 from tests.shared_data import shared
 
@@ -62,7 +62,7 @@ def at_once(program: Program) -> Program:
     groups = tuple(replace(group, depth=0) for group in program.groups)
     synapses = tuple(replace(synapse, within_sample=True) for synapse in program.synapses)
     changed = replace(program, groups=groups, synapses=synapses, timesteps=len(LAYERS))
-    verify_program(changed, "setting depths")
+    verify(changed, "setting depths")
     return changed
 
 

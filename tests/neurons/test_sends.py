@@ -9,7 +9,7 @@ import pytest
 from sne_deploy.backend import RunOptions, load_backend
 from sne_deploy.errors import UnsupportedError, VerificationError
 from sne_deploy.ir.program import Program
-from sne_deploy.ir.verify import verify_program
+from sne_deploy.ir.verify import verify
 from tests.small_programs import one_layer
 
 
@@ -21,9 +21,9 @@ def graded() -> Program:
 
 
 def test_the_verifier_refuses_others_by_name() -> None:
-    verify_program(one_layer([[2, 4], [6, 8]], "mixed"), after="test")
+    verify(one_layer([[2, 4], [6, 8]], "mixed"), after="test")
     with pytest.raises(VerificationError, match=r"'g' sends graded spikes, of which only binary ones"):
-        verify_program(graded(), after="test")
+        verify(graded(), after="test")
 
 
 @pytest.mark.parametrize("target", ["loihi", "lava", "netx"])

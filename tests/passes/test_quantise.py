@@ -15,7 +15,7 @@ from scipy import sparse
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.bounds import host_range, state_bounds, synaptic_range
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
-from sne_deploy.ir.verify import verify_program
+from sne_deploy.ir.verify import verify
 from sne_deploy.ir.weights import DenseWeights
 from sne_deploy.passes.quantise import Quantise
 from tests.chip_registers import LOIHI1
@@ -80,7 +80,7 @@ def test_registers_are_in_range_and_bounds_hold(
             v_init=np.asarray(0.0 if kind.endswith("li") else -0.1 * unit),
         )
     )
-    verify_program(fixed, after="quantise")
+    verify(fixed, after="quantise")
     low, high = synaptic_range(fixed.synapses, 4)
     bounds = state_bounds(fixed.groups[0], low, high, fixed.timesteps, LOIHI1)
     if not any("may wrap" in warning for warning in fixed.warnings):
@@ -159,7 +159,7 @@ def test_a_constant_input_uses_its_register_without_clipping() -> None:
         hosts=(host,),
     )
     fixed = Quantise(LOIHI1).apply(real)
-    verify_program(fixed, after="quantise")
+    verify(fixed, after="quantise")
     (host,) = fixed.hosts
     assert host.register_scale is not None
     x = rng.uniform(-1.0, 2.0, (50, 7))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.frontend.hdf5.file import read_hdf5
 from sne_deploy.ir.program import Program
-from sne_deploy.ir.verify import verify_program
+from sne_deploy.ir.verify import verify
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_netx.format.file import program_of, read_net, write_net
 from sne_netx.format.parse import ROOTS
@@ -106,7 +106,7 @@ def dense_file(*weights: Any, **last: Any) -> Tree:
 
 def read(tmp_path: Path, tree: Tree, **options: Any) -> Program:
     program = read_net(store(tmp_path / "a.net", tree), **options)
-    verify_program(program, "reading")
+    verify(program, "reading")
     return program
 
 
@@ -506,7 +506,7 @@ def test_any_change_gives_a_program_or_an_error_of_ours(trees: list[Tree], data:
         program = program_of(tree, "a", ReadOptions())
     except (GraphError, UnsupportedError):
         return
-    verify_program(program, "reading")
+    verify(program, "reading")
 
 
 def _groups(tree: Tree) -> list[Tree]:
