@@ -1,21 +1,6 @@
 """From the layers of a ``.net`` file to a Program of the same integers.
 
-=================  ===============================================================================
-file               Program
-=================  ===============================================================================
-``iDecay``         ``du + 1``
-``vDecay``         ``dv``
-``vThMant``        ``vth_mant``; 131071 in the last layer: a readout, whose v is read
-``bias``           ``bias_mant``, with ``bias_exp`` 6
-``weight``         the integers that netx computes with, ``weight_exp`` 0
-``weight_rec``     a within_sample synapse of the group to itself; of a readout, which never spikes, nothing
-``delay``          synapses of that delay, within the sample
-input with neuron  a group at depth 0 whose ``a_in`` is ``weight * x + bias`` at every step
-flatten            nothing: indices are C order over (c, h, w) already
-dense, no neuron   a readout that sums up its inputs
-=================  ===============================================================================
-
-A student's unit is one unit of a weight: 64 of v.
+What each field becomes is said in ``docs/netx.md``. A student's unit is one unit of a weight: 64 of v.
 """
 
 from __future__ import annotations
@@ -30,6 +15,7 @@ from scipy import sparse
 from sne_deploy.errors import GraphError
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
+from sne_deploy.model.layers.geometry import window_sizes
 from sne_netx.format.layers import BIAS_EXP, FORMATS, SILENT_THRESHOLD, NetFile, NetLayer, NetNeuron, Shape
 from sne_netx.format.synapses import check_conv, synapses_of
 from sne_netx.format.weights import netx_dense
@@ -189,8 +175,7 @@ def _convolution(layer: NetLayer, shape: Shape) -> ConvWeights:
         raise GraphError(
             f"field 'weight' takes {kernel.shape[1] * layer.groups} channels, it gets {shape[0]}"
         )
-    sizes = zip(shape[1:], kernel.shape[2:], layer.stride, layer.padding, layer.dilation, strict=True)
-    found = tuple((size + 2 * p - d * (k - 1) - 1) // s + 1 for size, k, s, p, d in sizes)
+    found = window_sizes(shape, kernel.shape[2:], layer.stride, layer.padding, layer.dilation)
     if (len(kernel), *found) != layer.shape:
         raise GraphError(f"field 'shape' is {layer.shape}, the convolution gives {(len(kernel), *found)}")
     return ConvWeights(

@@ -159,8 +159,7 @@ class Conv(Rule):
             raise ValueError(f"bias has shape {np.shape(node.bias)}, weight {weight} needs ({weight[0]},)")
         if isinstance(node.padding, str) and node.padding == "same":
             return (int(weight[0]), *shape[1:])
-        sizes = window_sizes(shape[1:], weight[2:], stride, padding, dilation)
-        return _fits((int(weight[0]), *sizes), shape, weight[2:])
+        return (int(weight[0]), *window_sizes(shape, weight[2:], stride, padding, dilation))
 
     def asked(self, node: Any) -> Shape | None:
         """What its ``input_shape`` says."""
@@ -192,7 +191,7 @@ class Pool(Rule):
         kernel, stride = ints(node.kernel_size, 2, 1), ints(node.stride, 2, 1)
         padding = ints(node.padding, 2, 0)
         check_size((shape[0], *kernel), "kernel")
-        return _fits((shape[0], *window_sizes(shape[1:], kernel, stride, padding, (1, 1))), shape, kernel)
+        return (shape[0], *window_sizes(shape, kernel, stride, padding, (1, 1)))
 
     def arguments(self, node: Any, _shape: Shape) -> dict[str, Any]:
         """Two entries each."""
@@ -244,9 +243,3 @@ def _flatten_axes(node: nir.Flatten, shape: Shape) -> tuple[int, int]:
             f"{declared if batch else shape}{' after its batch axis' if batch else ''}"
         )
     return start, end
-
-
-def _fits(result: Shape, shape: Shape, kernel: Shape) -> Shape:
-    if min(result) < 1:
-        raise ValueError(f"a kernel of {tuple(kernel)} does not fit an input of shape {shape}")
-    return result

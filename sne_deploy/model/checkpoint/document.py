@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -40,26 +39,26 @@ Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.+ \-]{0,99}$")]
 """A student's name is a file name too."""
 _Arrays = dict[str, np.ndarray[Any, Any]]
 _Option = bool | int | float | str | list[int] | None
-_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
-class _Layer(BaseModel):
-    model_config = _STRICT
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+class _Layer(_Strict):
     kind: str
     options: dict[str, _Option]
     tensors: _Arrays
 
 
-class _Student(BaseModel):
-    model_config = _STRICT
+class _Student(_Strict):
     name: Name
     readout: Readout
     features: np.ndarray[Any, Any] | None
     layers: Annotated[list[_Layer], Field(min_length=1, max_length=MAX_LAYERS)]
 
 
-class _Head(BaseModel):
-    model_config = _STRICT
+class _Head(_Strict):
     kind: Literal["linear", "mean"]
     weight: np.ndarray[Any, Any] | None
     bias: np.ndarray[Any, Any] | None
@@ -67,8 +66,7 @@ class _Head(BaseModel):
     subset_bias: np.ndarray[Any, Any] | None
 
 
-class _Gate(BaseModel):
-    model_config = _STRICT
+class _Gate(_Strict):
     grid: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=4)]
     hidden_weight: np.ndarray[Any, Any]
     hidden_bias: np.ndarray[Any, Any]
@@ -76,8 +74,7 @@ class _Gate(BaseModel):
     bias: np.ndarray[Any, Any]
 
 
-class _Policy(BaseModel):
-    model_config = _STRICT
+class _Policy(_Strict):
     kind: PolicyKind
     order: list[int]
     threshold: float | None
@@ -90,14 +87,12 @@ SINCE_2 = ("students", "measure", "gate")
 """Keys of a policy that version 1 does not have."""
 
 
-class _Encoder(BaseModel):
-    model_config = _STRICT
+class _Encoder(_Strict):
     kind: EncoderKind
     input_range: Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
-class _Document(BaseModel):
-    model_config = _STRICT
+class _Document(_Strict):
     format: str
     version: int
     input_shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=4)]
@@ -205,7 +200,7 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
         "timesteps": ensemble.timesteps,
         "encoder": {"kind": encoder.kind, "input_range": [float(x) for x in encoder.input_range]},
         "students": [_student(student) for student in ensemble.students],
-        "head": {name: getattr(head, name) for name in ("kind", "weight", "bias", "mean", "subset_bias")},
+        "head": vars(head),
         "policy": policy,
         "provenance": ensemble.provenance,
     }
@@ -224,7 +219,7 @@ def _policy(policy: ActivationPolicy) -> dict[str, Any]:
     second = {
         "students": policy.students,
         "measure": policy.measure,
-        "gate": None if gate is None else {field.name: getattr(gate, field.name) for field in fields(gate)},
+        "gate": None if gate is None else vars(gate),
     }
     plain = ActivationPolicy()
     changed = any(value != getattr(plain, name) for name, value in second.items())

@@ -23,24 +23,35 @@ def check_size(shape: Sequence[int], what: str = "shape") -> None:
 
 
 def window_sizes(
-    sizes: Sequence[int],
+    shape: Shape,
     kernel: Sequence[int],
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
 ) -> Shape:
-    """Windows along each axis: floor((n + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
+    """Windows along each axis of n behind the channels.
 
-    A result below 1 means that the kernel does not fit.
+    floor((n + 2 padding - dilation (kernel - 1) - 1) / stride) + 1
+
+    Raises
+    ------
+    ValueError
+        The kernel does not fit.
 
     References
     ----------
     torch.nn.Conv2d, "Shape"; torch.nn.AvgPool2d with ``ceil_mode=False`` is the case of dilation 1.
     """
-    return tuple(
+    sizes = tuple(
         (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(sizes, kernel, stride, padding, dilation, strict=True)
+        for n, k, s, p, d in zip(shape[1:], kernel, stride, padding, dilation, strict=True)
     )
+    if min(sizes) < 1:
+        raise ValueError(
+            f"a kernel of {tuple(kernel)} does not fit an input of shape {shape}; use a smaller one or "
+            "padding"
+        )
+    return sizes
 
 
 def flattened(shape: Shape, start: int, end: int) -> Shape:

@@ -70,8 +70,7 @@ def conv_shape(layer: Layer, shape: Shape) -> Shape:
     if len(shape) != len(weight) - 1 or shape[0] != c_in:
         needed = ("channels", "height", "width") if len(kernel) == 2 else ("channels", "length")
         raise ValueError(f"input has shape {shape}, needs ({', '.join(needed)}) with {c_in} channels")
-    result = (int(weight[0]), *window_sizes(shape[1:], kernel, stride, padding, dilation))
-    return _not_empty(result, shape, kernel)
+    return (int(weight[0]), *window_sizes(shape, kernel, stride, padding, dilation))
 
 
 def conv_problems(layer: Layer) -> list[str]:
@@ -88,7 +87,7 @@ def pool_shape(layer: Layer, shape: Shape) -> Shape:
     kernel, stride, padding = pool_geometry(layer)
     if len(shape) != 3:
         raise ValueError(f"input has shape {shape}, needs (channels, height, width)")
-    return _not_empty((shape[0], *window_sizes(shape[1:], kernel, stride, padding, (1, 1))), shape, kernel)
+    return (shape[0], *window_sizes(shape, kernel, stride, padding, (1, 1)))
 
 
 def pool_problems(layer: Layer) -> list[str]:
@@ -204,14 +203,6 @@ def _broadcasts(parameter: Shape, shape: Shape) -> bool:
         return np.broadcast_shapes(parameter, shape) == shape
     except ValueError:
         return False
-
-
-def _not_empty(result: Shape, shape: Shape, kernel: Shape) -> Shape:
-    if min(result) < 1:
-        raise ValueError(
-            f"a kernel of {kernel} does not fit an input of shape {shape}; use a smaller one or padding"
-        )
-    return result
 
 
 def _range(values: Any) -> str:
