@@ -50,7 +50,7 @@ def in_child(program, *arguments):
     code = f"""
 import os, sys
 sys.path.insert(0, {str(Path(hdf5_child.__file__).parent)!r})
-import hdf5_child
+import child as hdf5_child
 hdf5_child.limit_resources(1 << 30, 2)
 {program}
 """
