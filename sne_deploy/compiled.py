@@ -210,7 +210,7 @@ class Compiled:
 
         encoder, steps = self.ensemble.encoder, self.ensemble.timesteps
         if encoder.kind == "spikes":
-            return data.x[part]  # checked when the data set was made
+            return _writable(data.x[part])  # checked when the data set was made
         return encode(encoder, data.x[part], steps, self._seed, first_index=part.start)
 
     def _verify(self, data: DataSet, samples: int) -> VerifiedModel | None:
@@ -259,3 +259,13 @@ class Compiled:
             policy=self.ensemble.policy,
             record=record,
         )
+
+
+def _writable(spikes: Array) -> Array:
+    """A view that libraries take which refuse read-only memory, or compile for it anew; nothing writes."""
+    view = spikes.view()
+    try:
+        view.flags.writeable = True
+    except ValueError:  # the memory itself is read-only
+        return spikes.copy()
+    return view

@@ -34,7 +34,7 @@ class SpikeComparison:
     @property
     def agreement(self) -> float:
         """|A and B| / |A or B|, the Jaccard index; 1.0 where neither has a spike."""
-        return agreement_of(self.both, self.either)
+        return 1.0 if self.either == 0 else self.both / self.either
 
     @property
     def differing(self) -> int:
@@ -55,13 +55,7 @@ LayerComparisons = Mapping[str, Mapping[str, SpikeComparison]]
 
 
 def compare_spikes(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> SpikeComparison:
-    """Compare two recordings of shape (N, T, *shape); see :func:`agreement_counts` for the errors."""
-    both, either = agreement_counts(a, b)
-    return SpikeComparison(both, either, int(np.count_nonzero(b)), len(a))
-
-
-def agreement_counts(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[int, int]:
-    """|A and B| and |A or B| of two spike recordings, aligned in time.
+    """Compare two recordings, aligned in time.
 
     Parameters
     ----------
@@ -79,14 +73,5 @@ def agreement_counts(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[int, int
         raise DataError(
             f"spike agreement: shapes {a.shape} and {b.shape} differ; record the same samples and layer"
         )
-    return int(np.count_nonzero(a & b)), int(np.count_nonzero(a | b))
-
-
-def agreement_of(both: int, either: int) -> float:
-    """|A and B| / |A or B|, the Jaccard index; 1.0 where neither has a spike."""
-    return 1.0 if either == 0 else both / either
-
-
-def spike_agreement(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    """|A and B| / |A or B| of two spike recordings; see :func:`agreement_counts`."""
-    return agreement_of(*agreement_counts(a, b))
+    either, reference = int(np.count_nonzero(a | b)), int(np.count_nonzero(b))
+    return SpikeComparison(int(np.count_nonzero(a & b)), either, reference, len(a))
