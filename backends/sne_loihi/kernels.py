@@ -160,9 +160,10 @@ def pad_map(sent, start, maps, padding, channels_last, padded):  # type: ignore[
             for k in range(whole, row):
                 padded[to + k] = sent[begin + k]
             continue
-        for x in range(width):
-            for c in range(channels):
-                padded[to + x * channels + c] = sent[start + (c * height + y) * width + x]
+        for c in range(channels):
+            begin = start + (c * height + y) * width
+            for x in range(width):
+                padded[np.uint64(to + c + x * channels)] = sent[np.uint64(begin + x)]
 
 
 @nb.njit(nogil=True, cache=True)

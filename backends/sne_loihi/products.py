@@ -43,12 +43,16 @@ class Product:
             return Product(torch.from_numpy(values.astype(np.float32)), False, 0)
         return None
 
-    def apply(self, spikes: Array) -> tuple[Array, int]:
-        """Sums of shape (R, n_out), int32, and the left shift that is still missing (0 or 1)."""
+    def apply(self, spikes: Array, out: Array | None = None) -> tuple[Array, int]:
+        """Sums of shape (R, n_out), int32, and the left shift that is still missing (0 or 1).
+
+        ``out``: where 8-bit products are written.
+        """
         if self.weights.dtype == torch.float32:
             exact = torch.from_numpy(spikes).float() @ self.weights
             return exact.to(torch.int32).numpy(), 0
-        products = torch._int_mm(torch.from_numpy(spikes.view(np.int8)), self.weights)  # noqa: SLF001
+        written = {} if out is None else {"out": torch.from_numpy(out)}
+        products = torch._int_mm(torch.from_numpy(spikes.view(np.int8)), self.weights, **written)  # noqa: SLF001
         sums: Array = products.numpy()
         if self.offset:
             sums += np.int32(self.offset) * spikes.sum(axis=1, dtype=np.int32)[:, None]
@@ -102,8 +106,7 @@ class Patches:
                 self.channels_last, padded, patches,
             )  # fmt: skip
             rows = patches[: len(sent) * self.inputs].reshape(-1, len(self.product.weights))
-            part, shift = self.product.apply(rows)
-            sums[first : first + block] = part.reshape(len(sent), -1)
+            _, shift = self.product.apply(rows, sums[first : first + block].reshape(len(rows), -1))
         return sums, shift
 
 
