@@ -18,6 +18,7 @@ import torch
 import sne_deploy as sne
 from sne_deploy.backend import Capabilities
 from sne_deploy.errors import DataError, InputError, TargetError, UnsupportedError
+from sne_deploy.neurons.table import MODELS
 from sne_deploy.report.check import check_report
 from sne_deploy.report.file import load_report
 from sne_deploy.report.schema import SCHEMA_FILE
@@ -356,9 +357,7 @@ def test_what_was_compiled_is_closed_when_a_later_student_fails(monkeypatch: pyt
 
 
 def test_capabilities_say_what_runs_by_default() -> None:
-    assert NorseBackend().capabilities() == Capabilities(
-        ("float",), ("lif", "cuba_lif", "if", "li", "cuba_li"), None
-    )
+    assert NorseBackend().capabilities() == Capabilities(("float",), tuple(MODELS), None)
 
 
 # in a process of its own

@@ -255,5 +255,5 @@ def test_no_number_of_another_file_is_seen(warm, folder):
 def test_the_table_of_nodes_is_complete():
     from sne_deploy.frontend.nir.primitives import PRIMITIVES
 
-    assert {*NODES, "Input", "Output"} >= {*PRIMITIVES}
+    assert {*NODES, "Input", "Output"} >= {kind for kind in PRIMITIVES if hasattr(nir, kind)}
     assert all(hasattr(nir, kind) for kind in NODES)

@@ -104,6 +104,10 @@ def run(target: str, compiled: Program, record: Any = "all") -> Any:
         return executable.run(samples(), record)
 
 
+def test_the_pages_own_test_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    import_module("tests.neurons.test_constant_leak").test_loihi_is_the_reference(monkeypatch)
+
+
 def test_loihi_is_the_reference_bit_for_bit() -> None:
     compiled = program("fixed")
     assert {group.kind for group in compiled.groups} == {NAME}

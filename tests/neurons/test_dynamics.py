@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.ir.bounds import state_bounds
+from sne_deploy.neurons.dynamics import Dynamics
 from sne_deploy.neurons.table import MODELS
 from tests.reference import GroupState
 from tests.strategies import READOUT_KINDS, SPIKING_KINDS, programs
@@ -38,6 +39,7 @@ def test_the_step_is_the_oracles_and_stays_within_the_bounds(data: Any) -> None:
 
 
 def test_random_programs_hold_every_model() -> None:
-    """So that no target is tested on fewer."""
-    assert {*SPIKING_KINDS, *READOUT_KINDS} == set(MODELS)
-    assert {name for name, model in MODELS.items() if model.spiking} == set(SPIKING_KINDS)
+    """So that no target is tested on fewer; models with an update of their own have a test of their own."""
+    leaky = {name: model for name, model in MODELS.items() if model.dynamics is Dynamics}
+    assert {*SPIKING_KINDS, *READOUT_KINDS} == set(leaky)
+    assert {name for name, model in leaky.items() if model.spiking} == set(SPIKING_KINDS)
