@@ -59,7 +59,7 @@ def measure_case(
     """Measure all contestants at one case.
 
     Of ``results``, one per contestant: ``us`` are microseconds per sample and step, ``ratio`` is to ``loihi``
-    within a round (median, low, high); ``exact``: its counts are those of ``loihi``, null where it has none
+    within a round (median, low, high); ``exact``: its counts are those of ``loihi``, null where it has none;
     ``reason``: why it was not measured.
     """
     entries = [_Entry(contestant) for contestant in contestants]

@@ -27,7 +27,7 @@ WHAT = {
     "matmul": "float32 matrix products",
     "conv2d": "float32 convolutions",
     "TensorBase'": "conversion between number formats",
-    "_arrived": "counting synaptic operations",
+    "synops_into": "counting synaptic operations",
     "ufunc'": "counting synaptic operations, sums",
     "concatenate": "joining the chunks' counts",
 }
