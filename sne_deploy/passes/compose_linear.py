@@ -288,10 +288,7 @@ def _composed_kernel(outer: ConvWeights, inner: ConvWeights) -> Array:
 
 def _ungrouped(conv: ConvWeights) -> Array:
     """The kernel with its groups written out as zeros: (c_out, c_in, k_h, k_w)."""
-    c_out, c_in_group, k_h, k_w = conv.kernel.shape
-    full = np.zeros((c_out, c_in_group * conv.groups, k_h, k_w))
-    per_group = c_out // conv.groups
-    for g in range(conv.groups):
-        rows = slice(g * per_group, (g + 1) * per_group)
-        full[rows, g * c_in_group : (g + 1) * c_in_group] = conv.kernel[rows]
-    return full
+    each, last = conv.kernel.shape[1], conv.groups - 1
+    blocks = np.split(conv.kernel, conv.groups)
+    beside = [((0, 0), (g * each, (last - g) * each), (0, 0), (0, 0)) for g in range(conv.groups)]
+    return np.concatenate([np.pad(block, zeros) for block, zeros in zip(blocks, beside, strict=True)])
