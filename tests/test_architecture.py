@@ -69,6 +69,8 @@ def rooms() -> list[set[str]]:
 
 
 def test_the_page_lists_every_room_once():
+    folders = {path.name for path in (ROOT / "backends").iterdir() if list(path.glob("*.py"))}
+    assert folders == set(BACKENDS)
     listed = [name for row in rooms() for name in row]
     assert sorted(listed) == sorted({room(module) for module in modules()} | set(BACKENDS))
 
