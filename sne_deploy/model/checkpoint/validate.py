@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.errors import CheckpointError, InputError
-from sne_deploy.model.layers.registry import LAYER_KINDS, output_shape, validate_layer
+from sne_deploy.errors import CheckpointError, GraphError
+from sne_deploy.model.layers.registry import LAYER_KINDS, stack_shapes
 
 if TYPE_CHECKING:
     from sne_deploy.model.ensemble import Ensemble
@@ -38,23 +38,19 @@ def _check_student(where: object, ensemble: Ensemble, student: Student) -> int:
     name = f"{where}: student {student.name!r}"
     if not isinstance(student.network, tuple):
         raise CheckpointError(f"{name} is a NIR graph; save it as a .nir file")
-    shape = ensemble.input_shape
+    layers, shape = student.network, ensemble.input_shape
+    places = [f"{name}, layer {index} ({layer.kind:.40})" for index, layer in enumerate(layers)]
     _check_size(f"{name}: the input", shape)
-    spiking = None
-    for index, layer in enumerate(student.network):
-        place = f"{name}, layer {index} ({layer.kind:.40})"
+    for place, layer in zip(places, layers, strict=True):
         for tensor, array in layer.tensors.items():
             _check_finite(f"{place}, tensor {tensor:.40}", array)
-        problems = validate_layer(layer)
-        if problems:
-            raise CheckpointError(f"{name}, layer {index}: {'; '.join(problems)}")
-        try:
-            shape = output_shape(layer, shape)
-        except InputError as error:
-            raise CheckpointError(f"{name}, layer {index}: {error}") from error
-        _check_size(place, shape)
-        if LAYER_KINDS[layer.kind].neuron:
-            spiking = LAYER_KINDS[layer.kind].spiking
+    try:
+        for place, shape in zip(places, stack_shapes(layers, ensemble.input_shape), strict=True):
+            _check_size(place, shape)
+    except GraphError as error:
+        raise CheckpointError(f"{name}, {error}") from error
+    kinds = [LAYER_KINDS[layer.kind] for layer in layers]
+    spiking = next((kind.spiking for kind in reversed(kinds) if kind.neuron), None)
     _check_readout(name, student, spiking)
     n_out = math.prod(shape)
     features = student.features

@@ -6,7 +6,7 @@ sample at one step, without batch and time. No torch here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from sne_deploy.errors import GraphError
 from sne_deploy.model.layers import layer_rules as rule
@@ -188,8 +188,8 @@ def output_shape(layer: Layer, input_shape: tuple[int, ...]) -> tuple[int, ...]:
     return result
 
 
-def check_stack(layers: Iterable[Layer], input_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Check every layer and the chain of their shapes; return the last shape.
+def stack_shapes(layers: Iterable[Layer], input_shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Check every layer and the chain of their shapes; the shape that leaves each.
 
     Raises
     ------
@@ -205,4 +205,9 @@ def check_stack(layers: Iterable[Layer], input_shape: tuple[int, ...]) -> tuple[
             shape = output_shape(layer, shape)
         except GraphError as error:
             raise GraphError(f"layer {index}: {error}") from None
-    return shape
+        yield shape
+
+
+def check_stack(layers: Iterable[Layer], input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The last of :func:`stack_shapes`, which see."""
+    return (tuple(input_shape), *stack_shapes(layers, input_shape))[-1]
