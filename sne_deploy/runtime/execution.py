@@ -21,6 +21,7 @@ from concurrent.futures import (
 )
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol, cast
 
@@ -123,12 +124,17 @@ class OnExecutor:
                     future.cancel()
 
     def _submit(self, index: int, inputs: Array, record: Record) -> list[Future[Trace]]:
-        program = pickle.dumps(self.programs[index], protocol=5)
-        digest = sha256(program).hexdigest()
+        program, digest = self._pickled[index]
         return [
             self.executor.submit(run_unit, self.target, program, digest, part, record, dict(self.extra))
             for part in self._chunks(inputs)
         ]
+
+    @cached_property
+    def _pickled(self) -> list[tuple[bytes, str]]:
+        """Every Program as workers get it, and its digest."""
+        found = [pickle.dumps(program, protocol=5) for program in self.programs]
+        return [(program, sha256(program).hexdigest()) for program in found]
 
     def _chunks(self, inputs: Array) -> list[Array]:
         """Consecutive parts: a few per worker, none above CHUNK_BYTES unless a single sample is."""

@@ -12,9 +12,13 @@ import numpy.typing as npt
 from sne_deploy.backend import Executable
 from sne_deploy.errors import VerificationError
 from sne_deploy.ir.program import Program
-from sne_deploy.runtime.trace import LayerTrace, Trace
+from sne_deploy.runtime.trace import Trace
 
 Array = npt.NDArray[Any]
+COMPARED = {"recorded_u": "u", "recorded_v": "v", "recorded_spikes": "spike"} | {
+    name: name for name in ("synops", "spikes", "updates_active", "updates_idle")
+}
+"""What is compared of every layer, and what an error calls it."""
 
 
 @dataclass(frozen=True)
@@ -58,35 +62,20 @@ def verify_students(
 def _differences(program: Program, a: Trace, b: Trace) -> Iterator[tuple[tuple[int, int, int], str]]:
     """The first difference of every layer and quantity, keyed by (sample, step, layer)."""
     for index, (left, right) in enumerate(zip(a.layers, b.layers, strict=True)):
-        for what, field in (("u", "recorded_u"), ("v", "recorded_v"), ("spike", "recorded_spikes")):
+        for field in COMPARED:
             ours, theirs = getattr(left, field), getattr(right, field)
-            if ours is None or theirs is None:
+            if ours is None or theirs is None:  # a target that records or counts no such thing
                 continue
             place = _first(ours, theirs)
-            if place is not None:
-                sample, step, *neuron = place
-                values = f"{what} {ours[place]} against {theirs[place]}"
+            if place is None:
+                continue
+            what, values = COMPARED[field], f"{ours[place]} against {theirs[place]}"
+            sample, *within = place
+            step, where = program.timesteps, f"sample {sample}, layer {left.name!r}"
+            if within:
+                step, *neuron = within
                 where = f"sample {sample}, step {step}, layer {left.name!r}, neuron {tuple(neuron)}"
-                yield (sample, step, index), f"{where}: {values}"
-        yield from _count_differences(program, index, left, right)
-    yield from _output_differences(program, a, b)
-
-
-def _count_differences(
-    program: Program, index: int, left: LayerTrace, right: LayerTrace
-) -> Iterator[tuple[tuple[int, int, int], str]]:
-    for what in ("synops", "spikes", "updates_active", "updates_idle"):
-        ours, theirs = getattr(left, what), getattr(right, what)
-        if ours is None or theirs is None:  # a target that counts no updates
-            continue
-        place = _first(ours, theirs)
-        if place is not None:
-            values = f"{what} {ours[place]} against {theirs[place]}"
-            key = (place[0], program.timesteps, index)
-            yield key, f"sample {place[0]}, layer {left.name!r}: {values}"
-
-
-def _output_differences(program: Program, a: Trace, b: Trace) -> Iterator[tuple[tuple[int, int, int], str]]:
+            yield (sample, step, index), f"{where}: {what} {values}"
     place = _first(a.raw_outputs, b.raw_outputs)
     if place is not None:
         values = f"{a.raw_outputs[place]} against {b.raw_outputs[place]}"
