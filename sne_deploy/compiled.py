@@ -160,7 +160,7 @@ class Compiled:
         """
         from sne_deploy.data.dataset import ModelInput, fit_to_model
         from sne_deploy.report.build import build_report
-        from sne_deploy.report.provenance import provenance
+        from sne_deploy.report.context import provenance
         from sne_deploy.teacher.run import evaluate_teacher
 
         if record not in get_args(Record):

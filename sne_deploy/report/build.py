@@ -16,15 +16,13 @@ from sne_deploy.ir.program import Precision, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_deploy.model.ensemble import Ensemble
 from sne_deploy.report.check import check_report, require
+from sne_deploy.report.context import hardware_model, policy_model
 from sne_deploy.report.file import Report
-from sne_deploy.report.policy import policy_model
 from sne_deploy.report.schema import (
     SCHEMA_VERSION,
-    ConstantModel,
     DataModel,
     EnsembleModel,
     FidelityModel,
-    HardwareModel,
     LayerModel,
     ProvenanceModel,
     SharedModel,
@@ -39,17 +37,6 @@ from sne_deploy.runtime.trace import LayerTrace
 from sne_deploy.teacher.run import TeacherResult
 
 Array = npt.NDArray[Any]
-
-USED_CONSTANTS = (
-    "energy.synop",
-    "energy.update_active",
-    "energy.update_idle",
-    "energy.spike_within_tile",
-    "host.mac",
-    "teacher.mac",
-    "error.neurocore",
-)
-"""Constants that a report's figures rest on, where the hardware file gives them."""
 
 
 def build_report(
@@ -109,7 +96,7 @@ def build_report(
             model=model,
             target=target,
             precision=precision,
-            hardware=_hardware(hardware),
+            hardware=hardware_model(hardware),
             data=DataModel(name=data_name, samples=samples, timesteps=ensemble.timesteps),
             students=tuple(
                 _student(student, count, result.labels, samples, hardware, comparisons)
@@ -247,16 +234,6 @@ def _fidelity(result: RunResult, float_result: RunResult) -> FidelityModel:
         float_accuracy=float_result.accuracy,
         fixed_accuracy=result.accuracy,
         agreement=float(np.mean(float_result.predictions == result.predictions)),
-    )
-
-
-def _hardware(hardware: Chip) -> HardwareModel:
-    given = hardware.constants("energy", "host", "teacher", "error")
-    return HardwareModel(
-        name=hardware.name,
-        constants={
-            name: ConstantModel(**given[name].model_dump()) for name in USED_CONSTANTS if name in given
-        },
     )
 
 

@@ -1,0 +1,83 @@
+"""What a report says about how its figures came to be: constants, policy, versions."""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from sne_deploy.chips.chip import Chip
+from sne_deploy.model.ensemble import Ensemble
+from sne_deploy.report.schema import ConstantModel, GateModel, HardwareModel, PolicyModel, ProvenanceModel
+from sne_deploy.runtime.activation import gate_macs_per_sample
+
+PACKAGES = ("sne-deploy", "torch", "numpy", "scipy", "norse", "nir", "lava-nc", "onnxruntime")
+USED_CONSTANTS = (
+    "energy.synop",
+    "energy.update_active",
+    "energy.update_idle",
+    "energy.spike_within_tile",
+    "host.mac",
+    "teacher.mac",
+    "error.neurocore",
+)
+"""Constants that a report's figures rest on, where the hardware file gives them."""
+
+
+def hardware_model(hardware: Chip) -> HardwareModel:
+    """The constants that the figures rest on, as the hardware file gives them."""
+    given = hardware.constants("energy", "host", "teacher", "error")
+    return HardwareModel(
+        name=hardware.name,
+        constants={
+            name: ConstantModel(**given[name].model_dump()) for name in USED_CONSTANTS if name in given
+        },
+    )
+
+
+def policy_model(ensemble: Ensemble) -> PolicyModel:
+    """Kind and parameters; null where the kind has no such parameter."""
+    policy, names = ensemble.policy, [student.name for student in ensemble.students]
+    static = policy.kind == "static"
+    return PolicyModel(
+        kind=policy.kind,
+        order=tuple(names[index] for index in policy.order or range(len(names))),
+        threshold=None if static else policy.threshold,
+        measure=policy.measure if policy.kind == "confidence" else None,
+        students=(policy.students or len(names)) if static else None,
+        gate=_gate_model(ensemble),
+    )
+
+
+def _gate_model(ensemble: Ensemble) -> GateModel | None:
+    gate = ensemble.policy.gate
+    if gate is None:
+        return None
+    steps = () if ensemble.encoder.kind == "constant" else (ensemble.timesteps,)
+    macs = gate_macs_per_sample(gate, (*steps, *ensemble.input_shape))
+    return GateModel(grid=gate.grid, hidden=gate.hidden_bias.size, macs_per_sample=macs)
+
+
+def provenance(*, seed: int | None, command: str | None, wall_s: float) -> ProvenanceModel:
+    """Versions of what the figures depend on (packages that are not installed are left out).
+
+    Parameters
+    ----------
+    seed : int or None
+    command : str or None
+    wall_s : float
+        Seconds that the run took.
+    """
+    return ProvenanceModel(versions=_versions(), seed=seed, command=command, wall_s=wall_s)
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Read from disk once per process."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
