@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 
 import typer
 
@@ -41,16 +40,18 @@ def compile_command(
 ) -> None:
     """Compile a model for a target, run it on real data, and report accuracy, operations and energy."""
     import sne_deploy as sne
+    from sne_deploy.backend import load_backend
+    from sne_deploy.files import check_folder
     from sne_deploy.model.policy import changed_policy
     from sne_deploy.progress import ProgressBars
     from sne_deploy.report.table import report_view
 
     _check_choices(precision, policy, measure)
-    limit = _default_samples(target)
-    _check_out(out)
+    limit = load_backend(target).capabilities().max_samples_default
+    if out is not None:  # before the run, and without making it
+        check_folder(out / "students")
     ensemble = load_model(model, data, timesteps, dt_s, reset, input_shape)
     dataset = load_samples(data, ensemble, samples, limit)
-    _import_norse()
     with (
         ProgressBars() as progress,
         sne.compile(
@@ -96,33 +97,3 @@ def _check_choices(precision: str | None, policy: str | None, measure: str | Non
     ):
         if value is not None and value not in known:
             raise InputError(f"unknown {name} {value!r}; known: {', '.join(known)}")
-
-
-def _import_norse() -> None:
-    """Import Norse without its plots: matplotlib takes longer than Norse, and no command draws any.
-
-    Norse leaves its plots out where matplotlib is not installed. Only the command line does this, where
-    nobody else uses Norse in the same process.
-    """
-    hidden = "matplotlib" not in sys.modules
-    if hidden:
-        sys.modules["matplotlib"] = None  # type: ignore[assignment]  # Python's own mark of what is not there
-    try:
-        import norse.torch  # noqa: F401
-    finally:
-        if hidden:
-            del sys.modules["matplotlib"]
-
-
-def _default_samples(target: str) -> int | None:
-    from sne_deploy.backend import load_backend
-
-    return load_backend(target).capabilities().max_samples_default
-
-
-def _check_out(out: Path | None) -> None:
-    """Refuse a folder that cannot be written before the run, and without making it."""
-    from sne_deploy.files import check_folder
-
-    if out is not None:
-        check_folder(out / "students")
