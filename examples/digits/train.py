@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -25,14 +25,15 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from sne_deploy.data.digits import digits_split
+from sne_deploy.distill.experiment import Schedule, StudentLoss
 from sne_deploy.distill.losses import training_variance
 from sne_deploy.distill.students.evaluate import StudentFigures, accuracy, evaluate_student
 from sne_deploy.distill.students.head import fit_head
-from sne_deploy.distill.students.student import Lesson, StudentLoss, StudentTask, train_student
+from sne_deploy.distill.students.student import Lesson, StudentTask, train_student
 from sne_deploy.distill.teacher.network import Teacher, extract_features, train_teacher
 from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
 from sne_deploy.distill.teacher.partition import FeatureSpace, partition, random
-from sne_deploy.distill.training.loop import EpochCallback, Schedule, Training
+from sne_deploy.distill.training.loop import Training
 from sne_deploy.errors import SneError
 from sne_deploy.files import ensure_folder
 from sne_deploy.frontend.norse.modules import layers_from_module
@@ -83,9 +84,7 @@ def load_data(copies: int, seed: int) -> Data:
     return Data(images, labels, torch.from_numpy(x_test).reshape(-1, *INPUT_SHAPE), np.asarray(y_test))
 
 
-def distil(
-    name: str, teacher: Teacher, data: Data, part: Array, schedule: Schedule, on_epoch: EpochCallback
-) -> Distilled:
+def distil(name: str, teacher: Teacher, data: Data, part: Array, training: Training) -> Distilled:
     """Train one student on its slice of the teacher's features."""
     columns = torch.from_numpy(part)
     targets = extract_features(teacher, data.x_train)[:, columns]
@@ -94,7 +93,7 @@ def distil(
         lambda: networks.STUDENTS[name](len(part)),
         Lesson(data.x_train, data.y_train, (targets,)),
         TASK,
-        Training(schedule, on_epoch),
+        training,
     )
     train, test = (
         evaluate_student(trained.module, x, TASK.timesteps, TASK.readout) for x in (data.x_train, data.x_test)
@@ -178,18 +177,19 @@ def main(
     console = Console()
     with Progress(console=console) as progress:
         bar = progress.add_task("teacher", total=teacher_epochs)
-        schedule = replace(TEACHER, epochs=teacher_epochs, seed=seed)
-        training = Training(schedule, lambda *_: progress.advance(bar))
+        schedule = TEACHER.model_copy(update={"epochs": teacher_epochs})
+        training = Training(schedule, seed, on_epoch=lambda *_: progress.advance(bar))
         teacher = train_teacher(networks.teacher, (data.x_train, data.y_train), training).module
         space = FeatureSpace(extract_features(teacher, data.x_train).numpy(), data.y_train.numpy())
         students = []
         for index, part in enumerate(partition(partial(random, seed=seed), space, len(networks.STUDENTS))):
             name = list(networks.STUDENTS)[index]
             row = progress.add_task(name, total=epochs)
-            schedule = replace(STUDENT, epochs=epochs, seed=seed + 1 + index)
-            students.append(
-                distil(name, teacher, data, part, schedule, lambda *_, row=row: progress.advance(row))
+            schedule = STUDENT.model_copy(update={"epochs": epochs})
+            training = Training(
+                schedule, seed + 1 + index, on_epoch=lambda *_, row=row: progress.advance(row)
             )
+            students.append(distil(name, teacher, data, part, training))
     head = fit_head([student.train.outputs for student in students], data.y_train.numpy(), subset_bias=True)
     reached = held_out_accuracy(head, [student.test.outputs for student in students], data.y_test)
     save_teacher_onnx(teacher, out / "teacher.onnx", INPUT_SHAPE)

@@ -59,8 +59,14 @@ class DataModel(_Model):
     augment: Augmentation = "none"
 
 
-class ScheduleModel(_Model):
-    """A linear warm-up, then a cosine to 0; ``precision`` bf16 uses autocast, ``sgd`` Nesterov's momentum."""
+class Schedule(_Model):
+    """How long and how fast to train: a linear warm-up, then a cosine from ``learning_rate`` to 0.
+
+    ``warmup``: the part of the steps that it takes. ``weight_decay``: of weights, not of biases and scales;
+    keeps outliers from stretching the quantiser. ``clip_norm``: largest norm of the whole gradient; surrogate
+    gradients through time can explode. ``precision`` bf16: matrix products and convolutions under autocast;
+    parameters stay float32. ``sgd`` has Nesterov's momentum of 0.9.
+    """
 
     epochs: Positive = 20
     batch_size: Positive = 128
@@ -85,7 +91,7 @@ class TeacherModel(_Model):
     features: Positive = 128
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    schedule: ScheduleModel = ScheduleModel()
+    schedule: Schedule = Schedule()
 
     @model_validator(mode="after")
     def _one_of_both(self) -> TeacherModel:
@@ -126,8 +132,19 @@ class LayerModel(_Model):
     v_leak: float = 0.0
 
 
-class StudentLossModel(_Model):
-    """Weights of the losses; 0 leaves a term out. See :mod:`sne_deploy.distill.losses`."""
+def _something_to_learn(loss: Any) -> Any:
+    if not loss.feature + loss.cross_entropy + loss.logits > 0:
+        raise ValueError("feature, cross_entropy or logits must be above 0: there is nothing to learn")
+    return loss
+
+
+class StudentLoss(_Model):
+    """Weights of a student's loss terms, each named as in :mod:`sne_deploy.distill.losses`; 0 leaves one out.
+
+    ``feature`` is on the student's slice; ``cross_entropy`` and ``logits``, with its two temperatures, are
+    through a linear classifier of the student's outputs, which is trained along and dropped afterwards, or of
+    outputs that are logits themselves; ``spike_rate`` has its ``target_rate`` in spikes per neuron and step.
+    """
 
     feature: NotNegative = 1.0
     cross_entropy: NotNegative = 0.0
@@ -137,6 +154,8 @@ class StudentLossModel(_Model):
     spike_rate: NotNegative = 0.0
     target_rate: Annotated[float, Field(ge=0, le=1)] = 0.1
     synops: NotNegative = 0.0
+
+    _learns = model_validator(mode="after")(_something_to_learn)
 
 
 class StudentsModel(_Model):
@@ -154,11 +173,11 @@ class StudentsModel(_Model):
     dt_s: Above0 = 1e-3
     readout: Readout = "v_mean"
     layers: Annotated[tuple[LayerModel, ...], Field(min_length=1)]
-    loss: StudentLossModel = StudentLossModel()
+    loss: StudentLoss = StudentLoss()
     copies: Annotated[int, Field(ge=0, le=20)] = 0
     surrogate_alpha: Above0 = 1.0
     outputs: Literal["features", "logits"] = "features"
-    schedule: ScheduleModel = ScheduleModel()
+    schedule: Schedule = Schedule()
 
     @model_validator(mode="after")
     def _no_features_of_logits(self) -> StudentsModel:
@@ -175,7 +194,7 @@ class JointModel(_Model):
     ``copies``: as ``students.copies``, which it is where it is left out.
     """
 
-    schedule: ScheduleModel
+    schedule: Schedule
     copies: Annotated[int, Field(ge=0, le=20)] | None = None
     dropout: DropoutName = "uniform"
     feature: NotNegative = 0.0
@@ -184,6 +203,13 @@ class JointModel(_Model):
     tau_teacher: Above0 = 1.0
     tau_student: Above0 = 1.0
     synops: NotNegative = 0.0
+
+    _learns = model_validator(mode="after")(_something_to_learn)
+
+    @property
+    def loss(self) -> StudentLoss:
+        """The weights alone; ``cross_entropy`` and ``logits`` are of the head's logits."""
+        return StudentLoss(**self.model_dump(include=set(StudentLoss.model_fields)))
 
 
 class QuantisationModel(_Model):

@@ -143,24 +143,13 @@ def logits_distillation(student: Tensor, teacher: Tensor, tau_student: float, ta
             f"logits distillation: student {tuple(student.shape)} and teacher {tuple(teacher.shape)} do not "
             "match; expected (N, classes) for both"
         )
-    check_temperatures(tau_student, tau_teacher)
+    for name, value in (("tau_student", tau_student), ("tau_teacher", tau_teacher)):
+        if not 0.0 < value < math.inf:
+            raise InputError(f"logits distillation: {name} {value} must be positive and finite; 1 is none")
     log_p = (teacher / tau_teacher).log_softmax(dim=1)
     log_q = (student / tau_student).log_softmax(dim=1)
     divergence = (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
     return tau_teacher * tau_student * divergence
-
-
-def check_temperatures(tau_student: float, tau_teacher: float) -> None:
-    """Check that both temperatures are positive and finite.
-
-    Raises
-    ------
-    InputError
-        One is not.
-    """
-    for name, value in (("tau_student", tau_student), ("tau_teacher", tau_teacher)):
-        if not 0.0 < value < math.inf:
-            raise InputError(f"logits distillation: {name} {value} must be positive and finite; 1 is none")
 
 
 def synop_cost(

@@ -13,13 +13,13 @@ import numpy as np
 
 from sne_deploy.distill.teacher.network import extract_features
 from sne_deploy.distill.training.determinism import deterministic
-from sne_deploy.distill.training.loop import Schedule, Training
+from sne_deploy.distill.training.loop import Training
 from sne_deploy.distill.training.resume import ResumePoint, kept_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sne_deploy.distill.experiment import Experiment, ScheduleModel
+    from sne_deploy.distill.experiment import Experiment, Schedule
     from sne_deploy.distill.teacher.network import Teacher
 
 EpochLog = Callable[[str, int, int, "dict[str, float]"], None]
@@ -40,7 +40,7 @@ class Stage:
         In the log; of the state's file.
     seed : int
         Which of the experiment's seeds it has.
-    schedule : ScheduleModel
+    schedule : Schedule
     section : str
         Whose schedule that is, for messages.
     depends : tuple of str
@@ -49,7 +49,7 @@ class Stage:
 
     name: str
     seed: int
-    schedule: ScheduleModel
+    schedule: Schedule
     section: str
     depends: tuple[str, ...]
 
@@ -81,12 +81,10 @@ class Stages:
         described, name, epochs = stage.schedule, stage.name, stage.schedule.epochs
         seed = int(np.random.SeedSequence([self.experiment.seed, stage.seed]).generate_state(1)[0])
         return Training(
-            Schedule(
-                **described.model_dump(),
-                seed=seed,
-                threads=self.experiment.threads,
-                key=f"{stage.section}.schedule",
-            ),
+            described,
+            seed,
+            self.experiment.threads,
+            f"{stage.section}.schedule",
             lambda epoch, terms: self.log(name, epoch + 1, epochs, dict(terms)),
             self._point(name, stage.depends, partial(self.started, name, epochs)),
         )

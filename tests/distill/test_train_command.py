@@ -318,7 +318,7 @@ def test_out_of_memory_says_what_to_lower(tmp_path: Path) -> None:
     def full(*_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nSee more")
 
-    with mock.patch("sne_deploy.distill.training.loop._step", full):
+    with mock.patch("sne_deploy.distill.training.loop._Run.step", full):
         refused(
             train(tmp_path, document()),
             "out of memory: CUDA out of memory",

@@ -15,9 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sne_deploy.distill.experiment import Schedule
 from sne_deploy.distill.losses import all_subsets, gate_activation
 from sne_deploy.distill.policy.fitting import FittedPolicy, Runs, Setting, Target, choose, measured
-from sne_deploy.distill.training.loop import Schedule, Training, fit
+from sne_deploy.distill.training.loop import Training, fit
 from sne_deploy.model.ensemble import ActivationPolicy, Gate, Head
 from sne_deploy.runtime.activation import activated, gate_logits, gate_macs_per_sample, pooled
 
@@ -130,14 +131,8 @@ def train_gate(x: Array, runs: Runs, weight: float, described: GateTraining) -> 
         torch.from_numpy(np.concatenate(runs.outputs, axis=1)).float(),
         torch.from_numpy(runs.labels.astype(np.int64)),
     )
-    schedule = Schedule(
-        epochs=described.epochs,
-        batch_size=256,
-        learning_rate=described.learning_rate,
-        seed=described.seed,
-        threads=1,
-    )
-    module = fit(build, data, objective, Training(schedule)).module
+    schedule = Schedule(epochs=described.epochs, batch_size=256, learning_rate=described.learning_rate)
+    module = fit(build, data, objective, Training(schedule, described.seed, threads=1)).module
     first, last = cast("nn.Linear", module[0]), cast("nn.Linear", module[2])
     scaled = first.weight.detach().double().numpy() / deviation
     bias = first.bias.detach().double().numpy() - scaled @ mean

@@ -13,7 +13,7 @@ from sne_deploy.distill.students.joint import JointTask
 from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.quantise_aware import folded
 from sne_deploy.distill.students.simulate import simulate
-from sne_deploy.distill.students.student import StudentLoss, StudentTask
+from sne_deploy.distill.students.student import StudentTask
 from sne_deploy.distill.students.weight_grids import weight_grids
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.errors import InputError
@@ -24,54 +24,34 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sne_deploy.distill.data.splits import Splits
-    from sne_deploy.distill.experiment import Experiment, JointModel, StudentLossModel
+    from sne_deploy.distill.experiment import Experiment
 
 
 def student_task(experiment: Experiment) -> StudentTask:
-    """What each student learns by itself.
-
-    Raises
-    ------
-    InputError
-        No loss has a weight.
-    """
+    """What each student learns by itself."""
     described = experiment.students
     return StudentTask(
         described.timesteps,
         described.readout,
-        _loss("students.loss", described.loss),
+        described.loss,
         described.outputs == "logits",
         partial(simulate, alpha=described.surrogate_alpha),
     )
 
 
 def joint_task(experiment: Experiment, alone: StudentTask) -> JointTask | None:
-    """What students that learn ``alone`` by themselves learn together; None where they do not.
-
-    Raises
-    ------
-    InputError
-        No loss has a weight.
-    """
+    """What students that learn ``alone`` by themselves learn together; None where they do not."""
     joint = experiment.joint
     if joint is None:
         return None
     return JointTask(
         alone.timesteps,
         alone.readout,
-        _loss("joint", joint),
+        joint.loss,
         run=alone.run,
         dropout=DROPOUT[joint.dropout],
         subset_bias=joint.dropout != "none",
     )
-
-
-def _loss(key: str, described: StudentLossModel | JointModel) -> StudentLoss:
-    known = set(StudentLoss.__dataclass_fields__)
-    try:
-        return StudentLoss(**described.model_dump(include=known))
-    except InputError as error:
-        raise InputError(f"{key}: {error}") from None
 
 
 def check_students(experiment: Experiment, data: Splits, features: int) -> None:
@@ -88,7 +68,7 @@ def check_students(experiment: Experiment, data: Splits, features: int) -> None:
     Raises
     ------
     InputError, UnsupportedError, GraphError
-        The layers, readout, losses or number of the students do not fit; names the key.
+        The layers, readout, or number of the students do not fit; names the key.
     """
     described, device = experiment.students, data.x.device
     if described.count > features:
@@ -101,7 +81,6 @@ def check_students(experiment: Experiment, data: Splits, features: int) -> None:
             "partition.decorrelate: teacher.schedule.batch_size 1 has no correlation; use 64 or more"
         )
     task = student_task(experiment)
-    joint_task(experiment, task)
     sizes = {features // described.count, -(-features // described.count)}
     for size in sorted({data.classes} if task.direct else sizes):
         with deterministic(experiment.seed):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from sne_deploy.distill import losses
+from sne_deploy.distill.experiment import StudentLoss
 from sne_deploy.distill.students.fan_out import fan_outs
 from sne_deploy.distill.students.simulate import Simulation, simulate
 from sne_deploy.distill.training.determinism import deterministic
@@ -87,46 +88,6 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class StudentLoss:
-    """Weights of a student's loss terms; a term of weight 0 is not computed.
-
-    Attributes
-    ----------
-    feature : float
-        Of :func:`losses.feature_distillation` on the student's slice.
-    cross_entropy : float
-        Of :func:`losses.cross_entropy` through a linear classifier on the student's outputs, which is
-        trained along and dropped afterwards, or of the outputs themselves where they are logits.
-    spike_rate, target_rate : float
-        Of :func:`losses.spike_rate`, and its target in spikes per neuron and step.
-    logits, tau_student, tau_teacher : float
-        Of :func:`losses.logits_distillation` on the same classifier's logits, and its temperatures.
-    synops, synop_reference : float
-        Of :func:`losses.synop_cost`, and the synaptic operations per sample that it is relative to; None:
-        those of all neurons spiking at every step.
-    """
-
-    feature: float = 1.0
-    cross_entropy: float = 0.0
-    spike_rate: float = 0.0
-    target_rate: float = 0.1
-    logits: float = 0.0
-    tau_student: float = 1.0
-    tau_teacher: float = 1.0
-    synops: float = 0.0
-    synop_reference: float | None = None
-
-    def __post_init__(self) -> None:
-        weights = (self.feature, self.cross_entropy, self.spike_rate, self.logits, self.synops)
-        valid = all(weight >= 0 for weight in weights) and 0 <= self.target_rate <= 1
-        if not (valid and self.feature + self.cross_entropy + self.logits > 0):
-            raise InputError(
-                f"{self}: weights must be >= 0, feature, cross_entropy or logits > 0, target_rate in 0..1"
-            )
-        losses.check_temperatures(self.tau_student, self.tau_teacher)
-
-
-@dataclass(frozen=True)
 class StudentTask:
     """What a student computes: T steps of constant current, read out at the end.
 
@@ -143,7 +104,7 @@ class StudentTask:
 
     timesteps: int
     readout: Readout = "v_mean"
-    loss: StudentLoss = StudentLoss()
+    loss: StudentLoss = field(default_factory=StudentLoss)
     direct: bool = False
     run: Run = simulate
 
@@ -235,7 +196,7 @@ class LearningObjective:
         if loss.spike_rate:
             terms["spike_rate"] = loss.spike_rate * losses.spike_rate(rates, loss.target_rate)
         if loss.synops:
-            cost = losses.synop_cost(rates, self.costs, task.timesteps, loss.synop_reference)
+            cost = losses.synop_cost(rates, self.costs, task.timesteps)
             terms["synops"] = loss.synops * cost
         return terms
 
@@ -282,7 +243,7 @@ def train_student(
         As :func:`sne_deploy.distill.training.loop.fit`; or ``logits`` without the teacher's logits.
     """
     classes, width = lesson.classes(task.loss), lesson.features[0].shape[1]
-    with deterministic(training.schedule.seed):
+    with deterministic(training.seed):
         objective = LearningObjective.of(lesson, task, [build()] if task.loss.synops else [])
 
     def pair() -> _Alone:

@@ -14,8 +14,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from sne_deploy.distill.experiment import Schedule
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.resume import ResumePoint
 from sne_deploy.errors import InputError, RunError
@@ -36,67 +37,15 @@ _KEPT_BYTES = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to train: a cosine schedule from ``learning_rate`` to 0.
-
-    Attributes
-    ----------
-    epochs, batch_size : int
-    learning_rate : float
-    warmup : float
-        Part of the steps over which the rate rises from 0; the cosine takes the rest.
-    weight_decay : float
-        Applied to weights, not to biases and scales; keeps outliers from stretching the quantiser.
-    clip_norm : float
-        Largest norm of the whole gradient; surrogate gradients through time can explode.
-    seed, threads : int
-    precision : {"float32", "bf16"}
-        bf16: matrix products and convolutions under autocast; parameters stay float32.
-    optimizer : {"adamw", "sgd"}
-        sgd: with Nesterov momentum 0.9.
-    key : str
-        The experiment's table that says all this, for messages.
-    """
-
-    epochs: int = 40
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    warmup: float = 0.0
-    weight_decay: float = 1e-3
-    clip_norm: float = 1.0
-    seed: int = 0
-    threads: int = 2
-    precision: Literal["float32", "bf16"] = "float32"
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    key: str = "schedule"
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "clip_norm", "threads"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"schedule: {name} {getattr(self, name)} must be positive")
-        if not self.weight_decay >= 0:
-            raise InputError(f"schedule: weight_decay {self.weight_decay} must not be negative")
-        if not 0 <= self.warmup < 1:
-            raise InputError(f"schedule: warmup {self.warmup} must be in [0, 1)")
-        if self.precision not in ("float32", "bf16"):
-            raise InputError(f"schedule: precision {self.precision!r} is not one of float32, bf16")
-        if self.optimizer not in ("adamw", "sgd"):
-            raise InputError(f"schedule: optimizer {self.optimizer!r} is not one of adamw, sgd")
-
-    def rate(self, progress: float) -> float:
-        """Learning rate after this part of all steps, in [0, 1]."""
-        if progress < self.warmup:
-            return self.learning_rate * progress / self.warmup
-        return self.learning_rate * cosine((progress - self.warmup) / (1 - self.warmup))
-
-
-@dataclass(frozen=True)
 class Training:
     """How a module is trained.
 
     Attributes
     ----------
     schedule : Schedule
+    seed, threads : int
+    key : str
+        The experiment's table that says the schedule, for messages.
     on_epoch : callable or None
     resume : ResumePoint or None
         Where the state after each epoch is kept; training goes on from there.
@@ -105,6 +54,9 @@ class Training:
     """
 
     schedule: Schedule
+    seed: int = 0
+    threads: int = 2
+    key: str = "schedule"
     on_epoch: EpochCallback | None = None
     resume: ResumePoint | None = None
     transform: Transform | None = None
@@ -144,13 +96,13 @@ def fit(
         raise InputError(f"training data must be tensors of one length > 0, got lengths {sorted(lengths)}")
     keep_freed_memory()
     schedule, resume = training.schedule, training.resume
-    with deterministic(schedule.seed, schedule.threads, data[0].device.type):
+    with deterministic(training.seed, training.threads, data[0].device.type):
         module = _placed(build(), data[0])
         module.train()
         run = _Run(module, objective, _optimizer(module, schedule), training)
         log = [] if resume is None else resume.restore(module, run.optimizer)
         for epoch in range(len(log), schedule.epochs):
-            with _named(schedule):
+            with _named(training):
                 log.append(run.epoch(data, epoch))
             if resume is not None:
                 resume.keep(module, run.optimizer, log)
@@ -198,6 +150,14 @@ def cosine(progress: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
+def learning_rate(schedule: Schedule, progress: float) -> float:
+    """After this part of all steps, in [0, 1]."""
+    warmup = schedule.warmup
+    if progress < warmup:
+        return schedule.learning_rate * progress / warmup
+    return schedule.learning_rate * cosine((progress - warmup) / (1 - warmup))
+
+
 def _optimizer(module: nn.Module, schedule: Schedule) -> optim.Optimizer:
     from torch import optim
 
@@ -212,7 +172,7 @@ def _optimizer(module: nn.Module, schedule: Schedule) -> optim.Optimizer:
 
 
 @contextlib.contextmanager
-def _named(schedule: Schedule) -> Iterator[None]:
+def _named(training: Training) -> Iterator[None]:
     """Say what to change where torch's own errors only say what went wrong."""
     import torch
 
@@ -222,15 +182,15 @@ def _named(schedule: Schedule) -> Iterator[None]:
         if "more than 1 value per channel" not in str(error):
             raise
         raise InputError(
-            f"{schedule.key}.batch_size {schedule.batch_size}: batch norm needs more than one value per "
-            "channel; use 2 or more"
+            f"{training.key}.batch_size {training.schedule.batch_size}: batch norm needs more than one value "
+            "per channel; use 2 or more"
         ) from error
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         reason = str(error).splitlines()[0][:200]
         raise RunError(
-            f"out of memory: {reason}; lower {schedule.key}.batch_size {schedule.batch_size}"
+            f"out of memory: {reason}; lower {training.key}.batch_size {training.schedule.batch_size}"
         ) from error
 
 
@@ -251,7 +211,7 @@ class _Run(Generic[M]):
         batches = split_rows(torch.randperm(rows), schedule.batch_size)
         means: dict[str, float] = {}
         for index, chosen in enumerate(batches):
-            rate = schedule.rate((epoch + index / len(batches)) / schedule.epochs)
+            rate = learning_rate(schedule, (epoch + index / len(batches)) / schedule.epochs)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             batch: Sequence[Tensor] = [tensor[chosen] for tensor in data]
@@ -272,18 +232,16 @@ class _Run(Generic[M]):
         loss = torch.stack(list(terms.values())).sum()
         values = {name: float(term.detach()) for name, term in terms.items()}
         if not math.isfinite(float(loss.detach())):
-            raise _diverged(
-                "loss " + ", ".join(f"{key} {value:g}" for key, value in values.items()), schedule
-            )
+            losses = ", ".join(f"{key} {value:g}" for key, value in values.items())
+            raise _diverged(f"loss {losses}", self.training)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         norm = float(torch.nn.utils.clip_grad_norm_(self.module.parameters(), schedule.clip_norm))
         if not math.isfinite(norm):
-            raise _diverged(f"gradient of norm {norm}", schedule)
+            raise _diverged(f"gradient of norm {norm}", self.training)
         self.optimizer.step()
         return values
 
 
-def _diverged(what: str, schedule: Schedule) -> RunError:
-    return RunError(
-        f"training diverged: {what}; lower {schedule.key}.learning_rate {schedule.learning_rate:g}"
-    )
+def _diverged(what: str, training: Training) -> RunError:
+    rate = training.schedule.learning_rate
+    return RunError(f"training diverged: {what}; lower {training.key}.learning_rate {rate:g}")

@@ -12,6 +12,7 @@ from norse.torch.functional.lif_box import LIFBoxParameters
 from torch import nn
 
 from sne_deploy.distill import losses
+from sne_deploy.distill.experiment import Schedule, StudentLoss
 from sne_deploy.distill.losses import training_variance
 from sne_deploy.distill.students.dropout import first_students, uniform_subsets
 from sne_deploy.distill.students.evaluate import evaluate_student
@@ -19,16 +20,16 @@ from sne_deploy.distill.students.fan_out import fan_outs
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import MOMENTUM, JointModel, JointTask, tune_together
 from sne_deploy.distill.students.simulate import simulate
-from sne_deploy.distill.students.student import Lesson, StudentLoss
+from sne_deploy.distill.students.student import Lesson
 from sne_deploy.distill.training.determinism import deterministic
-from sne_deploy.distill.training.loop import Schedule, Training
+from sne_deploy.distill.training.loop import Training
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import Head
 from sne_deploy.runtime.head import logits as deployed_logits
 
 STEPS = 6
 READOUT = "v_mean"
-ONE_BATCH = Schedule(epochs=1, batch_size=1000, learning_rate=1e-3, seed=2)
+ONE_BATCH = Training(Schedule(epochs=1, batch_size=1000, learning_rate=1e-3), seed=2)
 
 
 def feed_forward() -> nn.Sequential:
@@ -57,9 +58,9 @@ class Case:
     labels: torch.Tensor
     teacher: torch.Tensor
 
-    def tune(self, task: JointTask, schedule: Schedule):
+    def tune(self, task: JointTask, training: Training):
         lesson = Lesson(self.inputs, self.labels, tuple(self.features), self.teacher)
-        return tune_together(self.networks, self.head, lesson, task, Training(schedule))
+        return tune_together(self.networks, self.head, lesson, task, training)
 
     def outputs(self) -> list[np.ndarray]:
         return [evaluate_student(network, self.inputs, STEPS, READOUT).outputs for network in self.networks]
@@ -123,7 +124,16 @@ def test_the_running_mean_by_hand_and_only_while_training(case):
 
 
 def test_every_term_is_its_weight_times_its_definition(case):
-    weights = StudentLoss(0.5, 2.0, 3.0, 0.2, 0.7, 4.0, 2.0, 11.0, 100.0)
+    weights = StudentLoss(
+        feature=0.5,
+        cross_entropy=2.0,
+        spike_rate=3.0,
+        target_rate=0.2,
+        logits=0.7,
+        tau_student=4.0,
+        tau_teacher=2.0,
+        synops=11.0,
+    )
     present = torch.tensor([[True, True], [True, False], [False, True]]).repeat(32, 1)
     every_sample_present_alike = present[:1].expand(96, 2)  # batches are in random order
     task = JointTask(STEPS, READOUT, weights, dropout=Fixed(every_sample_present_alike))
@@ -150,7 +160,7 @@ def test_every_term_is_its_weight_times_its_definition(case):
             "cross_entropy": 2.0 * losses.cross_entropy(logits, case.labels),
             "logits": 0.7 * losses.logits_distillation(logits, case.teacher, 4.0, 2.0),
             "spike_rate": 3.0 * losses.spike_rate(rates, 0.2),
-            "synops": 11.0 * losses.synop_cost(rates, costs, STEPS, 100.0),
+            "synops": 11.0 * losses.synop_cost(rates, costs, STEPS),
         }
     assert set(terms) == set(expected)
     for name, value in expected.items():
@@ -167,9 +177,9 @@ def subset_cross_entropy(
 
 def test_with_dropout_the_head_learns_to_do_without_students(case):
     loss = StudentLoss(feature=0.1, cross_entropy=1.0)
-    schedule = Schedule(epochs=15, batch_size=16, learning_rate=2e-2, seed=1)
+    training = Training(Schedule(epochs=15, batch_size=16, learning_rate=2e-2), seed=1)
     states = [{n: v.clone() for n, v in network.state_dict().items()} for network in case.networks]
-    tuned = case.tune(JointTask(STEPS, READOUT, loss, dropout=uniform_subsets, subset_bias=True), schedule)
+    tuned = case.tune(JointTask(STEPS, READOUT, loss, dropout=uniform_subsets, subset_bias=True), training)
     after = replace(case, networks=list(tuned.networks), head=tuned.head)
     for active in ([True, False], [False, True], [True, True]):
         before = subset_cross_entropy(case.head, case.outputs(), case.labels, active)
@@ -192,8 +202,8 @@ def test_students_that_ask_for_no_gradient_are_trained_too_and_the_seed_decides(
         network.load_state_dict(source.state_dict())
         network.requires_grad_(False)
     task = JointTask(STEPS, READOUT, dropout=partial(first_students, order=(1, 0)))
-    schedule = replace(ONE_BATCH, batch_size=32)
-    first, again = case.tune(task, schedule), replace(case, networks=frozen).tune(task, schedule)
+    training = replace(ONE_BATCH, schedule=ONE_BATCH.schedule.model_copy(update={"batch_size": 32}))
+    first, again = case.tune(task, training), replace(case, networks=frozen).tune(task, training)
     assert first.log == again.log
     assert np.array_equal(first.head.weight, again.head.weight)
     assert first.head.subset_bias is None

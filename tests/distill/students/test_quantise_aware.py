@@ -13,6 +13,7 @@ from norse.torch.functional.leaky_integrator_box import LIBoxParameters
 from norse.torch.functional.lif_box import LIFBoxParameters
 from torch import nn
 
+from sne_deploy.distill.experiment import Schedule, StudentLoss
 from sne_deploy.distill.students import quantise_aware
 from sne_deploy.distill.students.dropout import uniform_subsets
 from sne_deploy.distill.students.evaluate import evaluate_student
@@ -20,9 +21,9 @@ from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import JointTask, tune_together
 from sne_deploy.distill.students.quantise_aware import QuantisedRun, folded, stored_weights, tune_quantised
 from sne_deploy.distill.students.simulate import flat_layers, is_integrator, simulate
-from sne_deploy.distill.students.student import FeatureUnits, Lesson, StudentLoss, StudentTask, train_student
+from sne_deploy.distill.students.student import FeatureUnits, Lesson, StudentTask, train_student
 from sne_deploy.distill.students.weight_grids import WeightGrid, weight_grids
-from sne_deploy.distill.training.loop import Schedule, Training
+from sne_deploy.distill.training.loop import Training
 from sne_deploy.errors import InputError, UnsupportedError
 from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.ir.program import Program
@@ -287,7 +288,10 @@ def test_students_are_tuned_together_with_quantised_weights():
     outputs = [evaluate_student(network, inputs, 6, "v_mean").outputs for network in networks]
     task = JointTask(6, "v_mean", dropout=uniform_subsets)
     lesson = Lesson(inputs, labels, (inputs[:, :2], inputs[:, 2:4]))
-    head, training = fit_head(outputs, labels.numpy()), Training(Schedule(2, 16, 1e-3))
+    head, training = (
+        fit_head(outputs, labels.numpy()),
+        Training(Schedule(epochs=2, batch_size=16, learning_rate=1e-3)),
+    )
     quantised = tune_together(
         networks, head, lesson, replace(task, run=QuantisedRun((6,), 2, every=2)), training
     )

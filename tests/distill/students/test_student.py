@@ -1,25 +1,25 @@
 """A student's loss: every term switched on its own, of the value that its definition gives."""
 
-from dataclasses import replace
-
 import norse.torch as norse
 import pytest
 import torch
 from norse.torch.functional.leaky_integrator_box import LIBoxParameters
 from norse.torch.functional.lif_box import LIFBoxParameters
+from pydantic import ValidationError
 from torch import nn
 
 from sne_deploy.distill import losses
+from sne_deploy.distill.experiment import Schedule, StudentLoss
 from sne_deploy.distill.losses import training_variance
 from sne_deploy.distill.students.fan_out import fan_outs
 from sne_deploy.distill.students.simulate import simulate
-from sne_deploy.distill.students.student import Lesson, StudentLoss, StudentTask, train_student
+from sne_deploy.distill.students.student import Lesson, StudentTask, train_student
 from sne_deploy.distill.training.determinism import deterministic
-from sne_deploy.distill.training.loop import Schedule, Training
+from sne_deploy.distill.training.loop import Training
 from sne_deploy.errors import InputError
 
 STEPS = 6
-SCHEDULE = Schedule(epochs=1, batch_size=1000, learning_rate=1e-2, seed=3)
+TRAINING = Training(Schedule(epochs=1, batch_size=1000, learning_rate=1e-2), seed=3)
 ONLY_FEATURE = StudentLoss()
 
 
@@ -53,12 +53,12 @@ def build() -> nn.Sequential:
 def first_terms(loss: StudentLoss, **options: object) -> dict[str, float]:
     """Of one step on one batch: the terms of the untrained network."""
     task = StudentTask(STEPS, "v_mean", loss, **options)
-    return dict(train_student(build, lesson(data()), task, Training(SCHEDULE)).log[0])
+    return dict(train_student(build, lesson(data()), task, TRAINING).log[0])
 
 
 def by_hand() -> dict[str, torch.Tensor]:
     inputs, features, labels, logits = data()
-    with deterministic(SCHEDULE.seed, SCHEDULE.threads):
+    with deterministic(TRAINING.seed, TRAINING.threads):
         classifier, network = nn.Linear(2, 3), build()
         with torch.no_grad():
             run = simulate(network, inputs, STEPS, "v_mean")
@@ -70,14 +70,14 @@ def by_hand() -> dict[str, torch.Tensor]:
                 "cross_entropy": losses.cross_entropy(own, labels),
                 "logits": losses.logits_distillation(own, logits, 4.0, 2.0),
                 "spike_rate": losses.spike_rate(run.rates, 0.2),
-                "synops": losses.synop_cost(run.rates, price, STEPS, 50.0),
+                "synops": losses.synop_cost(run.rates, price, STEPS),
             }
 
 
 @pytest.mark.parametrize("name", ["feature", "cross_entropy", "logits", "spike_rate", "synops"])
 def test_each_term_is_its_weight_times_its_definition(name):
-    silent = StudentLoss(feature=1.0, target_rate=0.2, tau_student=4.0, tau_teacher=2.0, synop_reference=50.0)
-    terms = first_terms(replace(silent, **{name: 0.7}))
+    silent = StudentLoss(feature=1.0, target_rate=0.2, tau_student=4.0, tau_teacher=2.0)
+    terms = first_terms(silent.model_copy(update={name: 0.7}))
     assert set(terms) == {"feature", name}
     assert terms[name] == pytest.approx(0.7 * by_hand()[name].item(), rel=1e-5)
     assert by_hand()[name] > 0
@@ -109,7 +109,7 @@ def test_the_price_of_spikes_lowers_their_operations():
 
 def test_a_teacher_that_no_term_asks_changes_nothing():
     inputs, features, labels, _ = data()
-    task, schedule = StudentTask(STEPS), replace(SCHEDULE, epochs=2, batch_size=16)
+    task, schedule = StudentTask(STEPS), Schedule(epochs=2, batch_size=16, learning_rate=1e-2)
     without = train_student(build, lesson((inputs, features, labels)), task, Training(schedule))
     logits = torch.nn.functional.one_hot(labels, int(labels.max()) + 1).float()
     given = train_student(build, lesson((inputs, features, labels, logits)), task, Training(schedule))
@@ -129,12 +129,12 @@ def test_refuses():
     inputs, features, labels, logits = data()
     task = StudentTask(STEPS, "v_mean", StudentLoss(logits=0.5))
     with pytest.raises(InputError, match=r"logits 0\.5 needs the teacher's logits; give teacher_logits"):
-        train_student(build, lesson((inputs, features, labels)), task, Training(SCHEDULE))
+        train_student(build, lesson((inputs, features, labels)), task, TRAINING)
     with pytest.raises(InputError, match="label 2 is beyond the teacher's 2 classes"):
-        train_student(build, lesson((inputs, features, labels, logits[:, :2])), task, Training(SCHEDULE))
+        train_student(build, lesson((inputs, features, labels, logits[:, :2])), task, TRAINING)
     for change in ({"tau_teacher": 0.0}, {"tau_student": -1.0}):
-        with pytest.raises(InputError, match=f"{next(iter(change))} .* must be positive and finite"):
+        with pytest.raises(ValidationError, match=rf"{next(iter(change))}\n.*greater than 0"):
             StudentLoss(**change)
     for change in ({"logits": -1.0}, {"synops": float("nan")}):
-        with pytest.raises(InputError, match="weights must be >= 0"):
+        with pytest.raises(ValidationError, match=rf"{next(iter(change))}\n.*(greater|finite)"):
             StudentLoss(**change)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from sne_deploy.distill.experiment import Schedule
 from sne_deploy.distill.losses import decorrelation
 from sne_deploy.distill.students.evaluate import accuracy
 from sne_deploy.distill.teacher.network import (
@@ -13,7 +14,7 @@ from sne_deploy.distill.teacher.network import (
     extract_features,
     train_teacher,
 )
-from sne_deploy.distill.training.loop import Schedule, Training
+from sne_deploy.distill.training.loop import Training
 from sne_deploy.errors import InputError
 
 PARTS = (np.array([0, 1, 2, 3]), np.array([4, 5, 6, 7]))
