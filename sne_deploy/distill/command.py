@@ -128,27 +128,8 @@ def train_experiment(
 ) -> Trained:
     """Run an experiment; write ``model.pt``, ``teacher.onnx``, ``training.jsonl`` and the report to ``out``.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    out : Path
-        A folder; a run that was killed goes on where it was.
-    log : callable
-        Called as log(stage, epoch from 1, epochs, mean of every loss term).
-    work : Path, optional
-        Where the stages keep their state; ``out/work`` if left out. Experiments that share stages, such as
-        the teacher, share them there.
-    started : callable
-        Called as started(stage, epochs, loss terms of those that are done already).
-    given : Given, optional
-        Arrays and a teacher that the experiment does not describe.
-
-    Raises
-    ------
-    InputError, DataError, UnsupportedError, RunError
-        As :func:`sne_deploy.distill.run.run_experiment`.
-    OutputError
-        Something cannot be written.
+    ``log``, ``work`` and errors are as for :func:`train`; ``started`` is called as started(stage, epochs,
+    loss terms of those that are done already).
     """
     given = given or Given()
     journal = Journal(ensure_folder(out) / "training.jsonl")

@@ -45,18 +45,9 @@ def feature_distillation(outputs: Tensor, targets: Tensor, variance: Tensor) -> 
 
 
 def training_variance(features: Tensor, floor: float = 0.01) -> Tensor:
-    """Variance of each feature over the training set, none below ``floor`` times their mean.
+    """Variance of each of (N, F) features over the training set, none below ``floor`` times their mean.
 
     The floor keeps a feature that hardly varies (a nearly dead unit) from dominating the loss.
-
-    Parameters
-    ----------
-    features : tensor of shape (N, F)
-    floor : float
-
-    Returns
-    -------
-    tensor of shape (F,), positive
 
     Raises
     ------

@@ -227,20 +227,8 @@ def train_pupils(
 ) -> tuple[list[nn.Module], Head | None]:
     """Train each network on its slice, then all of them through the head.
 
-    Parameters
-    ----------
-    stages : Stages
-    data : Splits
-        On the experiment's device.
-    lesson : Lesson
-        On all of the students' samples, copies included.
-    pupils : Pupils
-
-    Returns
-    -------
-    networks : list of nn.Module
-    head : Head or None
-        None where they were not trained together.
+    The data lies on the experiment's device; the lesson is on all of the students' samples, copies included.
+    The head is None where they are not trained together.
     """
     described, joint, task = stages.experiment.students, stages.experiment.joint, pupils.task
     own = lesson.first(data.rows(described.copies))

@@ -101,15 +101,8 @@ def data_spec(described: DataModel, split: str) -> str:
 def load_splits(described: DataModel, seed: int, copies: int = 0, arrays: Arrays | None = None) -> Splits:
     """Load the training split; its last ``validation`` samples, in a seeded order, are the validation data.
 
-    Parameters
-    ----------
-    described : DataModel
-    seed : int
-        Of the split and of the augmented copies.
-    copies : int
-        Augmented versions of the training samples that the students get beside them.
-    arrays : Arrays, optional
-        The training split of source "arrays".
+    ``copies`` augmented versions of the training samples are the students' beside them; ``arrays`` are the
+    training split of source "arrays".
 
     Raises
     ------
@@ -194,14 +187,6 @@ def _own_shape(spec: str, x: Array) -> tuple[int, ...]:
 
 def load_test(described: DataModel, splits: Splits, arrays: Arrays | None = None) -> DataSet:
     """Load what is measured on: the test split; without one, the validation samples.
-
-    Parameters
-    ----------
-    described : DataModel
-    splits : Splits
-        What is trained on.
-    arrays : Arrays, optional
-        The test split of source "arrays".
 
     Raises
     ------

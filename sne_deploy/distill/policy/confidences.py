@@ -67,14 +67,8 @@ def confidences(
 ) -> Confidences:
     """Ask the head after each student of an order.
 
-    Parameters
-    ----------
-    head : Head
-    outputs : sequence of float64 arrays of shape (N, n_out)
-        Of every student on every sample.
-    labels : int64 array of shape (N,)
-    order : sequence of int
-    measure : Measure
+    ``outputs`` are those of every student on every sample, float64 arrays of shape (N, n_out); ``labels`` has
+    shape (N,).
     """
     values, right = [], []
     active = np.zeros((len(labels), len(outputs)), dtype=bool)

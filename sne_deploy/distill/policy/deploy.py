@@ -70,16 +70,7 @@ class Deployed:
 
 
 def run_deployed(ensemble: Ensemble, x: Array, labels: Array, weight_bits: int = 8) -> Deployed:
-    """Outputs and costs of every student, from the integers of target loihi.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-        Its head is not used.
-    x : float array of shape (N, *input_shape)
-    labels : int64 array of shape (N,)
-    weight_bits : int
-    """
+    """Outputs and costs of every student, from the integers of target loihi; the head is not used."""
     from sne_deploy.backend import RunOptions, load_backend
     from sne_deploy.passes.pipeline import compile_student
 
@@ -110,24 +101,10 @@ def deployable(
     networks: Sequence[nn.Module],
     head: Head | None,
 ) -> tuple[Ensemble, FittedPolicy | None]:
-    """Make the ensemble: its head and policy are fitted on what the students give as deployed integers.
+    """Make the ensemble of networks that learned these parts of the features, with its head and policy.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    data : Splits
-    parts : sequence of int arrays
-        Teacher features of each student.
-    networks : sequence of nn.Module
-        The trained students.
-    head : Head or None
-        One that was trained with the students; None: it is fitted here, on the training split.
-
-    Returns
-    -------
-    ensemble : Ensemble
-    fitted : FittedPolicy or None
-        None where the policy has nothing to fit.
+    Both are fitted on what the students give as deployed integers; a ``head`` that was trained with them
+    stays. What the policy's fit gave is None where it has nothing to fit.
 
     Raises
     ------

@@ -131,15 +131,9 @@ def best_order(runs: Runs) -> tuple[int, ...]:
 
 
 def measured(policy: ActivationPolicy, runs: Runs, active: Array, gate_j: float = 0.0) -> Setting:
-    """What a policy that activates these students does.
+    """What a policy does that activates these students: bool array of shape (N, students).
 
-    Parameters
-    ----------
-    policy : ActivationPolicy
-    runs : Runs
-    active : bool array of shape (N, students)
-    gate_j : float
-        Energy of the gate, in joules, on every sample.
+    A gate costs ``gate_j`` joules on every sample.
     """
     energy = float(np.where(active, runs.energy_j, 0.0).sum(axis=1).mean()) + gate_j
     return Setting(policy, float(runs.right(active).mean()), energy, float(active.sum(axis=1).mean()))

@@ -81,11 +81,6 @@ def fit_gate(
     described : GateTraining
     mac_j : float
         Joules per multiply-accumulate of the host.
-
-    Raises
-    ------
-    InputError
-        No gate meets the target; see :func:`sne_deploy.distill.policy.fitting.choose`.
     """
     x, runs = validation
     settings: list[Setting] = []

@@ -56,72 +56,56 @@ def _typed_write(series: Any, index: Any, value: Any) -> Any:  # noqa: ARG001  n
 
 
 @nb.njit(nogil=True, cache=True)
-def spikes(
-    current: Any, out: Any, gain: Any, v_leak: Any, v_th: Any, v_reset: Any, first: int, last: int
-) -> None:
+def spikes(current: Any, out: Any, cell: Any, first: int, last: int) -> None:
     """Spikes of the neurons from ``first`` to ``last``.
 
     Parameters
     ----------
     current : array of shape (T, M), or (1, M) where it is the same at every step
     out : array of shape (T, M)
-    gain : float32
-        dt / tau_mem.
-    v_leak, v_th, v_reset : float32
+    cell : BoxConstants
     first, last : int
     """
     moving = 0 if current.shape[0] == 1 else 1
     v = np.empty(BLOCK, np.float32)
     for start in range(first, last, BLOCK):
         count = min(BLOCK, last - start)
-        v[:] = v_leak
+        v[:] = cell.v_leak
         for step in range(out.shape[0]):
             row, to = current[step * moving], out[step]
             for i in range(count):
-                decayed = v[i] + gain * ((_read(row[start + i]) + v_leak) - v[i])
-                z = _f32(1) if decayed - v_th > _f32(0) else _f32(0)
+                decayed = v[i] + cell.gain * ((_read(row[start + i]) + cell.v_leak) - v[i])
+                z = _f32(1) if decayed - cell.v_th > _f32(0) else _f32(0)
                 _write(to, start + i, z)
-                v[i] = (_f32(1) - z) * decayed + z * v_reset
+                v[i] = (_f32(1) - z) * decayed + z * cell.v_reset
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")  # a check for division by 0 would halve its speed
-def gradients(
-    current: Any,
-    wanted: Any,
-    out: Any,
-    gain: Any,
-    v_leak: Any,
-    v_th: Any,
-    v_reset: Any,
-    alpha: Any,
-    first: int,
-    last: int,
-) -> None:
+def gradients(current: Any, wanted: Any, out: Any, cell: Any, alpha: Any, first: int, last: int) -> None:
     """Gradient of the current from that of the spikes; a spike's is 1 / (alpha |v - v_th| + 1)^2 of v.
 
     Parameters
     ----------
-    current : as :func:`spikes`
+    current, cell, first, last : as :func:`spikes`
     wanted : array of shape (T, M)
         Gradient of the spikes.
     out : array like ``current``
         Gradient of the current; summed over the steps where it is the same at every one.
-    gain, v_leak, v_th, v_reset, alpha : float32
-    first, last : int
+    alpha : float32
     """
-    steps = wanted.shape[0]
+    steps, gain, v_th = wanted.shape[0], cell.gain, cell.v_th
     moving = 0 if current.shape[0] == 1 else 1
     decayed = np.empty((steps, BLOCK), np.float32)
     behind, total = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for start in range(first, last, BLOCK):
         count = min(BLOCK, last - start)
-        behind[:] = v_leak
+        behind[:] = cell.v_leak
         for step in range(steps):
             row = current[step * moving]
             for i in range(count):
-                v = behind[i] + gain * ((_read(row[start + i]) + v_leak) - behind[i])
+                v = behind[i] + gain * ((_read(row[start + i]) + cell.v_leak) - behind[i])
                 decayed[step, i] = v
-                behind[i] = v_reset if v - v_th > _f32(0) else v
+                behind[i] = cell.v_reset if v - v_th > _f32(0) else v
         behind[:] = _f32(0)
         total[:] = _f32(0)
         for back in range(steps):
@@ -131,7 +115,7 @@ def gradients(
                 v = decayed[step, i]
                 kept = _f32(0) if v - v_th > _f32(0) else _f32(1)
                 slope = alpha * abs(v - v_th) + _f32(1)
-                of_spike = _read(row[start + i]) + behind[i] * (v_reset - v)
+                of_spike = _read(row[start + i]) + behind[i] * (cell.v_reset - v)
                 of_v = behind[i] * kept + of_spike / (slope * slope)
                 behind[i] = of_v - of_v * gain
                 total[i] += of_v * gain

@@ -6,9 +6,8 @@ Elsewhere, with a steepness of the gradient that Norse does not have, tensor ope
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from norse.torch.functional.reset import reset_value
@@ -26,8 +25,7 @@ SMALL = 2**15
 """Neurons below which a second thread does not pay."""
 
 
-@dataclass(frozen=True)
-class BoxConstants:
+class BoxConstants(NamedTuple):
     """A cell's parameters as the kernels take them; ``gain`` is dt / tau_mem."""
 
     gain: Any
@@ -63,22 +61,17 @@ def _constants(layer: nn.Module) -> BoxConstants | None:
 def run_box_cell(
     constants: BoxConstants, current: Tensor, timesteps: int, steady: bool, alpha: float
 ) -> Tensor:
-    """Spikes of a cell over all steps, with their gradient.
+    """Spikes of a cell over all steps, with their gradient; shape (T, N, ...), of the current's type.
 
     Parameters
     ----------
     constants : BoxConstants
-    current : tensor of shape (N, ...) if steady, else (T, N, ...)
-        float32 or bfloat16.
+    current : float32 or bfloat16 tensor of shape (N, ...) if steady, else (T, N, ...)
     timesteps : int
     steady : bool
         The current is the same at every step.
     alpha : float
         Steepness of SuperSpike's gradient 1 / (alpha |v - v_th| + 1)^2.
-
-    Returns
-    -------
-    tensor of shape (T, N, ...), of the current's type
     """
     flat = current if steady else current.flatten(0, 1)
     made: Tensor = _BoxSpikes.apply(flat, timesteps, steady, constants, alpha)  # type: ignore[no-untyped-call]
@@ -88,19 +81,12 @@ def run_box_cell(
 def run_box_steps(layer: nn.Module, series: Iterator[Tensor], alpha: float) -> Tensor | None:
     """As :func:`run_box_cell`, step by step on any device; None where the cell is not a plain LIFBox.
 
-    Parameters
-    ----------
-    layer : nn.Module
-    series : iterator of tensors of shape (N, ...)
-        The current of each step.
-    alpha : float
+    ``series`` gives the current of each step, of shape (N, ...).
     """
     constants = _constants(layer)
     if constants is None:
         return None
-    gain, v_leak, v_th, v_reset = (
-        float(value) for value in (constants.gain, constants.v_leak, constants.v_th, constants.v_reset)
-    )
+    gain, v_leak, v_th, v_reset = (float(value) for value in constants)
     v, steps = None, []
     for current in series:
         v = torch.full_like(current, v_leak) if v is None else v
@@ -142,10 +128,7 @@ class _BoxSpikes(torch.autograd.Function):
         out = torch.empty(timesteps * samples, *current.shape[1:], dtype=current.dtype)
         out = out.contiguous(memory_format=layout)
         x, y = _numbers(current, rows), _numbers(out, timesteps)
-        c = constants
-        _in_threads(
-            lambda first, last: spikes(x, y, c.gain, c.v_leak, c.v_th, c.v_reset, first, last), x.shape[1]
-        )
+        _in_threads(lambda first, last: spikes(x, y, constants, first, last), x.shape[1])
         ctx.save_for_backward(current)
         ctx.rest = (timesteps, rows, constants, alpha, layout)
         return out
@@ -157,15 +140,12 @@ class _BoxSpikes(torch.autograd.Function):
         from sne_deploy.distill.students.box_kernels import gradients
 
         (current,) = ctx.saved_tensors
-        timesteps, rows, c, alpha, layout = ctx.rest
+        timesteps, rows, constants, alpha, layout = ctx.rest
         asked = wanted[0].to(current.dtype).contiguous(memory_format=layout)
         result = torch.empty_like(current)
         x, g, y = _numbers(current, rows), _numbers(asked, timesteps), _numbers(result, rows)
         steep = np.float32(alpha)
-        _in_threads(
-            lambda first, last: gradients(x, g, y, c.gain, c.v_leak, c.v_th, c.v_reset, steep, first, last),
-            x.shape[1],
-        )
+        _in_threads(lambda first, last: gradients(x, g, y, constants, steep, first, last), x.shape[1])
         return result, None, None, None, None
 
 

@@ -57,18 +57,12 @@ def joint_task(experiment: Experiment, alone: StudentTask) -> JointTask | None:
 def check_students(experiment: Experiment, data: Splits, features: int) -> None:
     """Build one untrained student for the smallest and the largest slice, run it, and compile it.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    data : Splits
-        Where students will be trained.
-    features : int
-        Of the teacher.
+    ``data`` lies where students will be trained; the teacher has this many ``features``.
 
     Raises
     ------
     InputError, UnsupportedError, GraphError
-        The layers, readout, or number of the students do not fit; names the key.
+        The layers, readout or number of the students do not fit; names the key.
     """
     described, device = experiment.students, data.x.device
     if described.count > features:

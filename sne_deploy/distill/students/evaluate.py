@@ -43,16 +43,9 @@ class StudentFigures:
 def evaluate_student(
     network: nn.Module, inputs: Tensor, timesteps: int, readout: Readout, batch_size: int = 256
 ) -> StudentFigures:
-    """Run a student in evaluation mode on constant currents.
+    """Run a student in evaluation mode on constant currents of shape (N, *input_shape).
 
-    Parameters
-    ----------
-    network : nn.Module
-    inputs : float32 tensor of shape (N, *input_shape)
-    timesteps : int
-    readout : Readout
-    batch_size : int
-        Changes nothing but memory and time.
+    ``batch_size`` changes nothing but memory and time.
     """
     import torch
 

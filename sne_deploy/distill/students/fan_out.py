@@ -26,13 +26,6 @@ Array = npt.NDArray[Any]
 def fan_outs(network: nn.Module, input_shape: tuple[int, ...]) -> tuple[Tensor, ...]:
     """Count the synapses behind every neuron of a student, as its weights are now.
 
-    Parameters
-    ----------
-    network : nn.Module
-        A student, as :func:`sne_deploy.distill.students.simulate.simulate` takes it; it is not changed.
-    input_shape : tuple of int
-        One sample at one step.
-
     Returns
     -------
     tuple of float32 tensors of shape (*shape,)

@@ -117,7 +117,7 @@ def tune_together(
     Parameters
     ----------
     networks : sequence of nn.Module
-        Trained students; they are not changed.
+        Trained students.
     head : Head
         Linear, fitted on their outputs: see :func:`sne_deploy.distill.students.head.fit_head`.
     lesson : Lesson
@@ -128,7 +128,7 @@ def tune_together(
     Raises
     ------
     InputError
-        Networks, slices and head do not match; or as :func:`sne_deploy.distill.training.loop.fit`.
+        Networks, slices and head do not match.
     """
     _check(networks, head, lesson)
     lesson.classes(task.loss)

@@ -25,14 +25,7 @@ def student_network(
 ) -> nn.Sequential:
     """Make an untrained student: torch layers with their usual initial weights, and Norse cells.
 
-    Parameters
-    ----------
-    layers : sequence of LayerModel
-    input_shape : tuple of int
-        One sample at one step.
-    outputs : int
-        What ``out`` is where it is left out.
-    dt_s : float
+    ``outputs`` is what a layer's ``out`` is where it is left out.
 
     Raises
     ------
@@ -111,14 +104,9 @@ def _shape_after(module: nn.Module, shape: Shape) -> Shape:
 
 
 def trainable_copy(network: nn.Module) -> nn.Module:
-    """Copy a student with all of its parameters to be trained.
+    """Copy a student with all of its parameters to be trained; it is not changed.
 
     A plain deep copy loses the hooks with which Norse's recurrent cells keep their diagonal at zero.
-
-    Parameters
-    ----------
-    network : nn.Module
-        It is not changed.
     """
     from norse.torch.module import snn
 

@@ -151,11 +151,6 @@ def tune_quantised(
     -------
     Trained
         The folded network with the weights that are to be compiled, not yet rounded.
-
-    Raises
-    ------
-    UnsupportedError
-        See :func:`weight_grids`.
     """
     shape = lesson.input_shape
     run = QuantisedRun(shape, weight_bits, every, task.run)

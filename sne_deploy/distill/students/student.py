@@ -236,11 +236,6 @@ def train_student(
     Trained
         Its module is the network alone. Its outputs are logits, or in the student's own units: the features
         less their training mean, divided by the root of their training variance.
-
-    Raises
-    ------
-    InputError
-        As :func:`sne_deploy.distill.training.loop.fit`; or ``logits`` without the teacher's logits.
     """
     classes, width = lesson.classes(task.loss), lesson.features[0].shape[1]
     with deterministic(training.seed):

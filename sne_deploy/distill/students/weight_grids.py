@@ -54,19 +54,7 @@ def weight_grids(
 ) -> dict[str, WeightGrid]:
     """Compile a folded student and read off the grid of every tensor that becomes weights of synapses.
 
-    Parameters
-    ----------
-    network : nn.Module
-        See :func:`folded`.
-    input_shape : tuple of int
-    timesteps : int
-    readout : Readout
-    formats : RegisterFormats
-
-    Returns
-    -------
-    dict of str to WeightGrid
-        By the name of the network's parameter.
+    By the name of the network's parameter; see :func:`sne_deploy.distill.students.quantise_aware.folded`.
 
     Raises
     ------

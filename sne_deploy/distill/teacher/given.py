@@ -91,15 +91,8 @@ def teacher_of(
 ) -> tuple[Teacher | None, str]:
     """The teacher that is not trained here, and a digest of it; None and "" where it is.
 
-    Parameters
-    ----------
-    described : TeacherModel
-    module : nn.Module or None
-        Given in Python.
-    x : float32 tensor of shape (N, *input_shape)
-        A few samples, to try it on.
-    classes : int
-        That the labels need.
+    A ``module`` is given in Python. It is tried on a few samples ``x``, and must have the ``classes`` of the
+    labels.
 
     Raises
     ------

@@ -51,19 +51,9 @@ def extract_features(
     batch_size: int = 512,
     precision: Literal["float32", "bf16"] = "float32",
 ) -> Tensor:
-    """Compute the input of the teacher's last linear map, in evaluation mode.
+    """Compute the input of the teacher's last linear map, in evaluation mode: float32, of shape (N, F).
 
-    Parameters
-    ----------
-    teacher : Teacher
-    inputs : float32 tensor of shape (N, *input_shape)
-    batch_size : int
-    precision : {"float32", "bf16"}
-        bf16: matrix products and convolutions under autocast.
-
-    Returns
-    -------
-    float32 tensor of shape (N, F)
+    ``inputs`` have shape (N, *input_shape); bf16 takes matrix products and convolutions under autocast.
     """
     half = torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16")
     with evaluating(teacher), torch.no_grad(), half:

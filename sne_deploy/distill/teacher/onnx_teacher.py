@@ -60,10 +60,7 @@ class _Linear:
 def load_onnx_teacher(path: Path) -> Teacher:
     """Read a teacher that ends in a linear map.
 
-    Parameters
-    ----------
-    path : Path
-        One input [batch, ...]; one output [batch, classes], or one of them named ``logits``.
+    It has one input [batch, ...], and one output [batch, classes] or one of them named ``logits``.
 
     Raises
     ------

@@ -217,22 +217,11 @@ def _units(vectors: FloatArray) -> FloatArray:
 
 
 def balanced_clusters(affinity: FloatArray, parts: int) -> Parts:
-    """Divide items into parts of almost equal sizes, with high affinity within each.
+    """Divide items into parts, of sizes that differ by at most one, with high affinity within each.
 
     The leaves of an average-linkage tree, cut into equal runs; then the exchange of two items of different
-    parts that gains most, until none gains. No randomness: equal affinities give equal parts.
-
-    Parameters
-    ----------
-    affinity : float array of shape (F, F)
-        Symmetric.
-    parts : int
-        1..F.
-
-    Returns
-    -------
-    tuple of sorted int64 arrays
-        Of sizes that differ by at most one.
+    parts that gains most, until none gains. No randomness: equal affinities give equal parts. ``affinity`` is
+    symmetric, of shape (F, F).
     """
     order = _leaves(affinity)
     owner = np.empty(len(affinity), dtype=np.int64)
@@ -294,12 +283,7 @@ def _best_exchange(
 
 
 def partition(strategy: PartitionStrategy, space: FeatureSpace, parts: int) -> Parts:
-    """Divide the features among ``parts`` students, and check the result.
-
-    Returns
-    -------
-    tuple of int64 arrays
-        Not empty, disjoint, together 0..F-1.
+    """Divide the features among ``parts`` students: int64 arrays, not empty, disjoint, together 0..F-1.
 
     Raises
     ------
