@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from sne_deploy.neurons import leaky
-from sne_deploy.neurons.model import CellType, NeuronModel, NodeType, Semantics, Values
+from sne_deploy.neurons.model import CellType, NeuronModel, NodeType, Values
 
 
 def _discretise(name: str, node: Any, dt_s: float) -> Values:
@@ -25,14 +25,6 @@ NODE = NodeType(
     fields=("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
     discretise=_discretise,
     gain=leaky.CURRENT_GAIN,
-    semantics=Semantics(
-        equation="tau_syn dI/dt = w_in x - I; tau_mem dv/dt = v_leak - v + r I",
-        step="I <- I + b (w_in x - I); v <- v + a (v_leak - v + r I) with the new I; starts at v_leak, I = 0",
-        lowered=f"a {leaky.GROUP} with a current, without spikes; u = a r I: its weights have a factor "
-        "a r b w_in",
-        lost=f"{leaky.TAU_MEM}; {leaky.TAU_SYN}; {leaky.READ}",
-        limits=f"{leaky.DT} (tau_syn too); {leaky.SILENT}",
-    ),
 )
 MODEL = NeuronModel(
     name="cuba_li",

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from sne_deploy.neurons import leaky
-from sne_deploy.neurons.model import CellType, NeuronModel, NodeType, Semantics, Values
+from sne_deploy.neurons.model import CellType, NeuronModel, NodeType, Values
 
 _TENSORS = {"tau_syn_inv": "tau_syn", "tau_mem_inv": "tau_mem", "v_leak": "v_leak", **leaky.FIRES}
 
@@ -28,14 +28,6 @@ NODE = NodeType(
     fields=("tau_syn", "tau_mem", "r", "v_leak", "w_in", "v_threshold", "v_reset"),
     discretise=_discretise,
     gain=leaky.CURRENT_GAIN,
-    semantics=Semantics(
-        equation="tau_syn dI/dt = w_in x - I; tau_mem dv/dt = v_leak - v + r I; spike as LIF",
-        step="I <- I + b (w_in x - I); v <- v + a (v_leak - v + r I), with the new I; spike if v > v_th, "
-        "then v <- v_reset (I stays); starts at v_leak, I = 0",
-        lowered=f"a {leaky.GROUP} with a current; u = a r I: a r b w_in is a factor of its weights",
-        lost=f"{leaky.TAU_MEM}; {leaky.TAU_SYN}; {leaky.V_TH}",
-        limits=f"{leaky.DT} (tau_syn too); {leaky.FIRING}",
-    ),
 )
 MODEL = NeuronModel(
     name="cuba_lif",

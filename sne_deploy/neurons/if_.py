@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from sne_deploy.neurons import leaky
-from sne_deploy.neurons.model import CellType, NeuronModel, NodeType, Semantics, Values
+from sne_deploy.neurons.model import CellType, NeuronModel, NodeType, Values
 
 
 def _discretise(name: str, node: Any, dt_s: float) -> Values:
@@ -26,13 +26,6 @@ NODE = NodeType(
     fields=("r", "v_threshold", "v_reset"),
     discretise=_discretise,
     gain=leaky.PERFECT_GAIN,
-    semantics=Semantics(
-        equation="dv/dt = r x; spike if v > v_th, then v = v_reset",
-        step="v <- v + dt r x; spike if v > v_th, then v <- v_reset; starts at v_reset",
-        lowered=f"a {leaky.GROUP}, dv = 0; dt r is a factor of its weights",
-        lost=leaky.V_TH,
-        limits=leaky.FIRING,
-    ),
 )
 MODEL = NeuronModel(
     name="if",

@@ -1,4 +1,4 @@
-"""What the leaky models share: fractions per step, thresholds and resets, gains, and words.
+"""What the leaky models share: fractions per step, thresholds and resets, and gains.
 
 With a = dt / tau (or tau_mem) and b = dt / tau_syn, both in (0, 1]; v is integrated with the *new* I.
 """
@@ -83,13 +83,3 @@ PERFECT_GAIN = Gain(
     lambda node, dt_s: _array(node.r) * dt_s,
     lambda _fields, shape, dt_s: {"r": np.full(shape, 1.0 / dt_s)},
 )
-
-GROUP = "neuron group"
-TAU_MEM = "dv = rint({decay_unity} a), at most {decay_max}: tau becomes {decay_unity} dt / dv"
-TAU_SYN = "du = rint({decay_unity} b) - 1: tau_syn becomes {decay_unity} dt / (du + 1)"
-V_TH = "v_th - v_reset in steps of {v_th_step} register units"
-LEAK = "a (v_leak - v_reset) is a bias"
-READ = "v is read in register units; |v| is proven to stay within {vth_max:,}"
-DT = "tau below dt is refused"
-FIRING = "v_th not above v_reset is refused in fixed point"
-SILENT = "refused where it feeds anything but an Output or, right behind it, a Threshold"

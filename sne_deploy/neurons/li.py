@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from sne_deploy.neurons import leaky
-from sne_deploy.neurons.model import CellType, NeuronModel, NodeType, Semantics, Values
+from sne_deploy.neurons.model import CellType, NeuronModel, NodeType, Values
 
 
 def _discretise(name: str, node: Any, dt_s: float) -> Values:
@@ -28,22 +28,12 @@ INTEGRATOR = NodeType(
     name="I",
     fields=("r",),
     discretise=_integrator,
-    semantics=Semantics(
-        "dv/dt = r x", "v <- v + dt r x", f"a {leaky.GROUP} without spikes, dv = 0", leaky.READ, leaky.SILENT
-    ),
 )
 NODE = NodeType(
     name="LI",
     fields=("tau", "r", "v_leak"),
     discretise=_discretise,
     gain=leaky.MEMBRANE_GAIN,
-    semantics=Semantics(
-        equation="tau dv/dt = v_leak - v + r x",
-        step="v <- v + a (v_leak - v + r x); starts at v_leak",
-        lowered=f"a {leaky.GROUP} without spikes; a r is a factor of its weights, {leaky.LEAK}",
-        lost=f"{leaky.TAU_MEM}; {leaky.READ}",
-        limits=f"{leaky.DT}; {leaky.SILENT}",
-    ),
 )
 MODEL = NeuronModel(
     name="li",

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from sne_deploy.neurons import leaky
-from sne_deploy.neurons.model import CellType, NeuronModel, NodeType, Semantics, Values
+from sne_deploy.neurons.model import CellType, NeuronModel, NodeType, Values
 
 
 def _discretise(name: str, node: Any, dt_s: float) -> Values:
@@ -31,27 +31,11 @@ NODE = NodeType(
     fields=("tau", "r", "v_leak", "v_threshold", "v_reset"),
     discretise=_discretise,
     gain=leaky.MEMBRANE_GAIN,
-    semantics=Semantics(
-        equation="tau dv/dt = v_leak - v + r x; spike if v > v_th, then v = v_reset",
-        step="v <- v + a (v_leak - v + r x); spike if v > v_th, then v <- v_reset; starts at v_leak",
-        lowered=f"a {leaky.GROUP}; a r is a factor of its weights, {leaky.LEAK}",
-        lost=f"{leaky.TAU_MEM}; {leaky.V_TH}",
-        limits=f"{leaky.DT}; {leaky.FIRING}",
-    ),
 )
 THRESHOLD = NodeType(
     name="Threshold",
     fields=("threshold",),
     discretise=_threshold,
-    semantics=Semantics(
-        equation="y = 1 if x > threshold, else 0",
-        step="the same, of each step's own x, strictly above",
-        lowered=f"a {leaky.GROUP} with a = 1; right behind LI, CubaLI, I one group with it that no spike "
-        "resets",
-        lost="dv is {decay_max} of {decay_unity} at most: 1/{decay_unity} of the last step's x "
-        "stays; the threshold in steps of {v_th_step} register units",
-        limits="a threshold not above 0 is refused in fixed point",
-    ),
 )
 MODEL = NeuronModel(
     name="lif",

@@ -15,32 +15,6 @@ Values = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Semantics:
-    """A NIR primitive in words: its step in discrete time, what it becomes, what Loihi's integers lose.
-
-    Attributes
-    ----------
-    equation : str
-        NIR's own, in continuous time.
-    step : str
-        One step of length dt, from the input x of the same step; ``a = dt / tau`` (``dt / tau_mem``),
-        ``b = dt / tau_syn``.
-    lowered : str
-        What it is in the Program.
-    lost : str
-        What is lost in fixed point, beyond what holds for all groups and synapses.
-    limits : str
-        Where it is refused, or changed with a warning; empty where nowhere.
-    """
-
-    equation: str
-    step: str
-    lowered: str
-    lost: str
-    limits: str = ""
-
-
-@dataclass(frozen=True)
 class Gain:
     """What a node multiplies its input with at every step, where the input counts in full if that is 1.
 
@@ -70,8 +44,6 @@ class NodeType:
     discretise : function (node's name, node, dt_s) -> values
         The parameters of :class:`sne_deploy.ir.network.NeuronNode`, in the student's units; what is not named
         there is the model's own.
-    semantics : Semantics or None
-        Of NIR's own nodes.
     gain : Gain or None
         None where no Norse cell stands for the node.
     """
@@ -79,7 +51,6 @@ class NodeType:
     name: str
     fields: tuple[str, ...]
     discretise: Callable[[str, Any, float], Values]
-    semantics: Semantics | None = None
     gain: Gain | None = None
 
     @property
