@@ -45,34 +45,28 @@ def _model(document: Document, beside: Document | None) -> Iterator[str]:
         f"Teacher: {percent(test['teacher_accuracy'])}, {test['teacher_macs']:,} MACs, "
         f"{joules(test['teacher_energy_j'])}. The model with its own policy: "
         f"{percent(test['accuracy'])} deployed, {percent(test['float_accuracy'])} in floating point; the "
-        f"same class on {100 * test['agreement']:.1f} % of the samples."
+        f"same class on {100 * test['agreement']:.1f} % of the samples.\n"
     )
-    yield ""
-    yield "The first students in the policy's order, on every sample:"
-    yield ""
+    yield "The first students in the policy's order, on every sample:\n"
     yield from table(HEAD, [_point(f"first {point['students']}", point) for point in figures["first"]])
-    yield "The cascade, by the confidence that ends it:"
-    yield ""
+    yield "The cascade, by the confidence that ends it:\n"
     yield from table(HEAD, [_point(f"{point['threshold']:g}", point) for point in figures["cascade"]])
     yield (
         f"Gates that choose students from the input, trained on {gates[0]['trained_on']:,} training images, "
-        "by the cross-entropy (nats) that all students may cost; their own MACs are counted:"
+        "by the cross-entropy (nats) that all students may cost; their own MACs are counted:\n"
     )
-    yield ""
     yield from table(HEAD, [_point(f"{point['price']:g}", point) for point in gates])
     yield from picture(f"{document.name}.svg", "Accuracy against operations and energy per inference")
     yield (
         "Operating points: the cheapest one whose drop against the teacher on validation data is within what "
-        "is allowed, and what it is on test data:"
+        "is allowed, and what it is on test data:\n"
     )
-    yield ""
     yield from table(HEAD, [_fitted(point) for point in figures["fitted"]])
     if document.example == "cifar10":
         yield (
             f"Published for CIFAR-10: up to {OPERATIONS_FEWER} x fewer operations at a drop of "
-            f"{OPERATIONS_DROP_POINTS} points, with other networks ({ENSEMBLE[0]})."
+            f"{OPERATIONS_DROP_POINTS} points, with other networks ({ENSEMBLE[0]}).\n"
         )
-        yield ""
     yield OPERATIONS
     yield ""
     if beside is not None:
@@ -192,9 +186,8 @@ def _companions(document: Document) -> Iterator[str]:
     yield (
         "The students with ReLU in the place of spiking neurons, trained on the same parts of the teacher's "
         "features; a MAC and a SynOp count as one operation each, though they cost different energies. The "
-        "energies of networks without spikes are those of their MACs at the teacher's price."
+        "energies of networks without spikes are those of their MACs at the teacher's price.\n"
     )
-    yield ""
     rows = [
         (
             str(twin["students"]),
@@ -208,8 +201,7 @@ def _companions(document: Document) -> Iterator[str]:
     ]
     head = ("students", "spiking", "SynOps and host MACs", "energy", "with ReLU", "MACs", "energy")
     yield from table(head, rows)
-    yield "Networks of the teacher's family, narrower, trained as it was:"
-    yield ""
+    yield "Networks of the teacher's family, narrower, trained as it was:\n"
     family = [
         (str(one["width"]), percent(one["accuracy"]), *macs(one), f"{one['parameters']:,}")
         for one in figures["family"]
@@ -251,15 +243,13 @@ def _noise(document: Document) -> Iterator[str]:
     rows = figures["noise"]
     yield (
         "The model with its own policy, and its teacher, on the same noisy test images, of values "
-        "in [0, 1]. What is lost is relative to clean images: (clean - noisy) / clean."
+        "in [0, 1]. What is lost is relative to clean images: (clean - noisy) / clean.\n"
     )
-    yield ""
     head = (
         "images", "strength", "teacher", "ensemble", "teacher loses", "ensemble loses", "students", "SynOps",
     )  # fmt: skip
     yield from table(head, [_noise_row(row) for row in rows])
-    yield "Mean loss over the strengths of each sort, and over the sorts:"
-    yield ""
+    yield "Mean loss over the strengths of each sort, and over the sorts:\n"
     means = [
         (UNITS.get(drop["family"], (drop["family"],))[0], *_losses(drop)) for drop in figures["mean_drops"]
     ]

@@ -114,8 +114,7 @@ def facts(
     ``target`` says what was run on what, and ``left_out`` what the figures leave out.
     """
     if document.setting != "full":
-        yield "**The small setting, a test of the machinery: these figures say nothing.**"
-        yield ""
+        yield "**The small setting, a test of the machinery: these figures say nothing.**\n"
     yield f"- Setting: {_setting(document)}."
     yield f"- {_seeds(document)}"
     yield f"- {target or _measured(measured)}"
@@ -189,5 +188,4 @@ def duration(seconds: float) -> str:
 
 def picture(name: str, text: str) -> Iterator[str]:
     """A plot, with the text that stands for it."""
-    yield f"![{text}](results/{name})"
-    yield ""
+    yield f"![{text}](results/{name})\n"

@@ -79,8 +79,7 @@ def losses(document: Document) -> Section:
 
 
 def _losses(document: Document) -> Iterator[str]:
-    yield "Means per sample. Drop: float minus deployed."
-    yield ""
+    yield "Means per sample. Drop: float minus deployed.\n"
     head = ("", "float", "deployed", "drop, points", "spikes", "of conventional's", "SynOps", "energy")
     yield from table(head, [_loss_row(document, variant) for variant in document.variants])
     yield from picture(f"{document.name}.svg", "Accuracy against spikes per inference")
@@ -89,12 +88,10 @@ def _losses(document: Document) -> Iterator[str]:
         f"Against conventional distillation, seed by seed: two temperatures {alone} of accuracy; with a cost "
         f"of activity as well {both}. Published, without such a cost: up to "
         f"{SPIKES_FEWER_PERCENT} % fewer at {TEMPERATURES_POINTS:+.2f} points, with other networks "
-        f"({TEMPERATURES[0]})."
+        f"({TEMPERATURES[0]}).\n"
     )
-    yield ""
     yield from facts(document, [row.figures["test"] for row in document.rows])
-    yield "Chosen on validation data, by means over the seeds, before any test sample was run:"
-    yield ""
+    yield "Chosen on validation data, by means over the seeds, before any test sample was run:\n"
     rows = [
         (
             choice.what,
@@ -190,9 +187,8 @@ def _division(document: Document) -> Iterator[str]:
     count, some = _students(document), half(document)
     yield (
         f"Accuracy with {some} of {count} students active, the first in the policy's order, which "
-        "is found on validation data; gains are differences within a seed, in points."
+        "is found on validation data; gains are differences within a seed, in points.\n"
     )
-    yield ""
     gains = [f"gain over {other}" for other in UNINFORMED]
     head = (
         "division", f"accuracy, {some} of {count}", *gains, f"accuracy, {count} of {count}",
@@ -216,9 +212,8 @@ def _division(document: Document) -> Iterator[str]:
     yield (
         f"Best informed division: {best}: {gained}. It was picked among {len(informed)} on these very "
         f"figures, which favours it. Published: up to {PARTITION_POINTS:g} points, with other networks "
-        f"({ENSEMBLE[0]})."
+        f"({ENSEMBLE[0]}).\n"
     )
-    yield ""
     yield from facts(document, [row.figures["test"] for row in document.rows])
 
 
@@ -263,9 +258,8 @@ def _bits(document: Document) -> Iterator[str]:
     yield (
         "The head is fitted anew to each width's outputs, except for the model, whose weights are "
         "rounded and nothing else. Drop: float minus deployed, of the same weights. Training for few bits "
-        "goes on from the trained students: more epochs in all than those that it is compared with had."
+        "goes on from the trained students: more epochs in all than those that it is compared with had.\n"
     )
-    yield ""
     head = ("weights", "bits", "float", "deployed", "drop, points", "spikes", "SynOps", "energy")
     measured = [("the model", int(test["weight_bits"]), [test]) for test in _model_bits(document)]
     measured += [
