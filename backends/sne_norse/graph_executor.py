@@ -1,31 +1,34 @@
-"""Any graph, node by node and step by step, with the graph's exact timing.
+"""Any graph, node by node, with the graph's exact timing.
 
 Within a step every node is computed after its sources; only the edge that closes a cycle carries the value
-of the step before. Nothing is composed, and no synapse takes a step: it is the student's own graph.
+of the step before. Nothing is composed, and no synapse takes a step: it is the student's own graph. Nodes on
+cycles go from step to step together; every other one does all steps at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
+from graphlib import TopologicalSorter
 from typing import Any
 
 import nir
 import numpy as np
 import numpy.typing as npt
-import torch
+from scipy import sparse
 
 from sne_deploy.errors import VerificationError
 from sne_deploy.frontend.nir.shapes import graph_shapes
 from sne_deploy.frontend.nir.topology import execution_order
 from sne_deploy.ir.program import Program
-from sne_norse.nodes import AffineMap, Delay, Threshold, make_node
+from sne_norse.nodes import Delay, Stateless, make_node
 
 Array = npt.NDArray[Any]
-Tensors = Mapping[str, torch.Tensor]
 
-CHUNK, CHUNK_BYTES = 256, 2**27
-"""Samples that run together, and what they send."""
+CHUNK_BYTES = 2**23
+"""What the nodes of a chunk's samples send: it stays near the core."""
+CYCLIC_CHUNK_BYTES = 2**27
+"""The same where nodes go from step to step: the more samples, the less each step's calls cost."""
 
 
 class GraphExecutor:
@@ -39,6 +42,9 @@ class GraphExecutor:
         A neuron group is no node of the graph.
     """
 
+    slow: tuple[str, ...] = ()
+    """No node has another way that is faster."""
+
     def __init__(self, program: Program) -> None:
         graph = program.graph
         lost = [group.name for group in program.groups if group.name not in graph.nodes]
@@ -48,116 +54,107 @@ class GraphExecutor:
                 "its graph; please report this as a bug"
             )
         topology = execution_order(graph)
-        self._program, self._order = program, topology.order
+        self._program = program
         self._shapes = graph_shapes(graph, program.input.shape)
         self._inputs = sorted(name for name, node in graph.nodes.items() if isinstance(node, nir.Input))
         self._nodes = {
-            name: make_node(name, graph.nodes[name], program.dt_s, program.timesteps)
+            name: make_node(name, graph.nodes[name], program.dt_s, program.timesteps, self._shapes[name])
             for name in topology.order
         }
         edges = [(str(a), str(b)) for a, b in graph.edges]
         self._forward = _sources(edge for edge in edges if edge not in topology.back_edges)
         self._back = _sources(edge for edge in edges if edge in topology.back_edges)
-        self._steady = self._steady_nodes() if program.constant_input else frozenset()
-
-    @property
-    def slow(self) -> tuple[str, ...]:
-        """No node has another way that is faster."""
-        return ()
+        self._blocks = _blocks(topology.order, edges)
 
     @property
     def chunk(self) -> int:
         """Samples that run together."""
-        program = self._program
-        sent = sum(group.size * (1 if group.spiking else 8) for group in program.groups)
-        now = 8 * sum(int(np.prod(shape)) for shape in self._shapes.values())
-        return max(1, min(CHUNK, CHUNK_BYTES // (program.timesteps * sent + now)))
+        values = sum(int(np.prod(shape)) for shape in self._shapes.values())
+        budget = CYCLIC_CHUNK_BYTES if self._back else CHUNK_BYTES
+        return max(1, budget // (8 * self._program.timesteps * values))
 
     def run(self, inputs: Array) -> Mapping[str, Array]:
-        """What every group sends: uint8 spikes or float64 membranes, (B, T, *shape); see :meth:`steps`."""
-        shape = (len(inputs), self._program.timesteps)
-        sent = {
-            group.name: np.empty((*shape, *group.shape), np.uint8 if group.spiking else np.float64)
-            for group in self._program.groups
-        }
-        for t, values in enumerate(self.steps(inputs)):
-            for name, raster in sent.items():
-                raster[:, t] = values[name].reshape(raster[:, t].shape)
-        return sent
-
-    def steps(self, inputs: Array) -> Iterator[Mapping[str, Array]]:
-        """What the node of every neuron group sends, at one step after the other.
+        """What the node of every neuron group sends: uint8 spikes or float64, (B, T, *shape).
 
         Parameters
         ----------
-        inputs : array of shape (N, T, *shape), or (N, *shape) for currents
-
-        Yields
-        ------
-        mapping of group name to float64 array of shape (N, ...)
+        inputs : uint8 array of shape (B, T, *shape), or float64 array of shape (B, *shape) for currents
         """
-        states: dict[str, Any] = {}
-        last = self._before(inputs)
-        for t in range(self._program.timesteps):
-            entering = self._entering(inputs if self._program.constant_input else inputs[:, t])
-            sent: dict[str, torch.Tensor] = {}
-            for name in self._order:
-                if t and name in self._steady:
-                    sent[name] = last[name]
-                    continue
-                x = entering[name] if name in entering else self._sum(name, sent, last)
-                states[name], sent[name] = self._nodes[name].step(states.get(name), x)
-            yield {group.name: sent[group.name].numpy() for group in self._program.groups}
-            last = sent
+        program, entering = self._program, self._entering(inputs)
+        sent: dict[str, Array] = {}
+        rest = self._rest(entering, len(inputs))
+        for block in self._blocks:
+            if len(block) == 1 and block[0] not in self._back:
+                (name,) = block
+                x = entering[name] if name in entering else self._sum(name, sent, {})
+                sent[name] = self._nodes[name].run(None, x, program.timesteps)
+            else:
+                sent |= self._cycle(block, sent, rest)
+        steps = (len(inputs), program.timesteps)
+        return {
+            group.name: np.ascontiguousarray(
+                np.broadcast_to(sent[group.name], (*steps, *self._shapes[group.name]))
+            ).reshape(*steps, *group.shape)
+            for group in program.groups
+        }
 
-    def _entering(self, x: Array) -> dict[str, torch.Tensor]:
-        """The inputs of a step, by the name of their node: a sample joins them in the order of the names."""
-        flat = np.asarray(x, dtype=np.float64).reshape(len(x), self._program.input.size)
+    def _cycle(self, block: tuple[str, ...], sent: Mapping[str, Array], rest: dict[str, Array]) -> Any:
+        """What nodes on cycles send, at one step after the other."""
+        samples = len(next(iter(sent.values())))
+        states = {name: self._nodes[name].start(samples) for name in block}
+        last, all_steps = rest, []
+        outside = {source for name in block for source in self._forward.get(name, ())} - set(block)
+        for t in range(self._program.timesteps):
+            now = {
+                source: sent[source][:, t : t + 1] if sent[source].shape[1] > 1 else sent[source]
+                for source in outside
+            }
+            for name in block:
+                now[name] = self._nodes[name].run(states[name], self._sum(name, now, last), 1)
+            all_steps.append(now)
+            last = now
+        return {name: np.concatenate([now[name] for now in all_steps], axis=1) for name in block}
+
+    def _entering(self, inputs: Array) -> dict[str, Array]:
+        """The inputs by the name of their node: a sample joins them in the order of the names."""
+        steps = 1 if self._program.constant_input else self._program.timesteps
+        flat = inputs.reshape(len(inputs), steps, self._program.input.size)
         entering, start = {}, 0
         for name in self._inputs:
-            shape = self._shapes[name]
-            stop = start + int(np.prod(shape))
-            entering[name] = torch.tensor(flat[:, start:stop]).reshape(len(x), *shape)
+            stop = start + int(np.prod(self._shapes[name]))
+            entering[name] = flat[:, :, start:stop].reshape(len(inputs), steps, *self._shapes[name])
             start = stop
         return entering
 
-    def _sum(self, name: str, sent: Tensors, last: Tensors) -> torch.Tensor:
+    def _sum(self, name: str, now: Mapping[str, Array], last: Mapping[str, Array]) -> Array:
         """What enters a node."""
-        arriving = [sent[source] for source in self._forward.get(name, ())]
+        arriving = [now[source] for source in self._forward.get(name, ())]
         arriving += [last[source] for source in self._back.get(name, ())]
-        return reduce(torch.add, arriving)
+        if len(arriving) == 1:
+            return arriving[0]
+        return reduce(np.add, [np.asarray(values, np.float64) for values in arriving])
 
-    def _before(self, inputs: Array) -> dict[str, torch.Tensor]:
+    def _rest(self, entering: Mapping[str, Array], samples: int) -> dict[str, Array]:
         """What back edges carry at the first step: no neuron has spiked, but maps have their biases."""
-        if self._program.constant_input:
-            before = self._entering(inputs)
-        else:
-            before = self._entering(np.zeros((len(inputs), self._program.input.size)))
+        constant = self._program.constant_input
+        rest = {
+            name: values if constant else np.zeros_like(values[:, :1]) for name, values in entering.items()
+        }
         for name in {source for sources in self._back.values() for source in sources}:
-            self._add_rest(name, before, len(inputs))
-        return before
+            self._add_rest(name, rest, samples)
+        return rest
 
-    def _add_rest(self, name: str, rest: dict[str, torch.Tensor], samples: int) -> None:
+    def _add_rest(self, name: str, rest: dict[str, Array], samples: int) -> None:
         """Add what a node sends where no neuron has spiked; affine maps never form a cycle."""
         if name in rest:
             return
         node = self._nodes[name]
-        sources = (*self._forward.get(name, ()), *self._back.get(name, ()))
-        if isinstance(node, (AffineMap, Delay)):
-            for source in sources:
+        if isinstance(node, Delay) or (isinstance(node, Stateless) and node.affine):
+            for source in (*self._forward.get(name, ()), *self._back.get(name, ())):
                 self._add_rest(source, rest, samples)
-            _, rest[name] = node.step(None, reduce(torch.add, (rest[source] for source in sources)))
+            rest[name] = node.run(None, self._sum(name, rest, rest), 1)
         else:
-            rest[name] = torch.zeros((samples, *self._shapes[name]), dtype=torch.float64)
-
-    def _steady_nodes(self) -> frozenset[str]:
-        """Nodes that send the same at every step of a constant input."""
-        steady: set[str] = set()
-        for name in self._order:
-            known = name in self._inputs or set(self._forward.get(name, ())) <= steady
-            if known and name not in self._back and isinstance(self._nodes[name], (AffineMap, Threshold)):
-                steady.add(name)
-        return frozenset(steady)
+            rest[name] = np.zeros((samples, 1, *self._shapes[name]))
 
 
 def _sources(edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -165,3 +162,18 @@ def _sources(edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     for a, b in edges:
         sources.setdefault(b, []).append(a)
     return sources
+
+
+def _blocks(order: tuple[str, ...], edges: list[tuple[str, str]]) -> list[tuple[str, ...]]:
+    """Nodes that are on cycles with each other, and every other one alone: sources before targets."""
+    place = {name: k for k, name in enumerate(order)}
+    ends = ([place[a] for a, _ in edges], [place[b] for _, b in edges])
+    joined = sparse.coo_array((np.ones(len(edges)), ends), (len(order), len(order)))
+    _, label = sparse.csgraph.connected_components(joined, connection="strong")
+    before: dict[Any, set[Any]] = {k: set() for k in label}
+    for a, b in zip(*ends, strict=True):
+        before[label[b]] |= {label[a]} - {label[b]}
+    members: dict[Any, list[str]] = {}
+    for name in order:
+        members.setdefault(label[place[name]], []).append(name)
+    return [tuple(members[k]) for k in TopologicalSorter(before).static_order()]

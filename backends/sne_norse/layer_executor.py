@@ -15,7 +15,7 @@ from sne_norse.stages import Stage, Way, make_stage
 
 Array = npt.NDArray[Any]
 
-CHUNK_BYTES = 2**22
+CHUNK_BYTES = 2**23
 """Of what the widest layer takes and gives: it stays near the core."""
 
 

@@ -22,7 +22,7 @@ def multiply(sent: Array, weights: Array, bias: Array, out: Array) -> None:
     Parameters
     ----------
     sent : uint8 or float64 array of shape (R, n_in)
-    weights : float64 array of shape (n_in, n_out)
+    weights : float32 or float64 array of shape (n_in, n_out)
     bias : float64 array of shape (n_out,)
     out : float64 array of shape (R, n_out), written
     """
@@ -90,7 +90,7 @@ def convolve(sent: Array, taps: Array, bias: Array, geometry: Array, out: Array)
     Parameters
     ----------
     sent : uint8 or float64 array of shape (R, c_in, h_in, w_in)
-    taps : float64 array of shape (c_in, k_h, k_w, c_out / groups)
+    taps : float32 or float64 array of shape (c_in, k_h, k_w, c_out / groups)
     bias : float64 array of shape (c_out,)
     geometry : int64 array
         Stride, padding and dilation along height, then along width; groups.

@@ -1,152 +1,151 @@
-"""NIR's neurons, integrated step by step in float64, as NIR defines them.
+"""Neurons over all steps in one pass, compiled, in float64: Norse's cells with Norse's bits, and NIR's nodes.
 
-With a = dt / tau (or tau_mem), b = dt / tau_syn and x what enters::
+What is done at a step, in which order, is composed of parts that the tables choose; x is what enters::
 
-    CubaLIF, CubaLI   i <- i + b (w_in x - i)     v <- v + a (v_leak - v + r i), with the new i
-    LIF, LI                                       v <- v + a (v_leak - v + r x)
-    IF, I                                         v <- v + dt r x
+    i   none           drive = x
+        Norse          drive = i + x; then i <- drive + (-b) drive
+        NIR            i <- i + b (w_in x - i); drive = i
+    v   perfect        v <- v + gain drive
+        leaky          v <- v + a ((v_leak - v) + r drive)
+        LIFBoxCell     v <- v + a ((drive + v_leak) - v)
+    spike where v > v_th, strictly: v <- v_reset, or v <- v - v_th, at once or at the next step
 
-LIF, CubaLIF and IF spike where v > v_threshold, strictly; then v <- v_reset, or v <- v - v_threshold, at
-once or at the next step. The others send v. State starts at v_leak (IF: v_reset, or 0 where a spike
-subtracts; I: 0), i at 0.
+With a = dt / tau (or tau_mem) and b = dt / tau_syn. Readouts send v.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import nir
+import numba as nb
 import numpy as np
-import torch
+import numpy.typing as npt
 
-from sne_deploy.neurons.resets import Reset, reset_of
-
-
-@dataclass(frozen=True, eq=False)
-class NeuronState:
-    """Float64 tensors [B, *shape]: membrane, synaptic current, and what the next step subtracts from v."""
-
-    v: torch.Tensor
-    i: torch.Tensor
-    owed: torch.Tensor
+Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Firing:
-    """When neurons spike and what becomes of v."""
+@nb.njit(nogil=True, cache=True)
+def integrate(
+    x: Any,
+    v_init: Any,
+    current: Any,
+    membrane: Any,
+    firing: Any,
+    later: Any,
+    recurrent: Any,
+    state: Any,
+    out: Any,
+) -> None:
+    """Integrate neurons; numba compiles what the types of the arguments say, and no more.
 
-    v_threshold: torch.Tensor
-    v_reset: torch.Tensor
-    reset: Reset
-
-    def apply(self, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Spikes (0.0 or 1.0), v after the reset, and what the next step subtracts."""
-        spikes = v > self.v_threshold
-        nothing = torch.zeros_like(v)
-        if self.reset.mode == "value":
-            return spikes.to(v.dtype), torch.where(spikes, self.v_reset, v), nothing
-        amount = torch.where(spikes, self.v_threshold, nothing)
-        if self.reset.delayed:
-            return spikes.to(v.dtype), v, amount
-        return spikes.to(v.dtype), v - amount, nothing
-
-
-@dataclass(frozen=True, eq=False)
-class Neuron:
-    """A group of neurons.
-
-    Attributes
+    Parameters
     ----------
-    v_init : tensor
-    filtered : function (i, x) -> i, or None
-        The synaptic current; None: x itself.
-    integrated : function (v, i) -> v
-    firing : Firing or None
-        None: the group sends v.
+    x : float64 array of shape (B, S, n), or (B, 1, n) where it is the same at every step
+    v_init : float64 array of shape (n,), as all parameters
+    current : None, (-b,) for Norse or (b, w_in) for NIR
+    membrane : (gain,), (a, r, v_leak), or (a, v_leak) for LIFBoxCell
+    firing : None, (v_th, v_reset), or (v_th,) where a spike subtracts it
+        None: the neurons send v.
+    later : v_th where it is subtracted at the next step, or None
+    recurrent : float64 array of shape (n, n), or None
+        What a spike of neuron k adds to what enters at the next step: row k.
+    state : float64 array of shape (4, B, n), changed, or None where samples start and nothing follows
+        v, i, what the next step subtracts from v, and what spikes of the last step send to it.
+    out : uint8 spikes or float64 array of shape (B, S, n), written
     """
-
-    v_init: torch.Tensor
-    filtered: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None
-    integrated: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    firing: Firing | None
-
-    def step(self, state: NeuronState | None, x: torch.Tensor) -> tuple[NeuronState, torch.Tensor]:
-        """One step on the input x, [B, *shape]."""
-        if state is None:
-            zero = torch.zeros_like(x)
-            state = NeuronState(v=zero + self.v_init, i=zero, owed=zero)
-        i = x if self.filtered is None else self.filtered(state.i, x)
-        v = self.integrated(state.v, i) - state.owed
-        if self.firing is None:
-            return NeuronState(v, i, state.owed), v
-        spikes, v, owed = self.firing.apply(v)
-        return NeuronState(v, i, owed), spikes
-
-
-def tensor(values: Any) -> torch.Tensor:
-    """A float64 copy."""
-    return torch.tensor(np.asarray(values, dtype=np.float64))
-
-
-def _fraction(tau_s: Any, dt_s: float) -> torch.Tensor:
-    """The step as a fraction of tau, where rounding may bring a tau of dt above 1."""
-    return tensor(np.minimum(dt_s / np.asarray(tau_s, dtype=np.float64), 1.0))
-
-
-def _leaky(node: Any, tau_s: Any, dt_s: float) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    a, r, v_leak = _fraction(tau_s, dt_s), tensor(node.r), tensor(node.v_leak)
-    return lambda v, i: v + a * (v_leak - v + r * i)
+    moving, n = x.shape[1] > 1, v_init.size
+    for b in range(out.shape[0]):
+        v = v_init.copy() if state is None else state[0, b]
+        i = np.zeros(0 if current is None else n) if state is None else state[1, b]
+        owed = np.zeros(0 if later is None else n) if state is None else state[2, b]
+        heard = np.zeros(0 if recurrent is None else n) if state is None else state[3, b]
+        for t in range(out.shape[1]):
+            row, to = x[b, t * moving], out[b, t]
+            for j in range(n):
+                drive = row[j]
+                if current is not None:
+                    drive, i[j] = driven(j, drive, i, current, recurrent, heard)
+                moved = integrated(j, drive, v[j], membrane)
+                if later is not None:
+                    moved -= owed[j]
+                if firing is None:
+                    v[j] = moved
+                    to[j] = moved
+                else:
+                    fired = moved > firing[0][j]
+                    to[j] = fired
+                    if later is not None:
+                        owed[j] = later[j] if fired else 0.0
+                        v[j] = moved
+                    elif len(firing) == 1:
+                        v[j] = moved - firing[0][j] if fired else moved
+                    else:
+                        v[j] = firing[1][j] if fired else moved
+            if recurrent is not None:
+                hear(to, recurrent, heard)
 
 
-def _perfect(node: Any, dt_s: float) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    gain = dt_s * tensor(node.r)
-    return lambda v, i: v + gain * i
+@nb.njit(nogil=True)
+def driven(j: Any, x: Any, i: Any, current: Any, recurrent: Any, heard: Any) -> Any:
+    """What drives v of neuron j, and its current after the step."""
+    if len(current) == 1:
+        drive = i[j] + x
+        if recurrent is not None:
+            drive += heard[j]
+        return drive, drive + current[0][j] * drive
+    drive = i[j] + current[0][j] * (current[1][j] * x - i[j])
+    return drive, drive
 
 
-def _current(node: Any, dt_s: float) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    b, w_in = _fraction(node.tau_syn, dt_s), tensor(node.w_in)
-    return lambda i, x: i + b * (w_in * x - i)
+@nb.njit(nogil=True)
+def integrated(j: Any, drive: Any, v: Any, membrane: Any) -> Any:
+    """The membrane of neuron j before a spike."""
+    if len(membrane) == 1:
+        return v + membrane[0][j] * drive
+    if len(membrane) == 2:
+        return v + membrane[0][j] * ((drive + membrane[1][j]) - v)
+    return v + membrane[0][j] * ((membrane[2][j] - v) + membrane[1][j] * drive)
 
 
-def _firing(name: str, node: Any) -> Firing:
-    return Firing(tensor(node.v_threshold), tensor(node.v_reset), reset_of(name, node))
+@nb.njit(nogil=True)
+def hear(spikes: Any, recurrent: Any, heard: Any) -> None:
+    """Sum what spikes send to the next step."""
+    heard[:] = 0.0
+    for k in range(spikes.size):
+        if spikes[k]:
+            row = recurrent[k]
+            for j in range(heard.size):
+                heard[j] += row[j]
 
 
-def _lif(name: str, node: nir.LIF, dt_s: float) -> Neuron:
-    return Neuron(tensor(node.v_leak), None, _leaky(node, node.tau, dt_s), _firing(name, node))
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """A group of neurons, as :func:`integrate` takes it; ``later``: soft resets at the next step."""
+
+    v_init: Array
+    current: tuple[Array, ...] | None
+    membrane: tuple[Array, ...]
+    firing: tuple[Array, ...] | None = None
+    later: bool = False
+    recurrent: Array | None = None
+
+    def start(self, samples: int) -> Array:
+        """The state before the first step."""
+        state = np.zeros((4, samples, self.v_init.size))
+        state[0] = self.v_init
+        return state
+
+    def run(self, state: Array | None, x: Array, steps: int) -> Array:
+        """What is sent, (B, steps, *shape), on x, (B, steps or 1, *shape), from a state, which changes."""
+        flat = np.ascontiguousarray(x, np.float64).reshape(*x.shape[:2], -1)
+        out = np.empty((len(x), steps, flat.shape[2]), np.float64 if self.firing is None else np.uint8)
+        later = self.firing[0] if self.firing is not None and self.later else None
+        parts = (self.v_init, self.current, self.membrane, self.firing, later, self.recurrent)
+        integrate(flat, *parts, state, out)
+        return out.reshape(len(x), steps, *x.shape[2:])
 
 
-def _li(_name: str, node: nir.LI, dt_s: float) -> Neuron:
-    return Neuron(tensor(node.v_leak), None, _leaky(node, node.tau, dt_s), None)
-
-
-def _cuba_lif(name: str, node: nir.CubaLIF, dt_s: float) -> Neuron:
-    membrane = _leaky(node, node.tau_mem, dt_s)
-    return Neuron(tensor(node.v_leak), _current(node, dt_s), membrane, _firing(name, node))
-
-
-def _cuba_li(_name: str, node: nir.CubaLI, dt_s: float) -> Neuron:
-    return Neuron(tensor(node.v_leak), _current(node, dt_s), _leaky(node, node.tau_mem, dt_s), None)
-
-
-def _if(name: str, node: nir.IF, dt_s: float) -> Neuron:
-    firing = _firing(name, node)
-    v_init = firing.v_reset if firing.reset.mode == "value" else torch.zeros_like(firing.v_reset)
-    return Neuron(v_init, None, _perfect(node, dt_s), firing)
-
-
-def _i(_name: str, node: nir.I, dt_s: float) -> Neuron:
-    return Neuron(torch.zeros((), dtype=torch.float64), None, _perfect(node, dt_s), None)
-
-
-NEURONS: Mapping[type, Callable[[str, Any, float], Neuron]] = {
-    nir.LIF: _lif,
-    nir.CubaLIF: _cuba_lif,
-    nir.IF: _if,
-    nir.LI: _li,
-    nir.CubaLI: _cuba_li,
-    nir.I: _i,
-}
-"""Makes (name, node, dt_s) the neurons of a node."""
+def each(values: Any, shape: tuple[int, ...]) -> Array:
+    """A parameter of every neuron, float64 (n,)."""
+    return np.array(np.broadcast_to(np.asarray(values, np.float64), shape)).reshape(-1)

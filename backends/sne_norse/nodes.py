@@ -1,6 +1,6 @@
-"""What every NIR node computes in one step, in float64 and batched over samples.
+"""What every NIR node computes, in float64, over any number of steps: x of shape (B, S, ...).
 
-A node is made once and keeps nothing: its state goes in and comes out, and is None before the first step.
+Where x is the same at every step it has one step only, (B, 1, ...); so has what a node without state sends.
 """
 
 from __future__ import annotations
@@ -11,71 +11,69 @@ from typing import Any, Protocol
 
 import nir
 import numpy as np
-import torch
-from torch.nn import functional
+import numpy.typing as npt
 
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.nir.windows import conv_node_geometry
-from sne_norse.neurons import NEURONS, tensor
+from sne_norse.maps import Map, convolution, matrix, pool
+from sne_norse.nir_neurons import NODES, Fields
 
-Step = tuple[Any, torch.Tensor]
-"""The state after a step, and what the node sends: [B, ...]."""
+Array = npt.NDArray[Any]
 
 
 class Node(Protocol):
     """A node of the graph."""
 
-    def step(self, state: Any, x: torch.Tensor) -> Step:
-        """One step on the sum x of what enters, [B, ...]."""
+    def start(self, samples: int) -> Array | None:
+        """The state before the first step; None where there is none."""
+        ...
+
+    def run(self, state: Array | None, x: Array, steps: int) -> Array:
+        """What it sends in some steps on the sum x of what enters, (B, steps or 1, ...).
+
+        The state is changed; None stands for the one before the first step.
+        """
         ...
 
 
 @dataclass(frozen=True)
-class AffineMap:
-    """y = function(x), an affine function without state."""
+class Stateless:
+    """y = function(x); ``affine``: it sends something where no neuron has spiked."""
 
-    function: Callable[[torch.Tensor], torch.Tensor]
+    function: Map
+    affine: bool = True
 
-    def step(self, state: Any, x: torch.Tensor) -> Step:
-        """One step; there is no state."""
-        return state, self.function(x)
+    def start(self, samples: int) -> None:
+        """There is no state."""
 
-
-@dataclass(frozen=True, eq=False)
-class Threshold:
-    """y = 1 where x > threshold, strictly, else 0."""
-
-    threshold: torch.Tensor
-
-    def step(self, state: Any, x: torch.Tensor) -> Step:
-        """One step; there is no state."""
-        return state, (x > self.threshold).to(x.dtype)
+    def run(self, state: Array | None, x: Array, steps: int) -> Array:  # noqa: ARG002  a node's
+        """See :class:`Node`."""
+        return self.function(x)
 
 
 @dataclass(frozen=True, eq=False)
 class Delay:
-    """y(t) = x(t - d), zero before a sample's first step.
+    """y(t) = x(t - d), zero before a sample's first step; d of every neuron, int64 of the input's shape."""
 
-    Attributes
-    ----------
-    steps : tuple of (int, bool tensor)
-        Every delay that some neuron has, in steps, and which neurons those are.
-    """
+    steps: Array
 
-    steps: tuple[tuple[int, torch.Tensor], ...]
+    def start(self, samples: int) -> Array:
+        """Past inputs."""
+        return np.zeros((samples, int(self.steps.max()), *self.steps.shape))
 
-    def step(self, state: Any, x: torch.Tensor) -> Step:
-        """One step; the state is the past inputs, newest first."""
-        longest = max(count for count, _ in self.steps)
-        history = (x, *(state or ()))[: longest + 1]
-        y = torch.zeros_like(x)
-        for count, neurons in self.steps:
-            if count < len(history):
-                y = torch.where(neurons, history[count], y)
-        return history, y
+    def run(self, state: Array | None, x: Array, steps: int) -> Array:
+        """See :class:`Node`."""
+        past = self.start(len(x)) if state is None else state
+        longest = past.shape[1]
+        known = np.concatenate([past, np.broadcast_to(x, (len(x), steps, *x.shape[2:]))], axis=1)
+        y = np.empty((len(x), steps, *x.shape[2:]))
+        for count in np.unique(self.steps):
+            np.copyto(y, known[:, longest - count : longest - count + steps], where=self.steps == count)
+        past[:] = known[:, steps:]
+        return y
 
 
-def make_node(name: str, node: Any, dt_s: float, timesteps: int) -> Node:
+def make_node(name: str, node: Any, dt_s: float, timesteps: int, shape: tuple[int, ...]) -> Node:
     """Make what computes a NIR node.
 
     Parameters
@@ -87,71 +85,57 @@ def make_node(name: str, node: Any, dt_s: float, timesteps: int) -> Node:
         Time step in seconds.
     timesteps : int
         Steps of a sample: what is delayed by as many never arrives.
+    shape : tuple of int
+        Of what it sends.
 
     Raises
     ------
     UnsupportedError
         There is no rule for the node's type.
     """
-    if type(node) in NEURONS:
-        neuron: Node = NEURONS[type(node)](name, node, dt_s)
-        return neuron
+    if type(node).__name__ in NODES:
+        return NODES[type(node).__name__](Fields(name, node, dt_s, shape))
     if isinstance(node, nir.Threshold):
-        return Threshold(tensor(node.threshold))
+        threshold = np.asarray(node.threshold, np.float64)
+        return Stateless(lambda x: (x > threshold).astype(np.uint8), affine=False)
     if isinstance(node, nir.Delay):
-        return _delay(node, dt_s, timesteps)
+        steps = np.rint(np.asarray(node.delay, dtype=np.float64) / dt_s)
+        return Delay(np.broadcast_to(np.minimum(steps, timesteps), shape).astype(np.int64))
+    if isinstance(node, nir.Flatten):
+        return Stateless(lambda x: x.reshape(*x.shape[:2], *shape))
     if type(node) not in _FUNCTIONS:
         raise UnsupportedError("target 'norse'", [f"node {name!r} of type {type(node).__name__}"])
-    return AffineMap(_FUNCTIONS[type(node)](node))
+    return Stateless(_FUNCTIONS[type(node)](node))
 
 
-def _delay(node: nir.Delay, dt_s: float, timesteps: int) -> Delay:
-    counts = np.minimum(np.rint(np.asarray(node.delay, dtype=np.float64) / dt_s), timesteps).astype(np.int64)
-    return Delay(tuple((int(count), torch.tensor(counts == count)) for count in np.unique(counts)))
-
-
-def _same(_node: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+def _same(_node: Any) -> Map:
     return lambda x: x
 
 
-def _scale(node: nir.Scale) -> Callable[[torch.Tensor], torch.Tensor]:
-    factor = tensor(node.scale)
+def _scale(node: nir.Scale) -> Map:
+    factor = np.asarray(node.scale, np.float64)
     return lambda x: x * factor
 
 
-def _matrix(node: nir.Affine | nir.Linear) -> Callable[[torch.Tensor], torch.Tensor]:
-    weight = tensor(node.weight)
-    bias = tensor(node.bias) if isinstance(node, nir.Affine) else None
-    return lambda x: functional.linear(x, weight, bias)
+def _matrix(node: nir.Affine | nir.Linear) -> Map:
+    return matrix(np.asarray(node.weight), node.bias if isinstance(node, nir.Affine) else None)
 
 
-def _conv(node: nir.Conv1d | nir.Conv2d) -> Callable[[torch.Tensor], torch.Tensor]:
-    stride, padding, dilation, groups = conv_node_geometry(node)
-    weight, bias = tensor(node.weight), tensor(node.bias)
-    convolve: Any = functional.conv1d if isinstance(node, nir.Conv1d) else functional.conv2d
-    return lambda x: convolve(x, weight, bias, stride, padding, dilation, groups)
+def _conv(node: nir.Conv1d | nir.Conv2d) -> Map:
+    *window, groups = conv_node_geometry(node)
+    return convolution(np.asarray(node.weight), node.bias, window, groups)
 
 
-def _pool(node: nir.AvgPool2d | nir.SumPool2d) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Padding counts in the average; it is added first, for torch allows no more than half a kernel."""
+def _pool(node: nir.AvgPool2d | nir.SumPool2d) -> Map:
+    """Padding counts in the average."""
     kernel, stride, padding = (
-        tuple(np.broadcast_to(np.asarray(value).reshape(-1), (2,)).tolist())
+        np.broadcast_to(np.asarray(value).reshape(-1), (2,)).tolist()
         for value in (node.kernel_size, node.stride, node.padding)
     )
-    border = (padding[1], padding[1], padding[0], padding[0])
-    divisor = kernel[0] * kernel[1] if isinstance(node, nir.AvgPool2d) else 1
-    return lambda x: functional.avg_pool2d(
-        functional.pad(x, border), kernel, stride, divisor_override=divisor
-    )
+    return pool(kernel, stride, padding, kernel[0] * kernel[1] if isinstance(node, nir.AvgPool2d) else 1)
 
 
-def _flatten(node: nir.Flatten) -> Callable[[torch.Tensor], torch.Tensor]:
-    """NIR counts axes without the batch."""
-    start, end = (int(axis) + (int(axis) >= 0) for axis in (node.start_dim, node.end_dim))
-    return lambda x: x.flatten(start, end)
-
-
-_FUNCTIONS: dict[type, Callable[[Any], Callable[[torch.Tensor], torch.Tensor]]] = {
+_FUNCTIONS: dict[type, Callable[[Any], Map]] = {
     nir.Input: _same,
     nir.Output: _same,
     nir.Scale: _scale,
@@ -161,5 +145,4 @@ _FUNCTIONS: dict[type, Callable[[Any], Callable[[torch.Tensor], torch.Tensor]]] 
     nir.Conv2d: _conv,
     nir.AvgPool2d: _pool,
     nir.SumPool2d: _pool,
-    nir.Flatten: _flatten,
 }

@@ -48,24 +48,15 @@ def module_from_layers(layers: Sequence[Layer], dtype: torch.dtype | None = None
 
 
 def _module(layer: Layer, dtype: torch.dtype) -> torch.nn.Module:
+    import torch
+
+    tensors = {name: torch.tensor(np.asarray(array), dtype=dtype) for name, array in layer.tensors.items()}
     if LAYER_KINDS[layer.kind].neuron:
-        return _cell(layer, _tensors(layer, dtype))
-    return stateless_module(layer, dtype)
-
-
-def stateless_module(layer: Layer, dtype: torch.dtype) -> torch.nn.Module:
-    """A valid layer without state as torch's module in evaluation mode; norse is not imported."""
-    tensors = _tensors(layer, dtype)
+        return _cell(layer, tensors)
     module = _stateless(layer, tensors)
     if tensors:
         module.load_state_dict(tensors, strict=not layer.kind.startswith("BatchNorm"), assign=True)
-    return module.requires_grad_(False).eval()
-
-
-def _tensors(layer: Layer, dtype: torch.dtype) -> dict[str, Any]:
-    import torch
-
-    return {name: torch.tensor(np.asarray(array), dtype=dtype) for name, array in layer.tensors.items()}
+    return module
 
 
 def _stateless(layer: Layer, tensors: dict[str, Any]) -> torch.nn.Module:

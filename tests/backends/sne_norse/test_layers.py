@@ -22,7 +22,7 @@ from sne_deploy.model.ensemble import Layer
 from sne_deploy.model.layers.registry import LAYER_KINDS
 from sne_deploy.runtime.trace import Trace
 from sne_norse import layer_executor, stages
-from sne_norse.cell_kernels import CELL_KERNELS
+from sne_norse.cells import CELLS
 from sne_norse.executable import NorseExecutable
 from sne_norse.layer_executor import LayerExecutor
 from sne_norse.stages import make_stage
@@ -141,10 +141,10 @@ def entering(seed: int) -> np.ndarray:
 
 
 def test_every_kind_of_cell_has_a_kernel() -> None:
-    assert set(CELL_KERNELS) == {name for name, kind in LAYER_KINDS.items() if kind.neuron}
+    assert set(CELLS) == {name for name, kind in LAYER_KINDS.items() if kind.neuron}
 
 
-@pytest.mark.parametrize("kind", CELL_KERNELS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_a_cell_compiled_is_norses_own(kind: str) -> None:
     layer, x = a_cell(kind), entering(1)
     stage = make_stage(layer, (SIZE,))
@@ -152,18 +152,18 @@ def test_a_cell_compiled_is_norses_own(kind: str) -> None:
     np.testing.assert_array_equal(stage.run(x, x.shape[1]), by_norse(layer, x))
 
 
-@pytest.mark.parametrize("kind", CELL_KERNELS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_what_enters_at_every_step_alike_is_given_once(kind: str) -> None:
     layer, x = a_cell(kind), entering(2)[:, :1]
     stage = make_stage(layer, (SIZE,))
     np.testing.assert_array_equal(stage.run(x, 50), by_norse(layer, np.repeat(x, 50, axis=1)))
 
 
-@pytest.mark.parametrize("kind", CELL_KERNELS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_a_cell_without_a_kernel_is_norses_own_and_counted(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "CELL_KERNELS", {})
+    monkeypatch.setattr(stages, "CELLS", {})
     layer, x = a_cell(kind), entering(3)
     stage = make_stage(layer, (SIZE,))
     assert stage.way == "norse"
@@ -194,7 +194,7 @@ def test_the_executable_reports_cells_without_a_kernel(monkeypatch: pytest.Monke
     ours = NorseExecutable(program, RunOptions())
     expected = ours.run(inputs, "spikes")
     assert ours.fallbacks == {}
-    monkeypatch.setattr(stages, "CELL_KERNELS", {k: v for k, v in CELL_KERNELS.items() if k != "LIFCell"})
+    monkeypatch.setattr(stages, "CELLS", {k: v for k, v in CELLS.items() if k != "LIFCell"})
     slow = NorseExecutable(program, RunOptions())
     assert slow.fallbacks == {}
     assert_same(slow.run(inputs, "spikes"), expected)
