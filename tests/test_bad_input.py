@@ -331,8 +331,7 @@ def test_samples_that_are_not_there(tmp_path: Path, model: Path, samples: int) -
         (["--verbose"], "No such option: --verbose.*see sne-compile --help"),
         (["--timesteps", "4"], "timesteps 4 was given, but .* says it itself; leave it out"),
         (["--dt-s", "0.001"], "dt_s 0.001 was given"),
-        (["--hardware", "loihi2"], "no primary source publishes .*FILE.toml.*or use loihi1"),
-        (["--hardware", "loihi9"], "unknown hardware 'loihi9'; known: loihi1"),
+        (["--hardware", "loihi9"], "unknown hardware 'loihi9'; known: loihi1, loihi2"),
         (["--hardware", "/nowhere/chip.toml"], "No such file"),
     ],
 )
@@ -471,7 +470,7 @@ sys.exit(compile_main())
     [
         (["none.pt"], r"cannot read none\.pt"),
         (["valid.pt", "--samples", "0"], "--samples 0"),
-        (["valid.pt", "--hardware", "loihi2"], "no primary source publishes"),
+        (["valid.pt", "--hardware", "loihi9"], "unknown hardware"),
     ],
 )
 def test_the_installed_command_from_a_shell(
