@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 DIGITS = examples/digits
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-wheel test-matrix test-long bench experiments results clean
+.PHONY: help setup demo test lint test-wheel test-matrix test-long mutants bench experiments results clean
 # Of make experiments: DATA, where the data set lies; EXPERIMENT, mnist or cifar10; STUDY, one of its studies.
 EXPERIMENT ?= mnist
 DATA ?=
@@ -44,6 +44,9 @@ test-matrix:  ## Run the tests on each Python of 3.10 to 3.13 that is found, one
 
 test-long: setup  ## The tests with ten times as many random networks.
 	SNE_TEST_FACTOR=10 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+mutants: setup  ## Put named faults into copies of the code: the tests must notice each.
+	$(BIN)/python -m tests.mutants
 
 bench: setup  ## Measure the simulators on the same networks: loihi, Lava, netx, nengo-loihi, Norse, PyTorch.
 	@mkdir -p out

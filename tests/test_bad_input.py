@@ -344,7 +344,7 @@ def test_no_model_at_all(tmp_path: Path) -> None:
 
 
 def hardware_text() -> str:
-    return resources.files("sne_deploy.energy").joinpath("hardware/loihi1.toml").read_text("utf-8")
+    return resources.files("sne_deploy.chips").joinpath("loihi1.toml").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
