@@ -114,12 +114,12 @@ def train_twins(
 def _pupils(experiment: Experiment, input_shape: tuple[int, ...]) -> Pupils:
     """Students with ReLUs and one step, for which no term prices spikes."""
     alone = student_task(experiment)
-    task = StudentTask(1, READOUT, replace(alone.loss, synops=0.0, spike_rate=0.0))
+    task = StudentTask(1, READOUT, alone.loss.model_copy(update={"synops": 0.0, "spike_rate": 0.0}))
     joint = joint_task(experiment, task)
     return Pupils(
         partial(twin_network, experiment.students.layers, input_shape),
         task,
-        None if joint is None else replace(joint, loss=replace(joint.loss, synops=0.0)),
+        None if joint is None else replace(joint, loss=joint.loss.model_copy(update={"synops": 0.0})),
         "twin",
         "twins together",
         ("students",),
