@@ -3,29 +3,67 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sne_deploy.backend import Backend, Executable, Progress, RunOptions, backend_names, load_backend
 from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.compiled import Compiled, Result
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
-from sne_deploy.frontend.models import ensemble_of_modules as ensemble
-from sne_deploy.frontend.models import load_model as load
-from sne_deploy.frontend.models import raise_unsupported
+from sne_deploy.frontend.models import ModelPath, ensemble_of_modules, load_model, raise_unsupported
 from sne_deploy.ir.program import Precision, Program
-from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Student
+from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Readout, Student
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
 from sne_deploy.runtime.executors import open_executor
 from sne_deploy.runtime.head import check_head
 
+if TYPE_CHECKING:
+    import torch
+
+    from sne_deploy.frontend.nir.resets import ResetMode
+
 __all__ = ["Compiled", "Result", "compile", "ensemble", "load"]
 REFERENCE = "norse"
 """The target that a fixed-point run is compared with."""
+
+
+def load(
+    model: ModelPath | Sequence[ModelPath],
+    *,
+    timesteps: int | None = None,
+    dt_s: float | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    reset: ResetMode | None = None,
+) -> Ensemble:
+    """Read a model; see :func:`sne_deploy.frontend.models.load_model`."""
+    return load_model(model, timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset)
+
+
+def ensemble(
+    modules: Sequence[torch.nn.Module],
+    *,
+    input_shape: tuple[int, ...],
+    timesteps: int,
+    encoder: Encoder | None = None,
+    readout: Readout | None = None,
+    head: Head | None = None,
+    names: Sequence[str] | None = None,
+) -> Ensemble:
+    """Make an ensemble of live Norse modules; see :func:`sne_deploy.frontend.models.ensemble_of_modules`."""
+    return ensemble_of_modules(
+        modules,
+        input_shape=input_shape,
+        timesteps=timesteps,
+        encoder=encoder,
+        readout=readout,
+        head=head,
+        names=names,
+    )
 
 
 def compile(  # noqa: A001  the design's name for it
