@@ -10,11 +10,12 @@ from torch import nn
 
 from sne_deploy.frontend.nir.file import read_nir, write_nir
 from sne_deploy.frontend.norse.build import module_from_layers
-from sne_deploy.frontend.norse.export import export_student, layers_from_graph
+from sne_deploy.frontend.norse.export import export_student
 from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.model.ensemble import Layer, Student
 from sne_deploy.model.layers.registry import LAYER_KINDS, check_stack
 from sne_deploy.neurons.table import CELLS
+from tests.graph_layers import layers_from_graph
 from tests.norse_oracle import run_module
 
 F64 = torch.float64

@@ -17,14 +17,13 @@ from sne_deploy.frontend.nir.normalise import normalise
 from sne_deploy.frontend.nir.shapes import graph_shapes, set_types
 from sne_deploy.frontend.norse.batch_norm import inference_layers
 from sne_deploy.frontend.norse.cell_nodes import cell_to_node
-from sne_deploy.frontend.norse.graph_layers import layers_from_graph
 from sne_deploy.model.ensemble import Layer, Student
 from sne_deploy.model.layers.geometry import Shape
 from sne_deploy.model.layers.layer_rules import conv_geometry, flatten_axes, pool_geometry
 from sne_deploy.model.layers.registry import LAYER_KINDS, check_stack, layer_label, option, output_shape
 from sne_deploy.neurons.table import CELLS
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "export_student", "layers_from_graph"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "export_student"]
 
 FORMAT = "sne-deploy"
 FORMAT_VERSION = 1

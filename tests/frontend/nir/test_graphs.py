@@ -11,8 +11,9 @@ import pytest
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.frontend.nir.file import read_nir
 from sne_deploy.frontend.nir.shapes import graph_shapes, input_shape_of
-from sne_deploy.frontend.norse.export import export_student, layers_from_graph
+from sne_deploy.frontend.norse.export import export_student
 from sne_deploy.model.ensemble import Layer, Student
+from tests.graph_layers import layers_from_graph
 
 MODELS = Path(__file__).resolve().parents[4] / "shared" / "models" / "nir"
 

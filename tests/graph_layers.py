@@ -1,26 +1,39 @@
-"""NIR graphs as layers: a chain, in which a cell may have a recurrent matrix from itself to itself."""
+"""NIR graphs as layers, the way back from an export: what shows that nothing was lost on the way there.
+
+A chain, in which a cell may have a recurrent matrix from itself to itself. The tensors of a cell that a
+node's metadata keeps are used only where they give the node's arrays bit for bit, so a graph that was edited
+means what its nodes say.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import nir
 import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import GraphError, UnsupportedError
-from sne_deploy.frontend.nir.neuron_nodes import fires
+from sne_deploy.frontend.nir.neuron_nodes import fires, node_class
 from sne_deploy.frontend.nir.normalise import normalise
 from sne_deploy.frontend.nir.shapes import input_shape_of
 from sne_deploy.frontend.nir.windows import conv_node_geometry
-from sne_deploy.frontend.norse.cell_nodes import CELL_OF, node_to_cell, plain
+from sne_deploy.frontend.norse.cell_nodes import gain_of, node_arrays
 from sne_deploy.model.ensemble import Layer, OptionValue
-from sne_deploy.model.layers.registry import check_stack
+from sne_deploy.model.layers.registry import LAYER_KINDS, check_stack, validate_layer
+from sne_deploy.neurons.model import CellType, is_time
 from sne_deploy.neurons.resets import reset_of
-from sne_deploy.neurons.table import CELLS
+from sne_deploy.neurons.table import CELLS, Derived
 
 Array = npt.NDArray[Any]
+_TOLERANCE = 1e-5
+CELL_OF: Mapping[type, CellType] = Derived(
+    lambda models: {
+        node_class(model.node(cell.node)): cell for model in models for cell in reversed(model.cells)
+    }
+)
+"""What a node becomes in Norse: its model's first cell that is such a node."""
 
 
 def layers_from_graph(graph: nir.NIRGraph) -> tuple[Layer, ...]:
@@ -189,3 +202,113 @@ _LAYERS: dict[type, Callable[[Any], Layer]] = {
     nir.AvgPool2d: _pool,
     nir.Flatten: _flatten,
 }
+
+
+def node_to_cell(
+    name: str,
+    node: Any,
+    dt_s: float,
+    cell: CellType | None = None,
+    weights: Mapping[str, Array] | None = None,
+) -> Layer:
+    """Make the Norse cell of a NIR neuron.
+
+    Parameters
+    ----------
+    name : str
+        The node's, for messages.
+    node : node of a class in :data:`CELL_OF`
+    dt_s : float
+    cell : CellType or None
+        The cell to make; None: the one of the table.
+    weights : mapping or None
+        Of a recurrent cell.
+
+    Raises
+    ------
+    GraphError
+        The node has a gain that no Norse cell has, or gives an invalid cell.
+    """
+    cell, weights = cell or CELL_OF[type(node)], weights or {}
+    kind = cell.kind
+    options = _options(name, node, kind, dt_s)
+    if cell.recurrent and np.diagonal(weights["recurrent_weights"]).any():
+        options = {**options, "autapses": True}
+    remembered = _remembered(node, kind)
+    if remembered is not None:
+        layer = Layer(kind, options, {**remembered, **weights})
+        if not validate_layer(layer) and _same_arrays(layer, node, dt_s):
+            return layer
+    layer = Layer(kind, options, {**_derived(name, node, cell, dt_s), **weights})
+    problems = validate_layer(layer)
+    if problems:
+        raise GraphError(f"node {name!r} ({type(node).__name__}): {'; '.join(problems)}")
+    return layer
+
+
+def _same_arrays(layer: Layer, node: Any, dt_s: float) -> bool:
+    try:
+        arrays = node_arrays(layer, np.shape(node.r), dt_s)
+    except ValueError:
+        return False
+    return all(np.array_equal(array, getattr(node, field)) for field, array in arrays.items())
+
+
+def _remembered(node: Any, kind: str) -> dict[str, Array] | None:
+    tensors = node.metadata.get("tensors")
+    if node.metadata.get("kind") != kind or not isinstance(tensors, Mapping):
+        return None
+    known = LAYER_KINDS[kind].tensors
+    return {name: np.array(tensors[name]) for name in known if name in tensors}
+
+
+def _options(name: str, node: Any, kind: str, dt_s: float) -> dict[str, OptionValue]:
+    stored = node.metadata.get("options", {})
+    if not isinstance(stored, Mapping):
+        raise GraphError(f"node {name!r}: metadata 'options' is a {type(stored).__name__}, must be a group")
+    known = LAYER_KINDS[kind].options
+    options = {key: plain(value) for key, value in stored.items() if key in known and key != "dt"}
+    return {**options, "dt": dt_s}
+
+
+def plain(value: Any) -> OptionValue:
+    """A NumPy scalar or array as the plain value that it was before it was stored."""
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return tuple(value.tolist())
+    if isinstance(value, (np.generic, np.ndarray)) and np.ndim(value) == 0:
+        return cast(OptionValue, value.item())
+    return cast(OptionValue, value)
+
+
+def _derived(name: str, node: Any, cell: CellType, dt_s: float) -> dict[str, Array]:
+    """The cell's tensors from the node's own arrays, uniform ones as scalars."""
+    _check_gain(name, node, cell, dt_s)
+    arrays: dict[str, Array] = {}
+    for tensor, field in cell.tensors.items():
+        values = np.asarray(getattr(node, field), dtype=np.float64)
+        if is_time(field):
+            if not (values > 0).all():
+                raise GraphError(f"node {name!r}: {field} holds values that are not above 0 s")
+            values = _at_most_one(1.0 / values, dt_s)
+        arrays[tensor] = _scalar_if_uniform(values)
+    return arrays
+
+
+def _at_most_one(tau_inv: Array, dt_s: float) -> Array:
+    """1 / tau, where a float32 tau of dt may come out above 1 / dt by its rounding."""
+    above = (dt_s * tau_inv > 1) & (dt_s * tau_inv <= 1 + 1e-6)
+    whole = 1.0 / dt_s
+    return np.where(above, whole if dt_s * whole <= 1 else np.nextafter(whole, 0), tau_inv)
+
+
+def _check_gain(name: str, node: Any, cell: CellType, dt_s: float) -> None:
+    formula, gain = gain_of(cell).formula, gain_of(cell).of(node, dt_s)
+    if not np.allclose(gain, 1.0, rtol=_TOLERANCE, atol=0):
+        raise GraphError(
+            f"node {name!r} ({type(node).__name__}): {formula} is {gain.min():.6g} to {gain.max():.6g}, "
+            "a Norse cell has 1; scale the weights before it instead"
+        )
+
+
+def _scalar_if_uniform(array: Array) -> Array:
+    return np.array(array.flat[0]) if (array == array.flat[0]).all() else array.copy()
