@@ -103,7 +103,7 @@ def compile(  # noqa: A001  the design's name for it
         Compare a fixed-point run with the floating-point reference.
     progress : callable or None
     workers : int or None
-        Run on so many processes of this machine instead of in this one.
+        Number of processes of this machine to run on, instead of in this one.
     scheduler : str or None
         Run on the Dask cluster of this scheduler, such as ``tcp://host:8786``.
     device : str or None

@@ -72,7 +72,7 @@ class Capabilities:
         Raises
         ------
         InputError
-            The target computes with other widths, or the chip's weights have not got so many bits.
+            The target computes with other widths, or the chip's weights have fewer bits.
         """
         if self.arithmetic is not None and self.arithmetic != registers.arithmetic:
             raise InputError(

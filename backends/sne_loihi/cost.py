@@ -25,7 +25,7 @@ from sne_loihi.order import NeuronOrder
 Array = npt.NDArray[Any]
 METHODS = ("events", "matrix", "patches", "convolution")
 REPEATS, LEAST_S = 5, 0.004
-"""Repeats of a measurement: so many, and for so long."""
+"""Least number of repeats of a measurement, and least time that they take."""
 ROWS, INPUTS = 128, 512
 WIDTHS = (16, 128)
 """Of the layers that are measured."""

@@ -15,7 +15,7 @@ from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 LANES = 16
-"""Sums are added in blocks of so many: rows of weights are padded with zeros to a multiple of it."""
+"""Sums that are added at once: rows of weights are padded with zeros to a multiple of it."""
 MASK_BITS = 64
 
 _WORD = ir.IntType(64)

@@ -182,7 +182,7 @@ class RegisterFormats:
         Raises
         ------
         InputError
-            The chip's weights have not got so many bits.
+            The chip's weights have fewer bits.
         """
         used, synapses = (self.weight_bits if weight_bits is None else weight_bits), 1
         if used == TWO_SYNAPSES == 2 * self.weight_bits:

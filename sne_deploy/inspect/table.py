@@ -69,7 +69,7 @@ class InspectView:
     whole: bool = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Choose the layout that fits."""
+        """Choose the columns that fit."""
         model, width = self.model, options.max_width
         yield Text(printable(model.model), style="bold", overflow="fold")
         facts = [*model.facts, *([("not compiled", model.refused)] if model.refused else [])]

@@ -156,7 +156,7 @@ def check_policy(policy: ActivationPolicy, students: int, input_shape: tuple[int
     Raises
     ------
     InputError
-        The order is no permutation, there are not so many students, or the gate is for another input or
+        The order is no permutation, there are fewer students, or the gate is for another input or
         another number of students.
     """
     if policy.order and sorted(policy.order) != list(range(students)):

@@ -22,7 +22,7 @@ class Timing:
     depths: Mapping[str, int]
 
     def room(self, connection: Connection) -> int:
-        """Steps to spare beyond the one that a synapse takes; negative: it is late by so many."""
+        """Steps to spare beyond the one that a synapse takes; negative: the steps by which it is late."""
         return self.depths[connection.target] - self.depths.get(connection.source, 0) - 1 + connection.lag
 
 

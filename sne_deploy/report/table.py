@@ -51,10 +51,10 @@ class ReportView:
     report: Report
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Choose the layout that fits."""
+        """Choose the columns that fit."""
         rows = report_rows(self.report)
         yield Text(_title(self.report), style="bold")
-        yield _layout(rows, console, options.max_width)
+        yield _fitting(rows, console, options.max_width)
         yield _notes(report_notes(self.report), options.max_width)
 
 
@@ -107,8 +107,8 @@ def _title(report: Report) -> str:
     )
 
 
-def _layout(rows: Sequence[Row], console: Console, width: int) -> RenderableType:
-    """The widest of the layouts that shows every number whole."""
+def _fitting(rows: Sequence[Row], console: Console, width: int) -> RenderableType:
+    """The widest set of columns that shows every number whole."""
     counts = [row.counts for row in rows]
     energies = [row.energies for row in rows]
     both = [(*row.counts, *row.energies) for row in rows]

@@ -113,7 +113,7 @@ class _Spike(torch.autograd.Function):
 
 
 class _BoxSpikes(torch.autograd.Function):
-    """Spikes of shape (T N, ...) of a current of shape (T N, ...) or (N, ...), in the current's layout."""
+    """Spikes (T N, ...) of a current (T N, ...) or (N, ...), in the current's memory format."""
 
     @staticmethod
     def forward(
@@ -121,16 +121,16 @@ class _BoxSpikes(torch.autograd.Function):
     ) -> Tensor:
         from sne_deploy.distill.students.box_kernels import spikes
 
-        layout = _layout(current)
-        current = current.contiguous(memory_format=layout)
+        memory_format = _memory_format(current)
+        current = current.contiguous(memory_format=memory_format)
         rows = 1 if steady else timesteps
         samples = len(current) // rows
         out = torch.empty(timesteps * samples, *current.shape[1:], dtype=current.dtype)
-        out = out.contiguous(memory_format=layout)
+        out = out.contiguous(memory_format=memory_format)
         x, y = _numbers(current, rows), _numbers(out, timesteps)
         _in_threads(lambda first, last: spikes(x, y, constants, first, last), x.shape[1])
         ctx.save_for_backward(current)
-        ctx.rest = (timesteps, rows, constants, alpha, layout)
+        ctx.rest = (timesteps, rows, constants, alpha, memory_format)
         return out
 
     @staticmethod
@@ -140,8 +140,8 @@ class _BoxSpikes(torch.autograd.Function):
         from sne_deploy.distill.students.box_kernels import gradients
 
         (current,) = ctx.saved_tensors
-        timesteps, rows, constants, alpha, layout = ctx.rest
-        asked = wanted[0].to(current.dtype).contiguous(memory_format=layout)
+        timesteps, rows, constants, alpha, memory_format = ctx.rest
+        asked = wanted[0].to(current.dtype).contiguous(memory_format=memory_format)
         result = torch.empty_like(current)
         x, g, y = _numbers(current, rows), _numbers(asked, timesteps), _numbers(result, rows)
         steep = np.float32(alpha)
@@ -149,7 +149,7 @@ class _BoxSpikes(torch.autograd.Function):
         return result, None, None, None, None
 
 
-def _layout(tensor: Tensor) -> torch.memory_format:
+def _memory_format(tensor: Tensor) -> torch.memory_format:
     last = tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if last else torch.contiguous_format
 

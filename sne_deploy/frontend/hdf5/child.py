@@ -2,7 +2,7 @@
 
 It limits its own memory, time and open files before it touches the file, follows hard links only, checks
 every size before it reads, and writes plain data to its standard output: a magic number, then frames of a
-letter, a length (8 bytes, little endian) and so many bytes. ``A`` is an array; the last frame is ``T``, the
+letter, a length n (8 bytes, little endian) and n bytes. ``A`` is an array; the last frame is ``T``, the
 tree that names the arrays in the order of their frames, as JSON, or ``E``, the error, as text.
 
 Imports nothing of the project. OPTIONS is JSON: the limits, ``roots`` (names at the root of the file) and

@@ -82,7 +82,7 @@ class Pipe:
                 done += count
 
     def read(self, size: int) -> bytes:
-        """Exactly so many bytes."""
+        """Exactly that number of bytes."""
         target = bytearray(size)
         self.read_into(memoryview(target))
         return bytes(target)
