@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.ir.bounds import state_bounds
+from sne_deploy.ir.program import NeuronGroup
 from sne_deploy.neurons.dynamics import Dynamics
 from sne_deploy.neurons.table import MODELS
+from tests.chip_registers import LOIHI1
 from tests.reference import GroupState
 from tests.strategies import READOUT_KINDS, SPIKING_KINDS, programs
 
@@ -43,3 +46,19 @@ def test_random_programs_hold_every_model() -> None:
     leaky = {name: model for name, model in MODELS.items() if model.dynamics is Dynamics}
     assert {*SPIKING_KINDS, *READOUT_KINDS} == set(leaky)
     assert {name for name, model in leaky.items() if model.spiking} == set(SPIKING_KINDS)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "du", "dv"),
+    [(0.5, 2047, 2048), (0.25, 1023, 1024), (1 / 4096, 0, 1), (0.75, 3071, 3072), (1.0, 4095, 4095)],
+)
+def test_decay_registers_worked_out_by_hand(fraction: float, du: int, dv: int) -> None:
+    """On the chip a current keeps 4096 - du - 1 of 4096, a membrane 4096 - dv."""
+    real = NeuronGroup(
+        "g", "cuba_lif", (1,),
+        du=np.asarray(fraction), dv=np.asarray(fraction), vth_mant=np.asarray(1.0),
+        bias_mant=np.asarray(0.0), bias_exp=0, v_init=np.asarray(0.0), depth=1, scale=1.0,
+        v_reset=np.asarray(0.0),
+    )  # fmt: skip
+    made = Dynamics.registers(real, 1.0, LOIHI1)
+    assert (int(made["du"]), int(made["dv"])) == (du, dv)
