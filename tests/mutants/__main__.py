@@ -1,0 +1,97 @@
+"""``python -m tests.mutants [NAME ...]``: is each named fault of :mod:`tests.mutants.faults` noticed?
+
+A fault is one replacement in one file of the wheel. It is made in a copy of the code, whose tests run there;
+a fault is noticed if one of the tests it names fails. Before the faults, the same tests pass in a copy
+without one. Exit status 1 where a fault is not noticed, or no longer fits the code.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.mutants.faults import FAULTS, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("sne_deploy", "backends")
+LIMIT_S = 600
+
+
+@contextmanager
+def copy_of_the_code() -> Iterator[Path]:
+    """The wheel's code copied, with its compiled kernels; all else is linked."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
+        folder = Path(name)
+        for entry in ROOT.iterdir():
+            if entry.name in COPIED:
+                shutil.copytree(entry, folder / entry.name)
+            elif not entry.name.startswith("."):
+                (folder / entry.name).symlink_to(entry)
+        yield folder
+
+
+def failed_test(folder: Path, tests: tuple[str, ...]) -> str | None:
+    """The first test that fails in the copy; None where all pass."""
+    paths = os.pathsep.join(str(folder / place) for place in (".", "backends"))
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    if done.returncode == 0:
+        return None
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if done.returncode != 1 or not failed:
+        raise SystemExit(
+            f"{' '.join(tests)}: no test failed, but pytest ended with {done.returncode}:\n{done.stdout}"
+        )
+    return failed[0].split(" - ")[0]
+
+
+def noticed_by(fault: Fault) -> str | None:
+    """The test that notices a fault, if one does."""
+    with copy_of_the_code() as folder:
+        path = folder / fault.file
+        text = path.read_text("utf-8")
+        if text.count(fault.old) != 1:
+            raise SystemExit(
+                f"{fault.name}: {fault.file} has {fault.old!r} {text.count(fault.old)} times, not once"
+            )
+        path.write_text(text.replace(fault.old, fault.new), "utf-8")
+        return failed_test(folder, fault.tests)
+
+
+def main(names: list[str]) -> int:
+    """Try all faults, or the named ones, as many at a time as there are processors."""
+    unknown = set(names) - {fault.name for fault in FAULTS}
+    if unknown:
+        raise SystemExit(f"unknown: {', '.join(sorted(unknown))}")
+    faults = [fault for fault in FAULTS if not names or fault.name in names]
+    started = time.monotonic()
+    every = tuple(dict.fromkeys(test for fault in faults for test in fault.tests))
+    with copy_of_the_code() as folder:
+        failed = failed_test(folder, every)
+    if failed is not None:
+        raise SystemExit(f"without a fault, {failed}")
+    missed = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for fault, found in zip(faults, pool.map(noticed_by, faults), strict=True):
+            missed += found is None
+            print(f"{fault.name:28} {'NOT NOTICED' if found is None else found}", flush=True)
+    print(f"{len(faults) - missed} of {len(faults)} noticed, {time.monotonic() - started:.0f} s")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
