@@ -42,7 +42,7 @@ test-wheel: setup  ## Build the wheel and run the main job from it, outside the 
 test-matrix:  ## Run the tests on each Python of 3.10 to 3.13 that is found, one environment at a time.
 	@scripts/test_matrix.sh "$(TORCH_INDEX)" $(PYTEST_ARGS)
 
-test-long: setup  ## The tests with ten times as many random networks.
+test-long: mutants  ## The tests with ten times as many random networks, after the mutants.
 	SNE_TEST_FACTOR=10 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 mutants: setup  ## Put named faults into copies of the code: the tests must notice each.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 LOIHI = "tests/backends/sne_loihi"
 METHODS = f"{LOIHI}/test_against_reference.py::test_every_method_counts_and_spikes_alike"
 RANDOM = f"{LOIHI}/test_against_reference.py::test_registers_of_random_programs"
-CYCLES = f"{LOIHI}/test_wide.py::test_wide_cycles_of_all_forms"
+EDGES = "tests/backends/test_edges.py"
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ CHOSEN = (
         "backends/sne_loihi/neurons/leaky.py",
         "    spike = v > registers[VTH, k]\n    return u",
         "    spike = v >= registers[VTH, k]\n    return u",
-        (RANDOM,),
+        (RANDOM, EDGES),
     ),
     Fault(
         "current-at-its-edge",
         "backends/sne_loihi/neurons/leaky.py",
         "    if u > _HALF:\n",
         "    if u >= _HALF:\n",
-        (LOIHI,),
+        (RANDOM, EDGES),
     ),
     Fault(
         "cascade-at-threshold",
@@ -90,14 +90,14 @@ BY_A_READER: tuple[Fault, ...] = (
         "backends/sne_loihi/kernels.py",
         "drive[j] = _i32(_i32(drive[j] << shift) + same[j])",
         "drive[j] = _i32(_i32(drive[j] + same[j]) << shift)",
-        (f"{LOIHI}/test_against_reference.py",),
+        (RANDOM,),
     ),
     Fault(
         "synops-after-the-sample",
         "sne_deploy/runtime/synops.py",
         "counts = sent(synapse.source, max(program.timesteps - lag, 0))",
         "counts = sent(synapse.source, program.timesteps)",
-        (f"{LOIHI}/test_against_reference.py",),
+        (RANDOM,),
     ),
     Fault(
         "decay-of-current-as-of-voltage",
@@ -111,14 +111,14 @@ BY_A_READER: tuple[Fault, ...] = (
         "backends/sne_loihi/kernels.py",
         "    fired[:] = 0\n    for b in range(batch):\n        u = np.zeros(n, np.int32)\n",
         "    fired[:] = 0\n    u = np.zeros(n, np.int32)\n    for b in range(batch):\n",
-        (f"{LOIHI}/test_against_reference.py",),
+        (RANDOM,),
     ),
     Fault(
         "soft-reset-by-threshold",
         "backends/sne_loihi/neurons/leaky.py",
         "reset = _i32(0) if vsub == HARD else _i32(v - vsub)",
         "reset = _i32(0) if vsub == HARD else _i32(v - registers[VTH, k])",
-        (f"{LOIHI}/test_against_reference.py",),
+        (RANDOM,),
     ),
     Fault(
         "absent-students-are-zero",
@@ -139,7 +139,7 @@ BY_A_READER: tuple[Fault, ...] = (
         "backends/sne_loihi/cycles.py",
         'link["n_in"], link["lag"] = operator.shape[1], plan.lag(operator)',
         'link["n_in"], link["lag"] = operator.shape[1], 1 + operator.synapse.delay',
-        (f"{LOIHI}/test_against_reference.py",),
+        (RANDOM,),
     ),
     Fault(
         "idle-updates-at-the-active-price",
