@@ -17,7 +17,7 @@ from sne_deploy.compiled import Compiled, Result
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
 from sne_deploy.frontend.models import ModelPath, ensemble_of_modules, load_model, raise_unsupported
 from sne_deploy.ir.program import Precision, Program
-from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Readout, Student
+from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Readout
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
 from sne_deploy.runtime.executors import open_executor
 from sne_deploy.runtime.head import check_head
@@ -185,7 +185,7 @@ def _programs(
     real : dict of student name to Program
         Those that were compiled in floating point on the way.
     """
-    from sne_deploy.passes.pipeline import quantised
+    from sne_deploy.passes.pipeline import compile_member, quantised
 
     programs: list[Program] = []
     real: dict[str, Program] = {}
@@ -193,9 +193,9 @@ def _programs(
     for index, student in enumerate(ensemble.students, 1):
         try:
             if precision == "float" or isinstance(student.network, Program):  # registers, as they were read
-                programs.append(_program(ensemble, student, precision, formats))
+                programs.append(compile_member(ensemble, student, precision, formats))
             else:
-                real[student.name] = _program(ensemble, student, "float", formats)
+                real[student.name] = compile_member(ensemble, student, "float", formats)
                 programs.append(quantised(real[student.name], formats))
         except UnsupportedError as error:
             refused.append(error)
@@ -203,19 +203,6 @@ def _programs(
             progress("compiling", index, len(ensemble.students))
     raise_unsupported(refused)
     return tuple(programs), real
-
-
-def _program(ensemble: Ensemble, student: Student, precision: Precision, formats: RegisterFormats) -> Program:
-    from sne_deploy.passes.pipeline import compile_student
-
-    return compile_student(
-        student,
-        input_shape=ensemble.input_shape,
-        timesteps=ensemble.timesteps,
-        encoder=ensemble.encoder,
-        precision=precision,
-        formats=formats,
-    )
 
 
 def _reference(
@@ -227,11 +214,13 @@ def _reference(
     resources: ExitStack,
 ) -> tuple[Compiled | None, tuple[str, ...]]:
     """The same ensemble in floating point, or the reason why there is none."""
+    from sne_deploy.passes.pipeline import compile_member
+
     if REFERENCE not in backend_names():
         return None, (f"no floating-point comparison: target {REFERENCE!r} is not installed",)
     try:
         programs = tuple(
-            real.get(student.name) or _program(ensemble, student, "float", chip.registers)
+            real.get(student.name) or compile_member(ensemble, student, "float", chip.registers)
             for student in ensemble.students
         )
         ran = _executables(load_backend(REFERENCE), programs, executor, resources, RunOptions())

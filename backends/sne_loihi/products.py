@@ -84,8 +84,10 @@ class Patches:
     @staticmethod
     def of(conv: ConvWeights, source: NeuronOrder, largest_sum: int) -> Patches | None:
         """Where the convolution has one group and the product is 8-bit."""
+        if conv.groups > 1:
+            return None
         product = Product.of(conv.kernel.transpose(2, 3, 1, 0).reshape(-1, conv.kernel.shape[0]), largest_sum)
-        if product is None or product.weights.dtype != torch.int8 or conv.groups > 1:
+        if product is None or product.weights.dtype != torch.int8:
             return None
         return Patches(conv, product, source.channels == conv.in_shape[0])
 

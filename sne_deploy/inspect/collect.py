@@ -103,17 +103,10 @@ def _student_view(ensemble: Ensemble, student: Student, weight_bits: int | None)
 def _compiled(
     ensemble: Ensemble, student: Student, precision: Precision, formats: RegisterFormats
 ) -> Outcome:
-    from sne_deploy.passes.pipeline import compile_student
+    from sne_deploy.passes.pipeline import compile_member
 
     try:
-        return compile_student(
-            student,
-            input_shape=ensemble.input_shape,
-            timesteps=ensemble.timesteps,
-            encoder=ensemble.encoder,
-            precision=precision,
-            formats=formats,
-        )
+        return compile_member(ensemble, student, precision, formats)
     except SneError as error:
         return error
 

@@ -8,13 +8,27 @@ from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import Precision, Program, ProgramInput
 from sne_deploy.ir.verify import register_problems, verify
-from sne_deploy.model.ensemble import Encoder, Student
+from sne_deploy.model.ensemble import Encoder, Ensemble, Student
 from sne_deploy.passes.build_program import BuildProgram
 from sne_deploy.passes.compose_linear import ComposeLinear
 from sne_deploy.passes.fuse_thresholds import FuseThresholds
 from sne_deploy.passes.lower_nir import LowerNir
 from sne_deploy.passes.quantise import Quantise
 from sne_deploy.passes.scale_search import register_context
+
+
+def compile_member(
+    ensemble: Ensemble, student: Student, precision: Precision, formats: RegisterFormats
+) -> Program:
+    """Compile a student with its ensemble's input, encoder and steps; see :func:`compile_student`."""
+    return compile_student(
+        student,
+        input_shape=ensemble.input_shape,
+        timesteps=ensemble.timesteps,
+        encoder=ensemble.encoder,
+        precision=precision,
+        formats=formats,
+    )
 
 
 def compile_student(
