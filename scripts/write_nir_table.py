@@ -25,6 +25,7 @@ from sne_deploy.errors import SneError, UnsupportedError
 from sne_deploy.files import atomic_path
 from sne_deploy.frontend.graph_models import ensemble_of_graphs
 from sne_deploy.frontend.hdf5.file import LIMITS
+from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.passes.pipeline import compile_student
 
@@ -70,7 +71,7 @@ def primitives() -> list[str]:
 def try_out(graph: nir.NIRGraph, *, lava: bool) -> Outcome:
     """Compile a graph for every target, and run it there on random spikes."""
     try:
-        ensemble = ensemble_of_graphs([graph], [NAME], timesteps=TIMESTEPS)
+        ensemble = ensemble_of_graphs([graph], [NAME], ReadOptions(timesteps=TIMESTEPS))
     except SneError as error:
         return Outcome(dict.fromkeys(TARGETS, _reason(error)), ())
     student = ensemble.students[0]

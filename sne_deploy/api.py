@@ -16,6 +16,7 @@ from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.compiled import Compiled, Result
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
 from sne_deploy.frontend.models import ModelPath, ensemble_of_modules, load_model, raise_unsupported
+from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Readout
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
@@ -40,8 +41,12 @@ def load(
     input_shape: tuple[int, ...] | None = None,
     reset: ResetMode | None = None,
 ) -> Ensemble:
-    """Read a model; see :func:`sne_deploy.frontend.models.load_model`."""
-    return load_model(model, timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset)
+    """Read a model; see :func:`sne_deploy.frontend.models.load_model`, and its options there.
+
+    Options are for what the files do not say: :class:`sne_deploy.frontend.options.ReadOptions`.
+    """
+    options = ReadOptions(timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset)
+    return load_model(model, options)
 
 
 def ensemble(

@@ -48,7 +48,9 @@ def outcome(path, limits=LIMITS):
 def _compile(graph):
     known = graph.metadata.get("dt_s")
     try:
-        ensemble = ensemble_of_graphs([graph], ["any"], timesteps=3, dt_s=0.001 if known is None else None)
+        ensemble = ensemble_of_graphs(
+            [graph], ["any"], ReadOptions(timesteps=3, dt_s=0.001 if known is None else None)
+        )
         compile_student(
             ensemble.students[0],
             input_shape=ensemble.input_shape,

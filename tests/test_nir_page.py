@@ -18,6 +18,7 @@ from scripts.nir_semantics import DESCRIPTIONS
 from sne_deploy.backend import RunOptions, load_backend
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.graph_models import ensemble_of_graphs
+from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.passes.pipeline import compile_student
 from tests.chip_registers import LOIHI1
 
@@ -123,7 +124,7 @@ def test_the_documented_step_is_what_runs(name: str, script: ModuleType) -> None
     T = 60 if hasattr(node, "v_threshold") else 7
     x = (np.random.default_rng(3).random((T, 4)) < 0.7).astype(np.float64)
     spikes, membranes = documented_run(name, node, x)
-    given = ensemble_of_graphs([graph], ["net"], timesteps=T)
+    given = ensemble_of_graphs([graph], ["net"], ReadOptions(timesteps=T))
     program = compile_student(
         given.students[0],
         input_shape=(4,),

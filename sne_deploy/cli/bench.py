@@ -11,8 +11,10 @@ import typer
 from sne_deploy.cli import options as opt
 from sne_deploy.cli.inputs import load_model, load_samples
 from sne_deploy.cli.output import say, show
+from sne_deploy.frontend.options import ReadOptions
 
 
+@opt.with_reading
 def bench_command(
     model: opt.Model,
     target: Annotated[
@@ -29,10 +31,7 @@ def bench_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
     seed: opt.Seed = 0,
-    timesteps: opt.Timesteps = None,
-    dt_s: opt.DtS = None,
-    reset: opt.Reset = None,
-    input_shape: opt.InputShape = None,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008  frozen
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
     """Measure how fast the installed targets run a model: each engine, and the whole call around it."""
@@ -41,7 +40,7 @@ def bench_command(
     from sne_deploy.bench import BenchOptions, bench_view, measure
     from sne_deploy.files import atomic_path
 
-    ensemble = load_model(model, data, timesteps, dt_s, reset, input_shape)
+    ensemble = load_model(model, data, reading)
     dataset = load_samples(data, ensemble, None, samples)
     options = BenchOptions(tuple(target or ()), rounds, seconds, weight_bits, seed, threads)
     with Console(stderr=True).status("starting") as status:

@@ -10,8 +10,10 @@ import typer
 from sne_deploy.cli import options as opt
 from sne_deploy.cli.inputs import load_model, load_samples
 from sne_deploy.cli.output import say, show
+from sne_deploy.frontend.options import ReadOptions
 
 
+@opt.with_reading
 def compile_command(
     context: typer.Context,
     model: opt.Model,
@@ -32,10 +34,7 @@ def compile_command(
     scheduler: opt.Scheduler = None,
     device: opt.Device = None,
     seed: opt.Seed = 0,
-    timesteps: opt.Timesteps = None,
-    dt_s: opt.DtS = None,
-    reset: opt.Reset = None,
-    input_shape: opt.InputShape = None,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008  frozen
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
     """Compile a model for a target, run it on real data, and report accuracy, operations and energy."""
@@ -50,7 +49,7 @@ def compile_command(
     limit = load_backend(target).capabilities().max_samples_default
     if out is not None:  # before the run, and without making it
         check_folder(out / "students")
-    ensemble = load_model(model, data, timesteps, dt_s, reset, input_shape)
+    ensemble = load_model(model, data, reading)
     dataset = load_samples(data, ensemble, samples, limit)
     with (
         ProgressBars() as progress,

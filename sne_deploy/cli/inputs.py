@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sne_deploy.cli import options as opt
 from sne_deploy.cli.output import say
 
 if TYPE_CHECKING:
     from sne_deploy.data import DataSet
+    from sne_deploy.frontend.options import ReadOptions
     from sne_deploy.model.ensemble import Ensemble
 
 
 def load_model(
     model: list[Path],
     data: str,
-    timesteps: int | None,
-    dt_s: float | None,
-    reset: str | None,
-    input_shape: str | None,
+    options: ReadOptions,
 ) -> Ensemble:
     """The model; one that does not say its time steps takes them from the data's time axis."""
-    import sne_deploy as sne
     from sne_deploy.data import time_axis
     from sne_deploy.errors import InputError
+    from sne_deploy.frontend.models import load_model as load
 
-    load = partial(
-        sne.load,
-        model if len(model) > 1 else model[0],
-        dt_s=dt_s,
-        input_shape=opt.sizes(input_shape),
-        reset=reset,  # type: ignore[arg-type]  # checked where it is used
-    )
-    axis = time_axis(data) if timesteps is None and all(_may_be_silent(path) for path in model) else None
+    paths = model if len(model) > 1 else model[0]
+    silent = options.timesteps is None and all(_may_be_silent(path) for path in model)
+    axis = time_axis(data) if silent else None
     if axis is None:
-        return load(timesteps=timesteps)
+        return load(paths, options)
     try:
-        return load(timesteps=None)
+        return load(paths, options)
     except InputError:
-        found = load(timesteps=axis)
+        found = load(paths, replace(options, timesteps=axis))
         if found.encoder.kind != "spikes":  # an axis of images, not of time
             raise
         return found

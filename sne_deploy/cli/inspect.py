@@ -9,8 +9,10 @@ import typer
 
 from sne_deploy.cli import options as opt
 from sne_deploy.cli.output import say, show
+from sne_deploy.frontend.options import ReadOptions
 
 
+@opt.with_reading
 def inspect_command(
     model: opt.Model,
     svg: Annotated[
@@ -22,10 +24,7 @@ def inspect_command(
     everything: Annotated[bool, typer.Option("--all", help="Show everything of every layer.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     weight_bits: opt.WeightBits = None,
-    timesteps: opt.Timesteps = None,
-    dt_s: opt.DtS = None,
-    reset: opt.Reset = None,
-    input_shape: opt.InputShape = None,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008  frozen
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
     """Show a model without running it: graph, neurons in both units, what each target supports."""
@@ -35,14 +34,7 @@ def inspect_command(
     from sne_deploy.inspect.table import InspectView
     from sne_deploy.inspect.views import to_json
 
-    found = inspect_model(
-        model if len(model) > 1 else model[0],
-        timesteps=timesteps,
-        dt_s=dt_s,
-        input_shape=opt.sizes(input_shape),
-        reset=reset,  # type: ignore[arg-type]  # checked where it is used
-        weight_bits=weight_bits,
-    )
+    found = inspect_model(model if len(model) > 1 else model[0], reading, weight_bits=weight_bits)
     written = () if svg is None else write_pictures(found, svg)
     shown = found if layer is None else one_layer(found, layer)
     if as_json:

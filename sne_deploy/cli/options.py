@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
+
+from sne_deploy.frontend.options import ReadOptions
 
 Model = Annotated[
     list[Path],
@@ -55,22 +60,6 @@ Out = Annotated[
     typer.Option(help="Folder for report.json, students/NAME.nir, with netx NAME.net."),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of random encoders.", min=0)]
-Timesteps = Annotated[
-    int | None, typer.Option(help="Steps per sample, for .nir and .net models that do not say.")
-]
-DtS = Annotated[
-    float | None, typer.Option("--dt-s", help="Seconds per step, for .nir models that do not say.")
-]
-Reset = Annotated[
-    str | None,
-    typer.Option(
-        help="What a spike does to v in .nir models that do not say: value (NIR's own), subtract, "
-        "subtract-delayed (snnTorch's default)."
-    ),
-]
-InputShape = Annotated[
-    str | None, typer.Option(help="Shape of one step's input, such as 2,34,34, for .nir models without one.")
-]
 Verify = Annotated[
     int, typer.Option(help="Samples to compare bit for bit with lava (on target lava: with loihi).", min=0)
 ]
@@ -79,6 +68,27 @@ Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to run on, s
 Device = Annotated[str | None, typer.Option(help="PyTorch device for target loihi, such as cuda.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 """Read by what turns errors into lines, which also sees those of parsing."""
+
+_READING: Mapping[str, Any] = {
+    "timesteps": Annotated[
+        int | None, typer.Option(help="Steps per sample, for .nir and .net models that do not say.")
+    ],
+    "dt_s": Annotated[
+        float | None, typer.Option("--dt-s", help="Seconds per step, for .nir models that do not say.")
+    ],
+    "reset": Annotated[
+        str | None,
+        typer.Option(
+            help="What a spike does to v in .nir models that do not say: value (NIR's own), subtract, "
+            "subtract-delayed (snnTorch's default)."
+        ),
+    ],
+    "input_shape": Annotated[
+        str | None,
+        typer.Option(help="Shape of one step's input, such as 2,34,34, for .nir models without one."),
+    ],
+}
+"""The fields of ReadOptions, as options of a command."""
 
 
 def sizes(input_shape: str | None) -> tuple[int, ...] | None:
@@ -94,3 +104,32 @@ def sizes(input_shape: str | None) -> tuple[int, ...] | None:
     if not found or min(found) < 1:
         raise InputError(f"--input-shape {input_shape!r} is no shape; give sizes above 0, such as 2,34,34")
     return found
+
+
+_PARSED: Mapping[str, Callable[[str | None], Any]] = {"input_shape": sizes}
+"""Those that are not what was typed."""
+
+
+def with_reading(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameter ``reading`` is made of options, one for each field of ReadOptions."""
+    hints = get_type_hints(command, include_extras=True)
+    own = dict(inspect.signature(command).parameters)
+    del own["reading"]
+    debug = own.pop("debug")  # shown last
+    options = {
+        name: inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
+        for name in _READING
+    }
+    hints |= _READING
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        said = {name: given.pop(name) for name in _READING}
+        said |= {name: parse(said[name]) for name, parse in _PARSED.items()}
+        command(**given, reading=ReadOptions(**said))
+
+    parameters = [*own.values(), *options.values(), debug]
+    typed = [parameter.replace(annotation=hints[parameter.name]) for parameter in parameters]
+    run.__signature__ = inspect.Signature(typed)  # type: ignore[attr-defined]  # what typer reads
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in typed}
+    return run

@@ -14,7 +14,7 @@ from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Readout, Student
 if TYPE_CHECKING:
     import nir
 
-    from sne_deploy.frontend.nir.resets import ResetMode
+    from sne_deploy.frontend.options import ReadOptions
     from sne_deploy.ir.program import Program
 
 _NAME = re.compile(r"\w[\w.+ \-]{0,99}")
@@ -38,11 +38,7 @@ def check_name(name: str) -> None:
 def ensemble_of_graphs(
     graphs: Sequence[nir.NIRGraph],
     names: Sequence[str],
-    *,
-    timesteps: int | None,
-    dt_s: float | None = None,
-    input_shape: tuple[int, ...] | None = None,
-    reset: ResetMode | None = None,
+    options: ReadOptions,
 ) -> Ensemble:
     """An ensemble of NIR graphs that take spikes, joined by the mean of their outputs.
 
@@ -51,8 +47,7 @@ def ensemble_of_graphs(
     graphs : sequence of nir.NIRGraph
         Of any tool; they are not changed. Students hold them normalised.
     names : sequence of str
-    timesteps, dt_s, input_shape, reset
-        As for :func:`sne_deploy.frontend.models.load_model`.
+    options : ReadOptions
 
     Raises
     ------
@@ -65,28 +60,23 @@ def ensemble_of_graphs(
     for graph, name in zip(graphs, names, strict=True):
         check_name(name)
         try:
-            students.append(_student(graph, name, dt_s, input_shape, reset))
+            students.append(_student(graph, name, options))
         except UnsupportedError as error:
             raise UnsupportedError(f"{name}: {error.context}", error.problems) from None
         except GraphError as error:
             raise GraphError(f"{name}: {error}") from None
     shapes = [joined_input_shape(student.network) for student in students]
-    return _ensemble(students, shapes, timesteps, "a NIR graph", Encoder("spikes"))
+    return _ensemble(students, shapes, options.timesteps, "a NIR graph", Encoder("spikes"))
 
 
-def _student(
-    graph: nir.NIRGraph,
-    name: str,
-    dt_s: float | None,
-    input_shape: tuple[int, ...] | None,
-    reset: ResetMode | None,
-) -> Student:
+def _student(graph: nir.NIRGraph, name: str, options: ReadOptions) -> Student:
     from sne_deploy.frontend.nir.conventions import check_time_step
     from sne_deploy.frontend.nir.findings import examine
     from sne_deploy.frontend.nir.resets import with_reset
 
-    made, notes = examine(graph if reset is None else with_reset(graph, reset), input_shape)
-    made = _with_dt(made, name, dt_s)
+    given = graph if options.reset is None else with_reset(graph, options.reset)
+    made, notes = examine(given, options.input_shape)
+    made = _with_dt(made, name, options.dt_s)
     notes = (*notes, *check_time_step(made, float(made.metadata["dt_s"])))
     return Student(name, made, graph_readout(made), notes=notes)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sne_deploy.errors import CheckpointError, InputError, UnsupportedError
 from sne_deploy.frontend.graph_models import check_name, ensemble_of_graphs, ensemble_of_programs
+from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.frontend.readers import file_suffixes, read_network
 from sne_deploy.ir.program import Program
 from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Readout, Student
@@ -17,10 +18,9 @@ from sne_deploy.neurons.table import CELLS, model_of_cell
 if TYPE_CHECKING:
     import torch
 
-    from sne_deploy.frontend.nir.resets import ResetMode
-
 __all__ = [
     "ModelPath",
+    "ReadOptions",
     "check_name",
     "ensemble_of_graphs",
     "ensemble_of_modules",
@@ -33,11 +33,7 @@ ModelPath = str | os.PathLike[str]
 
 def load_model(
     model: ModelPath | Sequence[ModelPath],
-    *,
-    timesteps: int | None = None,
-    dt_s: float | None = None,
-    input_shape: tuple[int, ...] | None = None,
-    reset: ResetMode | None = None,
+    options: ReadOptions = ReadOptions(),  # noqa: B008  frozen
 ) -> Ensemble:
     """Read a model from disk.
 
@@ -45,17 +41,8 @@ def load_model(
     ----------
     model : path, or sequence of paths
         A ``model.pt``; one ``.nir`` or ``.net`` file; several of one kind; or a folder that holds such files.
-    timesteps : int or None
-        Steps per sample, for ``.nir`` files, which do not say, and ``.net`` files that do not; a ``model.pt``
-        says itself.
-    dt_s : float or None
-        Seconds per step, for NIR graphs whose metadata does not say, and ``.net`` files.
-    input_shape : tuple of int or None
-        One sample at one step, for NIR graphs that do not say or are in doubt, and ``.net`` files that begin
-        with a convolution.
-    reset : {"value", "subtract", "subtract-delayed"} or None
-        What a spike does to the membrane, for NIR graphs whose metadata does not say; None: NIR's own,
-        ``"value"``.
+    options : ReadOptions
+        What the files do not say; a ``model.pt`` says everything itself.
 
     Raises
     ------
@@ -67,7 +54,6 @@ def load_model(
     known = file_suffixes()
     kinds = {path.suffix for path in paths}
     if len(paths) == 1 and not kinds & set(known):
-        options = {"timesteps": timesteps, "dt_s": dt_s, "input_shape": input_shape, "reset": reset}
         return _load_checkpoint(paths[0], options)
     wrong = [str(path) for path in paths if path.suffix not in known]
     if wrong:
@@ -77,16 +63,14 @@ def load_model(
     if len(kinds) > 1:
         kind = " or of ".join(f"{suffix} files" for suffix in known)
         raise InputError(f"an ensemble is made of {kind}, not of both; give one kind")
-    networks = [read_network(path, input_shape=input_shape, dt_s=dt_s) for path in paths]
+    networks = [read_network(path, input_shape=options.input_shape, dt_s=options.dt_s) for path in paths]
     names, what = [path.stem for path in paths], f"a {paths[0].suffix} file"
     programs = [network for network in networks if isinstance(network, Program)]
     if not programs:
-        return ensemble_of_graphs(
-            networks, names, timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset
-        )
-    if reset is not None:
-        raise InputError(f"reset {reset} was given, but {what} says it itself; leave it out")
-    return ensemble_of_programs(programs, names, timesteps=timesteps, what=what)
+        return ensemble_of_graphs(networks, names, options)
+    if options.reset is not None:
+        raise InputError(f"reset {options.reset} was given, but {what} says it itself; leave it out")
+    return ensemble_of_programs(programs, names, timesteps=options.timesteps, what=what)
 
 
 def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
@@ -109,10 +93,9 @@ def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
     return paths
 
 
-def _load_checkpoint(path: Path, options: Mapping[str, object]) -> Ensemble:
-    for option, value in options.items():
-        if value is not None:
-            raise InputError(f"{option} {value} was given, but {path} says it itself; leave it out")
+def _load_checkpoint(path: Path, options: ReadOptions) -> Ensemble:
+    for option, value in options.given():
+        raise InputError(f"{option} {value} was given, but {path} says it itself; leave it out")
     from sne_deploy.model.checkpoint import load_checkpoint
 
     try:

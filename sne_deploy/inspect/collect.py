@@ -12,6 +12,7 @@ from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import InputError, SneError
 from sne_deploy.frontend.models import ModelPath, load_model
+from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.frontend.readers import file_suffixes, read_network
 from sne_deploy.inspect.numbers import in_range, number, shape_text
 from sne_deploy.inspect.registers_view import connection_views, group_views
@@ -24,24 +25,19 @@ from sne_deploy.model.policy import policy_text
 if TYPE_CHECKING:
     import nir
 
-    from sne_deploy.frontend.nir.resets import ResetMode
-
 _PRECISIONS: tuple[Precision, ...] = ("fixed", "float")
 
 
 def inspect_model(
     model: ModelPath | Sequence[ModelPath],
+    options: ReadOptions = ReadOptions(),  # noqa: B008  frozen
     *,
-    timesteps: int | None = None,
-    dt_s: float | None = None,
-    input_shape: tuple[int, ...] | None = None,
-    reset: ResetMode | None = None,
     weight_bits: int | None = None,
 ) -> ModelView:
     """Read a model and compile it for every target.
 
-    Parameters are those of :func:`sne_deploy.api.load` and :func:`sne_deploy.api.compile`. A graph that does
-    not say its time steps, and is not told them, is shown without what compiling it would give.
+    Parameters are those of :func:`sne_deploy.frontend.models.load_model` and ``sne.compile``. A graph that
+    does not say its time steps, and is not told them, is shown without what compiling it would give.
 
     Raises
     ------
@@ -50,9 +46,9 @@ def inspect_model(
     """
     _formats(weight_bits)
     try:
-        ensemble = load_model(model, timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset)
+        ensemble = load_model(model, options)
     except InputError as error:
-        return _without_time(model, input_shape, error, timesteps=timesteps)
+        return _without_time(model, options.input_shape, error, timesteps=options.timesteps)
     return inspect_ensemble(ensemble, _title(model), weight_bits=weight_bits)
 
 

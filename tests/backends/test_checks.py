@@ -14,6 +14,7 @@ from sne_deploy.backend import Backend, Checker, RunOptions, load_backend
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.errors import SneError
 from sne_deploy.frontend.graph_models import ensemble_of_graphs
+from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.ir.program import Program
 from sne_deploy.passes.pipeline import compile_student
 from tests.effort import examples
@@ -23,7 +24,7 @@ Target = Literal["lava", "loihi", "netx", "norse"]
 
 
 def program(graph: nir.NIRGraph, backend: Backend, precision: Any) -> Program | None:
-    made = ensemble_of_graphs([graph], ["student"], timesteps=5)
+    made = ensemble_of_graphs([graph], ["student"], ReadOptions(timesteps=5))
     formats = backend.capabilities().formats(load_chip(DEFAULT_CHIP).registers, None)
     with contextlib.suppress(SneError):
         return compile_student(

@@ -12,6 +12,7 @@ import sne_deploy as sne
 from sne_deploy.errors import CheckpointError, InputError
 from sne_deploy.frontend import readers
 from sne_deploy.frontend.nir.file import read_nir
+from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.inspect.collect import inspect_model
 from tests.frontend.test_models import graph_file
 from tests.small_programs import one_layer
@@ -52,7 +53,7 @@ def test_a_reader_of_registers(tmp_path: Path) -> None:
         assert (loaded.input_shape, loaded.timesteps) == ((3,), STEPS)
     with pytest.raises(InputError, match=r"reset subtract was given, but a \.toy file says it itself"):
         sne.load(tmp_path, timesteps=STEPS, reset="subtract")
-    assert inspect_model(tmp_path / "a.toy", timesteps=STEPS).students[0].name == "a"
+    assert inspect_model(tmp_path / "a.toy", ReadOptions(timesteps=STEPS)).students[0].name == "a"
 
 
 @pytest.mark.usefixtures("toy")

@@ -26,6 +26,7 @@ from sne_deploy.errors import (
 )
 from sne_deploy.frontend.graph_models import ensemble_of_graphs
 from sne_deploy.frontend.nir.file import write_nir
+from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.inspect import support
 from sne_deploy.inspect.collect import inspect_ensemble, inspect_model
 from sne_deploy.inspect.pictures import student_picture, write_pictures
@@ -68,7 +69,7 @@ def convolution(dt_s: float | None = DT_S) -> nir.NIRGraph:
 
 
 def ensemble(graph: nir.NIRGraph, timesteps: int = 16) -> Ensemble:
-    return ensemble_of_graphs([graph], ["student"], timesteps=timesteps)
+    return ensemble_of_graphs([graph], ["student"], ReadOptions(timesteps=timesteps))
 
 
 def student_of(graph: nir.NIRGraph) -> StudentView:
@@ -292,10 +293,10 @@ def test_a_file_without_time_shows_its_graph_and_says_what_is_missing(tmp_path: 
     assert [node.name for node in student.nodes] == ["input", "conv", "lif", "output"]
     assert node(student, "lif").neurons == 512
     assert (student.groups, student.support, student.dt_s) == ((), (), None)
-    whole = inspect_model(path, timesteps=4, dt_s=1e-3)
+    whole = inspect_model(path, ReadOptions(timesteps=4, dt_s=1e-3))
     assert whole.refused is None
     assert whole.students[0].groups
-    assert "--timesteps" in str(inspect_model(path, dt_s=1e-3).refused)
+    assert "--timesteps" in str(inspect_model(path, ReadOptions(dt_s=1e-3)).refused)
 
 
 def test_files_that_cannot_be_read_are_errors(tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""What a user may say of a model's files that the files do not say themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sne_deploy.frontend.nir.resets import ResetMode
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Of :func:`sne_deploy.api.load` and of the commands; None where nothing was said.
+
+    Attributes
+    ----------
+    timesteps : int or None
+        Steps per sample, for ``.nir`` files, which do not say, and ``.net`` files that do not.
+    dt_s : float or None
+        Seconds per step, for NIR graphs whose metadata does not say, and ``.net`` files.
+    input_shape : tuple of int or None
+        One sample at one step, for NIR graphs that do not say or are in doubt, and ``.net`` files that begin
+        with a convolution.
+    reset : ResetMode or None
+        What a spike does to the membrane, for NIR graphs whose metadata does not say; None: NIR's own,
+        ``"value"``.
+    """
+
+    timesteps: int | None = None
+    dt_s: float | None = None
+    input_shape: tuple[int, ...] | None = None
+    reset: ResetMode | None = None
+
+    def given(self) -> Iterator[tuple[str, Any]]:
+        """Name and value of each option that was given."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                yield field.name, value
