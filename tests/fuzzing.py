@@ -13,6 +13,7 @@ from sne_deploy.errors import SneError, VerificationError
 from sne_deploy.frontend.hdf5.file import Limits
 from sne_deploy.frontend.models import ensemble_of_graphs
 from sne_deploy.frontend.nir.file import read_nir
+from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.model.ensemble import Encoder
 from sne_deploy.passes.pipeline import compile_student
 from tests.chip_registers import LOIHI1
