@@ -6,7 +6,8 @@
     ensemble = sne.load("model.pt")
     with sne.compile(ensemble, target="lava") as compiled:
         result = compiled.run(x, y)
-    result.report.save("out/")
+    result.save("out/")
+    result = sne.estimate(module, x, y)  # the same in one call, on loihi
 
     trained = sne.train("experiment.toml", "out/")
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sne_deploy.api import Compiled, Result, compile, ensemble, load  # noqa: A004  its name here
+    from sne_deploy.api import Compiled, Result, compile, ensemble, estimate, load  # noqa: A004  its name here
     from sne_deploy.distill.command import train
     from sne_deploy.errors import SneError
     from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
@@ -33,11 +34,12 @@ __all__ = [
     "Student",
     "compile",
     "ensemble",
+    "estimate",
     "load",
     "train",
 ]
 _HOME = {
-    **dict.fromkeys(("Compiled", "Result", "compile", "ensemble", "load"), "sne_deploy.api"),
+    **dict.fromkeys(("Compiled", "Result", "compile", "ensemble", "estimate", "load"), "sne_deploy.api"),
     **dict.fromkeys(
         ("ActivationPolicy", "Encoder", "Ensemble", "Head", "Layer", "Student"), "sne_deploy.model.ensemble"
     ),

@@ -8,59 +8,91 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sne_deploy import arguments as argument
 from sne_deploy.backend import Backend, Executable, Progress, RunOptions, backend_names, load_backend
 from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.compiled import Compiled, Result
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
-from sne_deploy.frontend.models import ModelPath, ensemble_of_modules, load_model, raise_unsupported
-from sne_deploy.frontend.options import ReadOptions
+from sne_deploy.frontend.given import (
+    are_modules,
+    as_encoder,
+    as_ensemble,
+    files_as_ensemble,
+    modules_as_ensemble,
+    read_options,
+)
+from sne_deploy.frontend.models import ModelPath, raise_unsupported
 from sne_deploy.ir.program import Precision, Program
-from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Readout
+from sne_deploy.model.ensemble import ActivationPolicy, Encoder, EncoderKind, Ensemble, Head, Readout
+from sne_deploy.model.policy import PolicyKind, changed_policy
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
 from sne_deploy.runtime.executors import open_executor
 from sne_deploy.runtime.head import check_head
 
 if TYPE_CHECKING:
+    import nir
+    import numpy.typing as npt
     import torch
 
     from sne_deploy.frontend.nir.resets import ResetMode
 
-__all__ = ["Compiled", "Result", "compile", "ensemble", "load"]
+    Array = npt.NDArray[Any]
+
+__all__ = ["Compiled", "Result", "compile", "ensemble", "estimate", "load"]
 REFERENCE = "norse"
 """The target that a fixed-point run is compared with."""
+MAX_WORKERS = 1024
+"""Processes of one machine, at most."""
 
 
 def load(
-    model: ModelPath | Sequence[ModelPath],
+    model: ModelPath | Sequence[ModelPath] | nir.NIRGraph | Sequence[nir.NIRGraph],
     *,
     timesteps: int | None = None,
     dt_s: float | None = None,
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: int | Sequence[int] | None = None,
     reset: ResetMode | None = None,
 ) -> Ensemble:
-    """Read a model; see :func:`sne_deploy.frontend.models.load_model`, and its options there.
+    """Read a model: files, or NIR graphs in memory.
 
-    Options are for what the files do not say: :class:`sne_deploy.frontend.options.ReadOptions`.
+    Options are for what the model does not say: :class:`sne_deploy.frontend.options.ReadOptions`; the files
+    are those of :func:`sne_deploy.frontend.models.load_model`.
+
+    Raises
+    ------
+    InputError
+        Nothing there, an unknown kind of file, or an option that does not fit; CheckpointError, GraphError
+        and UnsupportedError for what is wrong inside.
     """
-    options = ReadOptions(timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset)
-    return load_model(model, options)
+    return files_as_ensemble(
+        model, read_options(timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset)
+    )
 
 
 def ensemble(
-    modules: Sequence[torch.nn.Module],
+    modules: torch.nn.Module | Sequence[torch.nn.Module],
     *,
-    input_shape: tuple[int, ...],
-    timesteps: int,
-    encoder: Encoder | None = None,
+    input_shape: int | Sequence[int] | None = None,
+    timesteps: int | None = None,
+    encoder: Encoder | EncoderKind | None = None,
     readout: Readout | None = None,
     head: Head | None = None,
     names: Sequence[str] | None = None,
 ) -> Ensemble:
-    """Make an ensemble of live Norse modules; see :func:`sne_deploy.frontend.models.ensemble_of_modules`."""
-    return ensemble_of_modules(
+    """Make an ensemble of live Norse modules; see :func:`sne_deploy.frontend.models.ensemble_of_modules`.
+
+    One module is one student, whatever children it has. An encoder may be given by the name of its kind, a
+    vector's shape by its size.
+
+    Raises
+    ------
+    InputError
+        An argument is missing or does not fit; UnsupportedError for what a module holds.
+    """
+    return modules_as_ensemble(
         modules,
         input_shape=input_shape,
         timesteps=timesteps,
@@ -71,13 +103,64 @@ def ensemble(
     )
 
 
+def estimate(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    *,
+    target: str = "loihi",
+    hardware: str | os.PathLike[str] | Chip = DEFAULT_CHIP,
+    **options: Any,
+) -> Result:
+    """Answer the common question in one call: accuracy and cost of a model on a chip, from samples.
+
+    Parameters
+    ----------
+    model : Ensemble, path, nir.NIRGraph, torch.nn.Module, or a sequence of one of the last three
+    x, y
+        As for :meth:`Compiled.run`.
+    target, hardware
+        As for :func:`compile`.
+    options
+        As for :func:`load` or :func:`ensemble`. For modules that take spikes or graded values, the input's
+        shape and the time steps are those of x, of shape (N, T, ...), unless they are given.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    InputError
+        As :func:`compile` and :meth:`Compiled.run`.
+    """
+    from sne_deploy.data.arrays import as_samples
+
+    samples, labels = as_samples(x, y)
+    if are_modules(model):
+        options = _shape_of(samples, options)
+    with compile(model, target, hardware=hardware, **options) as compiled:
+        return compiled.run(samples, labels)
+
+
+def _shape_of(samples: Array, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for modules, with the shape and the steps that the samples have."""
+    encoder = as_encoder(options.get("encoder") or "spikes")
+    in_time = encoder.kind not in ("constant", "bernoulli")
+    shape = samples.shape[1:]
+    found: dict[str, Any] = {"input_shape": shape[1:] if in_time else shape}
+    if in_time and shape:
+        found["timesteps"] = shape[0]
+    return {**{name: value for name, value in found.items() if value}, **options}
+
+
 def compile(  # noqa: A001  the design's name for it
-    ensemble: Ensemble,
+    model: Any,
     target: str = "lava",
     *,
     precision: Precision | None = None,
     hardware: str | os.PathLike[str] | Chip = DEFAULT_CHIP,
-    policy: ActivationPolicy | None = None,
+    policy: ActivationPolicy | PolicyKind | None = None,
     seed: int = 0,
     weight_bits: int | None = None,
     fidelity: bool = True,
@@ -85,19 +168,20 @@ def compile(  # noqa: A001  the design's name for it
     workers: int | None = None,
     scheduler: str | None = None,
     device: str | None = None,
+    **options: Any,
 ) -> Compiled:
     """Compile an ensemble for a target.
 
     Parameters
     ----------
-    ensemble : Ensemble
+    model : Ensemble, path, nir.NIRGraph, torch.nn.Module, or a sequence of one of the last three
     target : str
         A backend's name: ``lava``, ``loihi``, ``norse``, or one that another package adds.
     precision : {"fixed", "float"} or None
         None: fixed point where the target has it.
     hardware : str, path or Chip
         A built-in name or a chip's TOML file: what can be compiled, and what operations cost.
-    policy : ActivationPolicy or None
+    policy : ActivationPolicy, the name of its kind, or None
         Overrides the ensemble's own.
     seed : int
         Of random encoders.
@@ -114,35 +198,41 @@ def compile(  # noqa: A001  the design's name for it
     device : str or None
         A PyTorch device for target ``loihi``, such as ``cuda``; None: this machine's processor. The same
         integers, which ``verify`` of :meth:`Compiled.run` checks on your device.
+    options
+        As for :func:`load` or :func:`ensemble`, where the model is not an Ensemble.
 
     Raises
     ------
+    InputError
+        An argument does not fit.
     TargetError
         Unknown target, or something it needs is not installed.
     UnsupportedError
         Everything that cannot be compiled, at once.
     """
-    backend = load_backend(target)
-    chip = hardware if isinstance(hardware, Chip) else load_chip(hardware)
+    seed = argument.whole("seed", seed, 0)
+    weight_bits = None if weight_bits is None else argument.whole("weight_bits", weight_bits, 2)
+    workers = None if workers is None else argument.whole("workers", workers, 1, MAX_WORKERS)
+    scheduler = None if scheduler is None else argument.text("scheduler", scheduler)
+    progress = None if progress is None else argument.function("progress", progress)
+    backend = load_backend(argument.text("target", target))
+    chip = hardware if isinstance(hardware, Chip) else load_chip(argument.file_path("hardware", hardware))
     capabilities = backend.capabilities()
-    precisions = capabilities.precisions
-    chosen: Precision = precision or ("fixed" if "fixed" in precisions else "float")
-    if chosen not in precisions:
-        raise InputError(
-            f"target {target!r} has no precision {chosen!r}; it has {', '.join(precisions)}: give --precision"
-        )
-    if device is not None and target != "loihi":
-        raise InputError(f"--device {device} is for target 'loihi' alone, not {target!r}; leave it out")
-    extra = {} if device is None else {"device": device}
+    chosen = _precision(precision, target, capabilities.precisions)
+    extra = _device(device, target)
+    ensemble = as_ensemble(model, options)
+    if isinstance(policy, str):
+        policy = changed_policy(ensemble.policy, kind=policy)
     if policy is not None:
-        ensemble = replace(ensemble, policy=policy)
+        remedy = 'sne.ActivationPolicy(...), or "static"'
+        ensemble = replace(ensemble, policy=argument.instance("policy", policy, ActivationPolicy, remedy))
     formats = capabilities.formats(chip.registers, weight_bits)
     programs, real = _programs(ensemble, chosen, formats, progress)
     check_head(ensemble.head, [program.output_size for program in programs])
     with ExitStack() as resources:
         executor = resources.enter_context(open_executor(workers, scheduler))
-        options = RunOptions(progress=progress, extra=extra)
-        executables, runner = _executables(backend, programs, executor, resources, options)
+        run_options = RunOptions(progress=progress, extra=extra)
+        executables, runner = _executables(backend, programs, executor, resources, run_options)
         compiled = partial(Compiled, ensemble, hardware=chip, seed=seed)
         reference: Compiled | None = None
         warnings: tuple[str, ...] = ()
@@ -157,6 +247,22 @@ def compile(  # noqa: A001  the design's name for it
             resources=resources.pop_all(),
             warnings=warnings,
         )
+
+
+def _precision(given: Precision | None, target: str, known: tuple[Precision, ...]) -> Precision:
+    if given is not None and argument.text("precision", given) not in known:
+        raise InputError(
+            f"target {target!r} has no precision {given!r}; it has {', '.join(known)}: give --precision"
+        )
+    return given or ("fixed" if "fixed" in known else "float")
+
+
+def _device(device: str | None, target: str) -> dict[str, str]:
+    if device is None:
+        return {}
+    if argument.text("device", device) and target != "loihi":
+        raise InputError(f"--device {device} is for target 'loihi' alone, not {target!r}; leave it out")
+    return {"device": device}
 
 
 def _executables(

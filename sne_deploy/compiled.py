@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
 import numpy.typing as npt
 
+from sne_deploy import arguments as argument
 from sne_deploy.backend import Executable, FileWriter, Record, RunOptions, load_backend
 from sne_deploy.chips.chip import Chip
 from sne_deploy.errors import DataError, InputError
@@ -121,8 +121,8 @@ class Compiled:
 
     def run(
         self,
-        x: Array,
-        y: Array | None = None,
+        x: Any,
+        y: Any = None,
         record: Record = "counts",
         *,
         model: str = "ensemble",
@@ -136,6 +136,8 @@ class Compiled:
         Parameters
         ----------
         x : array of shape (N, *input_shape), or (N, T, *input_shape) where the model takes spikes
+            Of NumPy, torch or pandas, or nested lists; or a ``torch.utils.data`` loader or data set, of x or
+            of pairs (x, y).
         y : int array of shape (N,), or None
             Labels.
         record : {"counts", "spikes", "all"}
@@ -158,16 +160,20 @@ class Compiled:
         VerificationError
             Two targets differ: names student, sample, step, layer and neuron.
         """
+        from sne_deploy.data.arrays import as_samples
         from sne_deploy.data.dataset import ModelInput, fit_to_model
         from sne_deploy.report.build import build_report
         from sne_deploy.report.context import provenance
         from sne_deploy.teacher.run import evaluate_teacher
 
-        if record not in get_args(Record):
-            raise InputError(f"record {record!r} is not one of {', '.join(get_args(Record))}")
+        argument.choice("record", record, get_args(Record))
+        verify = argument.whole("verify", verify, 0)
+        model, data_name = argument.text("model", model), argument.text("data_name", data_name)
+        command = None if command is None else argument.text("command", command)
+        teacher = None if teacher is None else argument.file_path("teacher", teacher)
         started = time.perf_counter()
         takes = ModelInput(self.ensemble.input_shape, self.ensemble.timesteps, self.ensemble.encoder)
-        data = fit_to_model(data_name, np.asarray(x), None if y is None else np.asarray(y), takes)
+        data = fit_to_model(data_name, *as_samples(x, y), takes)
         self._check_labels(data)
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
         verified = self._verify(data, verify)
@@ -220,7 +226,7 @@ class Compiled:
 
         if samples == 0:
             return None
-        if not 0 < samples <= len(data):
+        if samples > len(data):
             raise InputError(
                 f"--verify {samples}: there are {len(data)} samples; choose between 1 and {len(data)}"
             )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy import arguments as argument
 from sne_deploy.errors import InputError
 from sne_deploy.ir.readout import READOUTS, Readout
 from sne_deploy.model.layers.layer import Layer
@@ -77,13 +78,15 @@ class Encoder:
     input_range: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        if self.kind not in ENCODERS:
-            raise InputError(f"encoder {self.kind!r} is not one of {', '.join(ENCODERS)}")
-        lo, hi = self.input_range
+        argument.choice("encoder", self.kind, ENCODERS)
+        lo, hi = argument.numbers("encoder: input_range", self.input_range, 2)
         if not (np.isfinite(lo) and np.isfinite(hi) and lo < hi):
             raise InputError(
                 f"encoder: input_range {self.input_range} must be two finite numbers, low < high"
             )
+
+
+HeadKind = Literal["linear", "mean"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +108,17 @@ class Head:
         Added to the logits when k students have run: row k - 1.
     """
 
-    kind: Literal["linear", "mean"]
+    kind: HeadKind
     weight: FloatArray | None = None
     bias: FloatArray | None = None
     mean: FloatArray | None = None
     subset_bias: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        argument.choice("head", self.kind, get_args(HeadKind))
+        for name, axes in (("weight", 2), ("bias", 1), ("mean", 1), ("subset_bias", 2)):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not (isinstance(value, np.ndarray) and value.dtype.kind in "iuf" and value.ndim == axes):
+                raise InputError(f"head: {name} must be a NumPy array of numbers with {axes} axes")

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy import arguments as argument
 from sne_deploy.errors import InputError
 
 Float32Array = npt.NDArray[np.float32]
@@ -121,8 +122,16 @@ class ActivationPolicy:
     gate: Gate | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in POLICIES:
-            raise InputError(f"policy {self.kind!r} is not one of {', '.join(POLICIES)}")
+        argument.choice("policy", self.kind, POLICIES)
+        argument.choice("policy: measure", self.measure, MEASURES)
+        for index in argument.instance("policy: order", self.order, tuple, "such as (1, 0)"):
+            argument.whole("policy: order", index, 0)
+        if self.threshold is not None:
+            argument.number("policy: threshold", self.threshold)
+        if self.students is not None:
+            argument.whole("policy 'static': students", self.students, 1)
+        if self.gate is not None:
+            argument.instance("policy: gate", self.gate, Gate, "one that sne.train made")
         if self.kind == "gate" and self.gate is None:
             raise InputError("policy 'gate': there is no gate; train one with [policy] kind = 'gate'")
         if self.kind != "static" and not (self.threshold is not None and 0.0 < self.threshold <= 1.0):
@@ -130,10 +139,6 @@ class ActivationPolicy:
                 f"policy {self.kind!r}: threshold {self.threshold} is not in (0, 1]; "
                 "give one with --threshold"
             )
-        if self.measure not in MEASURES:
-            raise InputError(f"policy: measure {self.measure!r} is not one of {', '.join(MEASURES)}")
-        if self.students is not None and self.students < 1:
-            raise InputError(f"policy 'static': students {self.students} must be at least 1")
         self._check_foreign()
 
     def _check_foreign(self) -> None:

@@ -202,7 +202,7 @@ def test_arguments_that_do_not_fit(tmp_path: Path) -> None:
         (InputError, "test: is for data=", {"test": (X, Y)}),
         (InputError, "teacher: give a torch module or an ONNX file, not int", {"teacher": 3}),
         (DataError, r"data: give a pair \(x, y\), not ndarray", {"data": X}),
-        (DataError, "data: x and y must be arrays", {"data": ([[1], [1, 2]], Y)}),
+        (DataError, r"data: x \(list\) is no array of numbers", {"data": ([[1], [1, 2]], Y)}),
         (DataError, r"y has shape \(7,\), must be \(80,\)", {"data": (X, Y[:7])}),
         (DataError, "samples have shape", {"data": (X, Y), "test": (X[:, :, :3], Y)}),
         (DataError, "label 9, but training sees none above 3", {"data": (X, Y), "test": (X, Y + 6)}),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.data.arrays import as_array
 from sne_deploy.errors import DataError
 
 if TYPE_CHECKING:
@@ -49,11 +50,7 @@ def as_arrays(name: str, pair: Any) -> Arrays:
     """
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise DataError(f"{name}: give a pair (x, y), not {type(pair).__name__}")
-    try:
-        x, y = (np.asarray(part.detach().cpu() if hasattr(part, "detach") else part) for part in pair)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{name}: x and y must be arrays: {str(error).splitlines()[0][:100]}") from None
-    return x, y
+    return as_array(f"{name}: x", pair[0]), as_array(f"{name}: y", pair[1])
 
 
 def digest_of(arrays: Iterable[Array | str]) -> str:
