@@ -63,9 +63,9 @@ def layers_from_graph(graph: nir.NIRGraph) -> tuple[Layer, ...]:
         and type(node) not in (nir.Input, nir.Output)
     ]
     unknown += [
-        f"node {name!r} subtracts at a reset, which no cell here does"
+        f"node {name!r} subtracts one step late at a reset, which no cell does"
         for name, node in graph.nodes.items()
-        if fires(node) and reset_of(name, node).mode != "value"
+        if fires(node) and reset_of(name, node).delayed
     ]
     if unknown:
         raise UnsupportedError("NIR graph", unknown)
@@ -268,6 +268,8 @@ def _options(name: str, node: Any, kind: str, dt_s: float) -> dict[str, OptionVa
         raise GraphError(f"node {name!r}: metadata 'options' is a {type(stored).__name__}, must be a group")
     known = LAYER_KINDS[kind].options
     options = {key: plain(value) for key, value in stored.items() if key in known and key != "dt"}
+    if fires(node) and reset_of(name, node).mode == "subtract":
+        options["reset_method"] = "reset_subtract"
     return {**options, "dt": dt_s}
 
 

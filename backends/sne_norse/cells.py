@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.model.ensemble import Layer
+from sne_deploy.model.layers.layer_rules import subtracts
 from sne_deploy.model.layers.registry import option
 from sne_norse.neurons import Neurons, each
 
@@ -36,7 +37,8 @@ def _box(layer: Layer, shape: tuple[int, ...]) -> Neurons:
     (v_leak,) = named("v_leak")
     if "v_th" not in layer.tensors:
         return Neurons(v_leak, None, (gain, one, v_leak))
-    return Neurons(v_leak, None, (gain, v_leak), named("v_th", "v_reset"))
+    firing = named("v_th") if subtracts(layer) else named("v_th", "v_reset")
+    return Neurons(v_leak, None, (gain, v_leak), firing)
 
 
 def _with_current(layer: Layer, shape: tuple[int, ...]) -> Neurons:

@@ -32,9 +32,10 @@ def lif(n=None):
     return norse.LIFCell(p, dt=DT)
 
 
-def lif_box(n=None):
+def lif_box(n=None, reset=norse.reset_value):
     tau = t(210.0) if n is None else torch.linspace(50.0, 390.0, n, dtype=F64)
-    return norse.LIFBoxCell(norse.LIFBoxParameters(tau, t(0.11), t(0.35), t(-0.4), "triangle", t(3.0)), dt=DT)
+    p = norse.LIFBoxParameters(tau, t(0.11), t(0.35), t(-0.4), "triangle", t(3.0), reset)
+    return norse.LIFBoxCell(p, dt=DT)
 
 
 def recurrent(n_in, n_out, autapses=False):
@@ -60,6 +61,7 @@ CASES = {
     "LIFCell": ((5,), lambda: [lif()]),
     "LIFCell per neuron": ((5,), lambda: [lif(5)]),
     "LIFBoxCell": ((5,), lambda: [lif_box()]),
+    "LIFBoxCell that subtracts": ((5,), lambda: [lif_box(5, norse.reset_subtract)]),
     "LIFBoxCell per neuron on a map": ((2, 3, 4), lambda: [lif_box(4)]),
     "LICell": ((4,), lambda: [lif(), norse.LICell(norse.LIParameters(t(70.0), t(33.0), t(0.2)), dt=DT)]),
     "LIBoxCell": ((4,), lambda: [norse.LIBoxCell(norse.LIBoxParameters(t(44.0), t(-0.3)), dt=DT)]),

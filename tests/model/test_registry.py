@@ -67,7 +67,14 @@ INVALID = [
         Layer("LIFCell", {**cell().options, "method": "logistic"}, cell("LIFCell").tensors),
         "method='logistic' must be",
     ),
-    (Layer("IAFCell", {"reset_method": "reset_subtract"}, cell("IAFCell").tensors), "cannot subtract"),
+    (
+        Layer("IAFCell", {"reset_method": "reset_none"}, cell("IAFCell").tensors),
+        "reset_method='reset_none' must",
+    ),
+    (
+        Layer("IAFCell", {"reset_method": "reset_subtract"}, cell("IAFCell").tensors),
+        "LIFBoxCell's alone",
+    ),
     (
         cell("LIFRecurrentCell", input_weights=W, recurrent_weights=np.ones((3, 3))),
         r"\(3, 3\), input_weights need",

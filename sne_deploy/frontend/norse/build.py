@@ -101,8 +101,8 @@ def _cell(layer: Layer, tensors: dict[str, Any]) -> torch.nn.Module:
     if LAYER_KINDS[layer.kind].spiking:
         dtype = tensors["v_th"].dtype
         tensors.setdefault("alpha", torch.tensor(100.0, dtype=dtype))
-    method = str(layer.options.get("method", "super"))
-    parameters = parameters_of(CELLS[layer.kind], tensors, method)
+    names = {name: str(layer.options[name]) for name in ("method", "reset_method") if name in layer.options}
+    parameters = parameters_of(CELLS[layer.kind], tensors, **names)
     if not weights:
         return cast("torch.nn.Module", make(parameters, dt=dt))
     n_out, n_in = weights["input_weights"].shape

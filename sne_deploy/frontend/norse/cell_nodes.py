@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sne_deploy.frontend.nir.neuron_nodes import node_class
 from sne_deploy.model.ensemble import Layer
 from sne_deploy.model.layers.geometry import Shape
+from sne_deploy.model.layers.layer_rules import subtracts
 from sne_deploy.neurons.model import CellType, Gain, NodeType, is_time
 from sne_deploy.neurons.table import CELLS, model_of_cell
 
@@ -40,6 +41,7 @@ def cell_to_node(layer: Layer, shape: tuple[int, ...], dt_s: float) -> Any:
     node.metadata = {
         "kind": layer.kind,
         "options": {name: value for name, value in layer.options.items() if value is not None},
+        **({"reset": "subtract"} if subtracts(layer) else {}),
         "tensors": {name: array.copy() for name, array in layer.tensors.items() if name not in WEIGHTS},
     }
     return node

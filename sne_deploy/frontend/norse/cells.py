@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 import torch
-from norse.torch.functional.reset import reset_value
+from norse.torch.functional import reset
 
 from sne_deploy.neurons.model import CellType
 from sne_deploy.neurons.table import Derived
@@ -55,8 +55,10 @@ def __getattr__(name: str) -> Any:
     return CELL_CLASSES[name]
 
 
-def parameters_of(cell: CellType, tensors: dict[str, torch.Tensor], method: str) -> Any:
+def parameters_of(
+    cell: CellType, tensors: dict[str, torch.Tensor], method: str = "super", reset_method: str = "reset_value"
+) -> Any:
     """Norse's parameter tuple of a cell."""
     kind = getattr(import_module(cell.module), cell.parameters)
-    firing = {"method": method, "reset_method": reset_value}
+    firing = {"method": method, "reset_method": getattr(reset, reset_method)}
     return kind(**tensors, **{name: value for name, value in firing.items() if name in kind._fields})

@@ -149,7 +149,9 @@ def cell_shape(layer: Layer, shape: Shape) -> Shape:
     if not shape:
         raise ValueError("input has no axes, needs at least one")
     for name, array in layer.tensors.items():
-        if name not in ("input_weights", "recurrent_weights") and not _broadcasts(array.shape, shape):
+        if name not in ("input_weights", "recurrent_weights", "alpha") and not _broadcasts(
+            array.shape, shape
+        ):
             raise ValueError(
                 f"tensor {name} of shape {array.shape} does not broadcast over neurons of shape {shape}"
             )
@@ -162,6 +164,11 @@ def recurrent_shape(layer: Layer, shape: Shape) -> Shape:
     if shape != (n_in,):
         raise ValueError(f"input has shape {shape}, input_weights {(n_out, n_in)} need ({n_in},)")
     return cell_shape(layer, (int(n_out),))
+
+
+def subtracts(layer: Layer) -> bool:
+    """Whether a spike subtracts the threshold; else it sets the membrane to v_reset."""
+    return layer.options.get("reset_method") == "reset_subtract"
 
 
 def cell_problems(layer: Layer) -> list[str]:
@@ -177,6 +184,8 @@ def cell_problems(layer: Layer) -> list[str]:
                     f"dt * {name} is {_range(step)}, must be in (0, 1]; norse 1.1.0 takes dt in seconds and "
                     f"{name} in 1/s"
                 )
+    if subtracts(layer) and layer.kind != "LIFBoxCell":
+        problems.append("reset_subtract is LIFBoxCell's alone in norse 1.1.0; use reset_value")
     if "recurrent_weights" in layer.tensors:
         problems += _recurrent_problems(layer.tensors, bool(layer.options.get("autapses", False)))
     return problems

@@ -35,12 +35,7 @@ _NAME = {"name": Option(node_name)}
 _DT = {"dt": Option(positive_float, 0.001)}
 _SPIKING = {
     "method": Option(one_of(*METHODS), "super"),
-    "reset_method": Option(
-        only(
-            "reset_value", "only reset_value is supported: the chip resets v to a value, it cannot subtract"
-        ),
-        "reset_value",
-    ),
+    "reset_method": Option(one_of("reset_value", "reset_subtract"), "reset_value"),
 }
 _AUTAPSES = {"autapses": Option(boolean, False)}
 _RECURRENT = {"input_weights": Tensor(2), "recurrent_weights": Tensor(2)}

@@ -8,6 +8,7 @@ import norse.torch as snn
 import numpy as np
 import torch
 from hypothesis import strategies as st
+from norse.torch.functional.reset import reset_subtract, reset_value
 
 import sne_deploy as sne
 from sne_deploy.ir.program import Program
@@ -27,6 +28,7 @@ CELL = st.fixed_dictionaries(
         "v_leak": st.floats(-0.3, 0.3),
         "v_reset": st.floats(-0.5, 0.05),
         "per_neuron": st.booleans(),
+        "subtracts": st.booleans(),
     }
 )
 DRAW: dict[str, Any] = {
@@ -36,6 +38,7 @@ DRAW: dict[str, Any] = {
     "v_leak": 0.1,
     "v_reset": -0.1,
     "per_neuron": True,
+    "subtracts": False,
 }
 """One of CELL, but for its kind."""
 
@@ -48,9 +51,10 @@ def cell(draw: dict[str, Any], rng: np.random.Generator) -> torch.nn.Module:
         return torch.tensor(value * spread, dtype=torch.float64)
 
     mem, syn = tensor(1000 * draw["a"]), tensor(1000 * draw["b"])
-    fires = {"v_th": tensor(draw["v_th"]), "v_reset": tensor(draw["v_reset"])}
+    fires: dict[str, Any] = {"v_th": tensor(draw["v_th"]), "v_reset": tensor(draw["v_reset"])}
     leak = {"v_leak": tensor(draw["v_leak"])}
     if draw["kind"] == "LIFBoxCell":
+        fires["reset_method"] = reset_subtract if draw["subtracts"] else reset_value
         return snn.LIFBoxCell(snn.LIFBoxParameters(tau_mem_inv=mem, **leak, **fires))
     if draw["kind"] == "IAFCell":
         return snn.IAFCell(snn.IAFParameters(**fires))

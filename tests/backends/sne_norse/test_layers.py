@@ -88,16 +88,11 @@ def test_random_chains(cells: list[dict[str, Any]], encoder: str, readout: str |
     check(program, samples(program, seed))
 
 
-@pytest.mark.parametrize("kind", SPIKING)
-def test_the_random_chains_spike(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "subtracts"), [*((kind, False) for kind in SPIKING), ("LIFBoxCell", True)])
+def test_the_random_chains_spike(kind: str, subtracts: bool) -> None:
     """What the property compares is not silence."""
-    program = compiled(
-        on_a_grid(
-            chain([{"kind": kind, **DRAW}], None, 0),
-        ),
-        (SIZE,),
-        "spikes",
-    )
+    cells = [{**DRAW, "kind": kind, "subtracts": subtracts}]
+    program = compiled(on_a_grid(chain(cells, None, 0)), (SIZE,), "spikes")
     assert check(program, samples(program, 0)) > 20
 
 

@@ -3,6 +3,7 @@
 import copy
 
 import norse.torch as norse
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from torch import nn
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.frontend.norse.modules import layers_from_module
+from sne_deploy.model.layers.registry import check_stack
 from tests.norse_oracle import run_module
 
 
@@ -30,7 +32,7 @@ def test_every_unsupported_module_is_listed_at_once():
         nn.AvgPool2d(2, divisor_override=3),
         nn.BatchNorm2d(2, track_running_stats=False),
         nn.Linear(2, 2).half(),
-        norse.LIFBoxCell(norse.LIFBoxParameters(reset_method=norse.reset_subtract)),
+        norse.LIFBoxCell(norse.LIFBoxParameters(reset_method=lambda z, v, reset, th: v)),
         norse.LIFCell(norse.LIFParameters(tau_mem_inv=torch.tensor(2000.0))),
     )
     with pytest.raises(UnsupportedError) as error:
@@ -56,13 +58,52 @@ def test_every_unsupported_module_is_listed_at_once():
         "count_include_pad",
         "divisor_override",
         "float16",
-        "cannot subtract",
+        "reset_method='<lambda>' is not supported",
         "dt * tau_mem_inv is 2",
         "track_running_stats",
         "padding='same'",
     ):
         assert word in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_readout_with_weights_of_its_own_is_two_layers():
+    torch.manual_seed(4)
+    module = nn.Sequential()
+    module.add_module("hidden", norse.LIFCell())
+    module.add_module("out", norse.LILinearCell(6, 3, norse.LIParameters(tau_mem_inv=torch.tensor(300.0))))
+    layers = layers_from_module(module)
+    named = [(layer.kind, layer.options.get("name")) for layer in layers]
+    assert named == [("LIFCell", "hidden"), ("Linear", "out_input"), ("LICell", "out")]
+    x, state, expected = (torch.rand(20, 2, 6) < 0.5).float(), None, []
+    with torch.no_grad():
+        for z in x:
+            v, state = module.out(z, state)
+            expected.append(v)
+    assert torch.equal(run_module(module_from_layers(layers[1:]), x), torch.stack(expected))
+    assert torch.stack(expected).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(
+    "alpha", [100, torch.tensor(100), torch.tensor(100.0).half(), float("nan"), torch.ones(7)]
+)
+def test_parameters_that_inference_never_uses_may_be_anything(alpha):
+    (layer,) = layers_from_module(norse.LIFCell(norse.LIFParameters(alpha=alpha)))
+    assert check_stack([layer], (4,)) == (4,)
+
+
+@pytest.mark.parametrize("one", [1, torch.tensor(1), np.float32(1), torch.tensor(1, dtype=torch.int8)])
+def test_integers_are_the_numbers_that_they_are(one):
+    (layer,) = layers_from_module(norse.LIFCell(norse.LIFParameters(v_th=one, tau_mem_inv=100 * one)))
+    assert layer.tensors["v_th"] == 1.0
+    assert layer.tensors["tau_mem_inv"] == 100.0
+
+
+def test_what_is_said_of_half_precision_helps():
+    p = norse.LIFParameters(v_th=torch.tensor(0.5).half())
+    with pytest.raises(UnsupportedError, match=r"give the cell's parameters v_th=p.v_th.float\(\)"):
+        layers_from_module(norse.LIFCell(p))
+    assert layers_from_module(norse.LIFCell(p._replace(v_th=p.v_th.float())))[0].tensors["v_th"] == 0.5
 
 
 class Shouting(nn.Linear):
