@@ -149,6 +149,10 @@ TOPOLOGIES: Mapping[str, Callable[[], nir.NIRGraph]] = {
     "metadata reset = subtract, reset_delayed = true": lambda: chain(
         lif(metadata={"reset": "subtract", "reset_delayed": True})
     ),
+    "metadata reset = value, reset_delayed = true": lambda: chain(
+        lif(metadata={"reset": "value", "reset_delayed": True})
+    ),
+    "metadata reset = none": lambda: chain(lif(metadata={"reset": "none"})),
     "integrators and spiking neurons both read out": lambda: net(
         "input>li input>lif li>one lif>two", li=li(), lif=lif(), one=nir.Output(None), two=nir.Output(None)
     ),
@@ -192,7 +196,7 @@ REFUSALS: Mapping[str, Callable[[], nir.NIRGraph]] = {
         nir.Affine(np.eye(N), np.ones(N)), nir.Delay(np.full(N, DT_S)), lif()
     ),
     "metadata reset = other": lambda: chain(lif(metadata={"reset": "other"})),
-    "reset_delayed with reset to a value": lambda: chain(lif(metadata={"reset_delayed": True})),
+    "reset_delayed without a reset": lambda: chain(lif(metadata={"reset": "none", "reset_delayed": True})),
     "padding 'same' with a stride": lambda: chain(
         nir.Conv2d((4, 4), _weights(2, 2, 2, 2), 2, "same", 1, 1, np.zeros(2)), lif(IMAGE), shape=IMAGE
     ),

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from sne_deploy.frontend.nir.resets import ResetMode
+    from sne_deploy.frontend.nir.resets import Resets
 
     Array = npt.NDArray[Any]
 
@@ -54,7 +54,7 @@ def load(
     timesteps: int | None = None,
     dt_s: float | None = None,
     input_shape: int | Sequence[int] | None = None,
-    reset: ResetMode | None = None,
+    reset: Resets | None = None,
 ) -> Ensemble:
     """Read a model: files, or NIR graphs in memory.
 

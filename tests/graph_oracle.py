@@ -103,14 +103,18 @@ class GraphOracle:
         i = i + min(self.dt_s / p["tau_syn"], 1.0) * (p["w_in"] * x - i) if "tau_syn" in p else x
         if "v_leak" in p:
             a = min(self.dt_s / p.get("tau", p.get("tau_mem", 0.0)), 1.0)
-            v = v + a * (p["v_leak"] - v + p["r"] * i) - owed
+            new = v + a * (p["v_leak"] - v + p["r"] * i) - owed
         else:
-            v = v + self.dt_s * p["r"] * i - owed
+            new = v + self.dt_s * p["r"] * i - owed
         if "v_threshold" not in p:
-            return v, v, i, 0.0
+            return new, new, i, 0.0
+        reset = reset_of(name, node)
+        waits = reset.mode == "value" and reset.delayed and v > p["v_threshold"]
+        v = p["v_reset"] if waits else new
         if not v > p["v_threshold"]:
             return 0.0, v, i, 0.0
-        reset = reset_of(name, node)
+        if reset.mode == "none" or (reset.mode == "value" and reset.delayed):
+            return 1.0, v, i, 0.0
         if reset.mode == "value":
             return 1.0, p["v_reset"], i, 0.0
         return (1.0, v, i, p["v_threshold"]) if reset.delayed else (1.0, v - p["v_threshold"], i, 0.0)

@@ -191,11 +191,13 @@ class _Builder:
         return np.full(shape, self.rng.choice(values))
 
     def reset(self, values: dict[str, np.ndarray]) -> dict[str, Any]:
-        choice = self.pick("", "", "value", "subtract", "delayed")
+        choice = self.pick("", "", "value", "subtract", "delayed", "none", "later")
         if choice == "delayed":
             tau = values.get("tau", values.get("tau_mem"))
             late = tau is None or bool(np.all(tau > 1.5 * DT_S))
             return {"reset": "subtract", "reset_delayed": late}
+        if choice == "later":
+            return {"reset": "value", "reset_delayed": True}
         return {"reset": choice} if choice else {}
 
     def values(self, shape: Shape) -> np.ndarray:

@@ -183,6 +183,7 @@ class GroupState:
         self.threshold = [th * (64 if fixed else 1) for th in each(group.vth_mant)]
         soft = None if group.vsub_mant is None else each(group.vsub_mant)
         self.subtracted = None if soft is None else [sub * (64 if fixed else 1) for sub in soft]
+        self.delayed = group.reset_delayed
         self.compartments = (
             2 if fixed and self.spiking and soft is not None and any(soft) else 1
         )  # on Loihi 1
@@ -198,10 +199,16 @@ class GroupState:
         for k, a in enumerate(a_in):
             self.updates += self.compartments
             self.active += self.compartments * (a != 0 or self.u[k] != 0 or self.v[k] != 0)
+            waits = self.delayed and self.v[k] > self.threshold[k]
             self.u[k], self.v[k] = (self._integers if self.fixed else self._reals)(k, a)
+            if waits:
+                self.v[k] = 0
             if self.spiking and self.v[k] > self.threshold[k]:
                 fired.append(k)
-                self.v[k] = 0 if self.subtracted is None else self.v[k] - self.subtracted[k]
+                if self.subtracted is not None:
+                    self.v[k] -= self.subtracted[k]
+                elif not self.delayed:
+                    self.v[k] = 0
         self.raster.append([k in fired for k in range(self.size)])
         self.us.append(list(self.u))
         self.vs.append(list(self.v))

@@ -156,6 +156,7 @@ class _Builder:
         size = int(np.prod(shape))
         kind = self.pick(*READOUT_KINDS) if last and readout != "count" else self.pick(*SPIKING_KINDS)
         make = self.registers if self.fixed else self.reals
+        reset = self.pick("value", "subtract", "later") if kind in SPIKING_KINDS else "value"
         group = NeuronGroup(
             name=name,
             kind=kind,
@@ -163,7 +164,8 @@ class _Builder:
             depth=depth,
             scale=self.pick(1.0, 64.0, 12.5) if self.fixed else 1.0,
             v_reset=np.asarray(self.pick(0.0, -0.25)),
-            vsub_mant=self.soft_reset(size) if kind in SPIKING_KINDS and self.pick(False, True) else None,
+            vsub_mant=self.soft_reset(size) if reset == "subtract" else None,
+            reset_delayed=reset == "later",
             **make(size),
         )
         self.groups.append(group)

@@ -43,8 +43,8 @@ class Clock:
 class GroupJob:
     """A neuron group: registers as arrays of shape (n,), its place in the pipeline, what is read from it.
 
-    ``vsub``: what a spike subtracts from v; None where it sets v to 0. ``guarded``: u could leave 32 bits,
-    and is watched.
+    ``vsub``: what a spike subtracts from v; None where it sets v to 0. ``reset_delayed``: it sets v in place
+    of the next step. ``guarded``: u could leave 32 bits, and is watched.
     """
 
     name: str
@@ -58,6 +58,7 @@ class GroupJob:
     bias_exp: int
     v_init: Array
     vsub: Array | None
+    reset_delayed: bool
     depth: int
     output: Output
     guarded: bool

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sne_deploy.model.ensemble import Layer
 from sne_deploy.model.layers.layer_rules import subtracts
 from sne_deploy.model.layers.registry import option
-from sne_norse.neurons import Neurons, each
+from sne_norse.neurons import Firing, Neurons, each
 
 Array = npt.NDArray[Any]
 Parameters = Callable[..., tuple[Array, ...]]
@@ -32,13 +32,17 @@ def _parameters(layer: Layer, shape: tuple[int, ...]) -> tuple[Parameters, Array
     return named, gain, each(1.0, shape), dt
 
 
+def _firing(layer: Layer, named: Parameters) -> Firing:
+    v_th, v_reset = named("v_th", "v_reset")
+    return Firing(v_th, v_sub=v_th) if subtracts(layer) else Firing(v_th, v_reset)
+
+
 def _box(layer: Layer, shape: tuple[int, ...]) -> Neurons:
     named, gain, one, _ = _parameters(layer, shape)
     (v_leak,) = named("v_leak")
     if "v_th" not in layer.tensors:
         return Neurons(v_leak, None, (gain, one, v_leak))
-    firing = named("v_th") if subtracts(layer) else named("v_th", "v_reset")
-    return Neurons(v_leak, None, (gain, v_leak), firing)
+    return Neurons(v_leak, None, (gain, v_leak), _firing(layer, named))
 
 
 def _with_current(layer: Layer, shape: tuple[int, ...]) -> Neurons:
@@ -49,15 +53,15 @@ def _with_current(layer: Layer, shape: tuple[int, ...]) -> Neurons:
         v_leak,
         (-dt * tau_syn_inv,),
         (gain, one, v_leak),
-        named("v_th", "v_reset") if fires else None,
+        _firing(layer, named) if fires else None,
         recurrent=None if recurrent is None else np.ascontiguousarray(recurrent.T, np.float64),
     )
 
 
 def _perfect(layer: Layer, shape: tuple[int, ...]) -> Neurons:
     named, _, one, _ = _parameters(layer, shape)
-    firing = named("v_th", "v_reset")
-    return Neurons(firing[1], None, (one,), firing)
+    (v_reset,) = named("v_reset")
+    return Neurons(v_reset, None, (one,), _firing(layer, named))
 
 
 CELLS: Mapping[str, Callable[[Layer, tuple[int, ...]], Neurons]] = {

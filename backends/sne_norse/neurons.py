@@ -8,7 +8,7 @@ What is done at a step, in which order, is composed of parts that the tables cho
     v   perfect        v <- v + gain drive
         leaky          v <- v + a ((v_leak - v) + r drive)
         LIFBoxCell     v <- v + a ((drive + v_leak) - v)
-    spike where v > v_th, strictly: v <- v_reset, or v <- v - v_th, at once or at the next step
+    spike where v > v_th, strictly: v <- v_reset, or v <- v - v_th, at once or at the next step, or nothing
 
 With a = dt / tau (or tau_mem) and b = dt / tau_syn. Readouts send v.
 """
@@ -31,7 +31,9 @@ def integrate(
     v_init: Any,
     current: Any,
     membrane: Any,
-    firing: Any,
+    v_th: Any,
+    v_reset: Any,
+    v_sub: Any,
     later: Any,
     recurrent: Any,
     state: Any,
@@ -45,9 +47,11 @@ def integrate(
     v_init : float64 array of shape (n,), as all parameters
     current : None, (-b,) for Norse or (b, w_in) for NIR
     membrane : (gain,), (a, r, v_leak), or (a, v_leak) for LIFBoxCell
-    firing : None, (v_th, v_reset), or (v_th,) where a spike subtracts it
-        None: the neurons send v.
-    later : v_th where it is subtracted at the next step, or None
+    v_th : None where the neurons send v
+    v_reset, v_sub : what a spike sets v to, or subtracts from it; None where it does not
+    later : True, or None
+        At the next step: ``v_reset`` in place of that step's v, where v was above ``v_th`` (a refractory
+        step); ``v_sub`` from that step's v.
     recurrent : float64 array of shape (n, n), or None
         What a spike of neuron k adds to what enters at the next step: row k.
     state : float64 array of shape (4, B, n), changed, or None where samples start and nothing follows
@@ -68,20 +72,19 @@ def integrate(
                     drive, i[j] = driven(j, drive, i, current, recurrent, heard)
                 moved = integrated(j, drive, v[j], membrane)
                 if later is not None:
-                    moved -= owed[j]
-                if firing is None:
+                    moved = after_waiting(j, moved, v[j], v_th, v_reset, owed)
+                if v_th is None:
                     v[j] = moved
                     to[j] = moved
                 else:
-                    fired = moved > firing[0][j]
+                    fired = moved > v_th[j]
                     to[j] = fired
-                    if later is not None:
-                        owed[j] = later[j] if fired else 0.0
-                        v[j] = moved
-                    elif len(firing) == 1:
-                        v[j] = moved - firing[0][j] if fired else moved
+                    if later is None:
+                        v[j] = after_spike(j, moved, fired, v_reset, v_sub)
                     else:
-                        v[j] = firing[1][j] if fired else moved
+                        v[j] = moved
+                        if v_sub is not None:
+                            owed[j] = v_sub[j] if fired else 0.0
             if recurrent is not None:
                 hear(to, recurrent, heard)
 
@@ -109,6 +112,24 @@ def integrated(j: Any, drive: Any, v: Any, membrane: Any) -> Any:
 
 
 @nb.njit(nogil=True)
+def after_spike(j: Any, v: Any, fired: Any, v_reset: Any, v_sub: Any) -> Any:
+    """The membrane of neuron j at the end of a step."""
+    if v_reset is not None:
+        return v_reset[j] if fired else v
+    if v_sub is not None:
+        return v - v_sub[j] if fired else v
+    return v
+
+
+@nb.njit(nogil=True)
+def after_waiting(j: Any, v: Any, before: Any, v_th: Any, v_reset: Any, owed: Any) -> Any:
+    """The membrane of neuron j before a spike, with what the step before left to do."""
+    if v_reset is not None:
+        return v_reset[j] if before > v_th[j] else v
+    return v - owed[j]
+
+
+@nb.njit(nogil=True)
 def hear(spikes: Any, recurrent: Any, heard: Any) -> None:
     """Sum what spikes send to the next step."""
     heard[:] = 0.0
@@ -120,14 +141,23 @@ def hear(spikes: Any, recurrent: Any, heard: Any) -> None:
 
 
 @dataclass(frozen=True, eq=False)
+class Firing:
+    """When neurons spike, and what a spike does to v, as :func:`integrate` takes it."""
+
+    v_th: Array
+    v_reset: Array | None = None
+    v_sub: Array | None = None
+    later: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Neurons:
-    """A group of neurons, as :func:`integrate` takes it; ``later``: soft resets at the next step."""
+    """A group of neurons, as :func:`integrate` takes it."""
 
     v_init: Array
     current: tuple[Array, ...] | None
     membrane: tuple[Array, ...]
-    firing: tuple[Array, ...] | None = None
-    later: bool = False
+    firing: Firing | None = None
     recurrent: Array | None = None
 
     def start(self, samples: int) -> Array:
@@ -140,9 +170,11 @@ class Neurons:
         """What is sent, (B, steps, *shape), on x, (B, steps or 1, *shape), from a state, which changes."""
         flat = np.ascontiguousarray(x, np.float64).reshape(*x.shape[:2], -1)
         out = np.empty((len(x), steps, flat.shape[2]), np.float64 if self.firing is None else np.uint8)
-        later = self.firing[0] if self.firing is not None and self.later else None
-        parts = (self.v_init, self.current, self.membrane, self.firing, later, self.recurrent)
-        integrate(flat, *parts, state, out)
+        how = self.firing
+        fires = (
+            (None,) * 4 if how is None else (how.v_th, how.v_reset, how.v_sub, True if how.later else None)
+        )
+        integrate(flat, self.v_init, self.current, self.membrane, *fires, self.recurrent, state, out)
         return out.reshape(len(x), steps, *x.shape[2:])
 
 

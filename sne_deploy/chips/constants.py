@@ -215,10 +215,11 @@ class ResetTable(Table):
     """``[resets]``: compartments per neuron for each kind of reset; one that is left out does not exist."""
 
     value: Compartments | None = None
+    value_delayed: Compartments | None = None
     subtract: Compartments | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.value is None and self.subtract is None:
-            raise ValueError("a chip has at least one kind of reset: value or subtract")
+        if not any(compartments for _, compartments in self):
+            raise ValueError("a chip has at least one kind of reset: value, value_delayed or subtract")
         return self

@@ -11,7 +11,7 @@ from typing import Literal
 from sne_deploy.errors import InputError
 
 SignMode = Literal["mixed", "excitatory", "inhibitory"]
-ResetKind = Literal["value", "subtract"]
+ResetKind = Literal["value", "value_delayed", "subtract"]
 TWO_SYNAPSES = 16
 """The number of weight bits that stands for two synapses of 8 bits per weight."""
 

@@ -77,10 +77,10 @@ _READING: Mapping[str, Any] = {
         float | None, typer.Option("--dt-s", help="Seconds per step, for .nir models that do not say.")
     ],
     "reset": Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="What a spike does to v in .nir models that do not say: value (NIR's own), subtract, "
-            "subtract-delayed (snnTorch's default)."
+            help="What a spike does to v in .nir models that do not say: value (NIR's own), value-delayed, "
+            "subtract, subtract-delayed (snnTorch's default), none; NODE=MODE for one node, repeatable."
         ),
     ],
     "input_shape": Annotated[
@@ -106,7 +106,21 @@ def sizes(input_shape: str | None) -> tuple[int, ...] | None:
     return found
 
 
-_PARSED: Mapping[str, Callable[[str | None], Any]] = {"input_shape": sizes}
+def resets(given: list[str] | None) -> Any:
+    """A mode for all nodes, or modes by nodes' names, of ``MODE`` and ``NODE=MODE``; None where none is."""
+    from sne_deploy.errors import InputError
+
+    named: dict[str, str] = {}
+    for text in given or ():
+        name, equals, mode = text.rpartition("=")
+        key = name if equals else "*"
+        if key in named:
+            raise InputError(f"--reset {text!r:.100}: there is a reset for that before; give one")
+        named[key] = mode
+    return (named["*"] if set(named) == {"*"} else named) if named else None
+
+
+_PARSED: Mapping[str, Callable[[Any], Any]] = {"input_shape": sizes, "reset": resets}
 """Those that are not what was typed."""
 
 

@@ -26,7 +26,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "timesteps": partial(argument.whole, minimum=1),
     "dt_s": argument.number,
     "input_shape": argument.shape,
-    "reset": argument.text,
+    "reset": lambda name, value: value if isinstance(value, Mapping) else argument.text(name, value),
 }
 """Of each option for reading, by itself."""
 _MODELS = "a path, several, a nir.NIRGraph, a torch module, or an Ensemble"

@@ -54,6 +54,7 @@ def ensemble_of_graphs(
     InputError, GraphError, UnsupportedError
         As :func:`sne_deploy.frontend.models.load_model`.
     """
+    from sne_deploy.frontend.nir.resets import check_names
     from sne_deploy.frontend.nir.shapes import joined_input_shape
 
     students = []
@@ -65,6 +66,8 @@ def ensemble_of_graphs(
             raise UnsupportedError(f"{name}: {error.context}", error.problems) from None
         except GraphError as error:
             raise GraphError(f"{name}: {error}") from None
+    if options.reset is not None:
+        check_names([student.network for student in students], options.reset)
     shapes = [joined_input_shape(student.network) for student in students]
     return _ensemble(students, shapes, options.timesteps, "a NIR graph", Encoder("spikes"))
 
@@ -72,10 +75,10 @@ def ensemble_of_graphs(
 def _student(graph: nir.NIRGraph, name: str, options: ReadOptions) -> Student:
     from sne_deploy.frontend.nir.conventions import check_time_step
     from sne_deploy.frontend.nir.findings import examine
-    from sne_deploy.frontend.nir.resets import with_reset
+    from sne_deploy.frontend.nir.resets import with_resets
 
-    given = graph if options.reset is None else with_reset(graph, options.reset)
-    made, notes = examine(given, options.input_shape)
+    made, notes = examine(graph, options.input_shape)
+    made = made if options.reset is None else with_resets(made, options.reset)
     made = _with_dt(made, name, options.dt_s)
     notes = (*notes, *check_time_step(made, float(made.metadata["dt_s"])))
     return Student(name, made, graph_readout(made), notes=notes)

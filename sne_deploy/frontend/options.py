@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sne_deploy.frontend.nir.resets import ResetMode
+    from sne_deploy.frontend.nir.resets import Resets
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,16 @@ class ReadOptions:
     input_shape : tuple of int or None
         One sample at one step, for NIR graphs that do not say or are in doubt, and ``.net`` files that begin
         with a convolution.
-    reset : ResetMode or None
-        What a spike does to the membrane, for NIR graphs whose metadata does not say; None: NIR's own,
-        ``"value"``.
+    reset : ResetMode, mapping of str to ResetMode, or None
+        What a spike does to the membrane, for NIR graphs whose metadata does not say: ``"value"`` (v_reset),
+        ``"subtract"`` (the threshold), either ``"-delayed"`` by a step, or ``"none"``; by nodes' names, with
+        ``"*"`` for all others. None: NIR's own, ``"value"``.
     """
 
     timesteps: int | None = None
     dt_s: float | None = None
     input_shape: tuple[int, ...] | None = None
-    reset: ResetMode | None = None
+    reset: Resets | None = None
 
     def given(self) -> Iterator[tuple[str, Any]]:
         """Name and value of each option that was given."""

@@ -63,9 +63,10 @@ def _firing(name: str, node: Any) -> list[str]:
         reset = reset_of(name, node)
     except GraphError:
         return [*parts, "unknown reset"]
-    if reset.mode == "subtract":
-        return [*parts, "reset by v_th a step later" if reset.delayed else "reset by v_th"]
-    return [*parts, f"reset to {in_range(range_of(node.v_reset), number)}"]
+    if reset.mode == "none":
+        return [*parts, "no reset"]
+    what = f"to {in_range(range_of(node.v_reset), number)}" if reset.mode == "value" else "by v_th"
+    return [*parts, f"reset {what}{' a step later' if reset.delayed else ''}"]
 
 
 def _neuron(name: str, node: Any) -> str:

@@ -121,7 +121,8 @@ def _rows(
             "vth_mant", lambda g: g.vth_mant, lambda g: g.vth_mant * step / g.scale + g.v_reset,
         )  # fmt: skip
     if group.spiking and group.vsub_mant is None:  # needs no register: the state is kept relative to it
-        yield "v_reset", lambda g: g.v_reset, "v = 0", None, lambda g: g.v_reset
+        later = ", a step later" if group.reset_delayed else ""
+        yield "v_reset", lambda g: g.v_reset, f"v = 0{later}", None, lambda g: g.v_reset
     elif group.spiking:
         yield "soft reset", vsub, "vsub_mant", vsub, lambda g: vsub(g) * step / g.scale
     yield (

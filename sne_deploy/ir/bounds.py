@@ -82,7 +82,7 @@ def state_bounds(
     v_min, v_max = v_low.min(), v_high.max()
     for _ in range(timesteps):
         u_low, u_high = model.current(u_low, low), model.current(u_high, high)
-        v_low, v_high = model.membrane(v_low, u_low), model.membrane(v_high, u_high)
+        v_low, v_high = model.waited(model.membrane(v_low, u_low), model.membrane(v_high, u_high))
         u_min, u_max = min(u_min, u_low.min()), max(u_max, u_high.max())
         v_min, v_max = min(v_min, v_low.min()), max(v_max, v_high.max())
         v_low, v_high = model.after_reset(v_low, v_high)

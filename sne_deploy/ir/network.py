@@ -4,7 +4,7 @@ Neurons carry fractions per step instead of time constants::
 
     u <- (1 - b) u + gain x        v <- v + a (v_leak - v) + u        spike if v > v_th, then v <- v_reset
 
-or, with a soft reset, v <- v - v_sub.
+or, with a soft reset, v <- v - v_sub; where ``reset_delayed``, v <- v_reset in place of the next step.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class NeuronNode:
     v_th: Array
     v_reset: Array
     v_sub: Array | None = None
+    reset_delayed: bool = False
     own: Mapping[str, Array] = field(default_factory=dict)
 
     @property

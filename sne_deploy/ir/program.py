@@ -19,6 +19,9 @@ D = decay_bits, L = 2^state_bits and S = state_shift::
 Float update: ``u <- (1 - du) u + a_in``, ``v <- (1 - dv) v + u + bias_mant``, spike if ``v > vth_mant``, then
 ``v <- 0`` or ``v <- v - vsub_mant``.
 
+A delayed reset to 0 leaves v as the spike found it; in the next step a v above the threshold becomes 0,
+whatever enters, and u goes on: Loihi's refractory delay of one step.
+
 The state is stored less ``v_reset``: the student's membrane is ``v / scale + v_reset``.
 
 Several inputs of a graph are one here: their values flattened (C order) and joined in the order of their
@@ -53,10 +56,10 @@ ALWAYS_ON = "always_on"
 """Source of synapses that carry a bias into a group with synaptic current: one axon, one spike a step."""
 
 
-def reset_kind(subtracted: Array | None) -> ResetKind | None:
+def reset_kind(subtracted: Array | None, *, delayed: bool) -> ResetKind | None:
     """The kind of reset that takes this from v, or, where it is None, sets v; None where it takes nothing."""
     if subtracted is None:
-        return "value"
+        return "value_delayed" if delayed else "value"
     return "subtract" if bool(np.any(subtracted)) else None
 
 
@@ -144,6 +147,8 @@ class NeuronGroup:
     vsub_mant : int or float array of shape () or (n,), or None
         Soft reset: what a spike subtracts from v, in the threshold's units (a mantissa, or a number).
         None: a spike sets v to 0.
+    reset_delayed : bool
+        A spike sets v to 0 a step later, in place of that step's update.
     sends : Sends
         What a spike carries to its synapses; a readout sends nothing.
     own : mapping of str to int or float array of shape () or (n,)
@@ -163,6 +168,7 @@ class NeuronGroup:
     scale: float
     v_reset: Array
     vsub_mant: Array | None = None
+    reset_delayed: bool = False
     sends: Sends = "binary"
     own: Mapping[str, Array] = field(default_factory=dict)
 
@@ -179,7 +185,7 @@ class NeuronGroup:
     @property
     def reset(self) -> ResetKind | None:
         """What a spike does to v; None where there is no spike, or where it leaves v as it is."""
-        return reset_kind(self.vsub_mant) if self.spiking else None
+        return reset_kind(self.vsub_mant, delayed=self.reset_delayed) if self.spiking else None
 
     @property
     def has_current(self) -> bool:

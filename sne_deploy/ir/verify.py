@@ -108,6 +108,8 @@ def _group_problems(group: NeuronGroup, *, fixed: bool) -> Iterator[str]:
             yield f"{group.name!r}: {what} is not finite"
         if what in ("du", "dv") and not fixed:
             yield from _outside(f"{group.name!r}: {what}", value, 0, 1)
+    if group.reset_delayed and group.vsub_mant is not None:
+        yield f"{group.name!r}: a delayed reset that subtracts; what it subtracts at once says the same"
     if not fixed and group.bias_exp:
         yield f"{group.name!r}: bias_exp {group.bias_exp} in floating point"
     if group.depth < 0 or not group.scale > 0:

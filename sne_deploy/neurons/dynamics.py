@@ -6,6 +6,8 @@ A step of a neuron, with a_in what its synapses and the host deliver::
                 v <- sign(v) (|v| (4096 - dv) >> 12) + u + (bias_mant << bias_exp)          saturated
                 spike if v > vth_mant << 6, then v <- 0, or v <- v - (vsub_mant << 6)
     reals       u <- (1 - du) u + a_in;  v <- (1 - dv) v + u + bias_mant;  spike if v > vth_mant, likewise
+
+Where the reset is delayed, a spike leaves v, and a step that finds v above the threshold makes it 0 instead.
 """
 
 from __future__ import annotations
@@ -106,9 +108,15 @@ class Dynamics:
         """V after a step with the new u, before it saturates and spikes."""
         return np.asarray(self.decayed(v, self.keep_v) + u + self.bias)
 
+    def above(self, v: Array) -> Array:
+        """Which neurons' v makes a spike."""
+        return v > self.v_th if self.group.spiking else np.zeros(v.shape, dtype=bool)
+
     def fire(self, v: Array) -> tuple[Array, Array]:
         """Which neurons spike, and v after their reset."""
-        spikes = v > self.v_th if self.group.spiking else np.zeros(v.shape, dtype=bool)
+        spikes = self.above(v)
+        if self.group.reset_delayed:
+            return spikes, v
         return spikes, np.where(spikes, 0 if self.v_sub is None else v - self.v_sub, v)
 
     def after_reset(self, low: Array, high: Array) -> tuple[Array, Array]:
@@ -120,13 +128,18 @@ class Dynamics:
         lowest = np.where(high > self.v_th, np.minimum(low, self.v_th - self.v_sub), low)
         return lowest, np.maximum(np.minimum(high, self.v_th), high - self.v_sub)
 
+    def waited(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Bounds of v after a step, where some neurons may be at 0 in place of it: after a delayed reset."""
+        return (np.minimum(low, 0), np.maximum(high, 0)) if self.group.reset_delayed else (low, high)
+
     def step(self, u: Array, v: Array, a_in: Array) -> tuple[Array, Array, Array]:
         """One step of every neuron: u, v after the reset, and the spikes."""
         u = self.current(u, self.entering(a_in))
         if self.formats is not None:
             half, full = self.formats.state_limit, 2 * self.formats.state_limit
             u = np.where(u > half, u - full, np.where(u <= -half, u + full, u))
-        v = self.membrane(v, u)
+        waits = self.above(v) & self.group.reset_delayed
+        v = np.where(waits, 0, self.membrane(v, u))
         if self.formats is not None:
             v = np.clip(v, 1 - self.formats.state_limit, self.formats.state_limit - 1)
         spikes, v = self.fire(v)

@@ -52,13 +52,15 @@ def membrane_with_current(name: str, node: Any, dt_s: float) -> Values:
 def firing(name: str, node: Any, a: Array | float) -> Values:
     """Threshold and reset of a spiking node.
 
-    A subtracting reset ignores v_reset: the state is relative to 0. Subtracting v_th at the next step, after
-    the decay, is subtracting v_th / (1 - a) at once.
+    A subtracting reset and none ignore v_reset: the state is relative to 0. Subtracting v_th at the next
+    step, after the decay, is subtracting v_th / (1 - a) at once.
     """
     threshold = np.asarray(node.v_threshold, dtype=np.float64)
     reset = reset_of(name, node)
     if reset.mode == "value":
-        return {"v_th": threshold, "v_reset": np.asarray(node.v_reset)}
+        return {"v_th": threshold, "v_reset": np.asarray(node.v_reset), "reset_delayed": reset.delayed}
+    if reset.mode == "none":
+        return {"v_th": threshold, "v_reset": 0.0, "v_sub": 0.0}
     if reset.delayed and bool(np.any(np.asarray(a) == 1)):
         raise GraphError(
             f"node {name!r}: reset_delayed has no meaning where dt/tau is 1, nothing is left of v by then; "

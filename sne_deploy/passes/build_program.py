@@ -123,13 +123,17 @@ def _source_problems(network: Network) -> list[str]:
 
 def _reset_problems(network: Network, formats: RegisterFormats) -> list[str]:
     """Kinds of reset that the chip has not got."""
-    kinds = [(neuron.name, reset_kind(neuron.v_sub)) for neuron in network.neurons if neuron.spiking]
-    has = " or ".join(kind for kind, _ in formats.resets)
+    kinds = [
+        (neuron.name, reset_kind(neuron.v_sub, delayed=neuron.reset_delayed))
+        for neuron in network.neurons
+        if neuron.spiking
+    ]
+    has = " or ".join(kind.replace("_", "-") for kind, _ in formats.resets)
     return [
-        f"group {name!r} resets by {kind!r}; {formats.chip} by {has}: train with that, give --reset {has} "
-        "for a .nir file, or another chip with --hardware"
+        f"group {name!r} resets by {kind.replace('_', '-')!r}; {formats.chip} by {has}: train with that, "
+        f"give --reset {has} for a .nir file, or another chip with --hardware"
         for name, kind in kinds
-        if formats.compartments(kind) is None
+        if kind is not None and formats.compartments(kind) is None
     ]
 
 
@@ -210,6 +214,7 @@ def _group(neuron: NeuronNode, depth: int, bias: Array) -> NeuronGroup:
         scale=1.0,
         v_reset=neuron.v_reset,
         vsub_mant=neuron.v_sub,
+        reset_delayed=neuron.reset_delayed,
         own=neuron.own,
     )
 

@@ -26,11 +26,11 @@ def lower_neurons(name: str, node: Any, shape: Shape, dt_s: float) -> NeuronNode
     """
     model, row = NEURONS[type(node)]
     size = int(np.prod(shape))
-    values = {
-        key: _flat(value, size) for key, value in {**_DEFAULTS, **row.discretise(name, node, dt_s)}.items()
-    }
+    found = {**_DEFAULTS, **row.discretise(name, node, dt_s)}
+    delayed = bool(found.pop("reset_delayed", False))
+    values = {key: _flat(value, size) for key, value in found.items()}
     own = {key: values.pop(key) for key in model.own}
-    return NeuronNode(name, model.name, shape, **values, own=own)
+    return NeuronNode(name, model.name, shape, **values, reset_delayed=delayed, own=own)
 
 
 def _flat(value: Array | float, size: int) -> Array:

@@ -75,3 +75,19 @@ def test_a_membrane_saturates(sign: int, target: str) -> None:
     trace = run(target, program, inputs)
     assert_equal(trace, simulate(program, inputs), program)
     assert trace.layers[0].recorded_v[0].ravel().tolist()[1:] == [sign * (2**23 - 1)] * 3
+
+
+@pytest.mark.parametrize("target", ["loihi", "lava"])
+def test_a_delayed_reset_takes_the_step_after_a_spike(target: str) -> None:
+    """Threshold 100, weight 60: what enters in the step after a spike is lost to v, and u goes on."""
+    program = with_registers(one_layer([[60]], "mixed"), du=2047)  # u keeps half
+    program = replace(program, groups=(replace(program.groups[0], reset_delayed=True),), timesteps=7)
+    inputs = np.zeros((2, 7, 1), np.uint8)
+    inputs[0, [0, 2, 3]] = 1
+    trace = run(target, program, inputs)
+    assert_equal(trace, simulate(program, inputs), program)
+    layer = trace.layers[0]
+    assert (layer.recorded_u[0].ravel() / 64).tolist() == [60, 30, 75, 97.5, 48.75, 24.375, 12.1875]
+    assert (layer.recorded_v[0].ravel() / 64).tolist() == [60, 90, 165, 0, 48.75, 73.125, 85.3125]
+    assert layer.recorded_spikes[0].ravel().tolist() == [False, False, True, False, False, False, False]
+    assert layer.updates_active.tolist() == [7, 0]

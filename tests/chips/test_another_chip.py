@@ -134,8 +134,8 @@ def test_fewer_bits_are_the_upper_ones(small: Path) -> None:
 
 
 def test_a_kind_of_reset_that_the_chip_lacks_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    line = next(line for line in LOIHI1.splitlines() if line.startswith("subtract = "))
-    hard = chip_file(tmp_path, {**CHANGES, line + "\n": ""})
+    lines = [line for line in LOIHI1.splitlines() if line.startswith(("subtract = ", "value_delayed = "))]
+    hard = chip_file(tmp_path, {**CHANGES, **{line + "\n": "" for line in lines}})
     with pytest.raises(
         UnsupportedError,
         match=r"group 'a' resets by 'subtract'; small by value: train with that, give --reset value for a "

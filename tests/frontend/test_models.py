@@ -179,16 +179,23 @@ def test_a_shape_that_the_graph_does_not_say_is_given(tmp_path: Path) -> None:
 
 
 def test_a_reset_is_chosen_for_neurons_that_do_not_say(tmp_path: Path) -> None:
-    """Input 0.7 a step, threshold 1: a spike in steps 2 and 4, or what is over it is kept: 2, 3 and 5."""
+    """Input 0.7 a step, threshold 1: a spike in steps 2, 4 and 6, or what is over it is kept: 2, 3 and 5.
+
+    With a step lost after each, 2 and 5; without a reset, all but the first.
+    """
     path = bare_graph(tmp_path / "bare.nir")
     x = np.zeros((1, STEPS, 3), np.uint8)
     x[:, :, 0] = 1
     found = {
         reset: outputs(sne.load(path, timesteps=STEPS, dt_s=0.001, reset=reset), x)[0, 0]
-        for reset in (None, "value", "subtract")
+        for reset in (None, "value", "value-delayed", "subtract", "none")
     }
-    assert found == {None: 2, "value": 2, "subtract": 3}
-    with pytest.raises(InputError, match="unknown reset 'soft'; known: value, subtract"):
+    assert found == {None: 2, "value": 2, "value-delayed": 2, "subtract": 3, "none": 4}
+    named = sne.load(path, timesteps=STEPS, dt_s=0.001, reset={"*": "value", "if": "none"})
+    assert outputs(named, x)[0, 0] == 4
+    with pytest.raises(InputError, match="reset: no node with a reset is called 'fi'; these have one: 'if'"):
+        sne.load(path, timesteps=STEPS, dt_s=0.001, reset={"fi": "none"})
+    with pytest.raises(InputError, match="unknown reset 'soft'; known: value, value-delayed, subtract"):
         sne.load(path, timesteps=STEPS, dt_s=0.001, reset="soft")  # type: ignore[arg-type]
 
 

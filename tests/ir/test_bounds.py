@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,12 +30,14 @@ def _walk(group: NeuronGroup, drive: np.ndarray) -> tuple[int, int, int, int]:
         product = abs(value) * keep >> 12
         return product if value >= 0 else -product
 
+    vth = int(group.vth_mant) << 6
     for a_in in drive.tolist():
+        waits = group.reset_delayed and v > vth
         u = toward_zero(u, 4096 - du - 1) + (a_in << 6)
-        v = toward_zero(v, 4096 - dv) + u + bias
+        v = 0 if waits else toward_zero(v, 4096 - dv) + u + bias
         us.append(u)
         vs.append(v)
-        if group.spiking and v > int(group.vth_mant) << 6:
+        if group.spiking and v > vth and not group.reset_delayed:
             v = 0
             vs.append(v)
     return min(us), max(us), min(vs), max(vs)
@@ -48,13 +52,15 @@ def _walk(group: NeuronGroup, drive: np.ndarray) -> tuple[int, int, int, int]:
     bias=st.integers(-4096, 4095),
     v_init=st.integers(-5000, 5000),
     timesteps=st.integers(1, 20),
+    delayed=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_no_input_passes_the_bounds(
-    kind: str, du: int, dv: int, vth: int, bias: int, v_init: int, timesteps: int, seed: int
+    kind: str, du: int, dv: int, vth: int, bias: int, v_init: int, timesteps: int, delayed: bool, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     group = _group(kind, 1, du, dv, vth, bias, v_init)
+    group = replace(group, reset_delayed=delayed and group.spiking)
     weights = rng.integers(-120, 120, (1, 8)).astype(np.int32) * 2
     low, high = synaptic_range([Synapse("s", "input", "g", DenseWeights(weights), 2)], 1)
     bounds = state_bounds(group, low, high, timesteps, LOIHI1)

@@ -116,9 +116,23 @@ BY_A_READER: tuple[Fault, ...] = (
     Fault(
         "soft-reset-by-threshold",
         "backends/sne_loihi/neurons/leaky.py",
-        "reset = _i32(0) if vsub == HARD else _i32(v - vsub)",
-        "reset = _i32(0) if vsub == HARD else _i32(v - registers[VTH, k])",
+        "_i32(v - max(vsub, _i32(0)))",
+        "_i32(v - registers[VTH, k])",
         (RANDOM,),
+    ),
+    Fault(
+        "delayed-reset-at-once",
+        "backends/sne_loihi/neurons/leaky.py",
+        "reset = _i32(0) if vsub == HARD else",
+        "reset = _i32(0) if vsub < 0 else",
+        (RANDOM, EDGES),
+    ),
+    Fault(
+        "refractory-step-forgotten-in-the-bounds",
+        "sne_deploy/ir/bounds.py",
+        "v_low, v_high = model.waited(model.membrane(v_low, u_low), model.membrane(v_high, u_high))",
+        "v_low, v_high = model.membrane(v_low, u_low), model.membrane(v_high, u_high)",
+        ("tests/ir/test_bounds.py", "tests/neurons/test_dynamics.py"),
     ),
     Fault(
         "absent-students-are-zero",

@@ -195,11 +195,13 @@ def test_resets_become_registers() -> None:
     assert float(made(reset="subtract").vsub_mant) == 0.3
     assert float(made(reset="subtract", reset_delayed=True).vsub_mant) == pytest.approx(0.3 / 0.75)
     with pytest.raises(
-        GraphError, match="node 'a': metadata reset 'sometimes' is not one of value, subtract"
+        GraphError, match="node 'a': metadata reset 'sometimes' is not one of value, subtract, none"
     ):
         made(reset="sometimes")
-    with pytest.raises(GraphError, match="node 'a': metadata reset_delayed goes with reset 'subtract' alone"):
-        made(reset_delayed=True)
+    later = made(reset_delayed=True)
+    assert (later.vsub_mant, later.reset_delayed, later.reset) == (None, True, "value_delayed")
+    kept = made(reset="none")
+    assert (float(kept.vsub_mant), kept.reset_delayed, kept.reset) == (0.0, False, None)
 
 
 def test_the_order_of_edges_changes_nothing() -> None:

@@ -25,8 +25,8 @@ V_MAX = np.int32(2**23 - 1)
 _NEVER = np.int32(2**31 - 1)
 KEEP_U, KEEP_V, BIAS, VTH, VSUB = range(5)
 """Rows of the registers."""
-HARD = np.int32(-1)
-"""In the row VSUB: a spike sets v to 0."""
+HARD, LATER = np.int32(-1), np.int32(-2)
+"""In the row VSUB: a spike sets v to 0, at once or in place of the next step."""
 
 
 @nb.njit(forceinline=True)
@@ -66,11 +66,14 @@ def update(u: Any, v: Any, a_in: Any, registers: Any, k: Any) -> Any:
 
 @nb.njit(forceinline=True)
 def update_soft(u: Any, v: Any, a_in: Any, registers: Any, k: Any) -> Any:
-    """One step of a neuron whose spike may subtract from v."""
+    """One step of a neuron whose spike may subtract from v, or set it a step later."""
+    vsub = registers[VSUB, k]
+    waits = (vsub == LATER) & (v > registers[VTH, k])
     u = updated_current(u, a_in, registers[KEEP_U, k])
     v = updated_voltage(v, u, registers[BIAS, k], registers[KEEP_V, k])
-    spike, vsub = v > registers[VTH, k], registers[VSUB, k]
-    reset = _i32(0) if vsub == HARD else _i32(v - vsub)
+    v = _i32(0) if waits else v
+    spike = v > registers[VTH, k]
+    reset = _i32(0) if vsub == HARD else _i32(v - max(vsub, _i32(0)))
     return u, reset if spike else v, spike
 
 
@@ -82,12 +85,20 @@ def _decayed_device(x: Any, factor: Any) -> Any:
 def update_device(u: Any, v: Any, a_in: Any, registers: Any) -> tuple[Any, Any, Any]:
     """The same of tensors, whose products take 64 bits."""
     keep_u, keep_v, bias, vth, vsub = registers
+    waits = (vsub == int(LATER)) & (v > vth)
     u = _decayed_device(u, keep_u) + (a_in << 6)
     u = u - int(_FULL) * (u > int(_HALF)).int() + int(_FULL) * (u <= -int(_HALF)).int()
     v = (_decayed_device(v, keep_v) + u + bias).clamp(-int(V_MAX), int(V_MAX))
+    v = v.masked_fill(waits, 0)
     spikes = v > vth
-    reset = (v - vsub).masked_fill(vsub == int(HARD), 0)
+    reset = (v - vsub.clamp(min=0)).masked_fill(vsub == int(HARD), 0)
     return u, reset.where(spikes, v), spikes
+
+
+def _subtracted(group: NeuronGroup) -> Any:
+    if group.vsub_mant is None:
+        return LATER if group.reset_delayed else HARD
+    return np.asarray(group.vsub_mant, np.int32) << np.int32(6)
 
 
 def _registers(group: NeuronGroup, expand: Callable[[Any], Array]) -> Sequence[Array]:
@@ -96,11 +107,11 @@ def _registers(group: NeuronGroup, expand: Callable[[Any], Array]) -> Sequence[A
         np.int32(4096) - expand(group.dv),
         expand(group.bias_mant) << np.int32(group.bias_exp),
         expand(group.vth_mant) << np.int32(6) if group.spiking else expand(_NEVER),
-        expand(HARD) if group.vsub_mant is None else expand(group.vsub_mant) << np.int32(6),
+        expand(_subtracted(group)),
     )
 
 
 def kernel_of(groups: Sequence[NeuronGroup]) -> Kernel:
-    """The kernel of groups that run together: the soft one where any of them is reset so."""
-    soft = any(group.vsub_mant is not None for group in groups)
+    """The kernel of groups that run together: the simple one where every spike sets v to 0 at once."""
+    soft = any(group.vsub_mant is not None or group.reset_delayed for group in groups)
     return Kernel(update_soft if soft else update, update_device, _registers)

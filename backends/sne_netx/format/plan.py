@@ -102,6 +102,8 @@ def _neuron_problems(group: NeuronGroup, *, constant: bool) -> Iterator[str]:
         yield f"{name}: starts a sample at v other than the reset value; netx starts at 0"
     if group.vsub_mant is not None:
         yield f"{name}: soft reset; netx resets v to 0"
+    if group.reset_delayed:
+        yield f"{name}: a reset a step later; netx resets v at once, and reads no refractory delay"
     if not bool(np.any(group.bias_mant)):
         return
     if constant:

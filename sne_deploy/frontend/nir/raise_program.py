@@ -170,7 +170,7 @@ def neuron_node(
         value = np.asarray(value, dtype=np.float64)
         return (np.broadcast_to(value, (group.size,)) if value.ndim == 0 else value).reshape(shape).copy()
 
-    plain = not bool(np.any(group.v_init)) and (group.spiking or not bool(np.any(group.v_reset)))
+    plain = not bool(np.any(group.v_init)) and (group.reset is not None or not bool(np.any(group.v_reset)))
     if bool(np.all(a == 0)) and bool(np.all(b == 1)) and plain:
         r = {"r": full(1.0 / dt_s)}
         node = (
@@ -206,6 +206,8 @@ def _firing(group: NeuronGroup, a: Array, formats: RegisterFormats | None) -> di
     threshold = np.asarray(group.vth_mant) * unit
     if group.vsub_mant is None:
         return {"v_threshold": threshold + group.v_reset, "v_reset": np.asarray(group.v_reset)}
+    if group.reset is None:
+        return {"v_threshold": threshold + group.v_reset, "v_reset": np.zeros(())}
     if bool(np.any(group.v_reset)) or not any(_subtracts(group, a)):
         raise GraphError(
             f"group {group.name!r}: a spike subtracts something else than its threshold, which NIR cannot say"
@@ -222,9 +224,13 @@ def _subtracts(group: NeuronGroup, a: Array) -> tuple[bool, bool]:
 
 
 def _with_reset(node: Any, group: NeuronGroup, a: Array) -> Any:
-    if group.spiking and group.vsub_mant is not None:
+    if group.reset == "value_delayed":
+        node.metadata = {"reset": "value", "reset_delayed": True}
+    elif group.reset == "subtract":
         now, _ = _subtracts(group, a)
         node.metadata = {"reset": "subtract", **({} if now else {"reset_delayed": True})}
+    elif group.spiking and group.reset is None:
+        node.metadata = {"reset": "none"}
     return node
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sne_deploy.backend import RunOptions
 from sne_deploy.errors import InputError
-from sne_deploy.frontend.nir.resets import with_reset
+from sne_deploy.frontend.nir.resets import with_resets
 from sne_deploy.frontend.nir.shapes import joined_input_shape
 from sne_deploy.frontend.norse.export import export_student
 from sne_deploy.frontend.norse.modules import layers_from_module
@@ -151,7 +151,7 @@ def test_a_late_synapse_counts_as_the_graph_has_it() -> None:
 def test_norse_cells_that_subtract(encoder: str) -> None:
     """Norse's own cells would reset to a value, so the graph runs in their place."""
     layers = layers_from_module(network("counting"))
-    graph = with_reset(export_student(Student("cells", layers, "count"), INPUT_SHAPE), "subtract")
+    graph = with_resets(export_student(Student("cells", layers, "count"), INPUT_SHAPE), "subtract")
     program = compiled(graph, 12, encoder, "count")
     assert not program.layers
     assert check(program, samples(program, 3, np.random.default_rng(0))) > 50

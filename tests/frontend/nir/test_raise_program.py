@@ -174,3 +174,20 @@ def test_what_a_graph_cannot_say() -> None:
     subtracts = replace(soft, vsub_mant=soft.vth_mant)
     graph = raise_program(replace(program, groups=(subtracts, program.groups[1]))).graph
     assert graph.nodes["d0"].metadata == {"reset": "subtract"}
+
+
+@pytest.mark.parametrize(
+    ("registers", "metadata"),
+    [
+        ({"reset_delayed": True}, {"reset": "value", "reset_delayed": True}),
+        ({"vsub_mant": np.asarray(0, np.int32)}, {"reset": "none"}),
+    ],
+)
+def test_a_reset_comes_back(registers: dict[str, Any], metadata: dict[str, Any]) -> None:
+    program, _ = chain("dd", "spikes", "count")
+    made = replace(program, groups=(replace(program.groups[0], **registers), program.groups[1]))
+    graph = raise_program(made).graph
+    assert graph.nodes["d0"].metadata == metadata
+    back = compiled(graph, made).group("d0")
+    assert back.reset == made.groups[0].reset != program.groups[0].reset
+    assert (back.vsub_mant is None) == (made.groups[0].vsub_mant is None)

@@ -83,6 +83,10 @@ class SoftResetLIF(SampledLIF):
         self.vsub = Var(shape=sampled["shape"], init=vsub)
 
 
+class DelayedResetLIF(SampledLIF):
+    """:class:`SampledLIF` whose spike sets v to 0 in place of the next step's update."""
+
+
 class SampledLI(SampledLIF):
     """The same neurons without a threshold: they never spike, and their v is read."""
 
@@ -91,6 +95,8 @@ def process_of(group: GroupJob) -> type[SampledLIF]:
     """The process of a group of the leaky models."""
     if not group.spiking:
         return SampledLI
+    if group.reset_delayed:
+        return DelayedResetLIF
     return SampledLIF if group.vsub is None else SoftResetLIF
 
 
@@ -186,6 +192,21 @@ class _SoftResetFloat:
         self.v[spike_vector] -= self.vsub[spike_vector]
 
 
+class _DelayedReset:
+    """Takes the place of the stock reset: v stays as the spike left it, until the next step."""
+
+    v: Array
+
+    def subthr_dynamics(self, activation_in: Array) -> None:
+        """The stock update of u and v; v becomes 0 where it made a spike."""
+        waits = self.spiking_activation()  # type: ignore[attr-defined]  # of the stock model
+        super().subthr_dynamics(activation_in=activation_in)  # type: ignore[misc]  # the stock model
+        self.v[waits] = 0
+
+    def reset_voltage(self, spike_vector: Array) -> None:
+        """Nothing yet."""
+
+
 class _FixedVars:
     v_init: Array = LavaPyType(np.ndarray, np.int32, precision=24)
     spikes: Array = LavaPyType(np.ndarray, np.int64)
@@ -222,6 +243,16 @@ class SoftResetLIFFixed(_SampledModel, _SoftResetFixed, _FixedVars, PyLifResetMo
 @floating(SoftResetLIF)
 class SoftResetLIFFloat(_SampledModel, _SoftResetFloat, _FloatVars, PyLifResetModelFloat):  # type: ignore[misc]  # lava is untyped
     """Real numbers: all but the reset by a spike is Lava's ``PyLifResetModelFloat``."""
+
+
+@fixed(DelayedResetLIF)
+class DelayedResetLIFFixed(_SampledModel, _DelayedReset, _FixedVars, PyLifResetModelBitAcc):  # type: ignore[misc]  # lava is untyped
+    """Loihi's integers: all but the time of the reset by a spike is Lava's ``PyLifResetModelBitAcc``."""
+
+
+@floating(DelayedResetLIF)
+class DelayedResetLIFFloat(_SampledModel, _DelayedReset, _FloatVars, PyLifResetModelFloat):  # type: ignore[misc]  # lava is untyped
+    """Real numbers: all but the time of the reset by a spike is Lava's ``PyLifResetModelFloat``."""
 
 
 @fixed(SampledLI)
