@@ -30,7 +30,7 @@ def by_name(resets: Resets) -> Mapping[str, ResetMode]:
     InputError
         An unknown mode.
     """
-    named = resets if isinstance(resets, Mapping) else {ALL: resets}
+    named: Mapping[str, Any] = resets if isinstance(resets, Mapping) else {ALL: resets}
     for name, mode in named.items():
         if not isinstance(mode, str) or mode not in get_args(ResetMode):
             of = "" if name == ALL else f" of node {name!r:.100}"
