@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
+    from sne_deploy.frontend.nir.decay import DecayMode
+    from sne_deploy.frontend.nir.gain import GainMode
     from sne_deploy.frontend.nir.resets import Resets
 
     Array = npt.NDArray[Any]
@@ -55,6 +57,9 @@ def load(
     dt_s: float | None = None,
     input_shape: int | Sequence[int] | None = None,
     reset: Resets | None = None,
+    decay: DecayMode | None = None,
+    gain: GainMode | None = None,
+    convention: str | None = None,
 ) -> Ensemble:
     """Read a model: files, or NIR graphs in memory.
 
@@ -67,9 +72,16 @@ def load(
         Nothing there, an unknown kind of file, or an option that does not fit; CheckpointError, GraphError
         and UnsupportedError for what is wrong inside.
     """
-    return files_as_ensemble(
-        model, read_options(timesteps=timesteps, dt_s=dt_s, input_shape=input_shape, reset=reset)
+    options = read_options(
+        timesteps=timesteps,
+        dt_s=dt_s,
+        input_shape=input_shape,
+        reset=reset,
+        decay=decay,
+        gain=gain,
+        convention=convention,
     )
+    return files_as_ensemble(model, options)
 
 
 def ensemble(

@@ -83,6 +83,27 @@ _READING: Mapping[str, Any] = {
             "subtract, subtract-delayed (snnTorch's default), none; NODE=MODE for one node, repeatable."
         ),
     ],
+    "decay": Annotated[
+        str | None,
+        typer.Option(
+            help="exponential: in .nir models of Sinabs and Rockpool, which decay by exp(-dt / tau) per step."
+        ),
+    ],
+    "gain": Annotated[
+        str | None,
+        typer.Option(
+            help="Of .nir models whose exporter left input gains out: full (mlx-snn, Spyx, Rockpool), or "
+            "current (Norse)."
+        ),
+    ],
+    "convention": Annotated[
+        str | None,
+        typer.Option(
+            help="The framework whose own export wrote .nir models: snntorch, sinabs, spikingjelly, "
+            "rockpool, spyx, mlx-snn or norse. Its step, reset, decay and gain, where no other option gives "
+            "them."
+        ),
+    ],
     "input_shape": Annotated[
         str | None,
         typer.Option(help="Shape of one step's input, such as 2,34,34, for .nir models without one."),

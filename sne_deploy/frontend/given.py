@@ -27,6 +27,9 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "dt_s": argument.number,
     "input_shape": argument.shape,
     "reset": lambda name, value: value if isinstance(value, Mapping) else argument.text(name, value),
+    "decay": argument.text,
+    "gain": argument.text,
+    "convention": argument.text,
 }
 """Of each option for reading, by itself."""
 _MODELS = "a path, several, a nir.NIRGraph, a torch module, or an Ensemble"

@@ -73,15 +73,17 @@ def ensemble_of_graphs(
 
 
 def _student(graph: nir.NIRGraph, name: str, options: ReadOptions) -> Student:
-    from sne_deploy.frontend.nir.conventions import check_time_step
+    from sne_deploy.frontend.nir.discretise import discretised
     from sne_deploy.frontend.nir.findings import examine
+    from sne_deploy.frontend.nir.frameworks import settled
     from sne_deploy.frontend.nir.resets import with_resets
 
     made, notes = examine(graph, options.input_shape)
     made = made if options.reset is None else with_resets(made, options.reset)
+    made, options, told = settled(made, options)
     made = _with_dt(made, name, options.dt_s)
-    notes = (*notes, *check_time_step(made, float(made.metadata["dt_s"])))
-    return Student(name, made, graph_readout(made), notes=notes)
+    made, more = discretised(made, float(made.metadata["dt_s"]), options)
+    return Student(name, made, graph_readout(made), notes=(*notes, *more, *told))
 
 
 def ensemble_of_programs(

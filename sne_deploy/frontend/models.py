@@ -68,8 +68,11 @@ def load_model(
     programs = [network for network in networks if isinstance(network, Program)]
     if not programs:
         return ensemble_of_graphs(networks, names, options)
-    if options.reset is not None:
-        raise InputError(f"reset {options.reset} was given, but {what} says it itself; leave it out")
+    for option in ("reset", "decay", "gain", "convention"):
+        if getattr(options, option) is not None:
+            raise InputError(
+                f"{option} {getattr(options, option)} was given, but {what} says it itself; leave it out"
+            )
     return ensemble_of_programs(programs, names, timesteps=options.timesteps, what=what)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sne_deploy.frontend.nir.decay import DecayMode
+    from sne_deploy.frontend.nir.gain import GainMode
     from sne_deploy.frontend.nir.resets import Resets
 
 
@@ -27,12 +29,25 @@ class ReadOptions:
         What a spike does to the membrane, for NIR graphs whose metadata does not say: ``"value"`` (v_reset),
         ``"subtract"`` (the threshold), either ``"-delayed"`` by a step, or ``"none"``; by nodes' names, with
         ``"*"`` for all others. None: NIR's own, ``"value"``.
+    decay : DecayMode or None
+        ``"exponential"``: of NIR graphs whose framework decays by exp(-dt / tau) in a step (Sinabs,
+        Rockpool).
+    gain : GainMode or None
+        ``"full"``, ``"current"``: of NIR graphs whose exporter left the gains of inputs out (mlx-snn, Spyx,
+        Rockpool; Norse); see :func:`sne_deploy.frontend.nir.gain.with_gain`.
+    convention : str or None
+        The framework that exported a NIR graph, one of
+        :data:`sne_deploy.frontend.nir.frameworks.CONVENTIONS`: its step, reset, decay and gain, each where
+        neither the graph nor another option says it.
     """
 
     timesteps: int | None = None
     dt_s: float | None = None
     input_shape: tuple[int, ...] | None = None
     reset: Resets | None = None
+    decay: DecayMode | None = None
+    gain: GainMode | None = None
+    convention: str | None = None
 
     def given(self) -> Iterator[tuple[str, Any]]:
         """Name and value of each option that was given."""

@@ -23,7 +23,7 @@ MEMBRANE = 1e-6
 FIRST_LAYER, COUNTS, RATE = 0.85, 0.97, 0.01
 """Fixed point: overlap of the first layer's spikes, correlation of counts, difference of rates."""
 REFUSED = {
-    "norse_fault_none": (1e-3, "norse_fault_none.nir: node/type is missing"),
+    "norse_fault_none": (1e-3, "norse_fault_none.nir: holds no graph, only what nir.write had written"),
     "norse_fault_thousandth": (
         1e-3,
         "Norse 1.1.0's own export .* multiply them by 1000",
@@ -32,7 +32,7 @@ REFUSED = {
 }
 NOTED = {
     "norse_fault_batch_axis": r"declares shape \(8, 24\); read as \(24,\)",
-    "norse_fault_iaf_dt": r"node '3' \(IF\): r is 1.* Norse's own export",
+    "norse_fault_iaf_dt": r"node '3' \(IF\): r is 1.* exporters of Norse .* --convention norse",
     "norse_fault_w_in": r"nodes '1', '3' .* w_in .* Norse's own export",
     "sinabs_fault_time_axis": r"declares shape \(40, 24\); read as \(24,\)",
 }

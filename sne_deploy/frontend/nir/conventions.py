@@ -1,8 +1,6 @@
-"""What a graph's constants tell of the time step that it was made with, and of known faults of exporters.
+"""What a graph's constants tell of the time step that it was made with, and of what its exporter left out.
 
-Tools with a step of their own write it into constants: a neuron whose input counts in full at every step has
-r = tau / dt, w_in = tau_syn / dt or, without a leak, r = 1 / dt (snnTorch and SpikingJelly: dt = 1e-4 s;
-Sinabs counts in steps: dt = 1). Rockpool's decay is exponential: r = tau exp(-dt / tau) / dt.
+Each note names the option that puts it right, where there is one.
 """
 
 from __future__ import annotations
@@ -12,24 +10,27 @@ from typing import Any
 
 import nir
 import numpy as np
-import numpy.typing as npt
 
 from sne_deploy.errors import GraphError
-from sne_deploy.frontend.nir.arrays import as_array
-from sne_deploy.frontend.nir.flatten import expand
+from sne_deploy.frontend.nir.gain import bare
+from sne_deploy.frontend.nir.implied_step import AGREE, Implied, implied_step, leaks, time_constants, values
+from sne_deploy.frontend.nir.nodes import ASSUMED
 
-Array = npt.NDArray[Any]
-_AGREE = 1e-3
-"""Constants that differ by less, relatively, were made with one dt: tools compute them in float32."""
 _CONTRADICT = 0.01
 _MANY_STEPS = 1e4
+_MANY_UNITS = 100.0
+"""Steps that no time constant lasts which is at least 1: where it is counted in seconds, it is shorter."""
 _ROUNDING = 1e-6
 """dt / tau may exceed 1 by so much: time constants may be float32."""
+MULTI_SPIKE = (
+    "Sinabs' default spike function, MultiSpike, gives several spikes in one step, which NIR cannot say: if "
+    "it was used, the network differs; train and export it with SingleSpike"
+)
 
 
 def time_step_hint(graph: nir.NIRGraph) -> float | None:
     """The dt, in seconds, that the graph's own constants imply; None where they imply none, or several."""
-    return _implied(graph)[0]
+    return implied_step(graph).dt_s
 
 
 def check_time_step(graph: nir.NIRGraph, dt_s: float) -> tuple[str, ...]:
@@ -40,65 +41,154 @@ def check_time_step(graph: nir.NIRGraph, dt_s: float) -> tuple[str, ...]:
     GraphError
         A time constant is shorter than dt; names the node, the factor and the likely cause.
     """
-    hint, exponential = _implied(graph)
-    constants = list(_time_constants(graph))
-    _check_long_enough(constants, dt_s, hint)
-    notes = []
-    if hint is not None and abs(dt_s / hint - 1) > _CONTRADICT:
-        notes.append(
-            f"dt is {dt_s:g} s, but the graph's own constants (tau / r, tau_syn / w_in, 1 / r) imply "
-            f"{hint:g} s: inputs count {dt_s / hint:.3g} times what they would then; if that is not meant, "
-            f"give --dt-s {hint:g}"
-        )
-    elif exponential:
-        notes.append(
-            "r is tau exp(-dt / tau) / dt, as Rockpool writes it: it was trained with a decay of "
-            "exp(-dt / tau) per step, where NIR's equations at this dt give 1 - dt / tau"
-        )
-    elif constants and min(float(tau.min()) for _, _, tau in constants) > _MANY_STEPS * dt_s:
-        name, field, tau = constants[0]
-        notes.append(
-            f"node {name!r}: {field} is {tau.flat[0]:g} s, {tau.flat[0] / dt_s:.3g} steps of {dt_s:g} s, "
-            "next to no decay; tools that count time in steps (Sinabs, Spyx) need --dt-s 1"
-        )
-    return (*notes, *_norse_gains(graph, dt_s, hint))
+    check_long_enough(graph, dt_s)
+    return (*step_notes(graph, dt_s), *decay_notes(graph, dt_s), *gain_notes(graph, dt_s))
 
 
-def _norse_gains(graph: nir.NIRGraph, dt_s: float, hint: float | None) -> Iterator[str]:
-    """Nodes as Norse's own export writes them: with gains of 1, whatever its step."""
-    nodes = expand(graph).nodes
-    bare = [name for name, node in nodes.items() if isinstance(node, nir.IF) and _ones(node, "r")]
-    if bare and hint is None and dt_s != 1:
+def step_notes(graph: nir.NIRGraph, dt_s: float) -> Iterator[str]:
+    """Of a step that is not the one that the constants were made for."""
+    implied, constants = implied_step(graph), list(time_constants(graph))
+    if implied.dt_s is not None and abs(dt_s / implied.dt_s - 1) > _CONTRADICT:
         yield (
-            f"{_listed(bare)} (IF): r is 1, so an input adds {dt_s:g} of itself per step; Norse's own export "
-            "writes r = 1 for any dt and means all of it: if it wrote this, export with sne-deploy"
+            f"dt is {dt_s:g} s, but the graph's own constants (tau / r, tau_syn / w_in, 1 / r) imply "
+            f"{implied.dt_s:g} s: inputs count {dt_s / implied.dt_s:.3g} times what they would then; if that "
+            f"is not meant, give --dt-s {implied.dt_s:g}"
         )
+    elif constants:
+        shortest = min(float(tau.min()) for _, _, tau in constants)
+        if shortest > (_MANY_UNITS if shortest >= 1 else _MANY_STEPS) * dt_s:
+            name, field, tau = constants[0]
+            yield (
+                f"node {name!r}: {field} is {tau.flat[0]:g} s, {tau.flat[0] / dt_s:.3g} steps of {dt_s:g} s, "
+                "next to no decay; tools that count time in steps need --dt-s 1 (--convention sinabs, "
+                "--convention spyx)"
+            )
+
+
+def decay_notes(graph: nir.NIRGraph, dt_s: float) -> Iterator[str]:
+    """Of tools that decay by exp(-dt / tau) in a step."""
+    implied = implied_step(graph)
+    if implied.manner == "decayed":
+        yield (
+            "r is tau exp(-dt / tau) / dt, as Rockpool writes it: it was trained with a decay of "
+            "exp(-dt / tau) per step, where NIR's equations at this dt give 1 - dt / tau; give --convention "
+            "rockpool, or --decay exponential and --gain full"
+        )
+        return
+    leaky = {name: node for name, node in graph.nodes.items() if isinstance(node, (nir.LIF, nir.LI))}
+    silent = [name for name, node in leaky.items() if node.metadata.get("v_reset") == ASSUMED]
+    constants = [tau for _, _, tau in time_constants(graph)]
+    if (
+        dt_s == 1
+        and silent
+        and all(_ones(node, "r") for node in leaky.values())
+        and min(float(tau.min()) for tau in constants) >= 2
+    ):
+        yield (
+            f"{_listed(silent)}: r is 1, v_reset is not written and time is counted in steps, as Sinabs "
+            "writes them: it was trained with a decay of exp(-1 / tau) per step, where NIR's equations give "
+            f"1 - 1 / tau; give --decay exponential, or --convention sinabs. {MULTI_SPIKE}"
+        )
+
+
+def gain_notes(graph: nir.NIRGraph, dt_s: float) -> Iterator[str]:
+    """Of inputs that count for less than they seem meant to."""
+    implied = implied_step(graph)
+    beta = [name for name, node in graph.nodes.items() if _is_beta(node, implied, dt_s)]
+    if beta:
+        yield (
+            f"{_listed(beta)}: r is 1 - dt / tau, the share that stays, as Spyx and old versions of snnTorch "
+            "write it, where an input that counts in full needs tau / dt; give --gain full, or --convention "
+            "spyx"
+        )
+    yield from _without_w_in(graph, dt_s, implied, beta)
+    yield from _contradicting(graph)
+    yield from _leakless_gains(graph, dt_s, implied)
     synaptic = {
-        name: float(_values(node, "tau_syn").min())
-        for name, node in nodes.items()
-        if isinstance(node, (nir.CubaLIF, nir.CubaLI)) and _ones(node, "r") and _ones(node, "w_in")
+        name: float(values(node, "tau_syn").min())
+        for name, node in graph.nodes.items()
+        if hasattr(node, "tau_syn") and bare(node)
     }
     if synaptic and min(synaptic.values()) > dt_s * (1 + _ROUNDING):
         yield (
             f"{_listed(list(synaptic))} (CubaLIF, CubaLI): w_in and r are 1, so an input adds dt / tau_syn, "
             f"{dt_s / min(synaptic.values()):.3g} of itself or less, to the current; Norse's own export "
-            "writes w_in = 1 and means all of it: if it wrote this, export with sne-deploy"
+            "writes w_in = 1 and means all of it: if it wrote this, give --gain current (--convention "
+            "norse), or export with sne-deploy"
         )
 
 
-def _ones(node: Any, field: str) -> bool:
-    return bool(np.all(_values(node, field) == 1))
+def _without_w_in(graph: nir.NIRGraph, dt_s: float, implied: Implied, beta: list[str]) -> Iterator[str]:
+    """Neurons whose r says that inputs count in full, and whose w_in was left at 1."""
+    names = [
+        name
+        for name, node in graph.nodes.items()
+        if hasattr(node, "tau_syn")
+        and _ones(node, "w_in")
+        and not bool(np.any(values(node, "r") == 1))
+        and (name in beta or implied.dt_s is not None)
+        and float(values(node, "tau_syn").min()) > (implied.dt_s or dt_s) * (1 + _CONTRADICT)
+    ]
+    if names:
+        step = implied.dt_s or dt_s
+        tau = min(float(values(graph.nodes[name], "tau_syn").min()) for name in names)
+        who = {"full": "mlx-snn", "decayed": "rockpool", "beta": "spyx"}[implied.manner]
+        yield (
+            f"{_listed(names)}: r implies a step of {step:g} s, but w_in is 1, so an input adds "
+            f"{step / tau:.3g} of itself or less to the current; mlx-snn, Rockpool and Spyx leave w_in out "
+            f"and mean all of it: if one of them wrote this, give --gain full (--convention {who})"
+        )
 
 
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"node{'s' * (len(names) > 1)} {', '.join(map(repr, names[:5]))}{more}"
+def _contradicting(graph: nir.NIRGraph) -> Iterator[str]:
+    """Neurons whose r and w_in imply different steps."""
+    for name, node in graph.nodes.items():
+        if not hasattr(node, "tau_syn") or any(np.any(values(node, field) == 1) for field in ("r", "w_in")):
+            continue
+        with np.errstate(divide="ignore"):
+            r, w_in = (values(node, tau) / values(node, gain) for tau, gain in leaks(node))
+            apart = bool(np.any(np.abs(r / w_in - 1) > 0.1)) and bool(np.ptp(w_in) <= AGREE * w_in.max())
+        if apart and np.ptp(r) <= AGREE * r.max():
+            yield (
+                f"node {name!r}: tau_mem / r is {r[0]:.3g} s and tau_syn / w_in is {w_in[0]:.3g} s, so an "
+                "input counts in full in one of the two alone; if its framework adds whole inputs, give "
+                "--gain full"
+            )
 
 
-def _check_long_enough(constants: list[tuple[str, str, Array]], dt_s: float, hint: float | None) -> None:
-    short = [entry for entry in constants if dt_s / float(entry[2].min()) > 1 + _ROUNDING]
+def _leakless_gains(graph: nir.NIRGraph, dt_s: float, implied: Implied) -> Iterator[str]:
+    names = [name for name, node in graph.nodes.items() if isinstance(node, nir.IF) and _ones(node, "r")]
+    if names and implied.dt_s != 1 and dt_s != 1:
+        yield (
+            f"{_listed(names)} (IF): r is 1, so an input adds {dt_s:g} of itself per step; exporters of "
+            "Norse and mlx-snn write r = 1 for any dt and mean all of it: if one of them wrote this, give "
+            "--gain full (or of Norse, whose leaky membranes mean r = 1, --convention norse)"
+        )
+
+
+def _is_beta(node: Any, implied: Implied, dt_s: float) -> bool:
+    """Whether r is 1 - dt / tau in all neurons, with the dt that is given or that the graph implies so."""
+    if not leaks(node) or implied.manner == "decayed":
+        return False
+    tau, r = np.broadcast_arrays(values(node, leaks(node)[0][0]), values(node, "r"))
+    steps = [dt_s] if implied.manner == "full" else [implied.dt_s, dt_s]
+    return bool(np.all((r > 0) & (r < 1))) and any(
+        step is not None and np.allclose(r, 1 - step / tau, rtol=AGREE / 10, atol=1e-6) for step in steps
+    )
+
+
+def check_long_enough(graph: nir.NIRGraph, dt_s: float) -> None:
+    """Refuse time constants below dt.
+
+    Raises
+    ------
+    GraphError
+        Names the node, the factor and the likely cause.
+    """
+    short = [entry for entry in time_constants(graph) if dt_s / float(entry[2].min()) > 1 + _ROUNDING]
     if not short:
         return
+    hint = time_step_hint(graph)
     name, field, tau = min(short, key=lambda entry: float(entry[2].min()))
     shortest = float(tau.min())
     if hint is not None and hint <= shortest * (1 + _ROUNDING):
@@ -116,69 +206,10 @@ def _check_long_enough(constants: list[tuple[str, str, Array]], dt_s: float, hin
     )
 
 
-def _time_constants(graph: nir.NIRGraph) -> Iterator[tuple[str, str, Array]]:
-    """Node, field and values, in seconds, of every time constant."""
-    for name, node in expand(graph).nodes.items():
-        for field in ("tau", "tau_mem", "tau_syn"):
-            if hasattr(node, field):
-                yield name, field, _values(node, field)
+def _ones(node: Any, field: str) -> bool:
+    return bool(np.all(values(node, field) == 1))
 
 
-def _implied(graph: nir.NIRGraph) -> tuple[float | None, bool]:
-    """The implied dt, and whether it is that of exponential decays."""
-    pairs = [pair for node in expand(graph).nodes.values() for pair in _gains(node)]
-    if not any(gain.size for _, gain in pairs):
-        return None, False
-    tau, gain = (np.concatenate([pair[index] for pair in pairs]) for index in (0, 1))
-    leaky = np.isfinite(tau)
-    shortest = min((float(tau.min()) for _, _, tau in _time_constants(graph)), default=np.inf)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        euler = _unanimous(np.where(leaky, tau, 1.0) / gain, shortest)
-        steps = np.where(leaky, tau * _product_log(1 / gain), 1 / gain)
-    exponential = _unanimous(steps, shortest) if leaky.any() else None
-    several = float(gain.max()) > float(gain.min()) * (1 + _AGREE)
-    if exponential is not None and (
-        (several and euler is None) or (_is_round(exponential) and not (euler and _is_round(euler)))
-    ):
-        return exponential, True
-    return euler, False
-
-
-def _gains(node: Any) -> Iterator[tuple[Array, Array]]:
-    """Time constants (infinite without a leak) and gains of those neurons whose gain is not 1 by default."""
-    if isinstance(node, (nir.IF, nir.I)):
-        r = _values(node, "r")
-        yield np.full(r.shape, np.inf), r
-    names = [("tau", "r")] if hasattr(node, "tau") else [("tau_mem", "r"), ("tau_syn", "w_in")]
-    for tau_name, gain_name in names if hasattr(node, names[0][0]) else ():
-        tau, gain = np.broadcast_arrays(_values(node, tau_name), _values(node, gain_name))
-        yield tau[gain != 1], gain[gain != 1]
-
-
-def _values(node: Any, field: str) -> Array:
-    return as_array(getattr(node, field)).astype(np.float64).reshape(-1)
-
-
-def _unanimous(steps_s: Array, shortest_s: float) -> float | None:
-    """The one value of them all, if it can be a time step."""
-    if steps_s.size == 0 or not (np.isfinite(steps_s).all() and (steps_s > 0).all()):
-        return None
-    low, high = float(steps_s.min()), float(steps_s.max())
-    if high > low * (1 + _AGREE) or low > shortest_s * (1 + _AGREE):
-        return None
-    middle = float(np.median(steps_s))
-    short = float(f"{middle:.3g}")
-    return short if abs(middle / short - 1) < _AGREE / 10 else middle
-
-
-def _is_round(step_s: float) -> bool:
-    """Whether it has two digits, as steps that people choose have."""
-    return float(f"{step_s:.2g}") == step_s
-
-
-def _product_log(y: Array) -> Array:
-    """Solve x exp(x) = y for y > 0, by Newton's method, which converges from above in a few steps."""
-    x = np.log1p(y)
-    for _ in range(30):
-        x = x - (x - y * np.exp(-x)) / (1 + x)
-    return np.asarray(x)
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"node{'s' * (len(names) > 1)} {', '.join(map(repr, names[:5]))}{more}"

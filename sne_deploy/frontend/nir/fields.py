@@ -20,6 +20,7 @@ class Field:
     """What a field holds: "floats" of ``ndim`` axes, "ints" of one of the ``sizes``, a "shape", or "padding".
 
     Integers and bools are taken for floats where they are exact: tools write ``np.ones(3, int)`` for r.
+    ``infinite`` floats may be positive infinity.
     ``argument`` is the constructor's name of the field, where it is not the file's.
     """
 
@@ -29,6 +30,7 @@ class Field:
     optional: bool = False
     positive: bool = False
     zeros: bool = False
+    infinite: bool = False
     argument: str = ""
 
 
@@ -64,10 +66,11 @@ def _floats(where: str, field: str, rule: Field, value: Array) -> Array:
         raise GraphError(f"{where}: field {field!r} holds integers beyond 2^53, which float64 rounds")
     if rule.ndim and value.ndim not in rule.ndim:
         raise GraphError(f"{where}: field {field!r} has shape {value.shape}, must have {rule.ndim[0]} axes")
-    if value.size == 0 or not np.isfinite(value).all():
+    finite = np.minimum(value.astype(np.float64), MAX_FLOAT) if rule.infinite else value
+    if value.size == 0 or not np.isfinite(finite).all():
         remedy = "; neurons without a leak are an IF node with r = 1 / dt" if rule.positive else ""
         raise GraphError(f"{where}: field {field!r} is empty or holds NaN or infinite values{remedy}")
-    if max(-float(value.min()), float(value.max())) > MAX_FLOAT:
+    if max(-float(finite.min()), float(finite.max())) > MAX_FLOAT:
         raise GraphError(
             f"{where}: field {field!r} holds values beyond {MAX_FLOAT:g}, whose squares overflow"
         )

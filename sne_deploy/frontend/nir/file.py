@@ -25,6 +25,14 @@ from sne_deploy.model.layers.geometry import Shape
 Array = npt.NDArray[Any]
 
 
+_TORSO = (
+    "holds no graph, only what nir.write had written when it failed; export it again and heed the error of "
+    "nir.write: of Sinabs call graph.infer_types() before it, of snnTorch take 1.0 with nir 1.0.8, of "
+    "Rockpool make NumPy arrays of tensors in nodes, of Norse give the modules to sne.ensemble instead"
+)
+"""Where HDF5 has no root of type NIRGraph: nir.write puts nodes before edges and type."""
+
+
 def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
     """Write a graph; the same graph gives the same bytes.
 
@@ -108,8 +116,12 @@ def _set_types(resolved: Resolution) -> None:
 def _root(tree: Tree) -> nir.NIRGraph:
     root = tree.get("node")
     if not isinstance(root, dict):
+        if isinstance(tree.get("version"), str) and "node" not in tree:
+            raise GraphError(_TORSO)
         raise GraphError("is HDF5 but no NIR graph: group 'node' is missing")
     kind = root.get("type")
+    if kind is None and "edges" not in root:
+        raise GraphError(_TORSO)
     if not isinstance(kind, str):
         raise GraphError("node/type is missing or no string, must be 'NIRGraph'")
     if kind != "NIRGraph":

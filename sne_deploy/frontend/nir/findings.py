@@ -10,6 +10,7 @@ import numpy as np
 
 from sne_deploy.frontend.nir.normalise import normalised
 from sne_deploy.frontend.nir.primitives import parameters_of
+from sne_deploy.frontend.nir.readouts import never_fires, readout_note
 from sne_deploy.frontend.nir.rules import declared_shape, is_leading
 from sne_deploy.frontend.nir.shapes import Resolution, resolve
 from sne_deploy.model.layers.geometry import Shape
@@ -43,6 +44,8 @@ def examine(graph: nir.NIRGraph, input_shape: Shape | None = None) -> tuple[nir.
 def _shape_notes(resolved: Resolution) -> Iterator[str]:
     for name, node in resolved.flat.nodes.items():
         shape = resolved.entering[name]
+        if never_fires(node):
+            yield readout_note(name, node)
         yield from _node_notes(f"node {name!r} ({type(node).__name__})", node, shape)
 
 

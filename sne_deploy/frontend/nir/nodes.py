@@ -9,9 +9,12 @@ import numpy as np
 
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.nir.arrays import as_array
-from sne_deploy.frontend.nir.fields import checked
+from sne_deploy.frontend.nir.fields import Field, checked
 from sne_deploy.frontend.nir.primitives import PRIMITIVES, Primitive, primitive_of
 from sne_deploy.model.layers.geometry import check_size
+
+ASSUMED = "assumed"
+"""The metadata ``v_reset`` of a node whose file holds no v_reset: 0 was taken."""
 
 
 def build_node(name: str, stored: object) -> Any:
@@ -44,7 +47,7 @@ def build_node(name: str, stored: object) -> Any:
         raise GraphError(f"{where}: field {unknown[0]!r} is unknown; known: {', '.join(row.fields)}")
     values: dict[str, Any] = {}
     for field, rule in row.fields.items():
-        if field in stored:
+        if field in stored and not _is_undeclared(rule, stored[field]):
             values[rule.argument or field] = checked(where, field, rule, stored[field])
         elif not rule.optional:
             remedy = "; write zeros, or a Linear node" if field == "bias" else ""
@@ -54,10 +57,22 @@ def build_node(name: str, stored: object) -> Any:
     metadata = stored.get("metadata", {})
     if not isinstance(metadata, dict):
         raise GraphError(f"{where}: field 'metadata' must be a group")
+    if "v_reset" in row.fields and "v_reset" not in stored:
+        metadata = {**metadata, "v_reset": ASSUMED}
     try:
         return row.make(**_of_one_shape(row, values), metadata=plain_metadata(metadata))
     except (AssertionError, ValueError, TypeError, IndexError) as error:
         raise GraphError(f"{where}: {error}") from None
+
+
+def _is_undeclared(rule: Field, value: object) -> bool:
+    """Whether a shape is empty, as exporters leave it that do not know the shape."""
+    return (
+        rule.kind == "shape"
+        and rule.optional
+        and not isinstance(value, str)
+        and np.size(as_array(value)) == 0
+    )
 
 
 def _of_one_shape(row: Primitive, values: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +101,7 @@ def node_fields(name: str, node: Any) -> dict[str, Any]:
     stored: dict[str, Any] = {"type": kind}
     for field, rule in row.fields.items():
         value = next(iter(node.input_type.values())) if rule.kind == "shape" else getattr(node, field)
-        if value is not None:
+        if value is not None and not _is_undeclared(rule, value):
             stored[field] = value if isinstance(value, str) else as_array(value)
             checked(where, field, rule, stored[field])
         elif not rule.optional:

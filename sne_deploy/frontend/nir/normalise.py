@@ -10,6 +10,7 @@ import numpy as np
 from sne_deploy.frontend.nir.flatten import inline
 from sne_deploy.frontend.nir.nodes import node_fields
 from sne_deploy.frontend.nir.primitives import primitive_of
+from sne_deploy.frontend.nir.readouts import as_readout
 from sne_deploy.frontend.nir.shapes import Resolution, resolve
 from sne_deploy.frontend.nir.topology import execution_order
 from sne_deploy.model.layers.geometry import Shape
@@ -21,7 +22,8 @@ def normalise(graph: nir.NIRGraph, input_shape: Shape | None = None) -> nir.NIRG
     It is flat. Nodes are in the order in which they are computed, edges sorted. Parameters are arrays of
     float32 or float64 (other types become float64) with exactly the neurons' shape; input and output types
     are set everywhere, without batch and time. Flatten counts no batch axis; strides, paddings and dilations
-    are numbers, one per axis. The given graph is not changed. Twice is once.
+    are numbers, one per axis. Neurons whose threshold is infinite are readouts. The
+    given graph is not changed. Twice is once.
 
     Parameters
     ----------
@@ -43,7 +45,8 @@ def normalised(graph: nir.NIRGraph, resolved: Resolution) -> nir.NIRGraph:
     """As :func:`normalise`, for a graph whose shapes are found already."""
     flat = inline(graph)
     shapes, entering = resolved.shapes, resolved.entering
-    nodes = {name: _normal(name, flat.nodes[name], entering[name]) for name in execution_order(flat).order}
+    order = execution_order(flat).order
+    nodes = {name: _normal(name, as_readout(name, flat.nodes[name]), entering[name]) for name in order}
     made = nir.NIRGraph(nodes, sorted(flat.edges), metadata=flat.metadata, type_check=False)
     for name, node in nodes.items():
         node.input_type = {"input": np.array(entering[name])}

@@ -57,6 +57,7 @@ _PAIR = Field("ints", sizes=(0, 2))
 _OF_NEURONS = {
     **dict.fromkeys(("tau", "tau_mem", "tau_syn"), Field(positive=True)),
     **dict.fromkeys(("v_reset", "w_in"), Field(optional=True)),
+    "v_threshold": Field(infinite=True),
 }
 """Fields of neurons that may not hold whatever they like."""
 _MATRIX, _VECTOR = Field(ndim=(2,)), Field(ndim=(1,))

@@ -37,9 +37,9 @@ class Rule:
 
 
 def declared_shape(node: Any) -> Shape | None:
-    """The shape that an Input, Output or Flatten node declares, if any."""
+    """The shape that an Input, Output or Flatten node declares, if any; an empty one is none."""
     value = next(iter((node.input_type or {}).values()), None)
-    return None if value is None else tuple(int(n) for n in np.atleast_1d(value))
+    return None if value is None or np.size(value) == 0 else tuple(int(n) for n in np.atleast_1d(value))
 
 
 def is_leading(declared: Shape, shape: Shape) -> bool:

@@ -151,4 +151,9 @@ def test_gains_of_one_as_norse_writes_them() -> None:
     assert "0.25 of itself or less" in note
     assert check_time_step(chain(cuba(0.004, 0.01, 1.0, 4.0)), 1e-3) == ()
     assert check_time_step(chain(cuba(0.001, 0.01, 1.0, 1.0)), 1e-3) == ()
-    assert check_time_step(chain(cuba(0.004, 0.01, 10.0, 1.0)), 1e-3) == ()
+    (note,) = check_time_step(chain(cuba(0.004, 0.01, 10.0, 1.0)), 1e-3)
+    assert "node 'n0': r implies a step of 0.001 s, but w_in is 1, so an input adds 0.25 of itself" in note
+    assert "--gain full (--convention mlx-snn)" in note
+    (note,) = check_time_step(chain(cuba(0.004, 0.01, 5.0, 4.0)), 1e-3)
+    assert "tau_mem / r is 0.002 s and tau_syn / w_in is 0.001 s" in note
+    assert "--gain full" in note

@@ -257,7 +257,7 @@ def replace(name, value):
 
 FC, LIF = "node/nodes/fc", "node/nodes/lifboxcell_1"
 FIELDS = {
-    "no node": (delete("node"), "group 'node' is missing"),
+    "no node": (delete("node"), "holds no graph, only what nir.write had written when it failed"),
     "no nodes": (delete("node/nodes"), "node/nodes is missing"),
     "no edges": (delete("node/edges"), "node/edges is missing"),
     "edges of numbers": (replace("node/edges", np.ones((2, 2))), "node/edges"),
@@ -290,7 +290,15 @@ FIELDS = {
     "no bias": (delete(f"{FC}/bias"), "field 'bias' is missing; write zeros, or a Linear node"),
     "vector weights": (replace(f"{FC}/weight", np.ones(3)), r"shape \(3,\), must have 2 axes"),
     "nan": (replace(f"{FC}/bias", np.full(4, np.nan)), "field 'bias' is empty or holds NaN"),
-    "infinite": (replace(f"{LIF}/v_threshold", np.full(4, np.inf)), "'v_threshold' is empty or holds NaN"),
+    "infinite": (replace(f"{LIF}/v_leak", np.full(4, np.inf)), "'v_leak' is empty or holds NaN"),
+    "minus infinity": (
+        replace(f"{LIF}/v_threshold", np.full(4, -np.inf)),
+        "'v_threshold' is empty or holds NaN or infinite",
+    ),
+    "not a number": (
+        replace(f"{LIF}/v_threshold", np.full(4, np.nan)),
+        "'v_threshold' is empty or holds NaN",
+    ),
     "negative tau": (replace(f"{LIF}/tau", np.full(4, -1.0)), "'tau' holds values that are not above 0 s"),
     "huge": (replace(f"{FC}/weight", np.full((4, 3), -1e41)), "'weight' holds values beyond 1e\\+40"),
     "shapes differ": (replace(f"{LIF}/r", np.ones(3)), "node 'lifboxcell_1'.*same shape"),

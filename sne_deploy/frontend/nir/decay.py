@@ -1,0 +1,67 @@
+"""Constants of a graph whose neurons decay by exp(-dt / tau) in a step, not by 1 - dt / tau."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any, Literal
+
+import nir
+import numpy as np
+
+from sne_deploy.errors import InputError
+from sne_deploy.frontend.nir.implied_step import AGREE, leaks
+
+DecayMode = Literal["exponential"]
+DECAYS: tuple[DecayMode, ...] = ("exponential",)
+
+
+def with_decay(graph: nir.NIRGraph, dt_s: float, mode: DecayMode) -> nir.NIRGraph:
+    """The same graph with constants whose forward Euler step decays by exp(-dt / tau).
+
+    tau becomes dt / (1 - exp(-dt / tau)). A gain of 1 stays (the new input counts 1 - exp(-dt / tau)), and so
+    does any other but those that say what an input counts in one step, all of it (tau / dt) or what is left
+    of it after a step (tau exp(-dt / tau) / dt): they grow as tau does, and say the same.
+
+    Parameters
+    ----------
+    graph : nir.NIRGraph
+        Normalised; it is not changed.
+    dt_s : float
+    mode : {"exponential"}
+
+    Raises
+    ------
+    InputError
+        An unknown mode.
+    """
+    if mode not in DECAYS:
+        raise InputError(f"unknown decay {mode!r}; known: {', '.join(DECAYS)}")
+    return with_nodes(graph, {name: _exponential(node, dt_s) for name, node in graph.nodes.items()})
+
+
+def _exponential(node: Any, dt_s: float) -> Any:
+    made = copy(node)
+    for tau_name, gain_name in leaks(node):
+        tau, gain = (np.asarray(getattr(node, field), np.float64) for field in (tau_name, gain_name))
+        longer = dt_s / -np.expm1(-dt_s / tau)
+        setattr(made, tau_name, longer)
+        setattr(made, gain_name, np.where(counts_a_step(tau, gain, dt_s), gain * (longer / tau), gain))
+    return made
+
+
+def counts_a_step(tau: Any, gain: Any, dt_s: float) -> Any:
+    """Where a gain makes an input count in full, or by what is left of it after a step."""
+    share = gain * dt_s / tau
+    return (gain != 1) & ((np.abs(share - 1) < AGREE) | is_decayed(tau, gain, dt_s))
+
+
+def is_decayed(tau: Any, gain: Any, dt_s: float) -> Any:
+    """Where a gain is tau exp(-dt / tau) / dt, and not rather tau / dt."""
+    share = gain * dt_s / tau
+    apart = np.abs(share * np.exp(np.minimum(dt_s / tau, 700.0)) - 1)
+    return (apart < AGREE) & (apart < np.abs(share - 1))
+
+
+def with_nodes(graph: nir.NIRGraph, nodes: dict[str, Any]) -> nir.NIRGraph:
+    """The same graph of other nodes."""
+    return nir.NIRGraph(nodes, list(graph.edges), metadata=dict(graph.metadata), type_check=False)
