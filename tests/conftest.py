@@ -16,6 +16,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# onnxruntime reports to its maker unless this is set before it is imported, which some tests do themselves.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 # Tables are as wide as the command makes them, not as the terminal that the tests are started from.
 os.environ.pop("COLUMNS", None)
 

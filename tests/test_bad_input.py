@@ -107,7 +107,7 @@ def test_a_truncated_model(tmp_path: Path, model: Path, kept: float) -> None:
 
 
 def test_a_model_that_is_a_device(tmp_path: Path) -> None:
-    refused(tmp_path, ["/dev/zero"], "/dev/zero: the file is empty")
+    refused(tmp_path, ["/dev/zero"], "cannot read /dev/zero: it is a device, not a file; give the path of a")
 
 
 def test_a_pickled_module(tmp_path: Path) -> None:

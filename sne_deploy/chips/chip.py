@@ -7,7 +7,6 @@ unit of another quantity or a missing source is refused in one line.
 from __future__ import annotations
 
 import os
-import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
@@ -30,11 +29,7 @@ from sne_deploy.chips.constants import (
 )
 from sne_deploy.chips.registers import RegisterFormats, ResetKind, SignMode, WeightRange
 from sne_deploy.errors import HardwareError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from sne_deploy.files import parse_toml, read_regular
 
 DEFAULT_CHIP = "loihi1"
 MAX_FILE_BYTES = 256 * 1024
@@ -158,29 +153,17 @@ def load_chip(name_or_path: str | os.PathLike[str]) -> Chip:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.exists() and not path.is_file():
-            raise HardwareError(f"hardware file {str(path)!r} is not a regular file; give a .toml file")
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        if isinstance(error, HardwareError):
-            raise
+        return read_regular(path, MAX_FILE_BYTES)
+    except OSError as error:
         raise HardwareError(
-            f"cannot read hardware file {str(path)!r}: {reason}; give a .toml file or one of "
-            f"{', '.join(chip_names())}"
+            f"cannot read hardware file {str(path)!r}: {error.strerror}; give a .toml file of constants, or "
+            f"one of {', '.join(chip_names())}"
         ) from error
-    if len(data) > MAX_FILE_BYTES:
-        raise HardwareError(
-            f"hardware file {str(path)!r} is larger than {MAX_FILE_BYTES} bytes; "
-            f"it should hold constants only"
-        )
-    return data
 
 
 def _tables_of(name: str) -> dict[str, Any]:
     """The register tables of a packaged file."""
-    table = tomllib.loads(_packaged(name).decode("utf-8"))
+    table = parse_toml(_packaged(name))
     return {key: table[key] for key in REGISTER_TABLES}
 
 
@@ -190,10 +173,9 @@ def _packaged(name: str) -> bytes:
 
 def _parse(data: bytes, name: str) -> Chip:
     try:
-        table = tomllib.loads(data.decode("utf-8"))
-    except (ValueError, OverflowError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise HardwareError(f"hardware file {name!r} is not TOML: {reason}; correct it") from error
+        table = parse_toml(data)
+    except ValueError as error:
+        raise HardwareError(f"hardware file {name!r} is not TOML: {error}; correct it") from error
     if not any(key in table for key in REGISTER_TABLES):
         table = {**_tables_of("loihi1"), **table}
     try:

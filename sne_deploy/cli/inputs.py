@@ -40,9 +40,10 @@ def load_model(
 
 def _may_be_silent(path: Path) -> bool:
     """Whether a model of this kind can leave its time steps to the data."""
+    from sne_deploy.files import is_folder
     from sne_deploy.frontend.readers import file_suffixes
 
-    return path.suffix in file_suffixes() or path.is_dir()
+    return path.suffix in file_suffixes() or is_folder(path)
 
 
 def load_samples(data: str, ensemble: Ensemble, samples: int | None, limit: int | None) -> DataSet:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sne_deploy.errors import DataError
+from sne_deploy.files import is_folder, read_regular
 from sne_deploy.pickles import (
     Buildable,
     Dialect,
@@ -104,7 +105,7 @@ def load_cifar10(split: Split, path: Path | None) -> tuple[Array, Array]:
     """
     if path is None:
         raise DataError(f"data cifar10 needs the folder {FOLDER}: cifar10:DIR")
-    folder = path / FOLDER if (path / FOLDER).is_dir() else path
+    folder = path / FOLDER if is_folder(path / FOLDER) else path
     batches = [read_batch(folder / name) for name in BATCHES[split]]
     images = np.concatenate([images for images, _ in batches])
     labels = np.concatenate([labels for _, labels in batches])
@@ -120,10 +121,7 @@ def read_batch(path: Path) -> tuple[Array, Array]:
         Missing, larger than ``MAX_BATCH_BYTES``, or anything but a dict of pixels and labels.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BATCH_BYTES:
-            raise DataError(f"{path}: {size} bytes, limit {MAX_BATCH_BYTES} for a CIFAR-10 batch")
-        content = read_pickle(path.read_bytes(), _DIALECT)
+        content = read_pickle(read_regular(path, MAX_BATCH_BYTES), _DIALECT)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; give the folder {FOLDER}") from error
     except UnknownGlobalError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import struct
 import zlib
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ import numpy as np
 
 from sne_deploy.data.dataset import MAX_DATA_BYTES, Array, Split
 from sne_deploy.errors import DataError
+from sne_deploy.files import open_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +56,7 @@ def load_mnist(split: Split, path: Path | None) -> tuple[Array, Array]:
 def _find(folder: Path, stem: str, kind: str) -> Path:
     for name in (f"{stem}-{kind}", f"{stem}.{kind}"):
         for candidate in (folder / name, folder / f"{name}.gz"):
-            if candidate.is_file():
+            if os.path.exists(candidate):  # noqa: PTH110  false for a name that cannot be
                 return candidate
     raise DataError(f"{folder} has no {stem}-{kind} or {stem}-{kind}.gz; give the folder of the IDX files")
 
@@ -72,7 +74,7 @@ def read_idx(path: Path, dimensions: int) -> Array:
         Not such a file, or its length is not what the header says.
     """
     try:
-        with path.open("rb") as raw:
+        with open_regular(path) as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
@@ -80,7 +82,9 @@ def read_idx(path: Path, dimensions: int) -> Array:
                 size = _check_header(path, header, dimensions)
                 data = stream.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read {path}: {error}; get the file again") from error
+        raise DataError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}; get the file again"
+        ) from error
     if len(data) != size:
         count = "more" if len(data) > size else "fewer"
         raise DataError(f"{path}: {count} bytes than the {size} of its header; get the file again")

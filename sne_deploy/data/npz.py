@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import math
+import os
+import struct
 import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from sne_deploy.data.arrays_on_disk import Header, read_header, read_values
 from sne_deploy.data.dataset import MAX_DATA_BYTES, Array, Split
 from sne_deploy.errors import DataError
+from sne_deploy.files import open_regular
+from sne_deploy.zips import ZipError, check_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
-from typing import IO, Any
+    from typing import IO
 
 MAX_MEMBERS = 64
-
-_HEADERS: Mapping[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
+MAX_SMALL_BYTES = 2**28
+MAX_RATIO = 100
+"""How far a file may have been compressed that unpacks to more than ``MAX_SMALL_BYTES``."""
+_DAMAGES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeError,
+    ZipError,
+)
+_REMEDY = "write it with np.savez"
 
 
 def load_npz(_split: Split, path: Path | None) -> tuple[Array, Array | None]:
@@ -53,25 +64,25 @@ def npz_shape(path: Path) -> tuple[int, ...]:
     with _opened(path) as archive:
         entry = _members(path, archive)["x"]
         with archive.open(entry) as stream:
-            return _header(path, entry, stream)[0]
+            return _header(path, entry, stream).shape
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open the file; whatever is wrong with it, here or in the block, becomes a DataError."""
     try:
-        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
-            yield archive
+        with open_regular(path) as stream:
+            check_directory(stream, os.fstat(stream.fileno()).st_size, MAX_MEMBERS)
+            with zipfile.ZipFile(stream) as archive:
+                yield archive
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; give a FILE.npz") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path}: damaged or not an .npz file ({error}); write it with np.savez") from error
+    except _DAMAGES as error:
+        raise DataError(f"{path}: damaged or not an .npz file ({error}); {_REMEDY}") from error
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     entries = archive.infolist()
-    if len(entries) > MAX_MEMBERS:
-        raise DataError(f"{path}: {len(entries)} arrays, limit {MAX_MEMBERS}; keep x and y alone")
     members = {entry.filename.removesuffix(".npy"): entry for entry in entries}
     if "x" not in members:
         found = ", ".join(members)[:100] or "nothing"
@@ -81,32 +92,30 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
 
 def _read(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
     with archive.open(entry) as stream:
-        shape, fortran, dtype = _header(path, entry, stream)
-        size = math.prod(shape) * dtype.itemsize
-        data = stream.read(size)
-    if len(data) != size:
-        raise DataError(f"{path}: array {entry.filename} is truncated; write the file again")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+        header = _header(path, entry, stream)
+        return read_values(_name(path, entry), stream, header)
 
 
-def _header(
-    path: Path, entry: zipfile.ZipInfo, stream: IO[bytes]
-) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and dtype: the claim must be what the zip file holds, and within the limit."""
-    name = f"{path}: array {entry.filename.removesuffix('.npy')[:80]}"
-    if entry.file_size > MAX_DATA_BYTES:
-        raise DataError(f"{name} has {entry.file_size} bytes, limit {MAX_DATA_BYTES}; split the file")
-    try:
-        version = np.lib.format.read_magic(stream)
-        read = _HEADERS.get(version)
-        shape, fortran, dtype = ((), False, None) if read is None else read(stream)
-    except ValueError as error:
-        raise DataError(f"{name} is not in NumPy's format; write it with np.savez") from error
-    if dtype is None:
-        raise DataError(f"{name} has an unknown format version {version}; write it with np.savez")
-    if dtype.kind not in "buif":
-        raise DataError(f"{name} has dtype {dtype!s:.40}, must hold numbers; pickled objects are never read")
-    held = entry.file_size - stream.tell()
-    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != held:
-        raise DataError(f"{name} claims shape {shape} of {dtype}, but holds {held} bytes; write it again")
-    return shape, fortran, dtype
+def _name(path: Path, entry: zipfile.ZipInfo) -> str:
+    return f"{path}: array {entry.filename.removesuffix('.npy')[:80]}"
+
+
+def _header(path: Path, entry: zipfile.ZipInfo, stream: IO[bytes]) -> Header:
+    """The claim must be what the zip file holds, and within the limits."""
+    name, packed, size = _name(path, entry), entry.compress_size, entry.file_size
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(f"{name} is compressed by method {entry.compress_type}; {_REMEDY}")
+    if size > MAX_DATA_BYTES:
+        raise DataError(f"{name} has {size} bytes, limit {MAX_DATA_BYTES}; split the file")
+    if size > MAX_SMALL_BYTES and size > MAX_RATIO * packed:
+        raise DataError(
+            f"{name} unpacks {packed} bytes to {size}, more than {MAX_RATIO} to 1, the limit above "
+            f"{MAX_SMALL_BYTES} bytes; write it uncompressed, with np.savez"
+        )
+    header = read_header(name, stream)
+    held = size - stream.tell()
+    if header.nbytes != held:
+        raise DataError(
+            f"{name} claims shape {header.shape} of {header.dtype}, but holds {held} bytes; write it again"
+        )
+    return header

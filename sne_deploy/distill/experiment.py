@@ -10,7 +10,6 @@ import copy
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,13 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sne_deploy.distill.losses import MAX_GATED
 from sne_deploy.distill.students.dropout import DropoutName
 from sne_deploy.errors import InputError
+from sne_deploy.files import parse_toml, read_regular
 from sne_deploy.model.ensemble import Readout
 from sne_deploy.model.policy import MAX_HIDDEN, Measure, PolicyKind
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 MAX_BYTES = 2**20
 Positive = Annotated[int, Field(ge=1)]
@@ -354,18 +349,13 @@ def load_experiment(path: Path, changes: dict[str, Any] | None = None) -> Experi
         The file cannot be read, is no TOML, or a key is unknown, missing or wrong: names the key.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
+        text = read_regular(path, MAX_BYTES)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(text) > MAX_BYTES:
-        raise InputError(f"{path}: larger than {MAX_BYTES} bytes; an experiment file is a few kilobytes")
+        raise InputError(f"{path}: cannot be read: {error.strerror}; give a TOML file") from None
     try:
-        document: dict[str, Any] = tomllib.loads(text.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: is no TOML: {error}") from None
-    except RecursionError:
-        raise InputError(f"{path}: is no experiment: its values are nested too deeply") from None
+        document = parse_toml(text)
+    except ValueError as error:
+        raise InputError(f"{path}: is no TOML of an experiment: {error}; correct it") from None
     return _parsed(document, changes or {}, str(path))
 
 

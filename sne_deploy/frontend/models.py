@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sne_deploy.errors import CheckpointError, InputError, UnsupportedError
+from sne_deploy.files import is_folder
 from sne_deploy.frontend.graph_models import check_name, ensemble_of_graphs, ensemble_of_programs
 from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.frontend.readers import file_suffixes, read_network
@@ -79,7 +80,7 @@ def load_model(
 def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
     if isinstance(model, (str, os.PathLike)):
         path = Path(model)
-        if not path.is_dir():
+        if not is_folder(path):
             return [path]
         known = file_suffixes()
         found = sorted(entry for suffix in known for entry in path.glob(f"*{suffix}"))

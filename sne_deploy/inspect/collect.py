@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import InputError, SneError
+from sne_deploy.files import is_folder
 from sne_deploy.frontend.models import ModelPath, load_model
 from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.frontend.readers import file_suffixes, read_network
@@ -160,7 +161,7 @@ def _without_time(
 def _graph_files(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
     """The files of a model that is graphs or networks of registers and nothing else; none otherwise."""
     paths = [Path(model)] if isinstance(model, (str, os.PathLike)) else [Path(path) for path in model]
-    if len(paths) == 1 and paths[0].is_dir():
+    if len(paths) == 1 and is_folder(paths[0]):
         paths = sorted(path for suffix in file_suffixes() for path in paths[0].glob(f"*{suffix}"))
     return paths if all(path.suffix in file_suffixes() for path in paths) else []
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from sne_deploy.errors import OutputError
-from sne_deploy.files import atomic_path, ensure_folder
+from sne_deploy.files import atomic_path, ensure_folder, is_folder
 from sne_deploy.inspect.numbers import seconds, shape_text
 from sne_deploy.inspect.picture import Box, Link, graph_picture
 from sne_deploy.inspect.views import ModelView, NodeView, StudentView
@@ -42,7 +42,7 @@ def write_pictures(model: ModelView, path: str | os.PathLike[str]) -> tuple[Path
         Several students and one file; a graph too large; or the file or folder cannot be written.
     """
     wanted = Path(path)
-    if wanted.suffix == ".svg" and not wanted.is_dir():
+    if wanted.suffix == ".svg" and not is_folder(wanted):
         if len(model.students) > 1:
             raise OutputError(f"--svg {wanted}: the model has {len(model.students)} students; give a folder")
         return (_write(model.students[0], wanted),)

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sne_deploy.errors import InputError, VerificationError
-from sne_deploy.files import atomic_path, ensure_folder
+from sne_deploy.files import atomic_path, ensure_folder, is_folder, read_regular
 from sne_deploy.report.check import check_report
 from sne_deploy.report.schema import ReportModel
 
@@ -56,13 +56,10 @@ def load_report(path: str | os.PathLike[str]) -> Report:
         Missing, too large, not JSON, not a report of this version, or with sums that do not hold.
     """
     file = Path(path)
-    if file.is_dir():
+    if is_folder(file):
         file = file / REPORT_NAME
     try:
-        size = file.stat().st_size
-        if size > MAX_REPORT_BYTES:
-            raise InputError(f"{file}: {size} bytes, more than a report's limit of {MAX_REPORT_BYTES}")
-        report = Report.model_validate_json(file.read_bytes())
+        report = Report.model_validate_json(read_regular(file, MAX_REPORT_BYTES))
         check_report(report)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}; give a report.json or its folder") from error

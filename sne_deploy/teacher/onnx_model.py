@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sne_deploy.errors import InputError
+from sne_deploy.files import read_regular
 
 if TYPE_CHECKING:
     import onnx
@@ -41,18 +42,11 @@ def refusing(name: str, what: str, remedy: str, *errors: type[Exception]) -> Ite
 def read_onnx(path: Path) -> bytes:
     """The bytes of a regular file of bounded size."""
     try:
-        regular = path.is_file()
-        size = path.stat().st_size
-        if regular and size <= MAX_FILE_BYTES:
-            return path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise TeacherError(f"cannot read teacher {str(path)!r}: {reason}; give an ONNX file") from error
-    if not regular:
-        raise TeacherError(f"teacher {str(path)!r} is not a regular file; give an ONNX file")
-    raise TeacherError(
-        f"teacher {str(path)!r} has {size} bytes, more than the limit of {MAX_FILE_BYTES}; give a smaller one"
-    )
+        return read_regular(path, MAX_FILE_BYTES)
+    except OSError as error:
+        raise TeacherError(
+            f"cannot read teacher {str(path)!r}: {error.strerror}; give an ONNX file"
+        ) from error
 
 
 def parse_onnx(data: bytes, name: str) -> onnx.ModelProto:

@@ -169,6 +169,7 @@ def with_observed_shapes(inferred: onnx.ModelProto, name: str, x: Array, batch: 
 
 def open_session(data: bytes, name: str) -> onnxruntime.InferenceSession:
     """From bytes, not from the path: nothing beside the file can be reached."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else it reports to its maker; read when it is imported
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

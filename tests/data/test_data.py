@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from sne_deploy.data import digits_split, load_data, select_samples, time_axis
 from sne_deploy.data.dataset import DataSet
+from sne_deploy.data.npz import load_npz
 from sne_deploy.errors import DataError
 from sne_deploy.model.ensemble import Encoder
 
@@ -49,6 +51,7 @@ def test_the_embedded_digits_are_scikit_learn_s():
 def test_digits_are_read_without_scikit_learn():
     script = """
 import sys
+import tracemalloc
 from sne_deploy.data import digits_split
 digits_split()
 print("sklearn" in sys.modules)
@@ -237,3 +240,82 @@ def test_truncated_npz_is_refused_at_every_length(tmp_path):
         path.write_bytes(whole[:length])
         with pytest.raises(DataError):
             load(path)
+
+
+def packed(path, header, values=b"", method=zipfile.ZIP_DEFLATED):
+    """An .npz file with an x of any header."""
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + values
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("x.npy", content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (b"", "must hold numbers"),
+        (b"{'descr': '<f4'}", "not in NumPy's format"),
+        (b"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", "must hold numbers"),
+        (b"{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", "dtype object, must hold numbers"),
+        (b"{'descr': 'zzz', 'fortran_order': False, 'shape': (1,)}", "must hold numbers"),
+        (b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", "claims shape"),
+        (b"{'descr': '<f4', 'fortran_order': False, 'shape': (1e3,)}", "not in NumPy's format"),
+        (b"{'descr': '<f4', 'fortran_order': 7, 'shape': (1,)}", "not in NumPy's format"),
+        (b"{'descr': '<f4', 'fortran_order': False, 'shape': (" + b"9" * 400 + b",)}", "which no array has"),
+        (b"{'descr': '<f4', 'fortran_order': False, 'shape': (" + b"1," * 99 + b")}", "which no array has"),
+        (b"{'descr': '<f4', 'fortran_order': False, 'shape': (1,)} " + b" " * 5000, "not in NumPy's format"),
+        (b"(" * 3000, "must hold numbers"),
+        (b"-" * 3000 + b"1", "must hold numbers"),
+        (b"{[]: 1}", "must hold numbers"),
+        (b"\xff\x00\x1b[31m", "must hold numbers"),
+    ],
+)
+def test_odd_headers_are_refused(tmp_path, header, message):
+    path = packed(tmp_path / "data.npz", header, bytes(4))
+    with pytest.raises(DataError, match=message) as caught:
+        load(path)
+    assert str(caught.value).isprintable()
+
+
+def test_headers_as_other_programs_write_them_are_read(tmp_path):
+    for header in (
+        b'{"shape": (2, 3), "fortran_order": False, "descr": "<f4"}',
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 3L), }",
+        b"{'descr':'<f4','fortran_order':False,'shape':(2,3)}",
+    ):
+        packed(tmp_path / "data.npz", header, np.arange(6, dtype="<f4").tobytes())
+        assert load_npz("test", tmp_path / "data.npz")[0].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_small_file_of_a_huge_array_is_refused_unless_it_is_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr("sne_deploy.data.npz.MAX_SMALL_BYTES", 2**16)
+    zeros = {"x": np.zeros((100, 1000), np.float32)}
+    np.savez_compressed(tmp_path / "data.npz", **zeros)
+    with pytest.raises(DataError, match=r"unpacks \d+ bytes to 400128, more than 100 to 1.* with np\.savez$"):
+        load_npz("test", tmp_path / "data.npz")
+    np.savez(tmp_path / "data.npz", **zeros)  # the remedy
+    assert load_npz("test", tmp_path / "data.npz")[0].shape == (100, 1000)
+
+
+def test_more_than_the_memory_that_there_is_is_refused(tmp_path, monkeypatch):
+    path = npz(tmp_path, x=np.zeros((100, 1000), np.float32))
+    monkeypatch.setattr("sne_deploy.data.arrays_on_disk.available_bytes", lambda: 1000)
+    with pytest.raises(DataError, match="needs 400000 bytes of memory, 1000 are available"):
+        load_npz("test", path)
+
+
+def test_values_are_read_without_a_second_copy(tmp_path):
+    np.savez(tmp_path / "data.npz", x=np.zeros(10**7, np.uint8))
+    tracemalloc.start()
+    try:
+        load_npz("test", tmp_path / "data.npz")
+        assert tracemalloc.get_traced_memory()[1] < 1.5e7
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_methods_that_could_take_any_memory_are_refused(tmp_path, method):
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}"
+    with pytest.raises(DataError, match=r"is compressed by method \d+; write it with np\.savez"):
+        load_npz("test", packed(tmp_path / "data.npz", header, bytes(4), method))

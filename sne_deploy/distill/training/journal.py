@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sne_deploy.errors import OutputError
-from sne_deploy.files import atomic_path
+from sne_deploy.files import atomic_path, read_regular
+
+MAX_BYTES = 2**30
 
 
 class Journal:
@@ -68,7 +70,7 @@ class Journal:
 
     def _read(self) -> bytes:
         try:
-            return self._path.read_bytes()
+            return read_regular(self._path, MAX_BYTES)
         except FileNotFoundError:
             return b""
         except OSError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sne_deploy.errors import InputError, OutputError
-from sne_deploy.files import atomic_path
+from sne_deploy.files import atomic_path, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -111,7 +111,8 @@ class ResumePoint:
         import torch
 
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            with open_regular(self.path) as stream:
+                state = torch.load(stream, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
             raise self.damaged(error) from None
         if not isinstance(state, dict):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sne_deploy.errors import GraphError, UnsupportedError
+from sne_deploy.files import open_regular
 from sne_deploy.frontend.hdf5 import child as hdf5_child
 from sne_deploy.frontend.hdf5.reply import (
     DamagedError,
@@ -139,18 +139,12 @@ class _UnreadableError(Exception):
 
 def _check_file(file: Path, limits: Limits) -> None:
     try:
-        info = file.stat()
-        if stat.S_ISREG(info.st_mode):
-            with file.open("rb"):
-                pass
-    except (OSError, ValueError) as error:
-        raise _UnreadableError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if not stat.S_ISREG(info.st_mode):
-        raise _UnreadableError("is not a regular file; give an HDF5 file")
-    if info.st_size == 0:
+        with open_regular(file, limits.file_bytes) as stream:
+            size = os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        raise _UnreadableError(f"cannot be read: {error.strerror}; give an HDF5 file") from None
+    if size == 0:
         raise _UnreadableError("is empty; give an HDF5 file")
-    if info.st_size > limits.file_bytes:
-        raise _UnreadableError(f"has {info.st_size} bytes, the limit is {limits.file_bytes}")
 
 
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")

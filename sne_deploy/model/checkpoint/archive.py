@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from sne_deploy.errors import CheckpointError
+from sne_deploy.files import open_regular
+from sne_deploy.zips import check_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,14 +22,10 @@ MAX_FILE_BYTES = 2**30
 MAX_PICKLE_BYTES = 16 * 2**20
 """Largest ``data.pkl``: everything but the tensors' values."""
 MAX_ENTRIES = 20_000
-MAX_DIRECTORY_BYTES = 4 * 2**20
 MAX_SMALL_BYTES = 256
 
 REMEDY = "save the model with sne.ensemble([...]).save('model.pt')"
 
-_END = struct.Struct("<4s4H2LH")
-_END64 = struct.Struct("<4sQ2H2L4Q")
-_LOCATOR64 = struct.Struct("<4sLQL")
 _SMALL = ("version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id")
 
 
@@ -56,18 +54,18 @@ def read_archive(where: object, path: Path) -> Archive:
         Missing, empty, not a zip file of ours, larger than a limit, compressed, damaged or truncated.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             _check_kind(where, stream, size)
-            _check_directory(where, stream, size)
+            check_directory(stream, size, MAX_ENTRIES)
             with zipfile.ZipFile(stream) as archive:
                 names = _check_entries(where, archive.infolist(), size)
                 content = {name: archive.read(info) for name, info in names.items()}
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise CheckpointError(
-            f"cannot read {where}: {error.strerror}; give the path of a model.pt"
+            f"cannot read {where}: {error.strerror or error}; give the path of a model.pt"
         ) from error
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, struct.error, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, ValueError, struct.error, NotImplementedError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise _damaged(where, str(error) or type(error).__name__) from error
@@ -99,30 +97,6 @@ def _check_kind(where: object, stream: BinaryIO, size: int) -> None:
     else:
         kind = "not a model.pt: no zip file starts here"
     raise CheckpointError(f"{where}: {kind}; {REMEDY}")
-
-
-def _check_directory(where: object, stream: BinaryIO, size: int) -> None:
-    """Bound the central directory before zipfile reads it: exactly one, at the very end."""
-    tail_size = min(size, _END.size + _LOCATOR64.size + _END64.size)
-    stream.seek(size - tail_size)
-    tail = stream.read(tail_size)
-    if len(tail) < _END.size:
-        raise _damaged(where, "no end record")
-    signature, _, _, _, count, length, offset, comment = _END.unpack(tail[-_END.size :])
-    if signature != b"PK\x05\x06" or comment:
-        raise _damaged(where, "no end record")
-    end = size - _END.size
-    locator = tail[-_END.size - _LOCATOR64.size : -_END.size]
-    if locator.startswith(b"PK\x06\x07") and len(tail) == _END.size + _LOCATOR64.size + _END64.size:
-        end -= _LOCATOR64.size + _END64.size
-        record = _END64.unpack(tail[: _END64.size])
-        if record[0] != b"PK\x06\x06" or _LOCATOR64.unpack(locator)[2] != end:
-            raise _damaged(where, "inconsistent end records")
-        count, length, offset = record[7:]
-    if offset + length != end:
-        raise _damaged(where, "inconsistent end records")
-    if length > MAX_DIRECTORY_BYTES or count > MAX_ENTRIES:
-        raise CheckpointError(f"{where}: {count} zip entries, more than the limit of {MAX_ENTRIES}; {REMEDY}")
 
 
 def _check_entries(where: object, entries: list[zipfile.ZipInfo], size: int) -> dict[str, zipfile.ZipInfo]:

@@ -62,15 +62,15 @@ def test_missing_empty_folder_and_fifo(tmp_path):
     refused(tmp_path / "none.nir", "No such file")
     (tmp_path / "empty.nir").touch()
     refused(tmp_path / "empty.nir", "is empty")
-    refused(tmp_path, "regular file|directory")
+    refused(tmp_path, "folder")
     os.mkfifo(tmp_path / "fifo.nir")
-    refused(tmp_path / "fifo.nir", "regular file")
+    refused(tmp_path / "fifo.nir", "it is a pipe, not a file")
 
 
 def test_random_and_oversized(tmp_path):
     (tmp_path / "r.nir").write_bytes(np.random.default_rng(0).bytes(5000))
     refused(tmp_path / "r.nir", "signature not found")
-    refused(tmp_path / "r.nir", "has 5000 bytes, the limit is 4999", Limits(file_bytes=4999))
+    refused(tmp_path / "r.nir", "has 5000 bytes, more than the limit of 4999", Limits(file_bytes=4999))
 
 
 def test_random_bytes_after_a_signature(tmp_path):
