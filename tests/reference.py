@@ -26,6 +26,8 @@ class LayerReference:
     spikes: list[int] = field(default_factory=list)
     active: list[int] = field(default_factory=list)
     idle: list[int] = field(default_factory=list)
+    u_wraps: list[int] = field(default_factory=list)
+    v_saturations: list[int] = field(default_factory=list)
     raster: list[list[list[bool]]] = field(default_factory=list)
     u: list[list[list[Number]]] = field(default_factory=list)
     v: list[list[list[Number]]] = field(default_factory=list)
@@ -188,7 +190,7 @@ class GroupState:
             2 if fixed and self.spiking and soft is not None and any(soft) else 1
         )  # on Loihi 1
         self.u: list[Number] = [0] * group.size
-        self.active = self.updates = 0
+        self.active = self.updates = self.u_wraps = self.v_saturations = 0
         self.raster: list[list[bool]] = []
         self.us: list[list[Number]] = []
         self.vs: list[list[Number]] = []
@@ -216,11 +218,15 @@ class GroupState:
 
     def _integers(self, k: int, a: int) -> tuple[int, int]:
         u = _decayed(self.u[k], 4096 - self.du[k] - 1) + a * 64
+        self.u_wraps += not -(2**23) < u <= 2**23
         if u > 2**23:
             u -= 2**24
         elif u <= -(2**23):
             u += 2**24
-        return u, max(-(2**23) + 1, min(2**23 - 1, self.membrane(k, u)))
+        v = self.membrane(k, u)
+        waits = self.delayed and self.v[k] > self.threshold[k]  # nothing of v is left
+        self.v_saturations += not waits and abs(v) > 2**23 - 1
+        return u, max(-(2**23) + 1, min(2**23 - 1, v))
 
     def _reals(self, k: int, a: float) -> tuple[float, float]:
         u = self.u[k] * (1 - self.du[k]) + a
@@ -237,6 +243,8 @@ class GroupState:
         layer.spikes.append(sum(map(sum, self.raster)))
         layer.active.append(self.active)
         layer.idle.append(self.updates - self.active)
+        layer.u_wraps.append(self.u_wraps)
+        layer.v_saturations.append(self.v_saturations)
         layer.raster.append(self.raster)
         layer.u.append(self.us)
         layer.v.append(self.vs)
@@ -289,4 +297,7 @@ def assert_equal(trace: Any, expected: Reference, program: Program) -> None:
         check(f"synops of {name}", layer.synops, wanted.synops)
         check(f"active updates of {name}", layer.updates_active, wanted.active)
         check(f"idle updates of {name}", layer.updates_idle, wanted.idle)
+        if program.precision == "fixed" and layer.u_wraps is not None:
+            check(f"wraps of u of {name}", layer.u_wraps, wanted.u_wraps)
+            check(f"saturations of v of {name}", layer.v_saturations, wanted.v_saturations)
     check("raw outputs", trace.raw_outputs, expected.raw_outputs)

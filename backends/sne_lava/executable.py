@@ -61,12 +61,15 @@ def _layer_trace(program: Program, group: NeuronGroup, counts: GroupCounts, samp
     if counts.spike_bits is not None:
         spikes = np.unpackbits(counts.spike_bits, axis=-1, count=group.size).astype(bool).reshape(full)
     active, idle = updates_of(program, group, counts.active)
+    wraps, saturations = counts.outside.T if program.precision == "fixed" else (None, None)
     return LayerTrace(
         name=group.name,
         synops=counts.synops,
         spikes=counts.spikes,
         updates_active=active,
         updates_idle=idle,
+        u_wraps=wraps,
+        v_saturations=saturations,
         recorded_spikes=spikes,
         recorded_u=None if counts.u is None else counts.u.reshape(full),
         recorded_v=None if counts.v is None else counts.v.reshape(full),

@@ -44,7 +44,8 @@ class GroupJob:
     """A neuron group: registers as arrays of shape (n,), its place in the pipeline, what is read from it.
 
     ``vsub``: what a spike subtracts from v; None where it sets v to 0. ``reset_delayed``: it sets v in place
-    of the next step. ``guarded``: u could leave 32 bits, and is watched.
+    of the next step. ``guarded``: u could leave 32 bits, and is watched. ``counted``: u or v could leave its
+    register, and it is counted how often.
     """
 
     name: str
@@ -62,6 +63,7 @@ class GroupJob:
     depth: int
     output: Output
     guarded: bool
+    counted: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,11 +151,15 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class GroupCounts:
-    """What one group and its synapses did, per sample; recordings are None unless asked for."""
+    """What one group and its synapses did, per sample; recordings are None unless asked for.
+
+    ``outside``: updates in which u wrapped and in which v saturated, int64 (N, 2).
+    """
 
     synops: Array
     spikes: Array
     active: Array
+    outside: Array
     output: Array | None
     spike_bits: Array | None
     u: Array | None

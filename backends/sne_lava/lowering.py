@@ -11,6 +11,7 @@ from scipy import sparse
 
 from sne_deploy.backend import Record
 from sne_deploy.errors import DataError
+from sne_deploy.ir.bounds import register_bounds
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.ir.weights import DenseWeights
 from sne_lava.job import GroupJob, HostJob, Job, SynapseJob
@@ -32,7 +33,16 @@ class Lowered:
 def lower(program: Program) -> Lowered:
     """Turn a verified Program's groups and synapses into plain arrays, once for all runs."""
     synapses = tuple(_synapse_job(synapse, program) for synapse in program.synapses)
-    groups = tuple(_group_job(group, program, synapses) for group in program.groups)
+    bounds = register_bounds(program) if program.precision == "fixed" else {}
+    groups = tuple(
+        _group_job(
+            group,
+            program,
+            synapses,
+            counted=group.name in bounds and bounds[group.name].v_may_saturate(program.registers),
+        )
+        for group in program.groups
+    )
     return Lowered(program, groups, synapses)
 
 
@@ -96,7 +106,9 @@ def checked_inputs(program: Program, inputs: Array) -> Array:
     return inputs
 
 
-def _group_job(group: NeuronGroup, program: Program, synapses: tuple[SynapseJob, ...]) -> GroupJob:
+def _group_job(
+    group: NeuronGroup, program: Program, synapses: tuple[SynapseJob, ...], *, counted: bool
+) -> GroupJob:
     fixed = program.precision == "fixed"
 
     def per_neuron(value: Array) -> Array:
@@ -119,6 +131,7 @@ def _group_job(group: NeuronGroup, program: Program, synapses: tuple[SynapseJob,
         depth=group.depth,
         output=program.readout_of(group) if group.name in program.outputs else "none",
         guarded=fixed and _current_may_grow(group, program, synapses),
+        counted=counted,
     )
 
 

@@ -63,6 +63,7 @@ class Network:
             synops=synops,
             spikes=arrays["spikes"].copy(),
             active=arrays["active"].copy(),
+            outside=arrays["outside"].copy(),
             output=recorded("rows"),
             spike_bits=recorded("spike_bits"),
             u=recorded("u_rows"),
@@ -145,6 +146,7 @@ def _group_arrays(group: GroupJob, job: Job, state: type) -> dict[str, Array]:
     return {
         "spikes": shared_zeros((samples,), np.int64),
         "active": shared_zeros((samples,), np.int64),
+        "outside": shared_zeros((samples, 2), np.int64),
         "rows": shared_zeros((samples, rows), np.int64 if state is np.int32 else np.float64),
         "spike_bits": shared_zeros((samples, timesteps, bits), np.uint8),
         "u_rows": shared_zeros((samples, timesteps, states), state),
@@ -165,6 +167,7 @@ def _group(group: GroupJob, job: Job, arrays: dict[str, Array], board: Board) ->
         clock=job.clock,
         output=group.output,
         guarded=group.guarded,
+        counted=group.counted,
         shared=arrays,
         board=board,
         label=f"group {group.name!r}",

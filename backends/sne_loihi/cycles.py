@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_loihi import kernels
+from sne_loihi.neurons import Kernel
 from sne_loihi.operators import Operator
 from sne_loihi.plan import GroupRun, Plan
 
@@ -25,12 +26,15 @@ class Cycle:
     ----------
     names : tuple of str
     outside : mapping of group name to the operators that come from outside the cycle
-    update, starts, first, links, joined, registers, v_init
+    counted : bool
+        Whether u and v that leave their registers are counted.
+    kernel, starts, first, links, joined, registers, v_init
         See the kernel.
     """
 
     names: tuple[str, ...]
-    update: Any
+    kernel: Kernel
+    counted: bool
     outside: Mapping[str, tuple[Operator, ...]]
     starts: Array
     first: Array
@@ -56,7 +60,8 @@ class Cycle:
             link["base"], link["width"] = base, width
         return Cycle(
             names=names,
-            update=neurons[0].kernel.update,
+            kernel=neurons[0].kernel,
+            counted=any(each.counted for each in neurons),
             outside={
                 name: tuple(o for o in plan.operators[name] if o.synapse.source not in names)
                 for name in names
@@ -77,9 +82,10 @@ class Cycle:
         n, groups = int(self.starts[-1]), len(self.names)
         spikes, counts = np.empty(samples * steps * n, np.uint8), np.empty((samples, n), np.int32)
         active, fired = np.empty((groups, samples), np.int64), np.empty((groups, samples), np.int64)
+        outside = np.zeros((groups if self.counted else 0, samples, 2), np.int64)
         states = (np.empty(spikes.shape, np.int32), np.empty(spikes.shape, np.int32)) if record else None
         rows = max(len(each) for each in constant)
-        kernels.compiled(self.update).run_cycles(
+        kernels.compiled(self.kernel.update, self.kernel.outside).run_cycles(
             self._flat(a_in, samples * steps),
             np.concatenate([np.broadcast_to(each, (rows, each.shape[1])) for each in constant], axis=1),
             self.starts,
@@ -88,7 +94,7 @@ class Cycle:
             self.joined,
             self.registers,
             self.v_init,
-            (spikes, counts, active, fired),
+            (spikes, counts, active, fired, outside),
             states,
         )
         found = {}
@@ -103,6 +109,7 @@ class Cycle:
                 spikes=spikes[here].reshape(full),
                 u=u,
                 v=v,
+                outside=outside[index] if self.counted else None,
             )
         return found
 

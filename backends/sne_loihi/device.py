@@ -53,12 +53,18 @@ class _State:
     spikes: Tensor
     active: Tensor
     total: Tensor
+    outside: Tensor | None
     highest: Tensor | None = None
     recorded: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def step(self, t: int, drive: Tensor, *, record: bool) -> None:
         update = self.neurons.kernel.update_device
         assert update is not None  # noqa: S101  refused by the engine
+        if self.outside is not None:
+            count = self.neurons.kernel.outside_device
+            assert count is not None  # noqa: S101  it is counted
+            found = count(self.u, self.v, drive, self.registers)
+            self.outside += torch.stack([each.sum(dim=1) for each in found], dim=1)
         self.active += ((drive != 0) | (self.u != 0) | (self.v != 0)).sum(dim=1)
         self.u, self.v, fired = update(self.u, self.v, drive, self.registers)
         self.spikes[:, t] = fired
@@ -131,6 +137,9 @@ class DeviceEngine:
             spikes=torch.zeros((samples, steps, n), dtype=torch.uint8, device=self._device),
             active=torch.zeros(samples, dtype=torch.int64, device=self._device),
             total=torch.zeros((samples, n), dtype=torch.int64, device=self._device),
+            outside=torch.zeros((samples, 2), dtype=torch.int64, device=self._device)
+            if neurons.counted
+            else None,
         )
 
     def _outside(
@@ -220,4 +229,5 @@ def _finished(state: _State, plan: Plan) -> GroupRun:
         readout=readout,
         u=recorded[0] if recorded else None,
         v=recorded[1] if recorded else None,
+        outside=None if state.outside is None else state.outside.cpu().numpy(),
     )

@@ -89,8 +89,10 @@ class Engine:
         steps, n = self._plan.program.timesteps, neurons.group.size
         spikes, counts = np.empty((samples, steps, n), np.uint8), np.empty((samples, n), np.int32)
         active, fired = np.empty(samples, np.int64), np.empty(samples, np.int64)
-        run = kernels.compiled(neurons.kernel.update)
-        common = (constant, neurons.registers, neurons.v_init, (spikes, counts, active, fired), states)
+        outside = neurons.room_outside(samples)
+        run = kernels.compiled(neurons.kernel.update, neurons.kernel.outside)
+        results = (spikes, counts, active, fired, outside)
+        common = (constant, neurons.registers, neurons.v_init, results, states)
         if len(operators) == 1 and self._sums.method(operators[0], done) == "events":
             (operator,) = operators
             self._ways.took(operator.synapse.name, "events")
@@ -100,7 +102,7 @@ class Engine:
             a_in, shift = self._sums.of(operators, done)
             run.run_groups(a_in, np.int32(shift), *common)
         u, v = states or (None, None)
-        return GroupRun(active, fired, counts, spikes, u=u, v=v)
+        return GroupRun(active, fired, counts, spikes, u=u, v=v, outside=outside if len(outside) else None)
 
     def _run_readout(
         self,
@@ -117,13 +119,21 @@ class Engine:
             a_in = np.zeros((samples, steps, n), np.int32)
         last, highest = np.empty((samples, n), np.int32), np.empty((samples, n), np.int32)
         total, active = np.empty((samples, n), np.int64), np.empty(samples, np.int64)
-        results = (last, total, highest, active)
-        run = kernels.compiled(neurons.kernel.update)
+        outside = neurons.room_outside(samples)
+        results = (last, total, highest, active, outside)
+        run = kernels.compiled(neurons.kernel.update, neurons.kernel.outside)
         run.run_readouts(a_in, np.int32(shift), constant, neurons.registers, neurons.v_init, results, states)
         readouts: dict[str, Array] = {"v_last": last, "v_mean": total, "v_max": highest}
         readout = readouts[self._plan.program.readout]
         u, v = states or (None, None)
-        return GroupRun(active, np.zeros(samples, np.int64), readout=readout, u=u, v=v)
+        return GroupRun(
+            active,
+            np.zeros(samples, np.int64),
+            readout=readout,
+            u=u,
+            v=v,
+            outside=outside if len(outside) else None,
+        )
 
     def _run_cycle(
         self,

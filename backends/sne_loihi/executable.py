@@ -164,18 +164,31 @@ def _layer_trace(
     full = (samples, program.timesteps, *group.shape)
     keep_spikes = record != "counts" and group.spiking
     active, idle = updates_of(program, group, run.active)
+    wraps, saturations = _outside(plan, run, group.name)
     return LayerTrace(
         name=group.name,
         synops=synops_into(program, group.name, samples, lambda name, steps: _sent(plan, runs, name, steps)),
         spikes=run.fired,
         updates_active=active,
         updates_idle=idle,
+        u_wraps=wraps,
+        v_saturations=saturations,
         recorded_spikes=order.outside(run.spikes).reshape(full).astype(bool)
         if keep_spikes and run.spikes is not None
         else None,
         recorded_u=None if run.u is None else order.outside(run.u).reshape(full),
         recorded_v=None if run.v is None else order.outside(run.v).reshape(full),
     )
+
+
+def _outside(plan: Plan, run: GroupRun, name: str) -> tuple[Array | None, Array | None]:
+    """How often u wrapped and v saturated, int64 (B,); None where the model's kernel does not count it."""
+    if run.outside is not None:
+        return run.outside[:, 0], run.outside[:, 1]
+    neurons = plan.neurons[name]
+    if neurons.kernel.outside is None:
+        return None, None
+    return np.zeros(len(run.active), np.int64), np.zeros(len(run.active), np.int64)
 
 
 def _sent(plan: Plan, runs: dict[str, GroupRun], name: str, steps: int) -> Array:

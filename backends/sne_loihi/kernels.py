@@ -30,7 +30,8 @@ DENSE, COLUMNS, CONV = 0, 1, 2
 """Forms of a synapse that :func:`gather` knows."""
 
 _update: Any = None
-"""Stands for a model's update in the kernels that are compiled for each model, see :func:`compiled`."""
+_outside: Any = None
+"""Stand for a model's functions in the kernels that are compiled for each model, see :func:`compiled`."""
 
 LINK = np.dtype([(name, np.int64) for name in (
     "start", "n_in", "lag", "shift", "form", "base", "width",
@@ -228,6 +229,21 @@ def step_neurons(size, drive, at, u, v, registers, sent, spikes):  # type: ignor
     return active, fired
 
 
+def count_outside(size, drive, at, u, v, registers, found, to):  # type: ignore[no-untyped-def]
+    """Add to int64 from index ``to`` for how many neurons the next step corrects u, and clips v."""
+    if len(found) == 0:
+        return
+    wraps = _i32(0)
+    saturates = _i32(0)
+    for j in range(size):
+        k = np.uint64(at + j)
+        wrapped, saturated = _outside(u[k], v[k], drive[j], registers, k)
+        wraps += _i32(wrapped)
+        saturates += _i32(saturated)
+    found[to] += wraps
+    found[to + 1] += saturates
+
+
 @nb.njit(inline="always")
 def count(size, spikes, sent, counts, at):  # type: ignore[no-untyped-def]
     """Add uint8 spikes from index ``sent`` to int32 counts from index ``at``."""
@@ -246,6 +262,7 @@ def keep_states(size, u, v, at, us, vs, to):  # type: ignore[no-untyped-def]
 def run_samples(a_in, sent, events, shift, constant, registers, v_init, results, states):  # type: ignore[no-untyped-def]
     """What :func:`run_groups` (without ``sent``) and :func:`run_groups_on_events` do."""
     spikes, counts, active, fired = results[0].reshape(-1), results[1].reshape(-1), results[2], results[3]
+    outside = results[4].reshape(-1)
     if sent is not None:
         form, base, rows, indptr, indices, values, origins, width = events
         arrived, n_in = sent.reshape(-1), sent.shape[2]
@@ -277,6 +294,7 @@ def run_samples(a_in, sent, events, shift, constant, registers, v_init, results,
             else:
                 for j in range(n):
                     drive[j] = same[j]
+            count_outside(n, drive, 0, u, v, registers, outside, 2 * b)
             now_active, now_fired = step_neurons(n, drive, 0, u, v, registers, row * n, spikes)
             count(n, spikes, row * n, counts, b * n)
             total_active += now_active
@@ -301,7 +319,8 @@ def run_groups(a_in, shift, constant, registers, v_init, results, states):  # ty
     v_init : int32 (n,)
     results : tuple, written
         Spikes, uint8 (B, T, n); spikes per neuron, int32 (B, n); neuron updates with input or state, and
-        spikes, both int64 (B,).
+        spikes, both int64 (B,). Updates that correct u and that clip v, int64 (B, 2), added to what is there;
+        (0, 2): not counted.
     states : tuple, written, or None
         u and v after each step, int32 (B, T, n).
     """
@@ -321,9 +340,9 @@ def run_readouts(a_in, shift, constant, registers, v_init, results, states):  # 
     """Run one readout group: as :func:`run_groups` without threshold.
 
     ``results``: v at the last step, int32, its sum, int64, and its maximum, int32, all (B, n); neuron updates
-    with input or state, int64 (B,).
+    with input or state, int64 (B,); and as there, what is corrected and clipped.
     """
-    last, total, highest, active = results
+    last, total, highest, active, outside = results
     batch, n = last.shape
     for b in range(batch):
         u = np.zeros(n, np.int32)
@@ -334,6 +353,10 @@ def run_readouts(a_in, shift, constant, registers, v_init, results, states):  # 
             now_active = 0
             for j in range(n):
                 a = _i32(_i32(a_in[b, t, j] << shift) + same[j])
+                if len(outside) > 0:
+                    wraps, saturates = _outside(u[j], v[j], a, registers, j)
+                    outside[b, 0] += wraps
+                    outside[b, 1] += saturates
                 now_active += (a | u[j] | v[j]) != 0
                 u[j], v[j], _ = _update(u[j], v[j], a, registers, j)
                 total[b, j] = v[j] if t == 0 else total[b, j] + v[j]
@@ -365,12 +388,14 @@ def run_cycles(a_in, constant, starts, first, links, joined, registers, v_init, 
         rows, indptr, indices, values, origins of all links.
     results : tuple, written
         Spikes, uint8, flat; spikes per neuron, int32 (B, n); neuron updates with input or state, and spikes,
-        both int64 (groups, B).
+        both int64 (groups, B); updates that correct u and that clip v, int64 (groups or 0, B, 2), added to
+        what is there.
     states : tuple, written, or None
         u and v after each step, int32, flat.
     """
     rows, indptr, indices, values, origins = joined
     spikes, counts, active, fired = results[0], results[1].reshape(-1), results[2], results[3]
+    outside = results[4].reshape(-1)
     batch, n = results[1].shape
     steps = spikes.shape[0] // max(batch * n, 1)
     drive, acc = np.empty(n, np.int32), np.empty(n + LANES, np.int32)
@@ -405,6 +430,7 @@ def run_cycles(a_in, constant, starts, first, links, joined, registers, v_init, 
                     shift = _i32(links[e].shift)
                     for j in range(size):
                         drive[j] += _i32(acc[j] << shift)
+                count_outside(size, drive, low, u, v, registers, outside, 2 * (k * batch + b))
                 now_active, now_fired = step_neurons(size, drive, low, u, v, registers, here, spikes)
                 count(size, spikes, here, counts, b * n + low)
                 active[k, b] += now_active
@@ -423,15 +449,20 @@ class Compiled:
     run_cycles: Any
 
 
-@cache
-def compiled(update: Any) -> Compiled:
-    """Compile the kernels with a model's update in them, or take them from numba's cache.
+@nb.njit(inline="always")
+def _never_outside(u, v, a_in, registers, k):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    return False, False
 
-    Their names bear a digest of the update's file, since numba looks for changes of this one alone.
+
+@cache
+def compiled(update: Any, outside: Any = None) -> Compiled:
+    """Compile the kernels with a model's functions in them, or take them from numba's cache.
+
+    Their names bear a digest of the functions' file, since numba looks for changes of this one alone.
     """
     digest = sha256(Path(update.py_func.__code__.co_filename).read_bytes()).hexdigest()[:16]
     label = f"{update.py_func.__module__}_{update.py_func.__name__}_{digest}".replace(".", "_")
-    namespace = {**globals(), "_update": update}
+    namespace = {**globals(), "_update": update, "_outside": outside or _never_outside}
 
     def add(function: Any, **options: Any) -> Any:
         made = FunctionType(function.__code__, namespace, function.__name__)
@@ -440,6 +471,7 @@ def compiled(update: Any) -> Compiled:
         return namespace[function.__name__]
 
     add(step_neurons, inline="always")
+    add(count_outside, inline="always")
     add(run_samples)
     kernels = (run_groups, run_groups_on_events, run_readouts, run_cycles)
     return Compiled(*(add(kernel, nogil=True, cache=True) for kernel in kernels))

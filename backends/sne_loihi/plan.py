@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from sne_deploy.ir.bounds import register_bounds
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
 from sne_loihi.neurons import Kernel, kernel_of
 from sne_loihi.operators import Operator
@@ -22,22 +23,32 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """A group's kernel, with its registers, int32 (m, n), and first v, int32 (n,), in the inner order."""
+    """A group's kernel, with its registers, int32 (m, n), and first v, int32 (n,), in the inner order.
+
+    ``counted``: u and v that leave their registers are counted: by a kernel that can, unless bounds prove
+    that there are none.
+    """
 
     group: NeuronGroup
     kernel: Kernel
     registers: Array
     v_init: Array
+    counted: bool
 
     @staticmethod
-    def of(group: NeuronGroup, kernel: Kernel, order: NeuronOrder) -> Neurons:
+    def of(group: NeuronGroup, kernel: Kernel, order: NeuronOrder, *, counted: bool) -> Neurons:
         """Expand and reorder."""
 
         def expand(value: Array) -> Array:
             full = np.broadcast_to(np.asarray(value, dtype=np.int32), (group.size,))
             return order.inside(full).copy()
 
-        return Neurons(group, kernel, np.stack(kernel.registers(group, expand)), expand(group.v_init))
+        registers = np.stack(kernel.registers(group, expand))
+        return Neurons(group, kernel, registers, expand(group.v_init), counted and kernel.outside is not None)
+
+    def room_outside(self, samples: int) -> Array:
+        """Zeros, int64 (B, 2), for how often u and v leave their registers; (0, 2): not counted."""
+        return np.zeros((samples if self.counted else 0, 2), np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +62,8 @@ class GroupRun:
     readout: Array | None = None
     u: Array | None = None
     v: Array | None = None
+    outside: Array | None = None
+    """Updates that corrected u and that clipped v, int64 (B, 2); None where they were not counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +107,18 @@ class Plan:
                 constant += column << np.int32(synapse.weight_exp)
             always_on[group.name] = order.inside(constant)
         blocks = blocks_of(program)
+        bounds, formats = register_bounds(program), program.registers
         kernels = {block: kernel_of([program.group(name) for name in block]) for block in blocks}
         return Plan(
             program=program,
             orders=places,
             neurons={
-                name: Neurons.of(program.group(name), kernel, places[name])
+                name: Neurons.of(
+                    program.group(name),
+                    kernel,
+                    places[name],
+                    counted=bounds[name].v_may_saturate(formats),
+                )
                 for block, kernel in kernels.items()
                 for name in block
             },

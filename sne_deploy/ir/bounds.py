@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.chips.registers import RegisterFormats
-from sne_deploy.ir.program import HostAffine, NeuronGroup, ProgramInput, Synapse
+from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.neurons.table import MODELS
 
 Array = npt.NDArray[Any]
@@ -35,6 +35,10 @@ class StateBounds:
     def u_may_wrap(self, formats: RegisterFormats) -> bool:
         """Whether u can leave (-2^state_bits, 2^state_bits]."""
         return self.u_max > formats.state_limit or self.u_min <= -formats.state_limit
+
+    def v_may_saturate(self, formats: RegisterFormats) -> bool:
+        """Whether v can be clipped; where u can wrap, it can end up anywhere and so can v."""
+        return self.u_may_wrap(formats) or self.v_extent >= formats.state_limit
 
     @property
     def v_extent(self) -> float:
@@ -90,3 +94,20 @@ def state_bounds(
             u_low, u_high = np.maximum(u_low, -_BEYOND), np.minimum(u_high, _BEYOND)
             v_low, v_high = np.maximum(v_low, -_BEYOND), np.minimum(v_high, _BEYOND)
     return StateBounds(*(found.item() for found in (u_min, u_max, v_min, v_max)))
+
+
+def register_bounds(program: Program) -> dict[str, StateBounds]:
+    """Bounds of every group of a fixed-point Program, by name, over all inputs in its range."""
+    found = {}
+    for group in program.groups:
+        low, high = synaptic_range(program.synapses_into(group.name), group.size)
+        host = program.host_of(group.name)
+        if host is not None and host.register_scale is not None and host.register_limit is not None:
+            limit = host.register_limit
+            least, most = (
+                np.clip(np.rint(end * host.register_scale), -limit, limit)
+                for end in host_range(host, program.input)
+            )
+            low, high = low + least, high + most
+        found[group.name] = state_bounds(group, low, high, program.timesteps, program.registers)
+    return found

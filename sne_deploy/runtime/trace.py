@@ -32,6 +32,9 @@ class LayerTrace:
     updates_active, updates_idle : int64 array of shape (N,)
         Neuron updates with input or non-zero u or v before the update; and the others.
         ``None`` where the backend does not model registers (float reference).
+    u_wraps, v_saturations : int64 array of shape (N,), or None
+        Neuron updates in which u left its register and was corrected, and in which v was clipped to its own.
+        ``None`` where the backend does not count them.
     recorded_spikes : bool array of shape (N, T, *shape), or None
     recorded_u, recorded_v : array of shape (N, T, *shape), or None
         State after each step (after the reset by a spike), in registers or floats; ``record="all"``.
@@ -42,6 +45,8 @@ class LayerTrace:
     spikes: Array
     updates_active: Array | None
     updates_idle: Array | None
+    u_wraps: Array | None = None
+    v_saturations: Array | None = None
     recorded_spikes: Array | None = None
     recorded_u: Array | None = None
     recorded_v: Array | None = None
@@ -124,7 +129,7 @@ def not_run(program: Program, samples: int) -> Trace:
     """The trace of a network that ran on none of ``samples`` samples."""
     zeros = np.zeros(samples, np.int64)
     size = (samples, program.output_size)
-    layers = tuple(LayerTrace(group.name, zeros, zeros, zeros, zeros) for group in program.groups)
+    layers = tuple(LayerTrace(group.name, *(zeros,) * 6) for group in program.groups)
     return Trace(np.zeros(size, np.int64), np.full(size, np.nan), layers, zeros, zeros)
 
 

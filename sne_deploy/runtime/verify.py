@@ -16,7 +16,7 @@ from sne_deploy.runtime.trace import Trace
 
 Array = npt.NDArray[Any]
 COMPARED = {"recorded_u": "u", "recorded_v": "v", "recorded_spikes": "spike"} | {
-    name: name for name in ("synops", "spikes", "updates_active", "updates_idle")
+    name: name for name in ("synops", "spikes", "updates_active", "updates_idle", "u_wraps", "v_saturations")
 }
 """What is compared of every layer, and what an error calls it."""
 

@@ -34,11 +34,18 @@ class Kernel:
         The same of int32 tensors, (B, n) and registers (m, n); None: not on a device.
     registers : function (group, expand) -> arrays
         The m rows; ``expand`` gives each neuron its value, in the kernels' order.
+    outside : numba function (u, v, a_in, registers, k) -> (wraps, saturates), or None
+        Whether u leaves its register and v is clipped in the step that ``update`` makes of the same. None:
+        not counted.
+    outside_device : function (u, v, a_in, registers) -> (wraps, saturates), or None
+        The same of tensors.
     """
 
     update: Any
     update_device: Callable[[Any, Any, Any, Any], tuple[Any, Any, Any]] | None
     registers: Callable[[NeuronGroup, Callable[[Any], Array]], Sequence[Array]]
+    outside: Any = None
+    outside_device: Callable[[Any, Any, Any, Any], tuple[Any, Any]] | None = None
 
 
 def kernel_of(groups: Sequence[NeuronGroup]) -> Kernel:

@@ -38,9 +38,15 @@ def decayed(x: Any, factor: Any) -> Any:
 
 
 @nb.njit(forceinline=True)
+def raw_current(u: Any, a_in: Any, keep_u: Any) -> Any:
+    """Return u after one step, before it is corrected."""
+    return _i32(decayed(u, keep_u) + _i32(a_in << 6))
+
+
+@nb.njit(forceinline=True)
 def updated_current(u: Any, a_in: Any, keep_u: Any) -> Any:
     """Return u after one step, with its single correction by 2^24."""
-    u = _i32(decayed(u, keep_u) + _i32(a_in << 6))
+    u = raw_current(u, a_in, keep_u)
     if u > _HALF:
         return _i32(u - _FULL)
     if u <= -_HALF:
@@ -49,9 +55,15 @@ def updated_current(u: Any, a_in: Any, keep_u: Any) -> Any:
 
 
 @nb.njit(forceinline=True)
+def raw_voltage(v: Any, u: Any, bias: Any, keep_v: Any) -> Any:
+    """Return v after one step, before it saturates."""
+    return _i32(_i32(decayed(v, keep_v) + u) + bias)
+
+
+@nb.njit(forceinline=True)
 def updated_voltage(v: Any, u: Any, bias: Any, keep_v: Any) -> Any:
     """Return v after one step, before the threshold, saturated."""
-    v = _i32(_i32(decayed(v, keep_v) + u) + bias)
+    v = raw_voltage(v, u, bias, keep_v)
     return _i32(min(max(v, -V_MAX), V_MAX))
 
 
@@ -77,6 +89,16 @@ def update_soft(u: Any, v: Any, a_in: Any, registers: Any, k: Any) -> Any:
     return u, reset if spike else v, spike
 
 
+@nb.njit(forceinline=True)
+def outside(u: Any, v: Any, a_in: Any, registers: Any, k: Any) -> Any:
+    """Whether one step corrects u, and clips v."""
+    waits = (registers[VSUB, k] == LATER) & (v > registers[VTH, k])
+    raw = raw_current(u, a_in, registers[KEEP_U, k])
+    u = updated_current(u, a_in, registers[KEEP_U, k])
+    v = raw_voltage(v, u, registers[BIAS, k], registers[KEEP_V, k])
+    return raw != u, (not waits) & ((v > V_MAX) | (v < -V_MAX))
+
+
 def _decayed_device(x: Any, factor: Any) -> Any:
     wide = x.long()
     return (wide.sign() * ((wide.abs() * factor) >> 12)).int()
@@ -84,15 +106,27 @@ def _decayed_device(x: Any, factor: Any) -> Any:
 
 def update_device(u: Any, v: Any, a_in: Any, registers: Any) -> tuple[Any, Any, Any]:
     """The same of tensors, whose products take 64 bits."""
-    keep_u, keep_v, bias, vth, vsub = registers
+    vth, vsub = registers[VTH], registers[VSUB]
     waits = (vsub == int(LATER)) & (v > vth)
-    u = _decayed_device(u, keep_u) + (a_in << 6)
-    u = u - int(_FULL) * (u > int(_HALF)).int() + int(_FULL) * (u <= -int(_HALF)).int()
-    v = (_decayed_device(v, keep_v) + u + bias).clamp(-int(V_MAX), int(V_MAX))
-    v = v.masked_fill(waits, 0)
+    _, u, v = _raw_device(u, v, a_in, registers)
+    v = v.clamp(-int(V_MAX), int(V_MAX)).masked_fill(waits, 0)
     spikes = v > vth
     reset = (v - vsub.clamp(min=0)).masked_fill(vsub == int(HARD), 0)
     return u, reset.where(spikes, v), spikes
+
+
+def outside_device(u: Any, v: Any, a_in: Any, registers: Any) -> tuple[Any, Any]:
+    """Whether one step corrects u, and clips v, of tensors."""
+    waits = (registers[VSUB] == int(LATER)) & (v > registers[VTH])
+    raw, u, v = _raw_device(u, v, a_in, registers)
+    return raw != u, (v.abs() > int(V_MAX)) & ~waits
+
+
+def _raw_device(u: Any, v: Any, a_in: Any, registers: Any) -> tuple[Any, Any, Any]:
+    """U before and after its correction, and v before it saturates."""
+    raw = _decayed_device(u, registers[KEEP_U]) + (a_in << 6)
+    u = raw - int(_FULL) * (raw > int(_HALF)).int() + int(_FULL) * (raw <= -int(_HALF)).int()
+    return raw, u, _decayed_device(v, registers[KEEP_V]) + u + registers[BIAS]
 
 
 def _subtracted(group: NeuronGroup) -> Any:
@@ -114,4 +148,4 @@ def _registers(group: NeuronGroup, expand: Callable[[Any], Array]) -> Sequence[A
 def kernel_of(groups: Sequence[NeuronGroup]) -> Kernel:
     """The kernel of groups that run together: the simple one where every spike sets v to 0 at once."""
     soft = any(group.vsub_mant is not None or group.reset_delayed for group in groups)
-    return Kernel(update_soft if soft else update, update_device, _registers)
+    return Kernel(update_soft if soft else update, update_device, _registers, outside, outside_device)

@@ -33,14 +33,16 @@ class SampledLIF(LIFReset):  # type: ignore[misc]  # lava is untyped
         What row n of ``rows`` holds for sample n: spike counts; v at the last step, its sum, its maximum.
     guarded : bool
         Raise ``OverflowError`` before the stock arithmetic would wrap at 32 bits.
+    counted : bool
+        Count how often the stock arithmetic corrects u and clips v.
     shared : mapping of str to array
         Storage of the Vars below, by name; an array without elements is not recorded.
 
     Notes
     -----
-    Vars ``spikes`` and ``active`` have shape (N,), ``rows`` (N, n), ``spike_bits`` (N, T, ceil(n / 8)),
-    ``u_rows`` and ``v_rows`` (N, T, n). An update is active where the neuron receives a non-zero input, or u
-    or v is not zero before it, after the sample's reset.
+    Vars ``spikes`` and ``active`` have shape (N,), ``outside`` (N, 2), ``rows`` (N, n), ``spike_bits``
+    (N, T, ceil(n / 8)), ``u_rows`` and ``v_rows`` (N, T, n). An update is active where the neuron receives
+    a non-zero input, or u or v is not zero before it, after the sample's reset.
     """
 
     def __init__(
@@ -51,18 +53,20 @@ class SampledLIF(LIFReset):  # type: ignore[misc]  # lava is untyped
         clock: Any,
         output: str,
         guarded: bool,
+        counted: bool,
         shared: Any,
         board: Any,
         label: str,
         **lif: Any,
     ) -> None:
         super().__init__(reset_interval=clock.timesteps, reset_offset=(depth + 1) % clock.timesteps, **lif)
-        extra = {"depth": depth, "clock": clock, "output": output, "guarded": guarded}
+        extra = {"depth": depth, "clock": clock, "output": output, "guarded": guarded, "counted": counted}
         for name, value in (extra | {"shared": shared, "board": board, "label": label}).items():
             self.proc_params[name] = value
         self.v_init = Var(shape=lif["shape"], init=v_init)
         self.spikes = Var(shape=shared["spikes"].shape)
         self.active = Var(shape=shared["active"].shape)
+        self.outside = Var(shape=shared["outside"].shape)
         self.rows = Var(shape=shared["rows"].shape)
         self.spike_bits = Var(shape=shared["spike_bits"].shape)
         self.u_rows = Var(shape=shared["u_rows"].shape)
@@ -109,6 +113,7 @@ class _SampledModel(ReportingModel):
     v_init: Array
     spikes: Array
     active: Array
+    outside: Array
     rows: Array
     spike_bits: Array
     u_rows: Array
@@ -128,6 +133,8 @@ class _SampledModel(ReportingModel):
             )
         if params["guarded"]:
             _check_range(self.u, activation_in)
+        if params["counted"] and self.inside:
+            self.outside[self.sample] += outside(self, np.asarray(activation_in))
         super().subthr_dynamics(activation_in=activation_in)  # type: ignore[misc]  # the stock model
 
     def reset_voltage(self, spike_vector: Array) -> None:
@@ -155,6 +162,23 @@ class _SampledModel(ReportingModel):
             row[:] = self.v
         else:
             np.maximum(row, self.v, out=row)
+
+
+def outside(lif: Any, activation_in: Array) -> tuple[int, int]:
+    """For how many neurons the update of a ``PyLifModelBitAcc`` will correct u, and clip v."""
+
+    def decayed(state: Array, decay: Array) -> Array:
+        kept = state.astype(np.int64) * (lif.decay_unity - decay)
+        return np.asarray(np.sign(kept) * (np.abs(kept) >> lif.decay_shift))
+
+    limit = lif.max_uv_val
+    u = decayed(lif.u, lif.du + lif.ds_offset) + (activation_in.astype(np.int64) << lif.act_shift)
+    high, low = u > limit, u <= -limit
+    v = decayed(lif.v, lif.dv + lif.dm_offset) + u - 2 * limit * high + 2 * limit * low + lif.effective_bias
+    clipped = np.abs(v) >= limit
+    if isinstance(lif, _DelayedReset):  # nothing of v is left where it waits
+        clipped &= ~lif.spiking_activation()
+    return int(np.count_nonzero(high | low)), int(np.count_nonzero(clipped))
 
 
 def _check_range(u: Array, activation_in: Array) -> None:
@@ -211,6 +235,7 @@ class _FixedVars:
     v_init: Array = LavaPyType(np.ndarray, np.int32, precision=24)
     spikes: Array = LavaPyType(np.ndarray, np.int64)
     active: Array = LavaPyType(np.ndarray, np.int64)
+    outside: Array = LavaPyType(np.ndarray, np.int64)
     rows: Array = LavaPyType(np.ndarray, np.int64)
     spike_bits: Array = LavaPyType(np.ndarray, np.uint8)
     u_rows: Array = LavaPyType(np.ndarray, np.int32)
