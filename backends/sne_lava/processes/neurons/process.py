@@ -177,7 +177,7 @@ def outside(lif: Any, activation_in: Array) -> tuple[int, int]:
     v = decayed(lif.v, lif.dv + lif.dm_offset) + u - 2 * limit * high + 2 * limit * low + lif.effective_bias
     clipped = np.abs(v) >= limit
     if isinstance(lif, _DelayedReset):  # nothing of v is left where it waits
-        clipped &= ~lif.spiking_activation()
+        clipped &= ~lif.spiking_activation()  # type: ignore[attr-defined]  # of the stock model
     return int(np.count_nonzero(high | low)), int(np.count_nonzero(clipped))
 
 
