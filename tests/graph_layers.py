@@ -59,6 +59,7 @@ def layers_from_graph(graph: nir.NIRGraph) -> tuple[Layer, ...]:
         f"node {name!r} of type {type(node).__name__} has no layer"
         for name, node in graph.nodes.items()
         if type(node) not in _LAYERS
+        and "Pool" not in _kind(node)
         and type(node) not in CELL_OF
         and type(node) not in (nir.Input, nir.Output)
     ]
@@ -78,10 +79,25 @@ def layers_from_graph(graph: nir.NIRGraph) -> tuple[Layer, ...]:
             layers = _with_recurrent(layers, graph, name, loops[name], dt_s)
         elif type(node) in CELL_OF:
             layers.append(node_to_cell(name, node, dt_s))
+        elif _role(node) == "input":
+            continue
+        elif "Pool" in _kind(node):
+            options = {key: plain(value) for key, value in node.metadata.get("options", {}).items()}
+            layers.append(Layer(_kind(node), options) if options else _named(_LAYERS[type(node)](node), node))
         else:
             layers.append(_named(_LAYERS[type(node)](node), node))
     check_stack(layers, input_shape)
     return tuple(layers)
+
+
+def _kind(node: Any) -> str:
+    """The kind of layer that a node says it comes from."""
+    return str(plain(node.metadata.get("kind", "")))
+
+
+def _role(node: Any) -> str:
+    """``input`` of the first of a pool's two nodes."""
+    return str(plain(node.metadata.get("role", ""))) if "Pool" in _kind(node) else ""
 
 
 def _dt_s(graph: nir.NIRGraph) -> float:

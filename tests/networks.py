@@ -69,6 +69,22 @@ def _convolutional() -> torch.nn.Module:
     )
 
 
+def _pooled() -> torch.nn.Module:
+    """A maximum of spikes, an average whose windows differ, and one whose windows are even."""
+    return snn.SequentialState(
+        torch.nn.Conv2d(1, 4, 3, padding=1),
+        lif_box(),
+        torch.nn.MaxPool2d(3, 2, padding=1, ceil_mode=True),
+        torch.nn.AdaptiveAvgPool2d((3, 2)),
+        torch.nn.Conv2d(4, 6, 2),
+        snn.LIFCell(lif_parameters()),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(6, 5),
+        li_box(),
+    )
+
+
 def _dense() -> torch.nn.Module:
     return snn.SequentialState(
         torch.nn.Flatten(),
@@ -103,8 +119,11 @@ NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
     "dense": _dense,
     "recurrent": _recurrent,
     "counting": _counting,
+    "pools": _pooled,
 }
 """Each takes (1, 6, 6)."""
+TRAINED = [name for name in NETWORKS if name != "pools"]
+"""Those whose layers a student of ``sne train`` may have."""
 INPUT_SHAPE = (1, 6, 6)
 
 

@@ -15,7 +15,7 @@ from sne_deploy.ir.program import Program
 def norse_steps(program: Program, inputs: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
     """What every cell sends, by its group's name, at one step after the other: float64 (N, ...)."""
     module = module_from_layers(program.layers, dtype=torch.float64)
-    cells = [child for child in module.modules() if hasattr(child, "state_fallback")]
+    cells = [child for child in module.modules() if is_group(child)]
     sent: dict[str, np.ndarray] = {}
     for cell, group in zip(cells, program.groups, strict=True):
         cell.register_forward_hook(_recorder(sent, group.name))
@@ -27,9 +27,15 @@ def norse_steps(program: Program, inputs: np.ndarray) -> Iterator[dict[str, np.n
         yield dict(sent)
 
 
+def is_group(module: torch.nn.Module) -> bool:
+    """Whether a module is a group of neurons of the compiled network."""
+    return hasattr(module, "state_fallback") or type(module).__name__.startswith("MaxPool")
+
+
 def _recorder(sent: dict[str, np.ndarray], name: str) -> Any:
     def hook(_module: torch.nn.Module, _arguments: Any, output: Any) -> None:
-        sent[name] = output[0].detach().numpy().copy()
+        values = output[0] if isinstance(output, tuple) else output
+        sent[name] = values.detach().numpy().copy()
 
     return hook
 

@@ -119,6 +119,33 @@ def convolve(sent: Array, taps: Array, bias: Array, geometry: Array, out: Array)
 
 
 @nb.njit(nogil=True, cache=True)
+def any_spike(sent: Array, geometry: Array, out: Array) -> None:
+    """Whether there is a spike in each window: every spike marks the windows that it is in.
+
+    Parameters
+    ----------
+    sent : uint8 array of shape (R, c, h_in, w_in)
+    geometry : int64 array of shape (2, 4)
+        Kernel, stride, padding and dilation along height, then along width.
+    out : uint8 array of zeros of shape (R, c, h_out, w_out), written
+    """
+    rows, channels, h_in, w_in = sent.shape
+    h_out, w_out = out.shape[2:]
+    ups = reached(h_in, h_out, geometry[0, 0], geometry[0, 1], geometry[0, 2], geometry[0, 3])
+    lefts = reached(w_in, w_out, geometry[1, 0], geometry[1, 1], geometry[1, 2], geometry[1, 3])
+    for r in range(rows):
+        for c in range(channels):
+            to = out[r, c]
+            for y in range(h_in):
+                for x in range(w_in):
+                    if sent[r, c, y, x]:
+                        for i in range(ups.shape[1]):
+                            for k in range(lefts.shape[1]):
+                                if ups[y, i] >= 0 and lefts[x, k] >= 0:
+                                    to[ups[y, i], lefts[x, k]] = 1
+
+
+@nb.njit(nogil=True, cache=True)
 def count(sent: Array, steps: int, counts: Array) -> None:
     """Spikes of every neuron at the first steps of every sample.
 

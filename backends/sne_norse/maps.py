@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from sne_deploy.model.layers.geometry import window_sizes
+from sne_deploy.model.layers.pools import Window
 from sne_norse import map_kernels
 
 Array = npt.NDArray[Any]
@@ -71,6 +72,33 @@ def pool(kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], d
             functional.pad(x, border), tuple(kernel), tuple(stride), divisor_override=divisor
         )
     )
+
+
+def spike_pool(windows: Sequence[Window], shape: tuple[int, ...]) -> Map:
+    """A spike where one is in the window, uint8; along one axis it is one of height 1."""
+    axes = [Window(1, 1, 0, 1)] * (2 - len(windows)) + list(windows)
+    geometry = np.array([(w.kernel, w.stride, w.padding, w.dilation) for w in axes], np.int64)
+    height = shape[1] if len(windows) == 2 else 1
+
+    def run(x: Array) -> Array:
+        out = np.zeros((*x.shape[:2], *shape), np.uint8)
+        sent = np.ascontiguousarray(x).reshape(
+            -1, shape[0], x.shape[-2] if len(windows) == 2 else 1, x.shape[-1]
+        )
+        map_kernels.any_spike(sent, geometry, out.reshape(len(sent), shape[0], height, shape[-1]))
+        return out
+
+    return run
+
+
+def in_shape(function: Map, shape: tuple[int, ...]) -> Map:
+    """A function of maps with two axes, on what may have one: what is sent has the shape."""
+
+    def run(x: Array) -> Array:
+        maps = x.reshape(*x.shape[:3], 1, x.shape[3]) if x.ndim == 4 else x
+        return function(maps).reshape(*x.shape[:2], *shape)
+
+    return run
 
 
 def by_torch(function: Callable[[torch.Tensor], torch.Tensor]) -> Map:

@@ -17,10 +17,11 @@ import torch
 
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.model.ensemble import Layer
-from sne_deploy.model.layers.layer_rules import conv_geometry, pool_geometry
+from sne_deploy.model.layers.layer_rules import conv_geometry
+from sne_deploy.model.layers.pools import Window, windows
 from sne_deploy.model.layers.registry import LAYER_KINDS, option, output_shape
 from sne_norse.cells import CELLS
-from sne_norse.maps import Map, by_torch, convolution, matrix, pool
+from sne_norse.maps import Map, by_torch, convolution, in_shape, matrix, pool, spike_pool
 
 Array = npt.NDArray[Any]
 Way = Literal["compiled", "torch", "norse"]
@@ -55,7 +56,7 @@ class Stage:
 def make_stage(layer: Layer, input_shape: tuple[int, ...]) -> Stage:
     """What computes a layer on inputs of that shape."""
     shape = output_shape(layer, input_shape)
-    if LAYER_KINDS[layer.kind].neuron:
+    if layer.kind not in _STATELESS:
         if layer.kind in CELLS:
             return Stage(layer, shape, "compiled", _compiled_cell(layer, shape))
         return Stage(layer, shape, "norse", _norse_cell(layer))
@@ -95,9 +96,21 @@ def _conv(layer: Layer, _shape: tuple[int, ...]) -> Map:
     return convolution(layer.tensors["weight"], layer.tensors.get("bias"), window, groups)
 
 
-def _pool(layer: Layer, _shape: tuple[int, ...]) -> Map:
-    kernel, stride, padding = pool_geometry(layer)
-    return pool(kernel, stride, padding, prod(kernel))
+def _average(layer: Layer, shape: tuple[int, ...]) -> Map:
+    """Along one axis it is one of height 1."""
+    above = Window(1, 1, 0, 1)
+    found = ((above,) * (2 - len(windows(layer))) + windows(layer))[-2:]
+    kernel, stride, padding = ([getattr(w, name) for w in found] for name in ("kernel", "stride", "padding"))
+    return in_shape(pool(kernel, stride, padding, prod(kernel)), shape)
+
+
+def _adaptive(_layer: Layer, shape: tuple[int, ...]) -> Map:
+    sizes = (1 if len(shape) == 2 else shape[1], shape[-1])
+    return in_shape(by_torch(lambda x: torch.nn.functional.adaptive_avg_pool2d(x, sizes)), shape)
+
+
+def _maximum(layer: Layer, shape: tuple[int, ...]) -> Map:
+    return spike_pool(windows(layer), shape)
 
 
 def _batch_norm(layer: Layer, _shape: tuple[int, ...]) -> Map:
@@ -117,7 +130,12 @@ _STATELESS: Mapping[str, tuple[Way, Callable[[Layer, tuple[int, ...]], Map]]] = 
     "Linear": ("compiled", _linear),
     "Conv1d": ("compiled", _conv),
     "Conv2d": ("compiled", _conv),
-    "AvgPool2d": ("torch", _pool),
+    "AvgPool1d": ("torch", _average),
+    "AvgPool2d": ("torch", _average),
+    "AdaptiveAvgPool1d": ("torch", _adaptive),
+    "AdaptiveAvgPool2d": ("torch", _adaptive),
+    "MaxPool1d": ("compiled", _maximum),
+    "MaxPool2d": ("compiled", _maximum),
     "BatchNorm1d": ("torch", _batch_norm),
     "BatchNorm2d": ("torch", _batch_norm),
     "Flatten": ("compiled", _same_values),

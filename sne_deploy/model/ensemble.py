@@ -10,6 +10,12 @@ from typing import Any
 from sne_deploy.errors import InputError
 from sne_deploy.ir.readout import READOUTS, Readout
 from sne_deploy.model.layers.layer import Layer, OptionValue
+from sne_deploy.model.layers.registry import (
+    LAYER_KINDS,
+    ONLY_SPIKES,
+    first_that_takes_spikes,
+    layer_label,
+)
 from sne_deploy.model.parts import ENCODERS, Encoder, EncoderKind, Head, Student
 from sne_deploy.model.policy import ActivationPolicy, Gate, Measure, PolicyKind, check_policy
 
@@ -67,7 +73,20 @@ class Ensemble:
             raise InputError(f"timesteps {self.timesteps} must be at least 1")
         if not self.input_shape or any(size < 1 for size in self.input_shape):
             raise InputError(f"input_shape {self.input_shape} must have positive sizes")
+        for student in self.students:
+            self._check_entry(student)
         check_policy(self.policy, len(self.students), self.input_shape)
+
+    def _check_entry(self, student: Student) -> None:
+        """A layer that takes spikes alone must not get currents."""
+        layers = student.network if isinstance(student.network, tuple) else ()
+        known = all(layer.kind in LAYER_KINDS for layer in layers)
+        pool = first_that_takes_spikes(layers) if known else None
+        if pool is not None and self.encoder.kind == "constant":
+            raise InputError(
+                f"student {student.name!r}: {layer_label(pool)}: its input is constant, and {ONLY_SPIKES}; "
+                "give spikes (encoder 'spikes' or 'bernoulli'), or use an average, and train again"
+            )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``model.pt``; see :func:`sne_deploy.model.checkpoint.write.save_checkpoint`."""

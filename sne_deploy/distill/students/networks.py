@@ -18,6 +18,8 @@ from sne_deploy.model.layers.registry import LAYER_KINDS
 
 Shape = tuple[int, ...]
 _CONVS = {"Conv1d": (nn.Conv1d, 1), "Conv2d": (nn.Conv2d, 2)}
+_NOT_TRAINED = ("AvgPool1d", "MaxPool1d", "MaxPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d")
+"""Layers that are read from modules, and that a student of ``sne train`` does not get."""
 
 
 def student_network(
@@ -35,8 +37,8 @@ def student_network(
     modules: list[nn.Module] = []
     shape = input_shape
     for index, layer in enumerate(layers):
-        if layer.kind not in LAYER_KINDS:
-            known = ", ".join(LAYER_KINDS)
+        if layer.kind not in LAYER_KINDS or layer.kind in _NOT_TRAINED:
+            known = ", ".join(kind for kind in LAYER_KINDS if kind not in _NOT_TRAINED)
             raise InputError(f"students.layers.{index}.kind: {layer.kind!r} is unknown; known: {known}")
         try:
             module = _student_layer(layer, shape, outputs, dt_s)

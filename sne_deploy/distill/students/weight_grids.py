@@ -201,6 +201,8 @@ class _Walk:
                 self._map = None
         elif isinstance(layer, nn.AvgPool2d):
             self._pool(layer, name)
+        elif "Pool" in type(layer).__name__:
+            self.problems.append(f"{name} ({type(layer).__name__}): of pools, AvgPool2d alone can be trained")
         elif isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
             self._add(layer, name, "weight")
 

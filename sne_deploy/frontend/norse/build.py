@@ -9,7 +9,8 @@ import numpy as np
 
 from sne_deploy.errors import GraphError
 from sne_deploy.model.ensemble import Layer
-from sne_deploy.model.layers.layer_rules import conv_geometry, pool_geometry
+from sne_deploy.model.layers.layer_rules import conv_geometry
+from sne_deploy.model.layers.pools import axes_of, spread
 from sne_deploy.model.layers.registry import LAYER_KINDS, option, validate_layer
 from sne_deploy.neurons.table import CELLS
 
@@ -51,7 +52,7 @@ def _module(layer: Layer, dtype: torch.dtype) -> torch.nn.Module:
     import torch
 
     tensors = {name: torch.tensor(np.asarray(array), dtype=dtype) for name, array in layer.tensors.items()}
-    if LAYER_KINDS[layer.kind].neuron:
+    if layer.kind in CELLS:
         return _cell(layer, tensors)
     module = _stateless(layer, tensors)
     if tensors:
@@ -73,9 +74,12 @@ def _stateless(layer: Layer, tensors: dict[str, Any]) -> torch.nn.Module:
         return cast("torch.nn.Module", conv(c_in, c_out, kernel, *options, device="meta"))
     if layer.kind in ("BatchNorm1d", "BatchNorm2d"):
         return _batch_norm(layer, tensors)
-    if layer.kind == "AvgPool2d":
-        kernel, stride, padding = cast("tuple[tuple[int, int], ...]", pool_geometry(layer))
-        return nn.AvgPool2d(kernel, stride, padding)
+    if "Pool" in layer.kind:
+        given: dict[str, Any] = {key: value for key, value in layer.options.items() if key != "name"}
+        if layer.kind.startswith("Adaptive"):
+            wanted = spread(given["output_size"], axes_of(layer))
+            given["output_size"] = tuple(size or None for size in wanted)
+        return cast("torch.nn.Module", getattr(nn, layer.kind)(**given))
     if layer.kind == "Flatten":
         return nn.Flatten(cast("int", option(layer, "start_dim")), cast("int", option(layer, "end_dim")))
     return nn.Dropout(cast("float", option(layer, "p")))

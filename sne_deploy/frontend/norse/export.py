@@ -1,12 +1,13 @@
 """Students as NIR graphs: strict and lossless.
 
 Cells become the nodes that the table of neuron models names; a recurrent one becomes Linear, its neurons, and
-Linear from them to themselves. Times are in seconds; ``graph.metadata["dt_s"]`` carries the time step.
+Linear from them to themselves; ``pool_nodes`` says what pools become. Times are in seconds;
+``graph.metadata["dt_s"]`` carries the time step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import nir
@@ -17,10 +18,11 @@ from sne_deploy.frontend.nir.normalise import normalise
 from sne_deploy.frontend.nir.shapes import graph_shapes, set_types
 from sne_deploy.frontend.norse.batch_norm import inference_layers
 from sne_deploy.frontend.norse.cell_nodes import cell_to_node
+from sne_deploy.frontend.norse.pool_nodes import POOLS, Part
 from sne_deploy.model.ensemble import Layer, Student
 from sne_deploy.model.layers.geometry import Shape
-from sne_deploy.model.layers.layer_rules import conv_geometry, flatten_axes, pool_geometry
-from sne_deploy.model.layers.registry import LAYER_KINDS, check_stack, layer_label, option, output_shape
+from sne_deploy.model.layers.layer_rules import conv_geometry, flatten_axes
+from sne_deploy.model.layers.registry import check_stack, layer_label, option, output_shape
 from sne_deploy.neurons.table import CELLS
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "export_student"]
@@ -64,16 +66,16 @@ def _export_layers(layers: Sequence[Layer], input_shape: Shape) -> nir.NIRGraph:
     nodes: dict[str, Any] = {"input": nir.Input(np.array(input_shape))}
     edges: list[tuple[str, str]] = []
     last, shape = "input", input_shape
-    for name, layer in zip(_node_names(layers), layers, strict=True):
-        if _is_recurrent(layer):
-            entry = _add_recurrent(nodes, edges, name, layer, dt_s)
-        else:
-            nodes[name] = _node(layer, shape, dt_s)
-            entry = name
+    for index, layer in enumerate(layers):
+        part = _part(layer, shape, dt_s)
+        name = _node_name(layer, index, part, {*nodes, "output"})
+        nodes |= {name + end: node for end, node in part.nodes.items()}
         if layer.options.get("name"):
-            nodes[name].metadata = {**nodes[name].metadata, "name": layer.options["name"]}
-        edges.append((last, entry))
-        last, shape = name, output_shape(layer, shape)
+            node = nodes[name + part.last]
+            node.metadata = {**node.metadata, "name": layer.options["name"]}
+        edges += [(last, name + end) for end in part.entries]
+        edges += [(name + a, name + b) for a, b in part.edges]
+        last, shape = name + part.last, output_shape(layer, shape)
     nodes["output"] = nir.Output(np.array(shape))
     edges.append((last, "output"))
     metadata = {"dt_s": dt_s, "format": FORMAT, "format_version": FORMAT_VERSION}
@@ -82,14 +84,10 @@ def _export_layers(layers: Sequence[Layer], input_shape: Shape) -> nir.NIRGraph:
     return graph
 
 
-def _is_recurrent(layer: Layer) -> bool:
-    return layer.kind in CELLS and CELLS[layer.kind].recurrent
-
-
 def _common_dt(layers: Sequence[Layer]) -> float:
     found: dict[float, str] = {}
     for index, layer in enumerate(layers):
-        if LAYER_KINDS[layer.kind].neuron:
+        if layer.kind in CELLS:
             found.setdefault(float(option(layer, "dt")), f"layer {index} ({layer_label(layer)})")  # type: ignore[arg-type]  # validated: a number
     if not found:
         raise GraphError("there is no neuron cell among its layers; add one, such as LIFCell")
@@ -99,47 +97,46 @@ def _common_dt(layers: Sequence[Layer]) -> float:
     return next(iter(found))
 
 
-def _node_names(layers: Sequence[Layer]) -> list[str]:
-    used = {"input", "output"}
-    names = []
-    for index, layer in enumerate(layers):
-        wanted = str(layer.options.get("name") or f"{layer.kind.lower()}_{index}")
-        name, parts = wanted, ("", "_input", "_recurrent") if _is_recurrent(layer) else ("",)
-        suffix = index
-        while any(name + part in used for part in parts):
-            name, suffix = f"{wanted}_{suffix}", suffix + 1
-        used.update(name + part for part in parts)
-        names.append(name)
-    return names
+def _node_name(layer: Layer, index: int, part: Part, used: Collection[str]) -> str:
+    """The layer's own, or one made of its kind; none of its nodes' names is used."""
+    wanted = str(layer.options.get("name") or f"{layer.kind.lower()}_{index}")
+    name, suffix = wanted, index
+    while any(name + end in used for end in part.nodes):
+        name, suffix = f"{wanted}_{suffix}", suffix + 1
+    return name
 
 
-def _add_recurrent(
-    nodes: dict[str, Any], edges: list[tuple[str, str]], name: str, layer: Layer, dt_s: float
-) -> str:
-    entry, loop = f"{name}_input", f"{name}_recurrent"
-    weights = layer.tensors["input_weights"], layer.tensors["recurrent_weights"]
-    nodes[entry] = nir.Linear(weights[0].copy(), metadata={"kind": layer.kind, "role": "input"})
-    nodes[name] = cell_to_node(layer, weights[0].shape[:1], dt_s)
-    nodes[loop] = nir.Linear(weights[1].copy(), metadata={"kind": layer.kind, "role": "recurrent"})
-    edges += [(entry, name), (name, loop), (loop, name)]
-    return entry
-
-
-def _node(layer: Layer, shape: Shape, dt_s: float) -> Any:
-    if LAYER_KINDS[layer.kind].neuron:
-        return cell_to_node(layer, shape, dt_s)
+def _part(layer: Layer, shape: Shape, dt_s: float) -> Part:
+    if layer.kind in CELLS:
+        return (
+            _recurrent(layer, dt_s) if CELLS[layer.kind].recurrent else _one(cell_to_node(layer, shape, dt_s))
+        )
     metadata: dict[str, Any] = {"kind": layer.kind}
     if layer.kind == "Linear":
         weight, bias = layer.tensors["weight"].copy(), layer.tensors.get("bias")
         if bias is None:
-            return nir.Linear(weight, metadata=metadata)
-        return nir.Affine(weight, bias.copy(), metadata=metadata)
+            return _one(nir.Linear(weight, metadata=metadata))
+        return _one(nir.Affine(weight, bias.copy(), metadata=metadata))
     if layer.kind == "Flatten":
         start, end = flatten_axes(layer, len(shape))
-        return nir.Flatten({"input": np.array(shape)}, start, end, metadata=metadata)
-    if layer.kind == "AvgPool2d":
-        return nir.AvgPool2d(*(np.array(entries) for entries in pool_geometry(layer)), metadata=metadata)
-    return _conv_node(layer, shape, metadata)
+        return _one(nir.Flatten({"input": np.array(shape)}, start, end, metadata=metadata))
+    if layer.kind in POOLS:
+        return POOLS[layer.kind](layer, shape)
+    return _one(_conv_node(layer, shape, metadata))
+
+
+def _one(node: Any) -> Part:
+    return Part({"": node})
+
+
+def _recurrent(layer: Layer, dt_s: float) -> Part:
+    weights = layer.tensors["input_weights"], layer.tensors["recurrent_weights"]
+    nodes = {
+        "_input": nir.Linear(weights[0].copy(), metadata={"kind": layer.kind, "role": "input"}),
+        "": cell_to_node(layer, weights[0].shape[:1], dt_s),
+        "_recurrent": nir.Linear(weights[1].copy(), metadata={"kind": layer.kind, "role": "recurrent"}),
+    }
+    return Part(nodes, (("_input", ""), ("", "_recurrent"), ("_recurrent", "")), ("_input",))
 
 
 def _conv_node(layer: Layer, shape: Shape, metadata: dict[str, Any]) -> nir.Conv1d | nir.Conv2d:

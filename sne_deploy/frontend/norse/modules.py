@@ -19,7 +19,7 @@ from sne_deploy.model.layers.registry import LAYER_KINDS, validate_layer
 if TYPE_CHECKING:
     import torch
 
-_PER_STEP_ONLY = ("Conv1d", "Conv2d", "BatchNorm1d", "BatchNorm2d", "AvgPool2d")
+_PER_STEP_ONLY = ("Conv", "BatchNorm", "AvgPool", "MaxPool", "AdaptiveAvgPool")
 _MODULES = {"lifted_module"}
 
 
@@ -124,7 +124,7 @@ def _check_time_first(leaf: _Found, kind: str) -> None:
         )
     if leaf.lifted:
         return
-    if kind in _PER_STEP_ONLY:
+    if kind.startswith(_PER_STEP_ONLY):
         raise RefusedError("it would get the time axis of [T, B, ...]; wrap it in norse.torch.Lift")
     if is_cell(kind):
         raise RefusedError(

@@ -90,7 +90,9 @@ def _read(kind: str, module: Any) -> Layer:
     for name, allowed, remedy in _ONLY:
         if getattr(module, name, allowed) != allowed:
             raise RefusedError(f"{name}={getattr(module, name)!r} is not supported; {remedy}")
-    if kind == "AvgPool2d" and any(_tuple(module.padding)) and not module.count_include_pad:
+    if kind.startswith("AvgPool") and module.ceil_mode:
+        raise RefusedError("ceil_mode=True is not supported; pad the input instead")
+    if kind.startswith("AvgPool") and any(_tuple(module.padding)) and not module.count_include_pad:
         raise RefusedError(
             "count_include_pad=False with padding is not supported; NIR's average divides by the window"
         )
@@ -112,7 +114,11 @@ def _option(module: Any, name: str) -> OptionValue:
         return _tuple(padding)
     if name == "eps":
         return float(value)
-    return int(value) if name in ("groups", "start_dim", "end_dim") else _tuple(value, 2)
+    if name == "ceil_mode":
+        return bool(value)
+    if name in ("groups", "start_dim", "end_dim"):
+        return int(value)
+    return _tuple(value, 1 if type(module).__name__.endswith("1d") else 2)
 
 
 def _read_cell(kind: str, module: Any) -> Layer:
@@ -155,23 +161,28 @@ def _steepness(parameters: Any) -> dict[str, Array]:
 
 
 def _tuple(value: Any, length: int | None = None) -> tuple[int, ...]:
-    if isinstance(value, int):
-        return (value,) * (length or 1)
-    return tuple(int(entry) for entry in value)
+    if value is None or isinstance(value, int):
+        return (value or 0,) * (length or 1)
+    return tuple(int(entry or 0) for entry in value)
 
 
 _WINDOW = ("stride", "padding", "dilation", "groups")
 _OPTIONS = {
     "Conv1d": _WINDOW,
     "Conv2d": _WINDOW,
+    "AvgPool1d": ("kernel_size", "stride", "padding"),
     "AvgPool2d": ("kernel_size", "stride", "padding"),
+    "MaxPool1d": ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+    "MaxPool2d": ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+    "AdaptiveAvgPool1d": ("output_size",),
+    "AdaptiveAvgPool2d": ("output_size",),
     "Flatten": ("start_dim", "end_dim"),
     "BatchNorm1d": ("eps",),
     "BatchNorm2d": ("eps",),
 }
 _ONLY = (
     ("padding_mode", "zeros", "use 'zeros'"),
-    ("ceil_mode", False, "pad the input instead"),
+    ("return_indices", False, "let it return what it pools alone"),
     ("divisor_override", None, "scale the next weights"),
     ("track_running_stats", True, "it keeps no statistics for inference: train with True"),
 )

@@ -8,14 +8,8 @@ from typing import Any, cast
 import numpy as np
 
 from sne_deploy.model.layers.geometry import Shape, flattened, window_sizes
-from sne_deploy.model.layers.layer import Layer, OptionValue
-
-
-def spread(value: OptionValue, length: int) -> Shape:
-    """An int or a tuple of ints, as a tuple of ``length`` ints."""
-    if isinstance(value, tuple):
-        return value
-    return (int(cast(int, value)),) * length
+from sne_deploy.model.layers.layer import Layer
+from sne_deploy.model.layers.pools import spread
 
 
 def conv_geometry(layer: Layer) -> tuple[Shape, Shape, Shape, Shape, int]:
@@ -28,13 +22,6 @@ def conv_geometry(layer: Layer) -> tuple[Shape, Shape, Shape, Shape, int]:
     )
     groups = spread(layer.options.get("groups", 1), 1)[0]
     return kernel, stride, padding, dilation, groups
-
-
-def pool_geometry(layer: Layer) -> tuple[Shape, Shape, Shape]:
-    """Kernel, stride and padding of an average pool, (h, w) each; the stride defaults to the kernel."""
-    kernel = spread(layer.options["kernel_size"], 2)
-    stride = layer.options.get("stride")
-    return kernel, kernel if stride is None else spread(stride, 2), spread(layer.options.get("padding", 0), 2)
 
 
 def identity_shape(layer: Layer, shape: Shape) -> Shape:  # noqa: ARG001  # the interface of a shape rule
@@ -80,22 +67,6 @@ def conv_problems(layer: Layer) -> list[str]:
     if c_out % groups:
         problems.append(f"groups={groups} does not divide the {c_out} output channels")
     return problems
-
-
-def pool_shape(layer: Layer, shape: Shape) -> Shape:
-    """(c, h, w) -> (c, h', w')."""
-    kernel, stride, padding = pool_geometry(layer)
-    if len(shape) != 3:
-        raise ValueError(f"input has shape {shape}, needs (channels, height, width)")
-    return (shape[0], *window_sizes(shape, kernel, stride, padding, (1, 1)))
-
-
-def pool_problems(layer: Layer) -> list[str]:
-    """Padding is at most half the kernel, as torch requires."""
-    kernel, _, padding = pool_geometry(layer)
-    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
-        return [f"padding {padding} is more than half of kernel_size {kernel}"]
-    return []
 
 
 def flatten_axes(layer: Layer, ndim: int) -> tuple[int, int]:

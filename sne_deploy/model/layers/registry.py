@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from sne_deploy.errors import GraphError
 from sne_deploy.model.layers import layer_rules as rule
+from sne_deploy.model.layers import pools
 from sne_deploy.model.layers.layer import Layer, OptionValue
 from sne_deploy.model.layers.rules import (
     LayerKind,
@@ -52,18 +53,41 @@ def _conv(name: str, axes: int) -> LayerKind:
     return LayerKind(name, {**_NAME, **options}, tensors, rule.conv_shape, rule.conv_problems)
 
 
-def _pool() -> LayerKind:
+def _window(axes: int) -> dict[str, Option]:
+    return {
+        "kernel_size": Option(sizes(axes, 1), required=True),
+        "stride": Option(lambda value: None if value is None else sizes(axes, 1)(value), None),
+        "padding": Option(sizes(axes, 0), 0),
+    }
+
+
+def _avg_pool(axes: int) -> LayerKind:
     options = {
-        "kernel_size": Option(sizes(2, 1), required=True),
-        "stride": Option(lambda value: None if value is None else sizes(2, 1)(value), None),
-        "padding": Option(sizes(2, 0), 0),
+        **_window(axes),
         "ceil_mode": Option(only(False, "only False is supported: pad the input instead"), False),
         "count_include_pad": Option(
             only(True, "only True is supported: NIR's average divides by the whole window"), True
         ),
         "divisor_override": Option(only(None, "only None is supported: scale the next weights"), None),
     }
-    return LayerKind("AvgPool2d", {**_NAME, **options}, {}, rule.pool_shape, rule.pool_problems)
+    return LayerKind(f"AvgPool{axes}d", {**_NAME, **options}, {}, pools.pool_shape, pools.pool_problems)
+
+
+def _max_pool(axes: int) -> LayerKind:
+    options = {
+        **_window(axes),
+        "dilation": Option(sizes(axes, 1), 1),
+        "ceil_mode": Option(boolean, False),
+    }
+    checks = (pools.pool_shape, pools.pool_problems)
+    return LayerKind(
+        f"MaxPool{axes}d", {**_NAME, **options}, {}, *checks, neuron=True, spiking=True, takes="spikes"
+    )
+
+
+def _adaptive_pool(axes: int) -> LayerKind:
+    options = {**_NAME, "output_size": Option(sizes(axes, 0), required=True)}
+    return LayerKind(f"AdaptiveAvgPool{axes}d", options, {}, pools.adaptive_shape, rule.no_problems)
 
 
 def _batch_norm(name: str) -> LayerKind:
@@ -102,17 +126,25 @@ _KINDS = (
     ),
     _conv("Conv1d", 1),
     _conv("Conv2d", 2),
-    _pool(),
+    *(make(axes) for make in (_avg_pool, _max_pool, _adaptive_pool) for axes in (1, 2)),
     LayerKind(
         "Flatten",
         {**_NAME, "start_dim": Option(integer, 1), "end_dim": Option(integer, -1)},
         {},
         rule.flatten_shape,
         rule.no_problems,
+        sends_what_it_takes=True,
     ),
     _batch_norm("BatchNorm1d"),
     _batch_norm("BatchNorm2d"),
-    LayerKind("Dropout", {**_NAME, "p": Option(probability, 0.5)}, {}, rule.identity_shape, rule.no_problems),
+    LayerKind(
+        "Dropout",
+        {**_NAME, "p": Option(probability, 0.5)},
+        {},
+        rule.identity_shape,
+        rule.no_problems,
+        sends_what_it_takes=True,
+    ),
 )
 
 LAYER_KINDS: Mapping[str, LayerKind] = Derived(
@@ -191,7 +223,7 @@ def stack_shapes(layers: Iterable[Layer], input_shape: tuple[int, ...]) -> Itera
     GraphError
         A layer is invalid, or does not fit the one before it; the message names its position.
     """
-    shape = tuple(input_shape)
+    shape, real = tuple(input_shape), None
     for index, layer in enumerate(layers):
         problems = validate_layer(layer)
         if problems:
@@ -200,7 +232,24 @@ def stack_shapes(layers: Iterable[Layer], input_shape: tuple[int, ...]) -> Itera
             shape = output_shape(layer, shape)
         except GraphError as error:
             raise GraphError(f"layer {index}: {error}") from None
+        kind = LAYER_KINDS[layer.kind]
+        if kind.takes == "spikes" and real is not None:
+            raise GraphError(
+                f"layer {index}: {layer_label(layer)}: {real} sends no spikes, and {ONLY_SPIKES}; put the "
+                "maximum behind the next spiking cell, or use an average, and train again"
+            )
+        if not kind.sends_what_it_takes:
+            real = None if kind.spiking else f"layer {index} ({layer_label(layer)})"
         yield shape
+
+
+ONLY_SPIKES = "a maximum is exact of spikes alone"
+
+
+def first_that_takes_spikes(layers: Iterable[Layer]) -> Layer | None:
+    """The layer that gets the input as it is, if it takes spikes alone."""
+    first = next((layer for layer in layers if not LAYER_KINDS[layer.kind].sends_what_it_takes), None)
+    return first if first is not None and LAYER_KINDS[first.kind].takes == "spikes" else None
 
 
 def check_stack(layers: Iterable[Layer], input_shape: tuple[int, ...]) -> tuple[int, ...]:

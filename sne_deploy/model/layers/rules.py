@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -49,8 +50,12 @@ class LayerKind:
     check : function (layer) -> problems
         Rules between options and tensors; called only when each of them is right by itself.
     neuron : bool
-        A group of neurons with a state.
+        A group of neurons of the compiled network.
     spiking : bool
+    takes : {"numbers", "spikes"}
+        What may enter.
+    sends_what_it_takes : bool
+        The same values, perhaps in another shape.
     """
 
     name: str
@@ -60,6 +65,8 @@ class LayerKind:
     check: Callable[[Layer], list[str]]
     neuron: bool = False
     spiking: bool = False
+    takes: Literal["numbers", "spikes"] = "numbers"
+    sends_what_it_takes: bool = False
 
 
 def sizes(length: int, minimum: int) -> Check:

@@ -32,7 +32,7 @@ from sne_deploy.model.ensemble import Encoder, Student
 from sne_deploy.passes.pipeline import compile_student
 from tests import reference
 from tests.chip_registers import LOIHI1
-from tests.networks import INPUT_SHAPE, NETWORKS, iaf, li, li_box, lif_box, network
+from tests.networks import INPUT_SHAPE, TRAINED, iaf, li, li_box, lif_box, network
 
 STEPS = 5
 BITS = (2, 4, 8, 16)
@@ -137,7 +137,7 @@ def samples(count: int = 2) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("bits", BITS)
-@pytest.mark.parametrize("name", [*NETWORKS, "pooled", "varied"])
+@pytest.mark.parametrize("name", [*TRAINED, "pooled", "varied"])
 def test_equals_the_dequantised_program(name, bits):
     """Weight by weight; then spike by spike, in the plain reference simulator."""
     plain = folded(some_network(name), INPUT_SHAPE)
@@ -310,6 +310,7 @@ def test_students_are_tuned_together_with_quantised_weights():
             [nn.AvgPool2d(2, stride=1), nn.Conv2d(2, 2, 1), lif_box()],
             r"2 \(AvgPool2d\): windows of \(2, 2\) at strides of \(1, 1\) overlap",
         ),
+        ([nn.MaxPool2d(2), lif_box()], r"2 \(MaxPool2d\): of pools, AvgPool2d alone"),
         ([nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 1), lif_box()], r"3 \(Conv2d\) follows 2 without neurons"),
         ([nn.BatchNorm2d(2), nn.Conv2d(2, 2, 1), li_box()], r"3 \(Conv2d\) follows 2 without neurons"),
     ],

@@ -23,7 +23,7 @@ def test_every_unsupported_module_is_listed_at_once():
     module = nn.Sequential(
         nn.Linear(3, 3),
         nn.ReLU(),
-        nn.Sequential(nn.MaxPool2d(2), norse.LIFAdExCell()),
+        nn.Sequential(nn.MaxPool2d(2, return_indices=True), norse.LIFAdExCell()),
         norse.LIFCell(),
         nn.Conv2d(1, 1, 2, padding="same"),
         nn.Conv2d(1, 1, 3, padding_mode="circular"),
@@ -55,6 +55,7 @@ def test_every_unsupported_module_is_listed_at_once():
     for word in (
         "circular",
         "ceil_mode",
+        "return_indices",
         "count_include_pad",
         "divisor_override",
         "float16",
