@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sne_deploy.api import Compiled, Result, compile, ensemble, estimate, load  # noqa: A004  its name here
+    from sne_deploy.api import Compiled, Result, compile, ensemble, estimate, load, load_compiled  # noqa: A004  its name here
     from sne_deploy.distill.command import train
     from sne_deploy.errors import SneError
     from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
@@ -36,10 +36,13 @@ __all__ = [
     "ensemble",
     "estimate",
     "load",
+    "load_compiled",
     "train",
 ]
 _HOME = {
-    **dict.fromkeys(("Compiled", "Result", "compile", "ensemble", "estimate", "load"), "sne_deploy.api"),
+    **dict.fromkeys(
+        ("Compiled", "Result", "compile", "ensemble", "estimate", "load", "load_compiled"), "sne_deploy.api"
+    ),
     **dict.fromkeys(
         ("ActivationPolicy", "Encoder", "Ensemble", "Head", "Layer", "Student"), "sne_deploy.model.ensemble"
     ),

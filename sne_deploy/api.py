@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-__all__ = ["Compiled", "Result", "compile", "ensemble", "estimate", "load"]
+__all__ = ["Compiled", "Result", "compile", "ensemble", "estimate", "load", "load_compiled"]
 REFERENCE = "norse"
 """The target that a fixed-point run is compared with."""
 MAX_WORKERS = 1024
@@ -275,6 +275,49 @@ def _device(device: str | None, target: str) -> dict[str, str]:
     if argument.text("device", device) and target != "loihi":
         raise InputError(f"--device {device} is for target 'loihi' alone, not {target!r}; leave it out")
     return {"device": device}
+
+
+def load_compiled(
+    path: str | os.PathLike[str],
+    target: str | None = None,
+    *,
+    progress: Progress | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    device: str | None = None,
+) -> Compiled:
+    """Take up what :meth:`Compiled.save` kept: the same integers, on the same chip, not quantised again.
+
+    Parameters
+    ----------
+    path : path
+    target : str or None
+        None: the target that it was compiled for.
+    progress, workers, scheduler, device
+        As for :func:`compile`.
+
+    Raises
+    ------
+    CheckpointError
+        No such file, or what is in it is damaged or impossible.
+    UnsupportedError
+        The target has not got these registers.
+    """
+    from sne_deploy.frontend.compiled_file.file import read_compiled
+
+    content, chip = read_compiled(argument.file_path("path", path))
+    return compile(
+        content.ensemble(),
+        target or content.target,
+        precision="fixed",
+        hardware=chip,
+        seed=content.seed,
+        fidelity=False,
+        progress=progress,
+        workers=workers,
+        scheduler=scheduler,
+        device=device,
+    )
 
 
 def _executables(

@@ -194,6 +194,35 @@ class Compiled:
         )
         return Result(run, report)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Keep what was compiled in one file, which :func:`sne_deploy.api.load_compiled` reads.
+
+        It holds the integer registers with chip, scales, head, policy and provenance, as ``docs/compiled.md``
+        says; the same compilation gives the same bytes. The floating-point network is not in it.
+
+        Raises
+        ------
+        InputError
+            The Programs are in floating point.
+        OutputError
+            The file cannot be written.
+        """
+        from sne_deploy.frontend.compiled_file.file import CompiledFile, write_compiled
+
+        ensemble = self.ensemble
+        content = CompiledFile(
+            target=self.target,
+            seed=self._seed,
+            programs=self.programs,
+            input_shape=ensemble.input_shape,
+            timesteps=ensemble.timesteps,
+            encoder=ensemble.encoder,
+            head=ensemble.head,
+            policy=ensemble.policy,
+            provenance=ensemble.provenance,
+        )
+        write_compiled(argument.file_path("path", path), content, self.hardware)
+
     def _run_slices(self, data: DataSet, record: Record) -> tuple[RunResult, Compared | None]:
         """Run; if there is a reference, run that too, and compare their spikes."""
         from sne_deploy.runtime.slices import run_slices, sample_slices

@@ -127,7 +127,7 @@ def test_an_estimate_is_the_run_of_what_is_compiled() -> None:
     [
         (lambda: sne.ensemble(MODULE, timesteps=T), "input_shape is missing"),
         (lambda: sne.ensemble(MODULE, input_shape=INPUTS), "timesteps is missing"),
-        (lambda: sne.ensemble([], **SHAPE), "an empty sequence"),
+        (lambda: sne.ensemble([], **SHAPE), "at least one student"),
         (lambda: sne.ensemble(GRAPH, **SHAPE), r"sne\.load\(graph"),
         (lambda: sne.load(MODULE), r"sne\.ensemble\(module"),
         (lambda: sne.load(None), "a NoneType is no model"),

@@ -176,6 +176,17 @@ def _parse(data: bytes, name: str) -> Chip:
         table = parse_toml(data)
     except ValueError as error:
         raise HardwareError(f"hardware file {name!r} is not TOML: {error}; correct it") from error
+    return chip_of_table(table, name)
+
+
+def chip_of_table(table: dict[str, Any], name: str) -> Chip:
+    """The chip that a hardware file's content describes; ``name`` is what messages call it.
+
+    Raises
+    ------
+    HardwareError
+        Incomplete or impossible.
+    """
     if not any(key in table for key in REGISTER_TABLES):
         table = {**_tables_of("loihi1"), **table}
     try:

@@ -29,6 +29,7 @@ def compile_command(
     measure: opt.Measure = None,
     teacher: opt.Teacher = None,
     out: opt.Out = None,
+    save: opt.Save = None,
     verify: opt.Verify = 0,
     workers: opt.Workers = None,
     scheduler: opt.Scheduler = None,
@@ -49,6 +50,8 @@ def compile_command(
     limit = load_backend(target).capabilities().max_samples_default
     if out is not None:  # before the run, and without making it
         check_folder(out / "students")
+    if save is not None:
+        check_folder(save.parent)
     ensemble = load_model(model, data, reading)
     dataset = load_samples(data, ensemble, samples, limit)
     with (
@@ -69,6 +72,8 @@ def compile_command(
             device=device,
         ) as compiled,
     ):
+        if save is not None:
+            compiled.save(save)
         result = compiled.run(
             dataset.x,
             dataset.y,
@@ -83,6 +88,8 @@ def compile_command(
     show(report_view(result.report))
     if out is not None:
         say(f"Written: {out / 'report.json'}")
+    if save is not None:
+        say(f"Written: {save}")
 
 
 def _check_choices(precision: str | None, policy: str | None, measure: str | None) -> None:

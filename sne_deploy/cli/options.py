@@ -14,7 +14,10 @@ from sne_deploy.frontend.options import ReadOptions
 
 Model = Annotated[
     list[Path],
-    typer.Argument(help="model.pt, one or several .nir or .net files, or a folder of them.", metavar="MODEL"),
+    typer.Argument(
+        help="model.pt, a .sne file, one or several .nir or .net files, or a folder of those.",
+        metavar="MODEL",
+    ),
 ]
 Target = Annotated[str, typer.Option(help="Where to run: lava, loihi, norse, netx, or an installed plug-in.")]
 Data = Annotated[
@@ -58,6 +61,10 @@ Teacher = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(help="Folder for report.json, students/NAME.nir, with netx NAME.net."),
+]
+Save = Annotated[
+    Path | None,
+    typer.Option(help="File for what was compiled, such as net.sne: to run again, or compare, as it is."),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of random encoders.", min=0)]
 Verify = Annotated[

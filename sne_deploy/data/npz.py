@@ -47,10 +47,10 @@ def load_npz(_split: Split, path: Path | None) -> tuple[Array, Array | None]:
     """
     if path is None:
         raise DataError("data npz needs a file: FILE.npz")
-    with _opened(path) as archive:
+    with opened_npz(path) as archive:
         members = _members(path, archive)
-        y = _read(path, archive, members["y"]) if "y" in members else None
-        return _read(path, archive, members["x"]), y
+        y = read_entry(path, archive, members["y"]) if "y" in members else None
+        return read_entry(path, archive, members["x"]), y
 
 
 def npz_shape(path: Path) -> tuple[int, ...]:
@@ -61,14 +61,14 @@ def npz_shape(path: Path) -> tuple[int, ...]:
     DataError
         As :func:`load_npz`.
     """
-    with _opened(path) as archive:
+    with opened_npz(path) as archive:
         entry = _members(path, archive)["x"]
         with archive.open(entry) as stream:
             return _header(path, entry, stream).shape
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def opened_npz(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open the file; whatever is wrong with it, here or in the block, becomes a DataError."""
     try:
         with open_regular(path) as stream:
@@ -90,7 +90,8 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
     return members
 
 
-def _read(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
+def read_entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
+    """Read one array, whose size is checked before memory is taken; nothing is unpickled."""
     with archive.open(entry) as stream:
         header = _header(path, entry, stream)
         return read_values(_name(path, entry), stream, header)

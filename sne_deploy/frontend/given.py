@@ -102,8 +102,11 @@ def modules_as_ensemble(
     if any(map(_is_graph, modules if isinstance(modules, (list, tuple)) else [modules])):
         raise InputError("a nir.NIRGraph is no torch module; give it to sne.load(graph, timesteps=, dt_s=)")
     if not are_modules(modules):
-        given = "an empty sequence" if isinstance(modules, Sequence) and not modules else _kinds(modules)
-        raise InputError(f"{given} cannot be students; give a torch.nn.Module, or a list of them")
+        if isinstance(modules, Sequence) and not modules:
+            raise InputError(
+                "an ensemble needs at least one student; give a torch.nn.Module, or a list of them"
+            )
+        raise InputError(f"{_kinds(modules)} cannot be students; give a torch.nn.Module, or a list of them")
     if input_shape is None:
         raise InputError("input_shape is missing; give a sample's shape at one step, such as (1, 28, 28)")
     if timesteps is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sne_deploy.errors import CheckpointError, InputError, UnsupportedError
 from sne_deploy.files import is_folder
+from sne_deploy.frontend.compiled_file.file import SUFFIX, read_compiled
 from sne_deploy.frontend.graph_models import check_name, ensemble_of_graphs, ensemble_of_programs
 from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.frontend.readers import file_suffixes, read_network
@@ -41,7 +42,8 @@ def load_model(
     Parameters
     ----------
     model : path, or sequence of paths
-        A ``model.pt``; one ``.nir`` or ``.net`` file; several of one kind; or a folder that holds such files.
+        A ``model.pt``; a ``.sne`` file of :meth:`sne_deploy.compiled.Compiled.save`; one ``.nir`` or ``.net``
+        file; several of one kind; or a folder that holds such files.
     options : ReadOptions
         What the files do not say; a ``model.pt`` says everything itself.
 
@@ -54,6 +56,9 @@ def load_model(
     paths = _paths(model)
     known = file_suffixes()
     kinds = {path.suffix for path in paths}
+    if len(paths) == 1 and kinds == {SUFFIX}:
+        _refuse_options(paths[0], options)
+        return read_compiled(paths[0])[0].ensemble()
     if len(paths) == 1 and not kinds & set(known):
         return _load_checkpoint(paths[0], options)
     wrong = [str(path) for path in paths if path.suffix not in known]
@@ -97,9 +102,13 @@ def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
     return paths
 
 
-def _load_checkpoint(path: Path, options: ReadOptions) -> Ensemble:
+def _refuse_options(path: Path, options: ReadOptions) -> None:
     for option, value in options.given():
         raise InputError(f"{option} {value} was given, but {path} says it itself; leave it out")
+
+
+def _load_checkpoint(path: Path, options: ReadOptions) -> Ensemble:
+    _refuse_options(path, options)
     from sne_deploy.model.checkpoint import load_checkpoint
 
     try:

@@ -1,0 +1,189 @@
+"""A compiled ensemble as one file that NumPy alone can read, and back; see ``docs/compiled.md``.
+
+The file is an uncompressed ``.npz``: ``document``, a JSON text as bytes, and the arrays that it names.
+Reading takes nothing else from it and runs nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sne_deploy.chips.chip import Chip, chip_of_table
+from sne_deploy.data.npz import opened_npz, read_entry
+from sne_deploy.errors import CheckpointError, InputError, SneError, VerificationError
+from sne_deploy.files import atomic_path
+from sne_deploy.frontend.compiled_file.check import check_program
+from sne_deploy.frontend.compiled_file.codec import Arrays, decode, encode
+from sne_deploy.frontend.nir.file import read_nir, write_nir
+from sne_deploy.ir.program import Program
+from sne_deploy.ir.verify import verify
+from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Student
+
+if TYPE_CHECKING:
+    import nir
+
+FORMAT, VERSION = "sne-deploy/compiled", 1
+SUFFIX = ".sne"
+MAX_ENTRIES = 1_000_000
+MAX_DOCUMENT_BYTES = 64 * 2**20
+MAX_STUDENTS = 1024
+_REMEDY = "write one with compiled.save(PATH)"
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledFile:
+    """What a file holds beside the chip and the graphs.
+
+    Attributes
+    ----------
+    target : str
+    seed : int
+        Of random encoders.
+    programs : tuple of Program
+        One per student, in the registers of the chip; ``graph`` is what each was compiled from.
+    input_shape, timesteps, encoder, head, policy, provenance
+        As those of :class:`sne_deploy.model.ensemble.Ensemble`.
+    """
+
+    target: str
+    seed: int
+    programs: tuple[Program, ...]
+    input_shape: tuple[int, ...]
+    timesteps: int
+    encoder: Encoder
+    head: Head
+    policy: ActivationPolicy
+    provenance: Mapping[str, Any]
+
+    def ensemble(self) -> Ensemble:
+        """The ensemble, whose students are the Programs as they are."""
+        return Ensemble(
+            tuple(Student(program.name, program, program.readout) for program in self.programs),
+            self.input_shape,
+            self.timesteps,
+            self.encoder,
+            self.head,
+            self.policy,
+            self.provenance,
+        )
+
+
+def write_compiled(path: str | os.PathLike[str], content: CompiledFile, chip: Chip) -> None:
+    """Write a file; the same content gives the same bytes.
+
+    Raises
+    ------
+    InputError
+        The Programs are in floating point.
+    OutputError
+        The file cannot be written.
+    """
+    if any(program.precision != "fixed" for program in content.programs):
+        raise InputError(f"{path}: only registers are kept; compile with precision='fixed'")
+    arrays: Arrays = {}
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "chip": chip.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "content": encode(content, "content", arrays),
+    }
+    for index, program in enumerate(content.programs):
+        arrays[f"graphs/{index}"] = np.frombuffer(_graph_bytes(program.graph), dtype=np.uint8)
+    text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+    arrays["document"] = np.frombuffer(text.encode(), dtype=np.uint8)
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name in sorted(arrays):
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+
+
+def read_compiled(path: str | os.PathLike[str]) -> tuple[CompiledFile, Chip]:
+    """Read and check a file.
+
+    Raises
+    ------
+    CheckpointError
+        Missing, damaged, of another format or a newer version, or registers that their chip does not have.
+    """
+    where = os.fspath(path)
+    try:
+        document, arrays = _read(Path(path))
+        if not isinstance(document["chip"], dict):
+            raise CheckpointError("chip is no object")
+        chip = chip_of_table(document["chip"], "chip")
+        content: CompiledFile = decode(CompiledFile, document["content"], "content", arrays)
+        if not 1 <= len(content.programs) <= MAX_STUDENTS:
+            raise CheckpointError(f"{len(content.programs)} students; there must be 1 to {MAX_STUDENTS}")
+        programs = tuple(
+            _complete(program, arrays.get(f"graphs/{index}"))
+            for index, program in enumerate(content.programs)
+        )
+    except CheckpointError as error:
+        raise CheckpointError(f"{where}: {error}; {_REMEDY}") from None
+    except SneError as error:
+        raise CheckpointError(f"{where}: {error}") from None
+    return replace(content, programs=programs), chip
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
+    """The document, and every array by its path."""
+    with opened_npz(path) as archive:
+        entries = archive.infolist()
+        if len(entries) > MAX_ENTRIES:
+            raise CheckpointError(f"{len(entries)} arrays, limit {MAX_ENTRIES}")
+        packed = next(
+            (entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED), None
+        )
+        if packed is not None:
+            raise CheckpointError(f"{packed[:80]!r} is compressed, arrays are stored as they are")
+        names = {entry.filename.removesuffix(".npy"): entry for entry in entries}
+        if "document" not in names or names["document"].file_size > MAX_DOCUMENT_BYTES:
+            raise CheckpointError(f"there is no document of at most {MAX_DOCUMENT_BYTES} bytes")
+        arrays = {name: read_entry(path, archive, entry) for name, entry in names.items()}
+    try:
+        document = json.loads(arrays.pop("document").tobytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"the document is not JSON: {' '.join(str(error).split())[:120]}") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise CheckpointError(f"not of format {FORMAT!r}")
+    version = document.get("version")
+    if version != VERSION:
+        raise CheckpointError(f"format version {str(version)[:40]}; this sne-deploy knows {VERSION}")
+    if {*document} != {"format", "version", "chip", "content"}:
+        raise CheckpointError("the document must hold format, version, chip and content")
+    return document, arrays
+
+
+def _complete(program: Program, graph: Any) -> Program:
+    """The Program with its graph, verified."""
+    if graph is None:
+        raise CheckpointError(f"student {program.name[:100]!r} has no graph")
+    check_program(program)
+    complete = replace(program, graph=_graph_of(graph.tobytes()), layers=())
+    try:
+        verify(complete, after="reading")
+    except VerificationError as error:
+        raise CheckpointError(str(error).removesuffix("; please report this as a bug")) from None
+    return complete
+
+
+def _graph_bytes(graph: nir.NIRGraph) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        write_nir(Path(folder) / "graph.nir", graph)
+        return (Path(folder) / "graph.nir").read_bytes()
+
+
+def _graph_of(data: bytes) -> nir.NIRGraph:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.nir"
+        path.write_bytes(data)
+        return read_nir(path)
