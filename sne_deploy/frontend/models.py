@@ -15,7 +15,6 @@ from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.frontend.readers import file_suffixes, read_network
 from sne_deploy.ir.program import Program
 from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Readout, Student
-from sne_deploy.neurons.table import CELLS, model_of_cell
 
 if TYPE_CHECKING:
     import torch
@@ -144,13 +143,15 @@ def ensemble_of_modules(
     encoder : Encoder or None
         Spikes by default.
     readout : Readout or None
-        By default the membrane at the last step for a leaky integrator, else the spike count.
+        By default the membrane at the last step for a leaky integrator, the mean over the steps for a linear
+        map at the end, else the spike count.
     head : Head or None
         By default the mean of the students' outputs, which then are logits.
     names : sequence of str or None
         ``student0``, ``student1``, ... by default.
     """
     from sne_deploy.frontend.norse.modules import layers_from_module
+    from sne_deploy.frontend.norse.readout import with_readout
     from sne_deploy.model.layers.registry import check_stack
 
     names = names or [f"student{index}" for index in range(len(modules))]
@@ -166,10 +167,8 @@ def ensemble_of_modules(
             refused.append(UnsupportedError(f"student {name!r}", error.problems))
             continue
         check_stack(layers, input_shape)
-        last = CELLS.get(layers[-1].kind)
-        reads = last is not None and not model_of_cell(last.kind).spiking
-        default: Readout = "v_last" if reads else "count"
-        students.append(Student(name, layers, readout or default))
+        layers, default, notes = with_readout(layers)
+        students.append(Student(name, layers, readout or default, notes=notes))
     raise_unsupported(refused)
     return Ensemble(
         tuple(students), input_shape, timesteps, encoder or Encoder("spikes"), head or Head("mean")
