@@ -77,7 +77,7 @@ BAD = {
     "infinite": ("value = 23.6", "value = inf", r"energy\.synop\.value = inf must be a finite number"),
     "text": ("value = 23.6", 'value = "23.6"', r"energy\.synop\.value = '23\.6' must be a finite number"),
     "boolean": ("value = 23.6", "value = true", r"energy\.synop\.value = True must be a finite number"),
-    "huge": ("value = 23.6", "value = " + "9" * 400, r"energy\.synop\.value = 9{60}\.\.\. must be a finite"),
+    "huge": ("value = 23.6", "value = " + "9" * 400, "a whole number of more than 64 bits"),
     "in joules": (
         '23.6, unit = "pJ"', '23.6, unit = "J"', r"energy\.synop: value 23\.6 J is not in \[0, 0\.001 J\]",
     ),
