@@ -246,18 +246,18 @@ def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(HardwareError, match=r"No such file or directory; give a \.toml file"):
         load_chip(tmp_path / "none.toml")
-    with pytest.raises(HardwareError, match="is not a regular file"):
+    with pytest.raises(HardwareError, match="it is a folder, not a file"):
         load_chip(tmp_path)
     with pytest.raises(HardwareError, match="embedded null byte"):
         load_chip("a\0.toml")
     fifo = tmp_path / "fifo.toml"
     os.mkfifo(fifo)
-    with pytest.raises(HardwareError, match="is not a regular file"):
+    with pytest.raises(HardwareError, match="it is a pipe, not a file"):
         load_chip(fifo)
 
 
 def test_a_file_that_is_too_large(written) -> None:
-    with pytest.raises(HardwareError, match=f"larger than {MAX_FILE_BYTES} bytes"):
+    with pytest.raises(HardwareError, match=f"more than the limit of {MAX_FILE_BYTES}"):
         load_chip(written("#" * (MAX_FILE_BYTES + 1)))
 
 

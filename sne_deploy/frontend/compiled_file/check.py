@@ -38,7 +38,7 @@ def _problems(program: Program) -> Iterator[str]:
     if not 0 < program.dt_s < np.inf:
         yield f"dt_s {program.dt_s} must be a positive number of seconds"
     yield from _shape_problems("input", program.input.shape)
-    if program.formats is None or program.precision != "fixed":
+    if program.precision != "fixed":
         yield "it holds no registers"
     for group in program.groups:
         yield from _group_problems(group)

@@ -25,8 +25,8 @@ from sne_deploy.model.layers.geometry import check_size
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 
-LEFT_OUT: Mapping[type, tuple[str, ...]] = {Program: ("graph",)}
-"""Fields that are stored otherwise."""
+LEFT_OUT: Mapping[type, tuple[str, ...]] = {Program: ("graph", "formats")}
+"""Fields that are stored otherwise, or follow from the chip."""
 _CSR = ("data", "indices", "indptr")
 _DTYPES = ("int8", "int16", "int32", "int64", "float32", "float64")
 _INFINITE = {"inf": math.inf, "-inf": -math.inf}

@@ -124,7 +124,7 @@ def read_compiled(path: str | os.PathLike[str]) -> tuple[CompiledFile, Chip]:
         if not 1 <= len(content.programs) <= MAX_STUDENTS:
             raise CheckpointError(f"{len(content.programs)} students; there must be 1 to {MAX_STUDENTS}")
         programs = tuple(
-            _complete(program, arrays.get(f"graphs/{index}"))
+            _complete(program, chip, arrays.get(f"graphs/{index}"))
             for index, program in enumerate(content.programs)
         )
     except CheckpointError as error:
@@ -163,12 +163,12 @@ def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
     return document, arrays
 
 
-def _complete(program: Program, graph: Any) -> Program:
-    """The Program with its graph, verified."""
+def _complete(program: Program, chip: Chip, graph: Any) -> Program:
+    """The Program with its graph and the formats of its chip, verified."""
     if graph is None:
         raise CheckpointError(f"student {program.name[:100]!r} has no graph")
     check_program(program)
-    complete = replace(program, graph=_graph_of(graph.tobytes()), layers=())
+    complete = replace(program, graph=_graph_of(graph.tobytes()), formats=chip.registers, layers=())
     try:
         verify(complete, after="reading")
     except VerificationError as error:
