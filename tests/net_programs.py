@@ -62,10 +62,11 @@ class _Chain:
             group = self.group(
                 f"g{index}", out, depth + index, readout=readout if last else None, per_map=conv
             )
-            self.connect(f"s{index}", source, group, weights)
+            delays = [0] if conv or loops else self.pick([0], [0], [2], [0, 1, 3])
+            self.connect(f"s{index}", source, group, weights, delays)
             if loops:
                 loop, _ = self.dense(out, out, joined=True)
-                self.connect(f"r{index}", group.name, group, loop, within_sample=True)
+                self.connect(f"r{index}", group.name, group, loop, [0], within_sample=True)
             source, shape = group.name, out
         return self.finished(entry, hosts, readout)
 
@@ -89,7 +90,24 @@ class _Chain:
         return replace(program, graph=raised.graph, warnings=(*program.warnings, *raised.warnings))
 
     def connect(
-        self, name: str, source: str, group: NeuronGroup, weights: Weights, *, within_sample: bool = False
+        self,
+        name: str,
+        source: str,
+        group: NeuronGroup,
+        weights: Weights,
+        delays: list[int],
+        *,
+        within_sample: bool = False,
+    ) -> None:
+        """One synapse for each delay, where it has weights."""
+        choice = self.rng.choice(delays, weights.shape) if len(delays) > 1 else None
+        for delay in delays:
+            part = weights if choice is None else DenseWeights(np.where(choice == delay, weights.values, 0))
+            if np.any(part.values):
+                self.synapse(f"{name}.{delay}", source, group, part, delay, within_sample or delay > 0)
+
+    def synapse(
+        self, name: str, source: str, group: NeuronGroup, weights: Weights, delay: int, within_sample: bool
     ) -> None:
         mode = sign_mode_of(np.asarray(weights.values), LOIHI1)
         if mode == "mixed":
@@ -102,6 +120,7 @@ class _Chain:
                 name,
                 weights=weights,
                 sign_mode=mode,
+                delay=delay,
                 saturated_weights=saturated,
                 quantisation_snr_db=snr,
                 **ends,
@@ -157,12 +176,11 @@ class _Chain:
         return group
 
     def register(self, value: int, size: int) -> np.ndarray:
-        """For all neurons, or for each the same."""
-        return (
-            np.asarray(value, np.int32)
-            if size == 0 or self.pick(True, False)
-            else np.full(size, value, np.int32)
-        )
+        """For all neurons, for each the same, or for each its own."""
+        how = self.pick("one", "each", "other") if size else "one"
+        if how == "other" and 0 < value < 4095:
+            return self.rng.integers(value // 2, value + 1, size).astype(np.int32)
+        return np.asarray(value, np.int32) if how == "one" else np.full(size, value, np.int32)
 
     def values(self, shape: tuple[int, ...]) -> np.ndarray:
         """Weights of a shape, some of them zero, not all."""

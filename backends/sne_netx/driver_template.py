@@ -49,7 +49,9 @@ def main(samples_path: str, outputs_path: str) -> None:
 
     loops = {depth: layer for depth, layer in enumerate(net.layers) if hasattr(layer, "synapse_rec")}
     pauses = {total}
+    delays = [d for d, layer in enumerate(net.layers) if hasattr(getattr(layer, "synapse", None), "delays")]
     pauses |= {n * steps + depth for depth in loops for n in range(count) if n * steps + depth > 0}
+    pauses |= {n * steps + depth - 1 for depth in delays for n in range(1, count)}
     if readout != "count":
         every = [steps] if readout == "v_last" else range(1, steps + 1)
         pauses |= {n * steps + last + t for n in range(count) for t in every}
@@ -61,6 +63,13 @@ def main(samples_path: str, outputs_path: str) -> None:
         for depth, layer in loops.items():
             if now >= depth and (now - depth) % steps == 0:  # the layer's next sample begins: nothing waits
                 layer.synapse_rec.a_buff.set(np.zeros(layer.synapse_rec.a_buff.shape))
+        for depth in delays:
+            if (
+                now > depth and (now + 1 - depth) % steps == 0
+            ):  # what is delayed into the next sample is dropped
+                waiting = np.array(net.layers[depth].synapse.a_buff.get())
+                waiting[:, 1:] = 0
+                net.layers[depth].synapse.a_buff.set(waiting)
         if readout != "count":
             readings[now] = net.out_layer.neuron.v.get().astype(np.int64)
     spikes = sink.data.get().reshape(-1, total)

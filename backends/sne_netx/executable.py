@@ -55,6 +55,7 @@ class NetxExecutable(WorkerExecutable):
     def _job(self, samples: Array, record: Record) -> tuple[NetJob, int]:  # noqa: ARG002  # spikes always
         program, order = self._program, netx_order(self._student.entry)
         loops = {synapse.target for synapse in program.synapses if synapse.source == synapse.target}
+        delayed = {synapse.target for synapse in program.synapses if synapse.delay}
         spike_bits, currents, saturated = None, None, 0
         if program.hosts:
             currents, saturated = program.hosts[0].drive(samples)
@@ -64,7 +65,10 @@ class NetxExecutable(WorkerExecutable):
             spike_bits = np.packbits(flat[:, :, order].astype(bool), axis=-1)
         job = NetJob(
             net=self._student.net,
-            layers=tuple(LayerJob(g.name, g.depth, g.spiking, g.name in loops) for g in program.groups),
+            layers=tuple(
+                LayerJob(g.name, g.depth, g.spiking, g.name in loops, g.name in delayed)
+                for g in program.groups
+            ),
             timesteps=program.timesteps,
             samples=len(samples),
             spike_bits=spike_bits,

@@ -1,9 +1,9 @@
 """Running a ``.net`` file with netx, in the process that runs Lava.
 
 All samples are streamed back to back. netx resets u and v of every layer between samples, each layer a step
-after the one before it (``reset_interval``). What it does not reset are the spikes that wait in a recurrent
-layer's synapses: there the run pauses before each sample, and they are removed. It also pauses where v is
-read.
+after the one before it (``reset_interval``). What it does not reset are the spikes that wait in the synapses
+of a layer to itself, or in delays: there the run pauses before each sample, and they are removed. It also
+pauses where v is read.
 
 The caller imports this module for its jobs alone, which are plain data; unpickling one imports it in the
 worker.
@@ -46,12 +46,15 @@ class LayerJob:
         False: it is read, and never spikes.
     recurrent : bool
         It has synapses to itself, in which spikes wait for a step.
+    delayed : bool
+        Its synapses delay spikes.
     """
 
     name: str
     depth: int
     spiking: bool
     recurrent: bool
+    delayed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +88,20 @@ class NetJob:
         """Lava steps: all samples, and the pipeline's depth to empty it."""
         return self.samples * self.timesteps + self.layers[-1].depth
 
-    def resets(self) -> dict[int, list[int]]:
-        """Lava step after which a recurrent layer begins a new sample, to the positions of such layers."""
-        found: dict[int, list[int]] = {}
+    def forgotten(self) -> dict[int, list[tuple[int, str, int]]]:
+        """Lava step after which spikes are removed, to layers' positions, synapses, and steps that are kept.
+
+        A layer's own spikes go as it begins a new sample. Delayed ones go a step earlier, when the layer
+        before has sent its last: what arrives at the next step belongs to the old sample still.
+        """
+        found: dict[int, list[tuple[int, str, int]]] = {}
         for position, layer in enumerate(self.layers):
-            if layer.recurrent:
-                for sample in range(self.samples):
-                    found.setdefault(sample * self.timesteps + layer.depth, []).append(position)
+            for sample in range(self.samples):
+                step = sample * self.timesteps + layer.depth
+                if layer.recurrent:
+                    found.setdefault(step, []).append((position, "synapse_rec", 0))
+                if layer.delayed and sample:
+                    found.setdefault(step - 1, []).append((position, "synapse", 1))
         return found
 
     def readings(self) -> dict[int, int]:
@@ -220,7 +230,7 @@ def _run(
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    resets, readings = job.resets(), job.readings()
+    forgotten, readings = job.forgotten(), job.readings()
     size = int(np.prod(_shape(network.layers[-1])))
     rows = np.zeros((job.samples, size), np.int64) if readings else None
     read: set[int] = set()
@@ -228,14 +238,16 @@ def _run(
     with no_child_may_end(network):
         network.lead.create_runtime(run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
         started = time.perf_counter()
-        for step in sorted({*resets, *readings, job.steps} - {0}):
+        for step in sorted({*forgotten, *readings, job.steps} - {0}):
             network.lead.run(RunSteps(num_steps=step - done, blocking=False))
             wait_for_step(step, network, progress, parent, job.stall_s)
             network.lead.wait()
             done = step
-            for position in resets.get(step, ()):
-                buffer = network.layers[position].synapse_rec.a_buff
-                buffer.set(np.zeros(buffer.shape))
+            for position, stored, kept in forgotten.get(step, ()):
+                buffer = getattr(network.layers[position], stored).a_buff
+                waiting = np.array(buffer.get())
+                waiting[..., kept:] = 0
+                buffer.set(waiting)
             if rows is not None and step in readings:
                 sample = readings[step]
                 v = np.asarray(network.layers[-1].neuron.v.get()).astype(np.int64)

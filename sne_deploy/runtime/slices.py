@@ -72,7 +72,7 @@ def run_slices(
 
 
 def _count(tally: dict[str, dict[str, SpikeComparison]], ours: RunResult, theirs: RunResult) -> None:
-    """Add a slice's spikes in both and in either, per student and layer."""
+    """Add a slice's spikes in both and in either, per student and layer; a graph may have them in a row."""
     for fixed, real in zip(ours.students, theirs.students, strict=True):
         ran = fixed.active & real.active
         if not bool(ran.any()):
@@ -81,7 +81,7 @@ def _count(tally: dict[str, dict[str, SpikeComparison]], ours: RunResult, theirs
         for layer, spikes in fixed.spikes.items():
             if layer in recorded:
                 a, b = (spikes, recorded[layer]) if whole else (spikes[ran], recorded[layer][ran])
-                found = compare_spikes(a, b)
+                found = compare_spikes(*(each.reshape(*each.shape[:2], -1) for each in (a, b)))
                 layers[layer] = layers[layer] + found if layer in layers else found
 
 

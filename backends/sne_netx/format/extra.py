@@ -31,8 +31,8 @@ GROUP = "sne_deploy"
 VERSION = 1
 _PER_NEURON = ("du", "dv", "vth_mant", "bias_mant", "v_init")
 _MOST = 2**31 - 1
-Role = tuple[int, str, SignMode]
-"""A synapse in the file: position of its target, the field it is stored in, the sign of its weights."""
+Role = tuple[int, str, SignMode, int]
+"""A synapse in the file: position of its target, the field it is stored in, its weights' sign, its delay."""
 
 
 def extra_tree(program: Program, roles: Mapping[str, Role]) -> Tree:
@@ -83,6 +83,7 @@ def _synapse_tree(synapse: Synapse, role: Role) -> Tree:
         "target": role[0],
         "field": role[1],
         "sign_mode": role[2],
+        **({"delay": role[3]} if role[3] else {}),
         "form": "sparse" if isinstance(synapse.weights, SparseWeights) else "full",
         "saturated": synapse.saturated_weights,
         **({} if snr is None else {"snr_db": snr}),
@@ -198,7 +199,8 @@ def _synapses(program: Program, fields: Fields, names: Mapping[str, str]) -> tup
     for synapse in program.synapses:
         stored = "weight_rec" if synapse.source == synapse.target else "weight"
         ends = replace(synapse, source=names[synapse.source], target=names[synapse.target])
-        found.setdefault((position[synapse.target], stored, synapse.sign_mode), []).append(ends)
+        role = (position[synapse.target], stored, synapse.sign_mode, synapse.delay)
+        found.setdefault(role, []).append(ends)
     listed: list[tuple[int, Synapse]] = []
     for inner in _numbered(fields, "synapses"):
         role = _role(inner)
@@ -216,13 +218,17 @@ def _role(fields: Fields) -> Role:
     mode = fields.text("sign_mode")
     if mode not in get_args(SignMode):
         raise fields.wrong("sign_mode", f"is {mode!r:.60}, not one of {', '.join(get_args(SignMode))}")
-    return fields.integer("target", 0, _MOST), fields.text("field"), mode  # type: ignore[return-value]  # checked
+    delay = fields.integer("delay", 0, _MOST, 0)
+    return fields.integer("target", 0, _MOST), fields.text("field"), mode, delay  # type: ignore[return-value]  # checked
 
 
 def _synapse(synapse: Synapse, fields: Fields) -> Synapse:
     weights = synapse.weights
-    if fields.text("form") == "sparse" and isinstance(weights, DenseWeights):
+    form = fields.text("form")
+    if form == "sparse" and isinstance(weights, DenseWeights):
         weights = SparseWeights(weights.matrix())
+    elif form == "full" and isinstance(weights, SparseWeights):
+        weights = DenseWeights(weights.csr.toarray())
     snr = fields.numbers("snr_db") if "snr_db" in fields else None
     if snr is not None and (snr.size != 1 or bool(np.isnan(snr.astype(np.float64)).any())):
         raise fields.wrong("snr_db", "must be one number")

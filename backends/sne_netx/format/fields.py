@@ -102,6 +102,18 @@ class Fields:
             raise self.wrong(name, f"is {number}, outside {low}..{high}")
         return number
 
+    def each(self, name: str, high: int, shapes: Collection[tuple[int, ...]]) -> int | Array:
+        """Whole numbers from 0 to high: one, or an array of one of some shapes."""
+        value = self.integers(name)
+        if value.size == 1:
+            return self.integer(name, 0, high)
+        if value.shape not in shapes:
+            allowed = " or ".join(map(str, shapes))
+            raise self.wrong(name, f"has shape {value.shape}, must be one value or have {allowed}")
+        if int(value.min()) < 0 or int(value.max()) > high:
+            raise self.wrong(name, f"reaches {int(value.min())}..{int(value.max())}, outside 0..{high}")
+        return value
+
     def number(self, name: str) -> float:
         """One finite number."""
         value = self.numbers(name)

@@ -120,7 +120,8 @@ def _layer_fields(layer: NetLayer) -> dict[str, Any]:
         }
     if layer.type == "input" and layer.neuron is not None:
         fields |= {"weight": layer.gain, "bias": layer.offset}
-    for name, value in (("weight", layer.weight), ("weight_rec", layer.weight_rec), ("bias", layer.bias)):
+    for name in ("weight", "weight_rec", "bias", "delay"):
+        value = getattr(layer, name)
         if value is not None:
             fields[name] = value.astype(np.int16)
     if layer.type == "conv" and layer.weight is not None:

@@ -28,19 +28,26 @@ NEURON_TYPES = ("LOIHI", "CUBA")
 """Two names of one neuron: what Lava calls LIF."""
 SILENT_THRESHOLD = 131071
 """A last neuron with this threshold is read: v can pass it only where it nearly saturates."""
+NEVER_THRESHOLD = 262143
+"""What lava-dl's ``Affine`` blocks write for neurons that never spike: v cannot reach it."""
+THRESHOLD_LIMIT = 2**25 - 1
+"""Above this, Lava's 32-bit integers wrap where they shift a threshold."""
 BIAS_EXP = 6
 """netx gives every bias this exponent."""
 NO_NEURON = (0, 4096, 131072)
 """iDecay, vDecay and vThMant that netx gives a dense layer without a neuron: v is the sum of its inputs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NetNeuron:
-    """``iDecay`` (of 4096; Lava's du is one less), ``vDecay`` (of 4096), ``vThMant``."""
+    """``iDecay`` (of 4096; Lava's du is one less), ``vDecay`` (of 4096), ``vThMant``.
 
-    i_decay: int
-    v_decay: int
-    v_th_mant: int
+    Each one number for a layer, or an array: (n,) of dense layers; (c,), or (w, h, c), of maps.
+    """
+
+    i_decay: int | Array
+    v_decay: int | Array
+    v_th_mant: int | Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,3 +118,27 @@ class NetFile:
     layers: tuple[NetLayer, ...]
     timesteps: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def spread(values: Array, shape: Shape) -> Array:
+    """A layer's values for its neurons, C order: all of (n,), or one where they are equal.
+
+    ``values``: one, or (n,); of maps also (c,), or (w, h, c), as netx has them.
+    """
+    if values.ndim > 1:
+        values = values.transpose()
+    elif len(shape) > 1 and values.size == shape[0]:
+        values = np.repeat(values, int(np.prod(shape[1:])))
+    flat = values.reshape(-1).astype(np.int32)
+    return np.asarray(flat[0]) if bool(np.all(flat == flat[0])) else flat
+
+
+def laid_out(values: Array, shape: Shape) -> Array:
+    """Neurons' values, () or (n,) in C order, as :func:`spread` takes them: of maps (c,) if that will do."""
+    each = np.broadcast_to(values, (int(np.prod(shape)),))
+    if len(shape) != 3:
+        return each
+    by_channel = each.reshape(shape[0], -1)
+    if bool(np.all(by_channel == by_channel[:, :1])):
+        return by_channel[:, 0]
+    return each.reshape(shape).transpose(2, 1, 0)

@@ -14,7 +14,17 @@ import numpy.typing as npt
 
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_netx.format.fields import Fields
-from sne_netx.format.layers import FORMATS, NEURON_TYPES, NO_NEURON, LayerType, NetFile, NetLayer, NetNeuron
+from sne_netx.format.layers import (
+    FORMATS,
+    NEURON_TYPES,
+    NO_NEURON,
+    THRESHOLD_LIMIT,
+    LayerType,
+    NetFile,
+    NetLayer,
+    NetNeuron,
+    Shape,
+)
 
 Array = npt.NDArray[Any]
 
@@ -134,36 +144,33 @@ def _layer(index: int, fields: Fields) -> NetLayer:
     return _conv(index, fields) if kind == "conv" else _dense(index, fields, recurrent=kind == "dense_rec")
 
 
-def _neuron(fields: Fields) -> NetNeuron | None:
-    """None where there is none, or what netx takes for none."""
+def _neuron(fields: Fields, shape: Shape) -> NetNeuron | None:
+    """Of a layer's neurons; None where there is none, or what netx takes for none."""
     if "neuron" not in fields:
         return None
     neuron = fields.group("neuron")
     neuron.check_known(_NEURON)
-    decay = neuron.integer("iDecay", 0, FORMATS.decay_unity)
-    leak = neuron.integer("vDecay", 0, FORMATS.decay_unity)
-    threshold = neuron.integer("vThMant", 0, NO_NEURON[2])
-    if (decay, leak, threshold) == NO_NEURON:
+    shapes = (shape,) if len(shape) == 1 else (shape[:1], shape[::-1])
+    most = {"iDecay": FORMATS.decay_unity, "vDecay": FORMATS.decay_unity, "vThMant": THRESHOLD_LIMIT}
+    decay, leak, threshold = (neuron.each(name, high, shapes) for name, high in most.items())
+    if all(np.array_equal(a, b) for a, b in zip((decay, leak, threshold), NO_NEURON, strict=True)):
         return None
-    if decay == 0:
+    if np.min(decay) == 0:
         raise neuron.wrong("iDecay", "is 0: a current without decay has no register; give 1 to 4096")
-    for name, value, most in (
-        ("vDecay", leak, FORMATS.decay_max),
-        ("vThMant", threshold, FORMATS.vth_mant_max),
-    ):
-        if value > most:
-            raise neuron.wrong(name, f"is {value}, more than the register's {most}")
+    if np.max(leak) > FORMATS.decay_max:
+        raise neuron.wrong("vDecay", f"is {np.max(leak)}, more than the register's {FORMATS.decay_max}")
     return NetNeuron(decay, leak, threshold)
 
 
 def _input(index: int, fields: Fields) -> NetLayer:
-    neuron = _neuron(fields)
+    shape = fields.sizes("shape", (1, 2, 3))
+    neuron = _neuron(fields, shape)
     if neuron is None and "neuron" in fields:
         raise fields.wrong("neuron", "does not spike, so that nothing would reach the next layer")
     return NetLayer(
         index,
         "input",
-        fields.sizes("shape", (1, 2, 3)),
+        shape,
         neuron,
         gain=fields.integer("weight", -(2**20), 2**20, 64),
         offset=fields.integer("bias", -(2**20), 2**20, 0),
@@ -187,7 +194,7 @@ def _dense(index: int, fields: Fields, *, recurrent: bool) -> NetLayer:
     if delay is not None and recurrent:
         raise fields.wrong("delay", "is not 0 in a recurrent layer, whose weights netx then misreads")
     kind: LayerType = "dense_rec" if recurrent else "dense"
-    return NetLayer(index, kind, (size,), _neuron(fields), weight, weight_rec, bias, delay)
+    return NetLayer(index, kind, (size,), _neuron(fields, (size,)), weight, weight_rec, bias, delay)
 
 
 def _matrix(fields: Fields, name: str, size: int) -> Array:
@@ -250,7 +257,7 @@ def _conv(index: int, fields: Fields) -> NetLayer:
         raise fields.wrong("groups", f"is {groups}, which does not divide {channels} channels")
     if _delay(fields, (channels, 1)) is not None:
         raise fields.wrong("delay", "is not 0; netx ignores the delays of convolutions")
-    neuron = _neuron(fields)
+    neuron = _neuron(fields, (channels, height, width))
     if neuron is None:
         raise GraphError(f"{fields.label}: field 'neuron' is missing")
     bias = _bias(fields)

@@ -18,8 +18,18 @@ from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, S
 from sne_deploy.ir.registers import sign_mode_of
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
 from sne_netx.format.extra import Role, extra_tree
-from sne_netx.format.layers import BIAS_EXP, FORMATS, SILENT_THRESHOLD, NetFile, NetLayer, NetNeuron, Shape
-from sne_netx.format.synapses import check_conv, sign_parts
+from sne_netx.format.layers import (
+    BIAS_EXP,
+    FORMATS,
+    NEVER_THRESHOLD,
+    SILENT_THRESHOLD,
+    NetFile,
+    NetLayer,
+    NetNeuron,
+    Shape,
+    laid_out,
+)
+from sne_netx.format.synapses import check_conv, delay_parts, sign_parts
 from sne_netx.format.weights import netx_dense
 
 Array = npt.NDArray[Any]
@@ -87,17 +97,19 @@ def _synapse_problems(program: Program, synapse: Synapse, expected: set[str]) ->
     loop = synapse.source == synapse.target
     if loop and not program.group(synapse.target).spiking:
         yield f"{name}: from a readout to itself, which never spikes; leave it out"
-    if synapse.delay or program.lag(synapse) != int(loop):
-        yield f"{name}: a delay of {synapse.delay} steps; netx files are written without delays"
+    loops = any(each.source == each.target for each in program.synapses_into(synapse.target))
+    if synapse.delay and loops:
+        what = f"a delay of {synapse.delay} steps in a recurrent layer"
+        yield f"{name}: {what}, whose weights netx then misreads"
+    elif program.lag(synapse) != (1 if loop else synapse.delay):
+        lag = program.lag(synapse)
+        yield f"{name} delivers {lag} steps after it was sent, in netx's chain {synapse.delay}"
     if loop and isinstance(synapse.weights, ConvWeights):
         yield f"{name}: a convolution from a group to itself; netx has dense ones"
 
 
 def _neuron_problems(group: NeuronGroup, *, constant: bool) -> Iterator[str]:
     name = f"group {group.name!r}"
-    for what in ("du", "dv") + (("vth_mant",) if group.spiking else ()):
-        if not _uniform(getattr(group, what)):
-            yield f"{name}: {what} differs between its neurons; netx has one for a layer"
     if bool(np.any(group.v_init)):
         yield f"{name}: starts a sample at v other than the reset value; netx starts at 0"
     if group.vsub_mant is not None:
@@ -129,26 +141,25 @@ def _bias(group: NeuronGroup) -> Array | None:
     return mantissa.astype(np.int32) if in_range and bool(np.all(mantissa << BIAS_EXP == whole)) else None
 
 
-def _full_bias(group: NeuronGroup) -> Array | None:
-    """(n,); None where all are 0."""
+def _full_bias(group: NeuronGroup, shape: Shape) -> Array | None:
+    """As netx has it; None where all are 0."""
     bias = _bias(group)
-    return np.broadcast_to(bias, (group.size,)) if bias is not None and bool(np.any(bias)) else None
+    return laid_out(bias, shape) if bias is not None and bool(np.any(bias)) else None
 
 
-def _conv_bias(group: NeuronGroup, shape: Shape) -> Array | None:
-    """(c,) where it is the same in each channel, else (w, h, c), as netx has it."""
-    bias = _full_bias(group)
-    if bias is None:
-        return None
-    by_channel = bias.reshape(shape[0], -1)
-    if bool(np.all(by_channel == by_channel[:, :1])):
-        return by_channel[:, 0]
-    return bias.reshape(shape).transpose(2, 1, 0)
+def _neuron(program: Program, group: NeuronGroup, shape: Shape) -> NetNeuron:
+    """One number of each register for the layer, where one is enough."""
+    threshold = group.vth_mant if group.spiking else np.asarray(_silent_threshold(program, group))
+    decays = np.asarray(group.du) + 1, np.asarray(group.dv)
+    return NetNeuron(*(int(v.flat[0]) if _uniform(v) else laid_out(v, shape) for v in (*decays, threshold)))
 
 
-def _neuron(group: NeuronGroup) -> NetNeuron:
-    threshold = int(np.asarray(group.vth_mant).flat[0]) if group.spiking else SILENT_THRESHOLD
-    return NetNeuron(int(np.asarray(group.du).flat[0]) + 1, int(np.asarray(group.dv).flat[0]), threshold)
+def _silent_threshold(program: Program, group: NeuronGroup) -> int:
+    """The register's largest, which netx reads; or, where v might pass that, lava-dl's own beyond it."""
+    low, high = _inputs(program, group)
+    bounds = state_bounds(group, low, high, program.timesteps, FORMATS)
+    fits = not bounds.u_may_wrap(FORMATS) and bounds.v_max <= FORMATS.vth_max
+    return SILENT_THRESHOLD if fits else NEVER_THRESHOLD
 
 
 def _transform(host: HostAffine) -> tuple[int, int]:
@@ -162,9 +173,8 @@ def _transform(host: HostAffine) -> tuple[int, int]:
     return 1, 0
 
 
-def _sum_problems(program: Program, group: NeuronGroup) -> Iterator[str]:
-    """What holds in a Program and could overflow, or spike, in netx."""
-    name = f"group {group.name!r}"
+def _inputs(program: Program, group: NeuronGroup) -> tuple[Array, Array]:
+    """Smallest and largest ``a_in`` of every neuron in one step."""
     low, high = synaptic_range(program.synapses_into(group.name), group.size)
     host = program.host_of(group.name)
     if host is not None:
@@ -174,20 +184,18 @@ def _sum_problems(program: Program, group: NeuronGroup) -> Iterator[str]:
             for end in host_range(host, program.input)
         ]
         low, high = low + ends[0], high + ends[1]
+    return low, high
+
+
+def _sum_problems(program: Program, group: NeuronGroup) -> Iterator[str]:
+    """What holds in a Program and could overflow, or be taken for a readout, in netx."""
+    name = f"group {group.name!r}"
+    low, high = _inputs(program, group)
     largest = float(max(high.max(), -low.min()))
     if largest > _SUM_LIMIT:
         yield f"{name}: its inputs reach {largest:.0f}, and Lava's 32-bit integers wrap above {_SUM_LIMIT}"
-        return
-    if group.spiking:
-        if group.name in program.outputs and int(np.asarray(group.vth_mant).flat[0]) == SILENT_THRESHOLD:
-            yield f"{name}: a last threshold of {SILENT_THRESHOLD} marks a readout in a .net file; use less"
-        return
-    bounds = state_bounds(group, low, high, program.timesteps, FORMATS)
-    if bounds.u_may_wrap(FORMATS) or bounds.v_max > FORMATS.vth_max:
-        yield (
-            f"{name}: v may reach {bounds.v_max:.0f}; netx reads a neuron of the largest threshold, "
-            f"{FORMATS.vth_max}, which must not spike"
-        )
+    elif group.spiking and group.name in program.outputs and np.min(group.vth_mant) == SILENT_THRESHOLD:
+        yield f"{name}: a last threshold of {SILENT_THRESHOLD} marks a readout in a .net file; use less"
 
 
 def _same_geometry(a: ConvWeights, b: Weights) -> bool:
@@ -198,6 +206,25 @@ def _same_geometry(a: ConvWeights, b: Weights) -> bool:
 def _whole(synapse: Synapse) -> Array:
     """Weights with their exponent, int64."""
     return np.asarray(synapse.weights.values, dtype=np.int64) << synapse.weight_exp
+
+
+def _delays(synapses: list[Synapse]) -> Array | None:
+    """Of parallel synapses, (n_out, n_in); None where none delays.
+
+    Raises
+    ------
+    ValueError
+        Two of one pair of neurons differ.
+    """
+    if not any(synapse.delay for synapse in synapses):
+        return None
+    delays = np.full(synapses[0].weights.shape, -1, dtype=np.int32)
+    for synapse in synapses:
+        here = synapse.weights.matrix().toarray() != 0
+        if bool(np.any(here & (delays >= 0) & (delays != synapse.delay))):
+            raise ValueError("two neurons with synapses of several delays, and netx has one for each pair")
+        delays[here] = synapse.delay
+    return np.maximum(delays, 0)
 
 
 def _dense(synapses: list[Synapse]) -> Array:
@@ -251,7 +278,8 @@ class _Planner:
             self._maps = self._entering(group.name)
             gain, offset = _transform(host)
             shape = self._maps or (group.size,)
-            self._layer("input", shape, neuron=_neuron(group), gain=gain, offset=offset)
+            neuron = _neuron(program, group, shape)
+            self._layer("input", shape, neuron=neuron, gain=gain, offset=offset)
             return problems
         incoming = program.synapses_into(group.name)
         forward = [synapse for synapse in incoming if synapse.source != group.name]
@@ -267,7 +295,7 @@ class _Planner:
 
     def _takes_maps(self, forward: list[Synapse]) -> bool:
         convs = [synapse.weights for synapse in forward]
-        return all(
+        return not any(synapse.delay for synapse in forward) and all(
             isinstance(conv, ConvWeights) and conv.in_shape == self._maps and _same_geometry(conv, convs[0])
             for conv in convs
         )
@@ -279,13 +307,13 @@ class _Planner:
         if max(*conv.stride, *conv.padding, *conv.dilation, *kernel.shape[2:], conv.groups) > _INT8_MAX:
             raise ValueError(f"stride, padding, dilation, kernel size or groups above {_INT8_MAX}")
         check_conv(kernel)
-        self._note(position, "weight", conv.with_values(kernel), forward)
+        self._note(position, "weight", [(0, conv.with_values(kernel))], forward)
         self._layer(
             "conv",
             conv.out_shape,
-            neuron=_neuron(group),
+            neuron=_neuron(self._program, group, conv.out_shape),
             weight=kernel,
-            bias=_conv_bias(group, conv.out_shape),
+            bias=_full_bias(group, conv.out_shape),
             stride=conv.stride,
             padding=conv.padding,
             dilation=conv.dilation,
@@ -296,30 +324,39 @@ class _Planner:
     def _add_dense(
         self, group: NeuronGroup, position: int, forward: list[Synapse], loops: list[Synapse]
     ) -> None:
+        delay = _delays(forward)
         parts = [_dense(synapses) for synapses in (forward, loops) if synapses]
-        effective, saturated = netx_dense(parts)
-        if saturated:
-            raise ValueError(f"{saturated} weights of both signs outside -256..254")
+        effective, changed = netx_dense(parts)
+        if changed:
+            pairs = [(a[a != b], b[a != b]) for a, b in zip(parts, effective, strict=True)]
+            given, taken = (np.concatenate(side)[0] for side in zip(*pairs, strict=True))
+            raise ValueError(
+                f"netx would change {changed} of them, the first from {given} to {taken}; use target loihi"
+            )
         for stored, synapses, weights in zip(
             ("weight", "weight_rec"), (forward, loops), effective, strict=False
         ):
-            self._note(position, stored, DenseWeights(weights), synapses)
+            parts_of = delay_parts(DenseWeights(weights), delay if stored == "weight" else None)
+            self._note(position, stored, parts_of, synapses)
         if self._maps is not None:
             self._layer("flatten", (int(np.prod(self._maps)),))
         self._layer(
             "dense_rec" if loops else "dense",
             (group.size,),
-            neuron=_neuron(group),
+            neuron=_neuron(self._program, group, (group.size,)),
             weight=effective[0],
             weight_rec=effective[1] if loops else None,
-            bias=_full_bias(group),
+            bias=_full_bias(group, (group.size,)),
+            delay=delay,
         )
         self._maps = None
 
-    def _note(self, position: int, stored: str, weights: Weights, synapses: list[Synapse]) -> None:
+    def _note(
+        self, position: int, stored: str, parts: list[tuple[int, Weights]], synapses: list[Synapse]
+    ) -> None:
         """Remember which synapse is which in the file, where reading gives them back one for one."""
-        modes = [mode for mode, _ in sign_parts(weights)]
-        found = [sign_mode_of(np.asarray(synapse.weights.values), FORMATS) for synapse in synapses]
-        if sorted(modes) == sorted(found):
-            for synapse, mode in zip(synapses, found, strict=True):
-                self._roles[synapse.name] = (position, stored, mode)
+        read = [(mode, steps) for steps, weights in parts for mode, _ in sign_parts(weights)]
+        found = [(sign_mode_of(np.asarray(s.weights.values), FORMATS), s.delay) for s in synapses]
+        if sorted(read) == sorted(found):
+            for synapse, (mode, steps) in zip(synapses, found, strict=True):
+                self._roles[synapse.name] = (position, stored, mode, steps)

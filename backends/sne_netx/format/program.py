@@ -16,7 +16,16 @@ from sne_deploy.errors import GraphError
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_deploy.model.layers.geometry import window_sizes
-from sne_netx.format.layers import BIAS_EXP, FORMATS, SILENT_THRESHOLD, NetFile, NetLayer, NetNeuron, Shape
+from sne_netx.format.layers import (
+    BIAS_EXP,
+    FORMATS,
+    SILENT_THRESHOLD,
+    NetFile,
+    NetLayer,
+    NetNeuron,
+    Shape,
+    spread,
+)
 from sne_netx.format.synapses import check_conv, synapses_of
 from sne_netx.format.weights import netx_dense
 
@@ -66,6 +75,7 @@ class _Built:
     group: NeuronGroup | None = None
     synapses: tuple[Synapse, ...] = ()
     host: HostAffine | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def build_program(net: NetFile, student: str, options: ReadOptions) -> Program:
@@ -101,6 +111,7 @@ def build_program(net: NetFile, student: str, options: ReadOptions) -> Program:
         outputs=(groups[-1].name,),
         readout="count" if groups[-1].spiking else "v_last",
         hosts=hosts,
+        warnings=tuple(text for part in built for text in part.warnings),
         graph=None,  # the caller raises one
         dt_s=options.dt_s,
         formats=FORMATS,
@@ -132,10 +143,10 @@ def _input(layer: NetLayer, place: _Place, options: ReadOptions, *, own: bool) -
         raise GraphError("an input layer behind other layers")
     if layer.neuron is None or options.skip_input_neurons:
         return _Built(place)
-    if layer.neuron.i_decay != FORMATS.decay_unity and not own:
+    if np.any(layer.neuron.i_decay != FORMATS.decay_unity) and not own:
         raise GraphError(
-            f"neuron field 'iDecay' is {layer.neuron.i_decay}: netx gives a constant input to the neurons' "
-            "bias, behind the current; give 4096, or leave these neurons out and give their spikes"
+            f"neuron field 'iDecay' is {np.min(layer.neuron.i_decay)}: netx gives a constant input to the "
+            "neurons' bias, behind the current; give 4096, or leave these neurons out and give their spikes"
         )
     group = _group(layer, layer.neuron, 0, reads=False)
     host = HostAffine(
@@ -196,14 +207,22 @@ def _dense(layer: NetLayer, place: _Place, *, last: bool) -> _Built:
     if int(np.prod(shape)) != weight.shape[1]:
         raise GraphError(f"field 'weight' has {weight.shape[1]} columns for {int(np.prod(shape))} inputs")
     parts = [weight] if layer.weight_rec is None else [weight, layer.weight_rec]
-    exact, saturated = netx_dense(parts) if any(np.any(part) for part in parts) else (parts, 0)
+    exact, changed = netx_dense(parts) if any(np.any(part) for part in parts) else (parts, 0)
     group = _group(layer, layer.neuron or _summing(layer, last=last), place.depth + 1, reads=last)
     forward = _synapse(place.source, group.name)
-    synapses = synapses_of(forward, DenseWeights(exact[0]), layer.delay, saturated)
+    synapses = synapses_of(forward, DenseWeights(exact[0]), layer.delay, changed)
     if layer.weight_rec is not None and group.spiking:
         loop = replace(forward, name=f"{forward.name}_rec", source=group.name, within_sample=True)
         synapses += synapses_of(loop, DenseWeights(exact[1]))
-    return _Built(_Place(group.name, group.depth, group.shape), group, synapses)
+    warnings = _changed_weights(layer, parts, exact) if changed else ()
+    return _Built(_Place(group.name, group.depth, group.shape), group, synapses, warnings=warnings)
+
+
+def _changed_weights(layer: NetLayer, given: list[Array], exact: list[Array]) -> tuple[str]:
+    off = np.concatenate([np.abs(a - b).reshape(-1) for a, b in zip(given, exact, strict=True)])
+    differ = f"{np.count_nonzero(off):,} of {off.size:,} differ, by up to {off.max()}"
+    what = "netx computes with other weights than the file holds, and so does every target here"
+    return (f"{layer.label}: {what}: {differ}",)
 
 
 def _summing(layer: NetLayer, *, last: bool) -> NetNeuron:
@@ -220,15 +239,21 @@ def _synapse(source: str, target: str) -> Synapse:
 
 def _group(layer: NetLayer, neuron: NetNeuron, depth: int, *, reads: bool) -> NeuronGroup:
     """The neurons of a layer; ``reads``: it is the last, and read where its threshold is the largest."""
-    reads = reads and neuron.v_th_mant >= SILENT_THRESHOLD
+    reads = reads and bool(np.all(np.asarray(neuron.v_th_mant) >= SILENT_THRESHOLD))
+    if not reads and np.max(neuron.v_th_mant) > FORMATS.vth_mant_max:
+        raise GraphError(
+            f"neuron field 'vThMant' is {np.max(neuron.v_th_mant)}, more than the register's "
+            f"{FORMATS.vth_mant_max}: such neurons never spike, which is for the last layer as a whole, "
+            "whose v is then read"
+        )
     return NeuronGroup(
         name=f"{layer.type}-{layer.index}",
         kind=_kind(neuron, reads=reads),
         shape=layer.shape,
-        du=_register(neuron.i_decay - 1),
-        dv=_register(neuron.v_decay),
-        vth_mant=_register(0 if reads else neuron.v_th_mant),
-        bias_mant=_register(0) if layer.bias is None else _bias(layer.bias, layer.shape),
+        du=spread(np.asarray(neuron.i_decay - 1), layer.shape),
+        dv=spread(np.asarray(neuron.v_decay), layer.shape),
+        vth_mant=_register(0) if reads else spread(np.asarray(neuron.v_th_mant), layer.shape),
+        bias_mant=_register(0) if layer.bias is None else spread(layer.bias, layer.shape),
         bias_exp=BIAS_EXP,
         v_init=_register(0),
         depth=depth,
@@ -238,20 +263,11 @@ def _group(layer: NetLayer, neuron: NetNeuron, depth: int, *, reads: bool) -> Ne
 
 
 def _kind(neuron: NetNeuron, *, reads: bool) -> str:
-    if neuron.i_decay != FORMATS.decay_unity:
+    if np.any(neuron.i_decay != FORMATS.decay_unity):
         return "cuba_li" if reads else "cuba_lif"
     if reads:
         return "li"
-    return "lif" if neuron.v_decay else "if"
-
-
-def _bias(bias: Array, shape: Shape) -> Array:
-    """Of every neuron, C order; one for all where they are equal."""
-    if bias.ndim == 3:
-        bias = bias.transpose(2, 1, 0).reshape(-1)
-    elif len(shape) == 3:
-        bias = np.repeat(bias, shape[1] * shape[2])
-    return _register(int(bias[0])) if bool(np.all(bias == bias[0])) else bias
+    return "lif" if np.any(neuron.v_decay) else "if"
 
 
 def _register(value: int) -> Array:

@@ -87,7 +87,7 @@ def synapses_of(
         A weight exceeds 8 bits.
     """
     found: list[Synapse] = []
-    for steps, part in _delay_parts(weights, delay):
+    for steps, part in delay_parts(weights, delay):
         for mode, signed in sign_parts(part):
             name = base.name + (f".delay{steps}" if steps else "")
             if mode != sign_mode_of(np.asarray(part.values), FORMATS):
@@ -108,7 +108,8 @@ def synapses_of(
     return tuple(found)
 
 
-def _delay_parts(weights: Weights, delay: Array | None) -> list[tuple[int, Weights]]:
+def delay_parts(weights: Weights, delay: Array | None) -> list[tuple[int, Weights]]:
+    """The weights as one synapse for each delay."""
     if delay is None or not isinstance(weights, DenseWeights):
         return [(0, weights)]
     steps = [int(value) for value in np.unique(delay[weights.array != 0])]

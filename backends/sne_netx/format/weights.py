@@ -1,8 +1,9 @@
 """The integers that netx computes with, of the weights that a ``.net`` file holds.
 
 netx shifts the weights of a dense layer as far left as its 8 bits allow and gives their synapse a negative
-exponent; Lava then clips and truncates what it got, and shifts every sum of weights back. For weights in
-range that is the identity. Where it is not, the weights have no plain meaning, and are refused.
+exponent; Lava then clips and truncates what it got, and shifts every sum of weights back. For most weights
+in range that is the identity. Where it is not, other weights come out (-63 for -64, beside zeros), or
+fractions of weights, whose sums are rounded: these are refused.
 A convolution is computed with the weights as they are.
 
 Sources: lava-dl 0.6.0, ``netx/utils.py`` and ``netx/hdf5.py``; Lava 0.10.0, ``utils/weightutils.py`` and
@@ -35,20 +36,19 @@ def netx_dense(parts: Sequence[Array]) -> tuple[list[Array], int]:
     -------
     effective : list of int32 arrays, as parts
         ``a_in = effective @ spikes``, exactly.
-    saturated : int
-        Weights that netx clips, and says so.
+    changed : int
+        Weights that it does not take as they are: it clips them, or they lose a bit.
 
     Raises
     ------
     ValueError
-        netx cannot load such weights, or computes with others; says which and why.
+        netx cannot load such weights, or computes with fractions of them; says which and why.
     """
     low, high = _extent(parts)
     if low == high == 0:
         raise ValueError("every weight is 0, which netx cannot load; leave the layer out")
-    saturated = 0
+    given = parts
     if low < 0 < high and (low < LOW or high > HIGH):
-        saturated = sum(int(np.count_nonzero((part < LOW) | (part > HIGH))) for part in parts)
         parts = [np.clip(part, LOW, HIGH) for part in parts]
         low, high = _extent(parts)
     shift, bits = _format(parts, low, high)
@@ -56,14 +56,16 @@ def netx_dense(parts: Sequence[Array]) -> tuple[list[Array], int]:
         raise ValueError(f"weights reach {low if -low > high else high}, more than 8 bits hold")
     effective = [_stored(part << shift, bits) for part in parts]
     for part, stored in zip(parts, effective, strict=True):
-        wrong = np.flatnonzero(stored != part << shift)
-        if wrong.size:
-            first = int(part.flat[wrong[0]])
+        broken = np.flatnonzero(stored & ((1 << shift) - 1))
+        if broken.size:
+            first = int(part.flat[broken[0]])
             raise ValueError(
-                f"weight {first} becomes {stored.flat[wrong[0]] / 2**shift:g} in netx; keep weights of both "
-                f"signs within {LOW}..{HIGH}, weights of one sign within 255"
+                f"weight {first} becomes {stored.flat[broken[0]] / 2**shift:g} in netx, whose sums are then "
+                f"rounded; make it {first - int(np.sign(first))}"
             )
-    return list(parts), saturated
+    effective = [stored >> shift for stored in effective]
+    changed = sum(int(np.count_nonzero(a != b)) for a, b in zip(given, effective, strict=True))
+    return effective, changed
 
 
 def _extent(parts: Sequence[Array]) -> tuple[int, int]:
@@ -91,7 +93,8 @@ def _stored(weights: Array, bits: int) -> Array:
     cut = 8 - bits + mixed
     if cut < 0:
         raise ValueError(
-            "odd weights of one sign that need all 8 bits, and netx takes them for weights of both"
+            "odd weights of one sign that need all 8 bits, and netx, which takes them for weights of both, "
+            "computes with 0; make them even"
         )
     magnitudes = (magnitudes >> cut) << cut
     return -magnitudes if inhibitory else magnitudes

@@ -89,6 +89,16 @@ def test_chains_streamed_and_alone(layers: str, kind: str, readout: str) -> None
             np.testing.assert_array_equal(ours.recorded_spikes, theirs.recorded_spikes)
 
 
+def test_delays_end_with_the_sample() -> None:
+    """Samples follow each other; what is delayed beyond one is not delivered in the next."""
+    program, inputs = chain("dd", "spikes", "count")
+    first = replace(program.synapses[0], delay=3, within_sample=True)
+    late = replace(program, synapses=(first, *program.synapses[1:]))
+    expected = simulate(late, inputs)
+    assert expected.raw_outputs != simulate(program, inputs).raw_outputs
+    assert_like(run(late, inputs), expected, late)
+
+
 def test_maps_of_more_than_127_pixels() -> None:
     """Lava's convolution keeps sizes in 8 bits; netx then needs help."""
     program, inputs = chain("c", "spikes", "count", shape=(1, 3, 131))
@@ -195,8 +205,8 @@ def test_what_fails_inside_lava_is_told() -> None:
 def test_problems_are_listed_at_once(small: tuple[Program, np.ndarray]) -> None:
     program = small[0]
     groups = tuple(replace(group, v_init=np.asarray(5, np.int32)) for group in program.groups)
-    delayed = replace(program.synapses[-1], delay=2)
-    broken = replace(program, groups=groups, synapses=(*program.synapses[:-1], delayed))
+    late = replace(program.synapses[-1], delay=2, within_sample=True)
+    broken = replace(program, groups=groups, synapses=(*program.synapses, replace(late, source="nobody")))
     with pytest.raises(UnsupportedError) as caught:
         NetxBackend().compile(broken, RunOptions())
     assert len(caught.value.problems) == len(groups) + 1

@@ -188,7 +188,41 @@ def test_odd_weights_of_both_signs_become_two_synapses(tmp_path: Path) -> None:
 def test_weights_that_netx_clips_are_counted(tmp_path: Path) -> None:
     program = read(tmp_path, dense_file([[300, -2], [254, -400]]))
     assert program.synapses[0].saturated_weights == 2
+    (warning,) = program.warnings
+    assert warning.startswith("layer 0 (dense): netx computes with other weights than the file holds")
+    assert warning.endswith("2 of 4 differ, by up to 144")
     np.testing.assert_array_equal(program.synapses[0].weights.values, [[254, -2], [254, -256]])
+
+
+def test_a_weight_that_netx_cannot_shift_is_what_netx_makes_of_it(tmp_path: Path) -> None:
+    program = read(tmp_path, dense_file([[-64, 0], [-4, -32]]))
+    np.testing.assert_array_equal(program.synapses[0].weights.values, [[-62, 0], [-4, -32]])
+    assert "1 of 4 differ, by up to 2" in program.warnings[0]
+
+
+def test_decays_and_thresholds_of_each_neuron(tmp_path: Path) -> None:
+    neuron = {**NEW_NEURON, "iDecay": [4096, 1000], "vDecay": np.float32([0, 500]), "vThMant": [7, 9]}
+    (group,) = read(tmp_path, dense_file([[2, 4], [6, -8]], neuron=neuron)).groups
+    assert (group.du.tolist(), group.dv.tolist()) == ([4095, 999], [0, 500])
+    assert (group.vth_mant.tolist(), group.kind) == ([7, 9], "cuba_lif")
+    tree = old_file()
+    maps = tree["layer"]["1"]["neuron"]
+    maps["vDecay"] = np.arange(4)
+    maps["vThMant"] = 1 + np.arange(96).reshape(6, 4, 4)  # (w, h, c)
+    conv = read(tmp_path, tree).groups[1]
+    assert conv.dv.reshape(4, 4, 6)[:, 0, 0].tolist() == [0, 1, 2, 3]
+    np.testing.assert_array_equal(conv.vth_mant.reshape(4, 4, 6), maps["vThMant"].transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize("threshold", [131072, 262143, 2**25 - 1])
+def test_neurons_that_never_spike_are_read(tmp_path: Path, threshold: int) -> None:
+    neuron = {**NEW_NEURON, "vThMant": threshold}
+    program = read(tmp_path, dense_file([[2, 4], [6, -8]], neuron=neuron))
+    assert (program.groups[0].kind, program.readout) == ("cuba_li", "v_last")
+    tree = dense_file([[2, 4], [6, -8]], [[2, 2]])
+    tree["layer"]["0"]["neuron"]["vThMant"] = threshold
+    with pytest.raises(GraphError, match=rf"layer 0 \(dense\): neuron field 'vThMant' is {threshold}, more"):
+        read(tmp_path, tree)
 
 
 @pytest.mark.parametrize(
@@ -263,8 +297,16 @@ REFUSED: list[tuple[Callable[[Tree], None], str]] = [
     ),
     (at("layer/1/neuron/iDecay", 5000), "field 'iDecay' is 5000, outside 0..4096"),
     (at("layer/1/neuron/vDecay", 4096), "field 'vDecay' is 4096, more than the register's 4095"),
-    (at("layer/1/neuron/vThMant", 131072), "field 'vThMant' is 131072, more than the register's 131071"),
-    (at("layer/1/neuron/vThMant", [1, 2]), "field 'vThMant' has 2 values, must have one"),
+    (
+        at("layer/1/neuron/vThMant", 131072),
+        "neuron field 'vThMant' is 131072, more than the register's 131071",
+    ),
+    (
+        at("layer/1/neuron/vThMant", [1, 2]),
+        "field 'vThMant' has shape (2,), must be one value or have (4,) or (6, 4, 4)",
+    ),
+    (at("layer/1/neuron/vThMant", 2**25), "field 'vThMant' is 33554432, outside 0..33554431"),
+    (at("layer/1/neuron/iDecay", [1, 1, 1, 5000]), "field 'iDecay' reaches 1..5000, outside 0..4096"),
     (at("layer/1/neuron/vThMant", ...), "layer 1 (conv), neuron: field 'vThMant' is missing"),
     (at("layer/1/neuron", ...), "layer 1 (conv): field 'neuron' is missing"),
     (at("layer/1/weight", {"real": [1], "imag": [1]}), "layer 1: complex weights"),

@@ -108,15 +108,18 @@ PROBLEMS: list[tuple[Any, Change, str]] = [
         added("b", ALWAYS_ON, "d1", (4, 1)),
         "synapse 'b': a bias behind the synaptic current (always-on axon)",
     ),
-    (SPIKES, synapse(1, delay=1), "synapse 's1': a delay of 1 steps; netx files are written without delays"),
-    (READ, added("loop", "d1", "d1", (4, 4), within_sample=True), "synapse 'loop': from a readout to itself"),
+    (
+        ("rd", "spikes", "count"),
+        synapse(0, delay=1, within_sample=True),
+        "synapse 's0': a delay of 1 steps in a recurrent layer, whose weights netx then misreads",
+    ),
+    (SPIKES, group(1, depth=3), "synapse 's1' delivers -1 steps after it was sent, in netx's chain 0"),
     (
         SPIKES,
-        group(0, du=int32([1] * 7 + [2])),
-        "group 'd0': du differs between its neurons; netx has one for a layer",
+        added("late", "d0", "d1", (4, 8), delay=1, within_sample=True),
+        "weights into group 'd1': two neurons with synapses of several delays",
     ),
-    (SPIKES, group(0, dv=int32([1] * 7 + [2])), "group 'd0': dv differs between its neurons"),
-    (SPIKES, group(0, vth_mant=int32([1] * 7 + [2])), "group 'd0': vth_mant differs between its neurons"),
+    (READ, added("loop", "d1", "d1", (4, 4), within_sample=True), "synapse 'loop': from a readout to itself"),
     (SPIKES, group(0, v_init=int32(5)), "group 'd0': starts a sample at v other than the reset value"),
     (SPIKES, group(0, vsub_mant=int32(5)), "group 'd0': soft reset; netx resets v to 0"),
     (
@@ -131,7 +134,12 @@ PROBLEMS: list[tuple[Any, Change, str]] = [
         "group 'in': a bias beside the constant input; netx's input layer has none",
     ),
     (SPIKES, group(1, vth_mant=int32(131071)), "group 'd1': a last threshold of 131071 marks a readout"),
-    (READ, lambda p: replace(p, timesteps=500), "group 'd1': v may reach"),
+    (
+        SPIKES,
+        synapse(1, weights=DenseWeights(np.where(np.eye(4, 8) > 0, -64, 0).astype(np.int32))),
+        "weights into group 'd1': netx would change 4 of them, the first from -64 to -32; use target loihi",
+    ),
+    (SPIKES, group(0, reset_delayed=True), "group 'd0': a reset a step later; netx resets v at once"),
     (SPIKES, synapse(1, weight_exp=3), "weights into group 'd1': "),
     (
         SPIKES,
@@ -158,8 +166,8 @@ def test_problems_are_named(tmp_path: Path, start: Any, change: Change, text: st
 
 def test_all_problems_are_listed() -> None:
     program, _ = chain(*SPIKES)
-    broken = group(0, v_init=int32(1), vsub_mant=int32(1))(synapse(1, delay=2)(program))
-    assert len(problems_of(broken)) == 3
+    broken = group(0, v_init=int32(1), vsub_mant=int32(1))(group(1, depth=3)(program))
+    assert len(problems_of(broken)) == 4
 
 
 def test_sums_beyond_32_bits_are_named() -> None:
