@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sne_deploy as sne
 from sne_deploy.errors import UnsupportedError
 from sne_netx import NetxBackend
 from sne_netx.format.file import read_net
@@ -27,10 +28,20 @@ def test_spike_input_needs_no_driver(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("layers", "readout"),
-    [("cd", "count"), ("cr", "count"), ("d", "v_last"), ("rd", "v_mean"), ("rd", "v_max")],
+    [
+        ("cd", "count"),
+        ("cr", "count"),
+        ("d", "v_last"),
+        ("rd", "v_mean"),
+        ("rd", "v_max"),
+        ("cd later", "count"),
+    ],
 )
 def test_the_driver_runs_the_file(tmp_path: Path, layers: str, readout: str) -> None:
-    program, inputs = chain(layers, "current", readout)
+    program, inputs = chain(layers.split(maxsplit=1)[0], "current", readout)
+    if "later" in layers:
+        late = replace(program.synapses[-1], delay=2, within_sample=True)
+        program = replace(program, synapses=(*program.synapses[:-1], late))
     net, driver = NetxBackend().write(program, tmp_path)
     assert (net.name, driver.name) == ("chain.net", "chain_driver.py")
     np.save(tmp_path / "samples.npy", inputs)
@@ -50,7 +61,19 @@ def test_the_driver_says_how_it_is_used(tmp_path: Path) -> None:
 
 def test_a_program_that_netx_does_not_run_leaves_nothing(tmp_path: Path) -> None:
     program, _ = chain("cd", "spikes", "count")
-    delayed = tuple(replace(synapse, delay=1) for synapse in program.synapses)
-    with pytest.raises(UnsupportedError, match="a delay of 1 steps; netx files are written without delays"):
-        NetxBackend().write(replace(program, synapses=delayed), tmp_path)
+    soft = tuple(replace(group, vsub_mant=np.asarray(3, np.int32)) for group in program.groups)
+    with pytest.raises(UnsupportedError, match="soft reset; netx resets v to 0"):
+        NetxBackend().write(replace(program, groups=soft), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_with_a_bias_for_every_neuron_is_compared_with_floating_point(tmp_path: Path) -> None:
+    """Its graph has the neurons in a row, since a convolution in NIR has one bias for each channel."""
+    program, inputs = chain("c", "spikes", "count")
+    group = program.groups[0]
+    bias = np.arange(group.size, dtype=np.int32) % 7
+    (net,) = NetxBackend().write(replace(program, groups=(replace(group, bias_mant=bias),)), tmp_path)
+    model = sne.load(net)
+    assert model.students[0].network.graph.nodes[group.name].v_threshold.shape == (group.size,)
+    report = sne.compile(model, "loihi").run(inputs, np.zeros(len(inputs), np.int64)).report
+    assert report.students[0].layers[0].spike_agreement > 0.5
