@@ -131,6 +131,11 @@ def test_an_estimate_is_the_run_of_what_is_compiled() -> None:
         (lambda: sne.ensemble(GRAPH, **SHAPE), r"sne\.load\(graph"),
         (lambda: sne.load(MODULE), r"sne\.ensemble\(module"),
         (lambda: sne.load(None), "a NoneType is no model"),
+        (lambda: sne.compile(MODULE.state_dict()), "OrderedDict says no network; load it into its module"),
+        (
+            lambda: sne.estimate(MODULE, SPIKES[0]),
+            r'x has shape \(5, 10\) and no time axis.*encoder="constant"',
+        ),
         (lambda: sne.compile(ENSEMBLE, "norse", timesteps=T), "timesteps was given, but an Ensemble"),
         (lambda: sne.compile(MODULE, "norse", dt_s=1), "unknown option 'dt_s' for torch modules"),
         (lambda: sne.compile(GRAPH, "norse", head=1), "unknown option 'head' for files"),

@@ -77,6 +77,8 @@ def files_as_ensemble(model: Any, options: ReadOptions) -> Ensemble:
     if isinstance(model, (str, os.PathLike)):
         return load_model(model, options)
     several = argument.entries(model)
+    if isinstance(model, Mapping):
+        raise InputError(f"a {type(model).__name__} says no network; load it into its module, and give that")
     if several is None:
         raise InputError(f"a {type(model).__name__} is no model; give {_MODELS}")
     return load_model([argument.file_path("model", item) for item in several], options)
