@@ -162,8 +162,8 @@ def _shape_of(samples: Array, options: Mapping[str, Any]) -> dict[str, Any]:
     shape = samples.shape[1:]
     if in_time and len(shape) < 2 and not {"input_shape", "timesteps"} <= {*options}:
         raise InputError(
-            f"x has shape {samples.shape} and no time axis; give samples of shape (N, T, ...), or, for values "
-            'that are presented at every step, encoder="constant" and timesteps='
+            f"x has shape {samples.shape} and no time axis; give samples of shape (N, T, ...), or, for "
+            'values that are presented at every step, encoder="constant" and timesteps='
         )
     found: dict[str, Any] = {"input_shape": shape[1:] if in_time else shape}
     if in_time and shape:
