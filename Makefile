@@ -8,11 +8,13 @@ BIN = $(VENV)/bin
 DIGITS = examples/digits
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-wheel test-matrix test-long mutants bench experiments results clean
+.PHONY: help setup demo test lint test-wheel test-matrix test-long mutants interop bench experiments results clean
 # Of make experiments: DATA, where the data set lies; EXPERIMENT, mnist or cifar10; STUDY, one of its studies.
 EXPERIMENT ?= mnist
 DATA ?=
 STUDY ?=
+# Of make interop: where the frameworks' environments lie, about 8 GB.
+ENVIRONMENTS ?= out/environments
 
 help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -51,6 +53,12 @@ mutants: setup  ## Put named faults into copies of the code: the tests must noti
 bench: setup  ## Measure the simulators on the same networks: loihi, Lava, netx, nengo-loihi, Norse, PyTorch.
 	@mkdir -p out
 	$(BIN)/python -m benchmarks --out out/performance.json --page out/performance.md
+
+interop: setup  ## Networks live from seven frameworks, each in its environment: writes the table of docs/frameworks.md.
+	@mkdir -p $(ENVIRONMENTS) out/interop
+	tests/interop/make_environments.sh $(ENVIRONMENTS)
+	tests/interop/export.sh $(ENVIRONMENTS) out/interop --live
+	$(BIN)/python -m tests.interop.live out/interop --page docs/frameworks.md
 
 experiments: setup  ## Measure what docs/results.md shows: EXPERIMENT=mnist or cifar10, DATA=FOLDER, STUDY=NAME.
 	$(BIN)/python -m experiments.$(EXPERIMENT) --out out/$(EXPERIMENT) $(if $(DATA),--data-folder $(DATA)) \

@@ -145,6 +145,13 @@ def _scaled_rate(
     return float(run(modules, inputs)[str(index + 1)].mean())
 
 
+def tune_all(modules: list[nn.Module], inputs: np.ndarray) -> None:
+    """Scale the weights before each spiking cell until it fires as wanted."""
+    for index, module in enumerate(modules[:-1]):
+        if hasattr(module, "weight") and hasattr(modules[index + 1].p, "v_th"):
+            tune(partial(_scaled_rate, modules, index, module.weight.data.clone(), inputs), 0.15)
+
+
 def record(
     seed: int,
     build: Build,
@@ -158,9 +165,7 @@ def record(
     """Build, tune, export, run. ``export_dt`` None leaves ``to_nir`` its default."""
     text, modules = build(np.random.default_rng([seed, 0]))
     inputs = random_spikes(seed, shape)
-    for index, module in enumerate(modules[:-1]):
-        if hasattr(module, "weight") and hasattr(modules[index + 1].p, "v_th"):
-            tune(partial(_scaled_rate, modules, index, module.weight.data.clone(), inputs), 0.15)
+    tune_all(modules, inputs)
     sample = torch.zeros(8, *shape) if batch else torch.zeros(shape)
     options = {} if export_dt is None else {"dt": export_dt}
     graph = norse.to_nir(norse.SequentialState(*modules), sample, **options)
@@ -251,4 +256,4 @@ def _li(_rng: np.random.Generator, shape: tuple[int, ...]) -> nn.Module:
 
 
 if __name__ == "__main__":
-    main("norse", ["norse"], RECORDINGS, __file__)
+    main("norse", ["nirtorch", "torch", "norse"], RECORDINGS, __file__)

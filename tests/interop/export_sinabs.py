@@ -266,4 +266,4 @@ RECORDINGS: dict[str, Callable[[], Recording]] = {
 }
 
 if __name__ == "__main__":
-    main("sinabs", ["sinabs"], RECORDINGS, __file__)
+    main("sinabs", ["nirtorch", "torch", "sinabs"], RECORDINGS, __file__)

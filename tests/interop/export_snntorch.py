@@ -236,4 +236,4 @@ RECORDINGS: dict[str, Callable[[], Recording]] = {
 }
 
 if __name__ == "__main__":
-    main("snntorch", ["snntorch"], RECORDINGS, __file__)
+    main("snntorch", ["nirtorch", "torch", "snntorch"], RECORDINGS, __file__)

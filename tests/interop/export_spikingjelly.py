@@ -203,4 +203,4 @@ RECORDINGS: dict[str, Callable[[], Recording]] = {
 }
 
 if __name__ == "__main__":
-    main("spikingjelly", ["spikingjelly"], RECORDINGS, __file__)
+    main("spikingjelly", ["nirtorch", "torch", "spikingjelly"], RECORDINGS, __file__)

@@ -49,7 +49,7 @@ class Recording:
     reset : str
         What a spike does: ``value`` (v <- v_reset), ``subtract`` (v <- v - v_threshold),
         ``subtract_delayed`` (at the next step, after the decay), ``zero_delayed`` (v is 0 at the next step,
-        whatever arrives), ``none`` (nothing spikes).
+        whatever arrives), ``none``.
     fires_at : str
         ``>`` or ``>=`` the threshold.
     seed : int
@@ -58,6 +58,8 @@ class Recording:
     repair : dict
         What makes the file say what the framework computed: ``nodes`` (node -> field -> number), or rules of
         the simulation that NIR has no field for (``multi_spike``, ``v_floor``, ``start``).
+    options : dict
+        Of ``sne.load``, that make the file mean what the framework computed.
     """
 
     network: str
@@ -70,6 +72,7 @@ class Recording:
     seed: int
     fault: str | None = None
     repair: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def random_spikes(seed: int, shape: tuple[int, ...]) -> Array:
@@ -115,19 +118,26 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def main(
-    framework: str, packages: Iterable[str], recordings: dict[str, Callable[[], Recording]], script: str
+    framework: str,
+    packages: Iterable[str],
+    recordings: dict[str, Callable[[], Recording]],
+    script: str,
+    live: dict[str, Callable[[], Recording]] | None = None,
 ) -> None:
-    """Make the recordings named on the command line, or all."""
+    """Make the recordings named on the command line, or all; with ``--live`` also those that are not kept."""
     parser = argparse.ArgumentParser(description=f"Record {framework}'s spikes beside its own NIR export.")
     parser.add_argument("folder", type=Path, help="where NAME.nir and NAME.npz go")
     parser.add_argument("names", nargs="*", help="recordings to make (default: all)")
+    parser.add_argument("--live", action="store_true", help="also those that are not kept in data/")
     arguments = parser.parse_args()
+    if arguments.live:
+        recordings = {**recordings, **(live or {})}
     if os.environ.get("PYTHONHASHSEED") != "0":
         parser.error("set PYTHONHASHSEED=0: nirtorch lists edges in the order of a set")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     about = {
         "framework": framework,
-        "versions": versions("nir", "nirtorch", "numpy", "torch", *packages),
+        "versions": versions("nir", "numpy", *packages),
         "command": f"PYTHONHASHSEED=0 python tests/interop/{Path(script).name} tests/interop/data",
     }
     for name in arguments.names or recordings:
@@ -163,6 +173,7 @@ def _save(stem: Path, recording: Recording, about: dict[str, Any]) -> None:
         "layers": layers,
         "fault": recording.fault,
         "repair": recording.repair,
+        **({"options": recording.options} if recording.options else {}),
     }
     recorded = stem.with_name(stem.name + ".npz")
     arrays["metadata"] = np.array(json.dumps(metadata))

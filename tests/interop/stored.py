@@ -37,11 +37,12 @@ class Stored:
     about: dict[str, Any]
     inputs: Array
     outputs: dict[str, Array]
+    folder: Path = DATA
 
     @property
     def path(self) -> Path:
         """The graph."""
-        return DATA / f"{self.name}.nir"
+        return self.folder / f"{self.name}.nir"
 
     @property
     def rules(self) -> Rules:
@@ -73,9 +74,9 @@ def _repaired(node: Any, fields: dict[str, Any]) -> Any:
     return kind(**{key: value for key, value in (known | new).items() if not key.endswith("put_type")})
 
 
-def load(name: str) -> Stored:
+def load(name: str, folder: Path = DATA) -> Stored:
     """Read one recording."""
-    with np.load(DATA / f"{name}.npz") as file:
+    with np.load(folder / f"{name}.npz") as file:
         about = json.loads(str(file["metadata"]))
         head = (about["samples"], about["timesteps"])
         inputs = _bits(file["input"], (*head, *about["input_shape"])).astype(np.uint8)
@@ -84,14 +85,14 @@ def load(name: str) -> Stored:
             values = file[f"{layer['records']}/{node}"]
             bits = layer["records"] == "spikes"
             outputs[node] = _bits(values, (*head, *layer["shape"])) if bits else values
-    return Stored(name, about, inputs, outputs)
+    return Stored(name, about, inputs, outputs, folder)
 
 
 def _bits(packed: Array, shape: tuple[int, ...]) -> Array:
     return np.unpackbits(packed, count=int(np.prod(shape))).reshape(shape).astype(bool)
 
 
-def names(fault: bool | None = None) -> list[str]:
+def names(fault: bool | None = None, folder: Path = DATA) -> list[str]:
     """All recordings, or those with or without a fault."""
-    found = sorted(path.stem for path in DATA.glob("*.npz"))
+    found = sorted(path.stem for path in folder.glob("*.npz"))
     return [name for name in found if fault is None or ("_fault_" in name) == fault]

@@ -11,6 +11,7 @@ from sne_deploy.errors import InputError
 from sne_deploy.frontend.nir.conventions import check_long_enough, decay_notes, gain_notes, step_notes
 from sne_deploy.frontend.nir.decay import with_decay
 from sne_deploy.frontend.nir.gain import with_gain
+from sne_deploy.frontend.nir.recurrence import through_recurrence
 
 if TYPE_CHECKING:
     from sne_deploy.frontend.options import ReadOptions
@@ -70,3 +71,13 @@ def _notes(graph: nir.NIRGraph, dt_s: float, options: ReadOptions) -> Iterator[s
         yield f"gains were replaced: inputs count in full at every step of {dt_s:g} s (--gain {options.gain})"
     elif "gain" not in graph.metadata:
         yield from gain_notes(graph, dt_s)
+    yield from _recurrence_notes(graph)
+
+
+def _recurrence_notes(graph: nir.NIRGraph) -> Iterator[str]:
+    for matrix, neurons in through_recurrence(graph).items():
+        yield (
+            f"node {matrix!r} takes the input of {neurons!r} and its spikes through one matrix; Spyx writes "
+            "recurrent layers so whose input goes straight to the neurons: if it wrote this, give "
+            "--convention spyx"
+        )

@@ -28,7 +28,8 @@ Array = npt.NDArray[Any]
 _TORSO = (
     "holds no graph, only what nir.write had written when it failed; export it again and heed the error of "
     "nir.write: of Sinabs call graph.infer_types() before it, of snnTorch take 1.0 with nir 1.0.8, of "
-    "Rockpool make NumPy arrays of tensors in nodes, of Norse give the modules to sne.ensemble instead"
+    "Rockpool make NumPy arrays of tensors in nodes, of Spyx give convolutions a bias, of Norse give the "
+    "modules to sne.ensemble instead"
 )
 """Where HDF5 has no root of type NIRGraph: nir.write puts nodes before edges and type."""
 

@@ -12,6 +12,7 @@ from sne_deploy.frontend.nir.conventions import MULTI_SPIKE
 from sne_deploy.frontend.nir.decay import with_nodes
 from sne_deploy.frontend.nir.implied_step import Manner, step_in, values
 from sne_deploy.frontend.nir.neuron_nodes import fires
+from sne_deploy.frontend.nir.recurrence import with_straight_input
 from sne_deploy.frontend.nir.resets import metadata_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Convention:
         As the options of that name.
     resets : mapping of str to str
         What its default reset is, by the type of the node; ``""`` for all others.
+    straight_input : bool
+        Its exporter leads the input of recurrent neurons through their recurrent matrix.
     lost : str
         What its file cannot show, and what to do, where that changes the result.
     """
@@ -49,6 +52,7 @@ class Convention:
     decay: DecayMode | None = None
     gain: GainMode | None = None
     resets: Mapping[str, ResetMode] = field(default_factory=dict)
+    straight_input: bool = False
     lost: str = ""
 
 
@@ -74,7 +78,13 @@ CONVENTIONS: Mapping[str, Convention] = {
         "leaves their bias out: if they do, the network differs; train and export it with "
         "max_spikes_per_dt=1 and without bias",
     ),
-    "spyx": Convention(1.0, "beta", gain="full", resets={"CubaLIF": "subtract", "": "subtract-delayed"}),
+    "spyx": Convention(
+        1.0,
+        "beta",
+        gain="full",
+        resets={"CubaLIF": "subtract", "": "subtract-delayed"},
+        straight_input=True,
+    ),
     "mlx-snn": Convention(1e-4, "full", gain="full", resets={"": "subtract"}),
     "norse": Convention(1e-3, "unit", gain="current"),
 }
@@ -118,7 +128,8 @@ def settled(graph: nir.NIRGraph, options: ReadOptions) -> tuple[nir.NIRGraph, Re
     if gain is None and "gain" not in stored:
         _check_currents(graph, name)
     dt_s = row.dt_s if dt_s is None and "dt_s" not in stored else dt_s
-    made = with_nodes(graph, {key: _with_reset(node, row) for key, node in graph.nodes.items()})
+    made = with_straight_input(graph) if row.straight_input else graph
+    made = with_nodes(made, {key: _with_reset(node, row) for key, node in made.nodes.items()})
     return made, replace(options, dt_s=dt_s, decay=decay, gain=gain), (row.lost,) if row.lost else ()
 
 
