@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,7 @@ def record(
     rng = np.random.default_rng([seed, 0])
     inputs, (first, second) = random_spikes(seed, SIZES[:1]), cells()
     matrices, offsets = weights(rng), biases(rng)
-    layers = [nn.Linear(before, after) for before, after in zip(SIZES, SIZES[1:], strict=False)]
+    layers = [nn.Linear(before, after) for before, after in itertools.pairwise(SIZES)]
     chain = list(zip(NAMES, (layers[0], first, layers[1], second), strict=True))
 
     def run(matrices: list[Any], offsets: list[Any]) -> dict[str, Any]:

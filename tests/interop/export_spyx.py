@@ -8,6 +8,7 @@ input.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -35,8 +36,7 @@ def record(
     inputs, rngs = random_spikes(seed, SIZES[:1]), nnx.Rngs(seed)
     matrices, (first, second) = weights(rng), cells(rngs)
     linear = [
-        nnx.Linear(before, after, use_bias=False, rngs=rngs)
-        for before, after in zip(SIZES, SIZES[1:], strict=False)
+        nnx.Linear(before, after, use_bias=False, rngs=rngs) for before, after in itertools.pairwise(SIZES)
     ]
     padded = np.concatenate([inputs, np.zeros_like(inputs[:, :2])], axis=1).swapaxes(0, 1).astype(np.float32)
 

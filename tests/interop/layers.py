@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -18,9 +19,7 @@ Run = Callable[[list[Array], list[Array]], dict[str, Array]]
 
 def weights(rng: np.random.Generator, sizes: Sequence[int] = SIZES, mean: float = 0.3) -> list[Array]:
     """Random weights (n_out, n_in) of a chain of linear layers."""
-    return [
-        random_weights(rng, (after, before), mean) for before, after in zip(sizes, sizes[1:], strict=False)
-    ]
+    return [random_weights(rng, (after, before), mean) for before, after in itertools.pairwise(sizes)]
 
 
 def biases(rng: np.random.Generator, sizes: Sequence[int] = SIZES) -> list[Array]:
