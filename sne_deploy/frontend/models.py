@@ -150,29 +150,27 @@ def ensemble_of_modules(
     names : sequence of str or None
         ``student0``, ``student1``, ... by default.
     """
-    from sne_deploy.frontend.norse.modules import layers_from_module
+    from sne_deploy.frontend.norse.live import read_live
     from sne_deploy.frontend.norse.readout import with_readout
-    from sne_deploy.model.layers.registry import check_stack
 
     names = names or [f"student{index}" for index in range(len(modules))]
     if len(names) != len(modules):
         raise InputError(f"{len(names)} names were given for {len(modules)} modules")
+    encoder = encoder or Encoder("spikes")
     students = []
     refused: list[UnsupportedError] = []
     for name, module in zip(names, modules, strict=True):
         check_name(name)
         try:
-            layers = layers_from_module(module)
+            live = read_live(module, input_shape, timesteps, spikes=encoder.kind != "constant")
         except UnsupportedError as error:
             refused.append(UnsupportedError(f"student {name!r}", error.problems))
             continue
-        check_stack(layers, input_shape)
-        layers, default, notes = with_readout(layers)
-        students.append(Student(name, layers, readout or default, notes=notes))
+        layers, default, notes = with_readout(live.layers)
+        chosen = readout or live.readout or default
+        students.append(Student(name, layers, chosen, notes=(*live.notes, *notes)))
     raise_unsupported(refused)
-    return Ensemble(
-        tuple(students), input_shape, timesteps, encoder or Encoder("spikes"), head or Head("mean")
-    )
+    return Ensemble(tuple(students), input_shape, timesteps, encoder, head or Head("mean"))
 
 
 def raise_unsupported(refused: Sequence[UnsupportedError]) -> None:

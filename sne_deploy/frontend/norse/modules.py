@@ -7,9 +7,7 @@ Norse's layer versions (``LIF``, ``LI``, ``IAF``, ``LIFRecurrent``) and ``Lift``
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.norse.reading import CELL_OF_LAYER, RefusedError, is_cell, is_known, read_layers
@@ -19,17 +17,10 @@ from sne_deploy.model.layers.registry import LAYER_KINDS, validate_layer
 if TYPE_CHECKING:
     import torch
 
+    from sne_deploy.frontend.norse.walking import Found
+
 _PER_STEP_ONLY = ("Conv", "BatchNorm", "AvgPool", "MaxPool", "AdaptiveAvgPool")
-_MODULES = {"lifted_module"}
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A module without children of its own, and where it is."""
-
-    path: str
-    module: Any
-    lifted: bool
+_MODULES = {"lifted_module", "module", "_orig_mod"}
 
 
 def layers_from_module(module: torch.nn.Module) -> tuple[Layer, ...]:
@@ -48,19 +39,13 @@ def layers_from_module(module: torch.nn.Module) -> tuple[Layer, ...]:
     UnsupportedError
         Lists every module that cannot become a layer, by its path.
     """
-    found = list(_walk(module, "", False))
-    time_first = any(leaf.lifted or _kind(leaf.module) in CELL_OF_LAYER for leaf in found)
-    layers: list[Layer] = []
+    from sne_deploy.frontend.norse.copies import current
+    from sne_deploy.frontend.norse.walking import kind_of, walk
+
+    found = list(walk(current(module)))
+    time_first = any(leaf.lifted or kind_of(leaf.module) in CELL_OF_LAYER for leaf in found)
     problems: list[str] = []
-    for leaf in found:
-        label = f"{leaf.path or 'the module itself'} ({type(leaf.module).__name__})"
-        try:
-            read = _layers(leaf, time_first)
-        except RefusedError as refusal:
-            problems.append(f"{label}: {refusal}")
-            continue
-        problems += [f"{label}: {problem}" for layer in read for problem in validate_layer(layer)]
-        layers += read
+    layers = [layer for leaf in found for layer in layers_of(leaf, problems, time_first=time_first)]
     if not layers and not problems:
         problems.append("the module holds no layers")
     if problems:
@@ -68,36 +53,22 @@ def layers_from_module(module: torch.nn.Module) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-def _walk(module: Any, path: str, lifted: bool) -> Iterator[_Found]:
-    kind = _kind(module)
-    if kind == "Lift":
-        if lifted:
-            yield _Found(path, module, lifted)
-        else:
-            yield from _walk(module.lifted_module, f"{path}.lifted_module".lstrip("."), True)
-    elif kind in ("Sequential", "SequentialState"):
-        # not named_children(), which leaves out a module's second appearance
-        for name, child in zip(module._modules, module, strict=True):  # noqa: SLF001  # torch has no public way
-            yield from _walk(child, f"{path}.{name}".lstrip("."), lifted)
-    else:
-        yield _Found(path, module, lifted)
+def layers_of(leaf: Found, problems: list[str], *, time_first: bool = False) -> tuple[Layer, ...]:
+    """The layers of one module; what is wrong with it is added to ``problems``."""
+    try:
+        read = _layers(leaf, time_first)
+    except RefusedError as refusal:
+        problems.append(f"{leaf.label}: {refusal}")
+        return ()
+    problems += [f"{leaf.label}: {problem}" for layer in read for problem in validate_layer(layer)]
+    return read
 
 
-def _kind(module: Any) -> str | None:
-    """The name of exactly this torch or Norse class; None for a subclass or anything else."""
-    import norse.torch
-    import torch
-
-    from sne_deploy.frontend.norse.cells import CELL_CLASSES
-
-    name = type(module).__name__
-    known = (getattr(torch.nn, name, None), getattr(norse.torch, name, None), CELL_CLASSES.get(name))
-    return name if type(module) in known else None
-
-
-def _layers(leaf: _Found, time_first: bool) -> tuple[Layer, ...]:
+def _layers(leaf: Found, time_first: bool) -> tuple[Layer, ...]:
     """The layers of one module; the last of them has its name."""
-    kind = _kind(leaf.module)
+    from sne_deploy.frontend.norse.walking import kind_of
+
+    kind = kind_of(leaf.module)
     if kind is None or not is_known(kind):
         raise RefusedError(
             "no such layer is supported; supported: " + ", ".join((*LAYER_KINDS, *CELL_OF_LAYER))
@@ -117,7 +88,7 @@ def _layers(leaf: _Found, time_first: bool) -> tuple[Layer, ...]:
     )
 
 
-def _check_time_first(leaf: _Found, kind: str) -> None:
+def _check_time_first(leaf: Found, kind: str) -> None:
     if leaf.lifted and kind in CELL_OF_LAYER:
         raise RefusedError(
             f"a {kind} in a Lift would see no time axis; take it out, or use {CELL_OF_LAYER[kind]}"

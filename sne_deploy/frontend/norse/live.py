@@ -1,0 +1,148 @@
+"""A live module of any making as layers: run on random input, recorded as a chain, then proven.
+
+Importing this module imports torch and norse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sne_deploy.errors import UnsupportedError
+from sne_deploy.frontend.norse.copies import copied
+from sne_deploy.frontend.norse.modules import layers_from_module, layers_of
+from sne_deploy.frontend.norse.probe import Span, prove
+from sne_deploy.frontend.norse.runs import LAYOUTS, HookError, Network, Run, run_module
+from sne_deploy.frontend.norse.signals import Factor, NotAChainError, Operation, Rectify, WrongLayoutError
+from sne_deploy.frontend.norse.walking import Found
+from sne_deploy.ir.readout import READOUTS, Readout
+from sne_deploy.model.layers.layer import Layer
+from sne_deploy.model.layers.registry import check_stack
+
+FEW = 3
+"""Steps of the run that finds the chain."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """What a live module was found to be.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    readout : Readout or None
+        What its own ``forward`` does with time, where it does.
+    notes : tuple of str
+    """
+
+    layers: tuple[Layer, ...]
+    readout: Readout | None
+    notes: tuple[str, ...]
+
+
+def read_live(module: Any, input_shape: tuple[int, ...], timesteps: int, *, spikes: bool) -> Live:
+    """Read a live module, and prove that its layers compute what it does.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        It is left as it is: copies are run.
+    input_shape : tuple of int
+        One sample at one step.
+    timesteps : int
+    spikes : bool
+        The input is spikes; else a current that is the same at every step.
+
+    Raises
+    ------
+    UnsupportedError
+        It is no chain of supported layers, or computes something else than they do.
+    GraphError
+        Its layers do not fit the input or each other.
+    """
+    network = Network(copied(module), tuple(input_shape), timesteps, spikes)
+    run = _first_run(network)
+    spans = _spans(run)
+    layers = tuple(layer for span in spans for layer in span.layers)
+    if not layers:
+        raise UnsupportedError("cannot convert the module", ["the module holds no layers"])
+    check_stack(layers, input_shape)
+    notes = prove(network, run, spans)
+    return Live(layers, _readout(run, spans), (*run.notes, *notes))
+
+
+def _first_run(network: Network) -> Run:
+    """The run that finds the chain: of few steps, or of all where the module wants as many."""
+    failures: list[tuple[int, str]] = []
+    for steps in dict.fromkeys((min(FEW, network.timesteps), network.timesteps)):
+        for layout in LAYOUTS:
+            seen: list[int] = []
+            try:
+                return run_module(network, layout, steps, progress=seen)
+            except HookError as error:
+                raise UnsupportedError("cannot convert the module", [str(error)]) from None
+            except NotAChainError as error:
+                failures.append((1000 + seen[0], str(error)))
+            except WrongLayoutError as error:
+                failures.append((seen[0], str(error)))
+    _refuse_statically(network)
+    raise UnsupportedError("cannot convert the module", [max(failures, key=lambda failure: failure[0])[1]])
+
+
+def _refuse_statically(network: Network) -> None:
+    """Say what is wrong with the layers where these can be seen without a run, all at once."""
+    try:
+        layers = layers_from_module(network.module)
+    except UnsupportedError as error:
+        if all("no such layer is supported" not in problem for problem in error.problems):
+            raise
+        return
+    check_stack(layers, network.input_shape)
+
+
+def _spans(run: Run) -> list[Span]:
+    problems: list[str] = []
+    spans: list[Span] = []
+    for operation in run.chain:
+        if isinstance(operation.what, Factor):
+            spans = _multiplied(spans, operation)
+        elif isinstance(operation.what, Rectify):
+            spans.append(Span((), (operation,)))
+        else:
+            found = Found(operation.path, operation.what, lifted=False)
+            spans.append(Span(layers_of(found, problems), (operation,)))
+    if problems:
+        raise UnsupportedError("cannot convert the module", problems)
+    return spans
+
+
+def _multiplied(spans: list[Span], operation: Operation) -> list[Span]:
+    """A factor goes into the weights before it, or becomes weights of its own, which later passes compose."""
+    factor = operation.what.value
+    if spans and spans[-1].layers and spans[-1].layers[-1].kind in ("Linear", "Conv1d", "Conv2d"):
+        *before, last = spans[-1].layers
+        tensors = {name: array.astype(np.float64) * factor for name, array in last.tensors.items()}
+        layers = (*before, Layer(last.kind, last.options, tensors))
+        return [*spans[:-1], Span(layers, (*spans[-1].operations, operation))]
+    shape = tuple(operation.gave[0].shape[1:])
+    if len(shape) == 1:
+        layer = Layer("Linear", {}, {"weight": np.eye(shape[0]) * factor})
+    else:
+        axes = len(shape) - 1
+        weight = np.full((shape[0], 1, *(1,) * axes), factor)
+        layer = Layer(f"Conv{axes}d", {"groups": shape[0]}, {"weight": weight})
+    return [*spans, Span((layer,), (operation,))]
+
+
+def _readout(run: Run, spans: list[Span]) -> Readout | None:
+    if run.out.readout in READOUTS:
+        return run.out.readout
+    if run.out.axis is None and run.out.steps is not None and run.steps > 1:
+        last = next((span for span in reversed(spans) if span.layers), None)
+        if last is not None and last.spiking:
+            problem = f"{last.label}: it returns its last step's spikes alone; return all steps, or their sum"
+            raise UnsupportedError("cannot convert the module", [problem])
+        return "v_last"
+    return None

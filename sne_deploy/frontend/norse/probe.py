@@ -1,0 +1,266 @@
+"""A live module against the layers that it became: every layer gets what the module's own got.
+
+So a difference is in the layer that is named, whatever came before it. A layer's input is multiplied by a
+number that makes it spike, in the module and in the layer alike.
+
+Importing this module imports torch and norse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+
+from sne_deploy.errors import UnsupportedError
+from sne_deploy.frontend.norse.build import module_from_layers
+from sne_deploy.frontend.norse.runs import Network, Run, run_module
+from sne_deploy.frontend.norse.signals import NotAChainError, Operation, WrongLayoutError
+from sne_deploy.frontend.norse.walking import Found, timing
+from sne_deploy.model.layers.layer import Layer
+from sne_deploy.model.layers.registry import LAYER_KINDS, stack_shapes
+
+MAX_WORK = 2e9
+"""Multiplications of the run against the module; more steps than that are left out, and the user is told."""
+MAX_VALUES = 2**24
+"""Recorded in that run."""
+MAX_CALLS = 6000
+"""Of one layer at one step."""
+TOLERANCE = 3e-5
+"""Of real values, as a share of the largest: two orders of adding float32 numbers."""
+DRAWS = 4
+RATES = (0.05, 0.7)
+"""Share of a layer's neurons that should spike at a step."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Layers, and the operations of the module that they stand for."""
+
+    layers: tuple[Layer, ...]
+    operations: tuple[Operation, ...]
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        first = next(
+            (op for op in self.operations if isinstance(op.what, torch.nn.Module)), self.operations[0]
+        )
+        return Found(first.path, first.what, lifted=False).label
+
+    @property
+    def spiking(self) -> bool:
+        """Whether its last layer spikes."""
+        return bool(self.layers) and LAYER_KINDS[self.layers[-1].kind].spiking
+
+    @property
+    def stateful(self) -> bool:
+        """Whether steps depend on earlier ones."""
+        return any(LAYER_KINDS[layer.kind].neuron for layer in self.layers)
+
+
+class _TieError(Exception):
+    """The order of adding decides a spike: nothing can be said of this input."""
+
+
+def prove(network: Network, run: Run, spans: Sequence[Span]) -> tuple[str, ...]:
+    """Run the module as it is against its layers, over all steps where that is affordable.
+
+    Returns
+    -------
+    notes : tuple of str
+        What could not be proven.
+
+    Raises
+    ------
+    UnsupportedError
+        Naming the first layer that differs, and the likely cause.
+    """
+    spans = [span for span in spans if not timing(span.operations[0].what).makes_time]
+    steps = run.steps if run.layout == "no time" else _affordable(network, spans)
+    gains = _gains(network, spans, min(steps, 16))
+    for seed in range(1, DRAWS + 1):
+        try:
+            again = run_module(network, run.layout, steps, seed=seed, gains=gains)
+        except (NotAChainError, WrongLayoutError) as error:
+            raise _refused(f"its forward takes another way on other input ({error})") from None
+        if not again.is_like(run):
+            raise _refused(
+                "its forward takes another way on other input; only a fixed chain of layers is supported"
+            )
+        recorded = _recorded(again, spans)
+        try:
+            _compare(network, recorded, gains, again, seed)
+        except _TieError:
+            continue
+        silent = [span.label for span in recorded if span.spiking and not _any(span)]
+        notes = [f"{label} did not spike in the check against the module: unproven" for label in silent]
+        if steps < network.timesteps and run.layout != "no time":
+            notes.append(f"checked against the module over the first {steps} of {network.timesteps} steps")
+        return tuple(notes)
+    return (
+        f"in {DRAWS} draws, rounding decided whether neurons spike: the check against the module is open",
+    )
+
+
+def _refused(problem: str) -> UnsupportedError:
+    return UnsupportedError("cannot convert the module", [problem])
+
+
+def _recorded(run: Run, spans: Sequence[Span]) -> list[Span]:
+    """The same layers, with the operations of another run."""
+    fresh = {id(old): new for old, new in zip(_all(spans), run.chain[-len(_all(spans)) :], strict=True)}
+    return [Span(span.layers, tuple(fresh[id(op)] for op in span.operations)) for span in spans]
+
+
+def _all(spans: Sequence[Span]) -> list[Operation]:
+    return [operation for span in spans for operation in span.operations]
+
+
+def _any(span: Span) -> bool:
+    return any(bool(value.any()) for value in span.operations[-1].gave.values())
+
+
+def _affordable(network: Network, spans: Sequence[Span]) -> int:
+    layers = [layer for span in spans for layer in span.layers]
+    work, values = 1, int(np.prod(network.input_shape))
+    for layer, shape in zip(layers, stack_shapes(layers, network.input_shape), strict=True):
+        weights = sum(array.size for array in layer.tensors.values() if array.ndim > 1)
+        work += weights * int(np.prod(shape[1:])) if len(shape) > 1 else weights
+        values += 2 * int(np.prod(shape))
+    most = min(MAX_WORK / (2 * work), MAX_VALUES / (2 * values), MAX_CALLS / (1 + len(layers)))
+    return max(1, min(network.timesteps, int(most)))
+
+
+# ---- inputs that make layers spike
+
+
+def _gains(network: Network, spans: Sequence[Span], steps: int) -> dict[str, float]:
+    """What to multiply each spiking layer's input with, by the path of its module."""
+    gains: dict[str, float] = {}
+    value = network.random_input(steps, 2, 1).cpu()
+    shape = spans[0].operations[0].got[0].shape[1:] if spans else value.shape[2:]
+    if value.shape[2:] != shape:  # behind an encoder
+        value = (torch.rand((steps, 2, *shape)) < 0.5).to(network.dtype)
+    for number, span in enumerate(spans):
+        path = span.operations[0].path
+        if span.spiking and len(span.operations) == 1:
+            if path not in gains:
+                gains[path] = _gain(span, value, number)
+            value = value * gains[path]
+        value = outputs(span.layers, value)
+    return gains
+
+
+def _gain(span: Span, value: torch.Tensor, number: int) -> float:
+    """A number that lets some of the neurons spike and not all; odd, so that no sum meets a threshold."""
+    odd = 1 + 0.37 / (2 + number)
+    for sign in (1.0, -1.0):
+        gain, last, rate = sign * odd, 0, 0.0
+        for _ in range(14):
+            rate = float(outputs(span.layers, value * gain).double().mean())
+            way = 1 if rate < RATES[0] else -1 if rate > RATES[1] else 0
+            if way == 0 or way == -last:
+                return gain
+            gain, last = gain * 4.0**way, way
+        if rate > 0:
+            return gain
+    return odd
+
+
+# ---- the comparison
+
+
+def outputs(layers: Sequence[Layer], value: torch.Tensor, *, carried: bool = True) -> torch.Tensor:
+    """What layers make of [T, B, ...]; with ``carried`` False, every step begins anew."""
+    if not layers:
+        return value
+    module: Any = module_from_layers(layers, value.dtype)
+    with torch.no_grad():
+        if not any(LAYER_KINDS[layer.kind].neuron for layer in layers):
+            made: torch.Tensor = module(value.flatten(0, 1), None)[0]
+            return made.reshape(*value.shape[:2], *made.shape[1:])
+        state, steps = None, []
+        for step in value:
+            out, state = module(step, state if carried else None)
+            steps.append(out)
+        return torch.stack(steps)
+
+
+def _stacked(values: dict[int, torch.Tensor], steps: int) -> torch.Tensor:
+    """[T, B, ...] of what was recorded; what is the same at every step is there once."""
+    kept = [values[0]] * steps if len(values) == 1 else [values[step] for step in sorted(values)]
+    made = torch.stack(kept).cpu()
+    return made if made.is_floating_point() else made.float()
+
+
+def _compare(network: Network, spans: Sequence[Span], gains: dict[str, float], run: Run, seed: int) -> None:
+    for before, after in pairwise(spans):
+        given = _stacked(before.operations[-1].gave, run.steps)
+        got = _stacked(after.operations[0].got, run.steps)
+        if not torch.equal(given * _gain_of(after, gains), got):
+            raise _refused(
+                f"{after.label}: it gets something else than {before.label} gives; only a chain is supported"
+            )
+    for span in spans:
+        got, gave = (
+            _stacked(values, run.steps) for values in (span.operations[0].got, span.operations[-1].gave)
+        )
+        where = _difference(span, got, gave)
+        if where is not None:
+            raise _refused(f"{span.label}: {where}{_cause(network, run, span, got, gave, gains, seed)}")
+
+
+def _gain_of(span: Span, gains: dict[str, float]) -> float:
+    return gains.get(span.operations[0].path, 1.0) if span.spiking else 1.0
+
+
+def _difference(span: Span, got: torch.Tensor, gave: torch.Tensor) -> str | None:
+    mine = outputs(span.layers, got)
+    if mine.shape != gave.shape:
+        return f"it gives {tuple(gave.shape[2:])}, and the layer that it was read as {tuple(mine.shape[2:])}"
+    wrong = _wrong(span, mine, gave)
+    if not bool(wrong.any()):
+        return None
+    first = int(wrong.flatten(1).any(1).nonzero()[0])
+    if span.spiking and not torch.equal(outputs(span.layers, got.double())[first], mine[first].double()):
+        raise _TieError
+    share = float(wrong[first].double().mean())
+    return (
+        f"what it computes differs from the layer that it was read as, at step {first} in {share:.1%} of its "
+        "values: "
+    )
+
+
+def _wrong(span: Span, mine: torch.Tensor, gave: torch.Tensor) -> torch.Tensor:
+    if span.spiking:
+        return mine != gave
+    most = float(gave.abs().max()) if bool(torch.isfinite(gave).all()) else 0.0
+    return ~((mine - gave).abs() <= TOLERANCE * most)
+
+
+def _cause(
+    network: Network,
+    run: Run,
+    span: Span,
+    got: torch.Tensor,
+    gave: torch.Tensor,
+    gains: dict[str, float],
+    seed: int,
+) -> str:
+    position = next(n for n, op in enumerate(run.chain) if op is span.operations[-1])
+    others = (run_module(network, run.layout, run.steps, seed=seed, gains=gains, noise=n) for n in (1, 2, 3))
+    if any(not torch.equal(_stacked(other.chain[position].gave, run.steps), gave) for other in others):
+        return "it is random in evaluation mode too; remove the noise, or make it depend on self.training"
+    if span.stateful:
+        anew = outputs(span.layers, got, carried=False)
+        if not bool(_wrong(span, anew, gave).any()):
+            return "its state is not carried from step to step; give each call the state of the call before"
+        first = int(_wrong(span, outputs(span.layers, got), gave).flatten(1).any(1).nonzero()[0])
+        if first > 0:
+            return "it does not get the state that its own last step returned"
+    return "it computes with other numbers than its attributes say, or does more than its class"

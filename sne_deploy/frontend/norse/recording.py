@@ -1,0 +1,298 @@
+"""A module's run on tensors, recorded as the chain of its layers with what each got and gave.
+
+The module may be anything: what is recorded is the calls of layers that we know, and the functions between
+them that a layer can stand for. Nothing is believed: ``probe.py`` runs the layers against what was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from sne_deploy.frontend.norse.axes import Call
+from sne_deploy.frontend.norse.functions import DECIDES, HANDLERS, UNRELATED, lost
+from sne_deploy.frontend.norse.signals import (
+    INPUT,
+    Lost,
+    NotAChainError,
+    Operation,
+    Rectify,
+    Signal,
+    WrongLayoutError,
+    at,
+    by_step,
+    lead,
+)
+from sne_deploy.frontend.norse.walking import is_leaf, timing
+
+Known = Signal | Lost | None
+Key = tuple[int, str, Any]
+"""Of an operation: its source, its path, and which one it is there."""
+
+
+class Recording(TorchFunctionMode):
+    """Records what a copy of a module does while it is run.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        A copy of ours: it gets hooks.
+    batch : int
+        Number of samples.
+    spikes : bool
+        The input is 0 and 1.
+    gains : mapping of path to float
+        Numbers that the inputs of modules are multiplied with.
+    """
+
+    def __init__(
+        self, module: Any, batch: int, *, spikes: bool, gains: Mapping[str, float] | None = None
+    ) -> None:
+        super().__init__()
+        self.batch, self.spikes, self.gains = batch, spikes, gains or {}
+        self.operations: list[Operation] = []
+        self.notes: list[str] = []
+        self._keys: dict[Key, int] = {}
+        self._known: dict[int, tuple[torch.Tensor, Signal | Lost]] = {}
+        self._paths: list[str] = []
+        self._inside: list[tuple[Any, Known]] = []
+        for path, child in _outermost(module):
+            self._watch(child, path)
+
+    # ---- what tensors are
+
+    def known(self, value: Any) -> Known:
+        """What is known of a tensor: None where it has nothing to do with the input."""
+        found = self._known.get(id(value))
+        return found[1] if found is not None and found[0] is value else None
+
+    def tag(self, value: Any, what: Any) -> None:
+        """Say what a tensor, or every tensor in it, is."""
+        if isinstance(what, tuple) and isinstance(value, (tuple, list)):
+            for each, of_it in zip(value, what, strict=True):
+                self.tag(each, of_it)
+        elif isinstance(value, torch.Tensor) and what is not None:
+            self._known[id(value)] = value, what
+        elif isinstance(value, (tuple, list)):
+            for each in value:
+                self.tag(each, what)
+
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def holds_spikes(self, op: int) -> bool:
+        """Whether what an operation gives is 0 and 1 whatever it gets."""
+        if op == INPUT:
+            return self.spikes
+        what = self.operations[op].what
+        if isinstance(what, (Rectify, torch.nn.Flatten, torch.nn.MaxPool1d, torch.nn.MaxPool2d)):
+            return self.holds_spikes(self.operations[op].source)
+        kind = timing(what)
+        return kind.spiking or (kind.identity and self.holds_spikes(self.operations[op].source))
+
+    def after(self, call: Call, what: Any, to: Signal | None = None) -> Signal:
+        """The signal that leaves a function, which becomes an operation."""
+        path = self._paths[-1] if self._paths else ""
+        key = (call.signal.op, path, repr(what))
+        return self._operation(key, call.signal, call.tensor, what, to or call.signal, call.out)
+
+    def _operation(
+        self, key: Key, signal: Signal, given: torch.Tensor, what: Any, to: Signal, out: torch.Tensor
+    ) -> Signal:
+        """Find the operation, or add it to the others, and record what it got and gave."""
+        if signal.readout:
+            raise NotAChainError("comes behind a reduction over time, where a network ends")
+        index = self._keys.get(key)
+        if index is None:
+            index = self._keys[key] = len(self.operations)
+            self.operations.append(Operation(signal.op, key[1], what))
+        operation = self.operations[index]
+        if operation.what is not what and not _equal(operation.what, what):
+            raise NotAChainError("has other weights at other steps")
+        made = at(to, index)
+        operation.got.update((step, tensor.clone()) for step, tensor in by_step(signal, given))
+        operation.gave.update((step, tensor.clone()) for step, tensor in by_step(made, out))
+        return made
+
+    # ---- functions
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if self._inside:
+            return func(*args, **kwargs)
+        found = [(value, self.known(value)) for value in _tensors((args, tuple(kwargs.values())))]
+        found = [(value, what) for value, what in found if what is not None]
+        before = [(value, value.clone()) for value, what in found[:1] if isinstance(what, Signal)]
+        out = func(*args, **kwargs)
+        if found:
+            self._saw(func, args, kwargs, found, before, out)
+        return out
+
+    def _saw(self, func: Any, args: Any, kwargs: Any, found: Any, before: Any, out: Any) -> None:
+        raw = getattr(func, "__name__", str(func))
+        if raw == "__get__":
+            raw = getattr(func.__self__, "__name__", raw)
+        name, path = raw.strip("_"), self._paths[-1] if self._paths else ""
+        if raw in DECIDES:
+            where = path or "the module itself"
+            raise NotAChainError(
+                f"{where}: its forward decides by the values of a signal ({raw}), which no network of layers "
+                "can; take the test out of forward"
+            )
+        if raw == "__setitem__":
+            self._assigned(args, path)
+            return
+        if name in UNRELATED or (not _any_tensor(out)):
+            return
+        taken = next((what for _, what in found if isinstance(what, Lost)), None)
+        if taken is None:
+            taken = self._meaning(name, args, kwargs, found, before, out, path)
+        self.tag(out, taken)
+
+    def _meaning(
+        self, name: str, args: Any, kwargs: Any, found: Any, before: Any, out: Any, path: str
+    ) -> Any:
+        handler = HANDLERS.get(name)
+        if handler is None:
+            return lost(path, name, "is no layer, and no function that a layer can stand for")
+        tensor, signal = found[0]
+        if len({id(value) for value, _ in found}) > 1 and name not in (
+            "stack",
+            "cat",
+            "concat",
+            "concatenate",
+        ):
+            return lost(path, name, "joins two signals; only a chain of layers is supported")
+        own = before[0][1] if out is tensor or name.endswith("_") else tensor
+        swapped = tuple(own if value is tensor else value for value in args)
+        try:
+            return handler(Call(self, name, signal, own, swapped, kwargs, out))
+        except NotAChainError as error:
+            return lost(path, name, str(error))
+
+    def _assigned(self, args: Any, path: str) -> None:
+        """``buffer[t] = z``: the buffer holds one more step of the signal."""
+        buffer, index, value = args
+        signal, held = self.known(value), self.known(buffer)
+        entries = list(index) if isinstance(index, tuple) else [index]
+        steps = [(n, entry) for n, entry in enumerate(entries) if isinstance(entry, int)]
+        plain = all(isinstance(entry, int) or entry in (slice(None), Ellipsis) for entry in entries)
+        if (
+            not isinstance(signal, Signal)
+            or not (plain and len(steps) == 1)
+            or signal.axis is not None
+            or signal.steps != (steps[0][1],)
+            or isinstance(held, Lost)
+            or (held is not None and (held.op, held.axis) != (signal.op, steps[0][0]))
+        ):
+            why = (
+                signal
+                if isinstance(signal, Lost)
+                else lost(path, "setitem", "writes something else than one step")
+            )
+            self.tag(buffer, why)
+            return
+        before = held.steps or () if held is not None else ()
+        self.tag(buffer, replace(signal, axis=steps[0][0], steps=(*before, steps[0][1])))
+
+    # ---- modules
+
+    def _watch(self, child: Any, path: str) -> None:
+        leaf = is_leaf(child)
+
+        def enter(_: Any, args: Any, kwargs: Any) -> Any:
+            self._paths.append(path)
+            if not leaf:
+                return None
+            if self._inside:
+                self._inside.append((None, None))
+                return None
+            given: Any = args[0] if args else next(iter(kwargs.values()), None)
+            self._inside.append((given, self.known(given)))
+            gain = self.gains.get(path)
+            if gain is None or not args:
+                return None
+            return (given * gain, *args[1:]), kwargs
+
+        def leave(module: Any, _args: Any, _kwargs: Any, out: Any) -> None:
+            self._paths.pop()
+            if leaf:
+                given, signal = self._inside[-1]
+                if len(self._inside) == 1:
+                    self._called(module, path, given, signal, out)
+                self._inside.pop()
+
+        child.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
+        child.register_forward_hook(leave, with_kwargs=True)
+
+    def _called(self, module: Any, path: str, given: Any, signal: Known, out: Any) -> None:
+        first = out[0] if isinstance(out, (tuple, list)) else out
+        label = f"{path or 'the module itself'} ({type(module).__name__})"
+        if isinstance(out, (tuple, list)):
+            self.tag(list(out[1:]), Lost(f"{label}: its state is used as a signal; only its output can be"))
+        if not isinstance(signal, Signal):
+            self.tag(
+                first, signal or Lost(f"{label}: what it gets does not come from the input by known layers")
+            )
+            return
+        kind, to, key = timing(module), signal, (signal.op, path, id(module))
+        known = self._keys.get(key)
+        if kind.cell and (signal.axis is not None or signal.merged):
+            raise WrongLayoutError(
+                f"{label}: a cell gets a time axis, and would take it for samples or neurons"
+            )
+        if kind.over_time and (signal.axis != 0 or signal.merged):
+            raise WrongLayoutError(f"{label}: it gets no time axis in front")
+        if signal.steps is None and kind.makes_time and first.ndim == given.ndim + 1:
+            to = replace(signal, steps=tuple(range(len(first))), axis=0)
+        elif signal.steps is None and (kind.cell or kind.makes_time):
+            to = replace(signal, steps=(0 if known is None else len(self.operations[known].gave),))
+        elif kind.cell and known is not None and signal.steps[0] in self.operations[known].gave:  # type: ignore[index]  # there are steps
+            raise NotAChainError(f"{label}: it runs twice in one step; give every layer a cell of its own")
+        if to is signal and lead(to, first) != lead(to, given):
+            raise NotAChainError(f"{label}: it changes the number of samples or steps")
+        gain = self.gains.get(path)
+        given = given if gain is None else given * gain
+        self.tag(first, self._operation(key, signal, given, module, to, first))
+
+
+def _outermost(module: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every module by its path, but none inside a layer that we know; each once."""
+    seen: set[int] = set()
+    waiting = [(path, module)]
+    while waiting:
+        path, child = waiting.pop()
+        if id(child) in seen:
+            continue
+        seen.add(id(child))
+        yield path, child
+        if not is_leaf(child):
+            waiting += [(f"{path}.{name}".lstrip("."), entry) for name, entry in child.named_children()]
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for each in value:
+            yield from _tensors(each)
+
+
+def _any_tensor(value: Any) -> bool:
+    return any(True for _ in _tensors(value))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if not isinstance(one, torch.nn.Module):
+        return bool(one == other)
+    return all(torch.equal(a, b) for a, b in zip(_parameters(one), _parameters(other), strict=True))
+
+
+def _parameters(module: Any) -> Iterable[torch.Tensor]:
+    return list(module.parameters())
