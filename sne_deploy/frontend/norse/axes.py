@@ -6,8 +6,10 @@ for it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -62,11 +64,12 @@ def reshaped(call: Call) -> Signal:
         if left == shape:
             return to
     for left, to in matching:
-        if left == (given[0].numel() if len(lead(signal, given)) == 1 else given[0, 0].numel(),):
-            return call.run.after(call, torch.nn.Flatten(), to)
+        for start, end in combinations(range(len(shape) + 1), 2):
+            if left == (*shape[:start], math.prod(shape[start:end]), *shape[end:]):
+                return call.run.after(call, torch.nn.Flatten(1 + start, end), to)
     raise NotAChainError(
-        f"makes {tuple(out.shape)} of {tuple(given.shape)}: only time and batch, or all values of a sample, "
-        "can be joined"
+        f"makes {tuple(out.shape)} of {tuple(given.shape)}: only time and batch, or axes of a sample, can be "
+        "joined"
     )
 
 

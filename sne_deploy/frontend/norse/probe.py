@@ -59,8 +59,9 @@ class Span:
 
     @property
     def stateful(self) -> bool:
-        """Whether steps depend on earlier ones."""
-        return any(LAYER_KINDS[layer.kind].neuron for layer in self.layers)
+        """Whether steps depend on earlier ones: it is a module with a state, which no factor is part of."""
+        kind = timing(self.operations[0].what)
+        return kind.cell or kind.over_time
 
 
 class _TieError(Exception):
@@ -148,7 +149,7 @@ def _gains(network: Network, spans: Sequence[Span], steps: int) -> dict[str, flo
         value = (torch.rand((steps, 2, *shape)) < 0.5).to(network.dtype)
     for number, span in enumerate(spans):
         path = span.operations[0].path
-        if span.spiking and len(span.operations) == 1:
+        if span.spiking and span.stateful:
             if path not in gains:
                 gains[path] = _gain(span, value, number)
             value = value * gains[path]
@@ -216,7 +217,7 @@ def _compare(network: Network, spans: Sequence[Span], gains: dict[str, float], r
 
 
 def _gain_of(span: Span, gains: dict[str, float]) -> float:
-    return gains.get(span.operations[0].path, 1.0) if span.spiking else 1.0
+    return gains.get(span.operations[0].path, 1.0) if span.spiking and span.stateful else 1.0
 
 
 def _difference(span: Span, got: torch.Tensor, gave: torch.Tensor) -> str | None:

@@ -83,7 +83,7 @@ def kind_of(module: Any) -> str | None:
 def is_leaf(module: Any) -> bool:
     """Whether its inside is of no interest: a layer that we know, or a neuron of Norse's."""
     kind = kind_of(module)
-    if kind is None or kind in CONTAINERS:
+    if kind is None or kind in (*CONTAINERS, "Flatten"):  # which axes it joins, its run says
         return False
     return is_known(kind) or (
         type_before_parametrizations(module).__module__.startswith("norse.torch.module")
