@@ -23,7 +23,7 @@ from sne_deploy.backend import RunOptions, load_backend
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.errors import SneError, UnsupportedError
 from sne_deploy.files import atomic_path
-from sne_deploy.frontend.graph_models import ensemble_of_graphs
+from sne_deploy.frontend.graph_models import ASSUMED, ensemble_of_graphs
 from sne_deploy.frontend.hdf5.file import LIMITS
 from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.ir.program import Precision, Program
@@ -89,7 +89,7 @@ def try_out(graph: nir.NIRGraph, *, lava: bool) -> Outcome:
                 precision=precision,
                 formats=registers,
             )
-            warnings.update(dict.fromkeys(program.warnings))
+            warnings.update(dict.fromkeys(w for w in program.warnings if not w.startswith(ASSUMED)))
             _run(program, target, inputs if lava or target != "lava" else None)
             refusals[target, precision] = None
         except SneError as error:

@@ -60,6 +60,9 @@ def load(
     decay: DecayMode | None = None,
     gain: GainMode | None = None,
     convention: str | None = None,
+    readout: Readout | None = None,
+    encoder: EncoderKind | None = None,
+    input_range: Sequence[float] | None = None,
 ) -> Ensemble:
     """Read a model: files, or NIR graphs in memory.
 
@@ -80,6 +83,9 @@ def load(
         decay=decay,
         gain=gain,
         convention=convention,
+        readout=readout,
+        encoder=encoder,
+        input_range=input_range,
     )
     return files_as_ensemble(model, options)
 
@@ -90,14 +96,15 @@ def ensemble(
     input_shape: int | Sequence[int] | None = None,
     timesteps: int | None = None,
     encoder: Encoder | EncoderKind | None = None,
+    input_range: Sequence[float] | None = None,
     readout: Readout | None = None,
     head: Head | None = None,
     names: Sequence[str] | None = None,
 ) -> Ensemble:
     """Make an ensemble of live Norse modules; see :func:`sne_deploy.frontend.models.ensemble_of_modules`.
 
-    One module is one student, whatever children it has. An encoder may be given by the name of its kind, a
-    vector's shape by its size.
+    One module is one student, whatever children it has. An encoder may be given by the name of its kind, with
+    ``input_range`` for its values, a vector's shape by its size.
 
     Raises
     ------
@@ -109,6 +116,7 @@ def ensemble(
         input_shape=input_shape,
         timesteps=timesteps,
         encoder=encoder,
+        input_range=input_range,
         readout=readout,
         head=head,
         names=names,
@@ -157,8 +165,7 @@ def estimate(
 
 def _shape_of(samples: Array, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options for modules, with the shape and the steps that the samples have."""
-    encoder = as_encoder(options.get("encoder") or "spikes")
-    in_time = encoder.kind not in ("constant", "bernoulli")
+    in_time = as_encoder(options.get("encoder") or "spikes").timed
     shape = samples.shape[1:]
     if in_time and len(shape) < 2 and not {"input_shape", "timesteps"} <= {*options}:
         raise InputError(

@@ -117,7 +117,7 @@ class _SampleRun:
         self.depths = {g.name: g.depth for g in program.groups}
         fixed = program.precision == "fixed"
         self.states = {g.name: STATES.get(g.kind, GroupState)(g, fixed=fixed) for g in program.groups}
-        self.constant = {host.target: _host_current(host, sample) for host in program.hosts}
+        self.currents = {host.target: _host_currents(program, host, sample) for host in program.hosts}
         flat = np.asarray(sample).reshape(program.timesteps, -1) if not program.hosts else np.zeros((0, 0))
         self.spikes = flat.tolist()
         self.entered = 0
@@ -144,9 +144,9 @@ class _SampleRun:
     def a_in(self, name: str, step: int) -> list[Number]:
         """What a group receives at a step of the sample."""
         arrived = self.arrivals[name][step]
-        if name not in self.constant:
+        if name not in self.currents:
             return arrived
-        return [c + a for c, a in zip(self.constant[name], arrived, strict=True)]
+        return [c + a for c, a in zip(self.currents[name][step], arrived, strict=True)]
 
     def send(self, source: str, neuron: int, machine_step: int) -> None:
         """Walk one spike through every synapse that it meets."""
@@ -159,8 +159,15 @@ class _SampleRun:
                 self.synops[synapse.target] += 1
 
 
-def _host_current(host: HostAffine, sample: Any) -> list[Number]:
-    x = np.asarray(sample, dtype=float).reshape(-1).tolist()
+def _host_currents(program: Program, host: HostAffine, sample: Any) -> list[list[Number]]:
+    """What the host sends at each step of the sample."""
+    if program.input.kind == "current":
+        return [_host_current(host, sample)] * program.timesteps
+    return [_host_current(host, x) for x in sample]
+
+
+def _host_current(host: HostAffine, values_in: Any) -> list[Number]:
+    x = np.asarray(values_in, dtype=float).reshape(-1).tolist()
     values = []
     for row, bias in zip(host.matrix.toarray().tolist(), host.bias.tolist(), strict=True):
         c = sum(w * value for w, value in zip(row, x, strict=True)) + bias

@@ -41,12 +41,12 @@ def programs(draw: Any, precision: Precision | None = None) -> Program:
 
 @st.composite
 def inputs_for(draw: Any, program: Program, samples: int | None = None) -> np.ndarray:
-    """Samples for a Program: spikes of a random rate, or currents that are multiples of 1/8."""
+    """Samples for a Program: spikes of a random rate, or real numbers that are multiples of 1/8."""
     count = draw(st.integers(1, 5)) if samples is None else samples
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     entry = program.input
-    if entry.kind == "current":
-        return rng.integers(0, 9, (count, *entry.shape)) / 8
+    if entry.kind != "spikes":
+        return rng.integers(0, 9, (count, *program.sample_shape)) / 8
     rate = draw(st.sampled_from((0.05, 0.3, 0.7, 1.0)))
     return (rng.random((count, program.timesteps, *entry.shape)) < rate).astype(np.uint8)
 
@@ -62,19 +62,19 @@ class _Builder:
         return self.draw(st.sampled_from(options))
 
     def program(self) -> Program:
-        kind = self.pick("spikes", "current")
+        kind = self.pick("spikes", "current", "graded")
         shape = self.pick((5,), (2, 4, 3), (1, 5, 5), (4, 1, 6))
         entry = ProgramInput("input", shape, kind)
         readout = self.pick("count", "v_last", "v_mean", "v_max")
         count, hosts = self.draw(st.integers(1, 3)), ()
         for index in range(count):
             last = index == count - 1
-            if kind == "current" and index == 0:
+            if kind != "spikes" and index == 0:
                 self.group("g0", self.pick((4,), (2, 3, 3)), depth=0, last=last, readout=readout)
             else:
                 self.feedforward(entry, index, last=last, readout=readout)
         self.gated(entry)
-        if kind == "current":
+        if kind != "spikes":
             extra = [group for group in self.groups[1:] if self.pick(False, False, True)]
             hosts = tuple(self.host(entry, group) for group in (self.groups[0], *extra))
         outputs = [group.name for group in self.groups[:-1] if self.pick(False, False, True)]
@@ -99,7 +99,12 @@ class _Builder:
         scale = self.pick(16.0, 300.0, 4000.0) if self.fixed else None
         bias = self.rng.integers(-64, 65, group.size) / 64
         return HostAffine(
-            group.name, matrix, bias, scale, LOIHI1.bias_mant_max if self.fixed else None, group.has_current
+            group.name,
+            matrix,
+            bias,
+            scale,
+            LOIHI1.bias_mant_max if self.fixed else None,
+            entry.kind == "graded" or group.has_current,
         )
 
     def feedforward(self, entry: ProgramInput, index: int, *, last: bool, readout: str) -> None:

@@ -258,7 +258,7 @@ IMAGES = np.zeros((3, 1, 8, 8), np.float32)
         ({"x": IMAGES + 1.5}, r"values from 1\.5 to 1\.5 leave the model's input range 0 to 1; scale them"),
         ({"x": IMAGES - 0.1}, r"leave the model's input range"),
         ({"x": IMAGES.astype(np.complex64)}, "has dtype complex64"),
-        ({"x": IMAGES.astype(np.int64)}, "has dtype int64; store it as float32"),
+        ({"x": IMAGES.astype(np.int64) + 2**60}, "has dtype int64; store it as float32"),
         ({"x": IMAGES.astype(object)}, "pickled objects are never read"),
         ({"x": IMAGES.astype(str)}, "must hold numbers"),
         ({"x": np.full_like(IMAGES, np.nan)}, "every value must be finite"),

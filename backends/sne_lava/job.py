@@ -98,14 +98,14 @@ class SynapseJob:
 
 @dataclass(frozen=True, eq=False)
 class HostJob:
-    """The constant currents of all samples into one group.
+    """The host's currents of all samples into one group.
 
     Attributes
     ----------
     target : str
     depth : int
         Of the target.
-    currents : int32 or float64 array of shape (N, n)
+    currents : int32 or float64 array of shape (N, n), or (N, T, n) where they differ from step to step
     """
 
     target: str
@@ -122,7 +122,7 @@ class Job:
     spike_bits : uint8 array of shape (N, T, ceil(n / 8)), or None
         Spike input, packed along the last axis (``np.packbits``).
     hosts : tuple of HostJob
-        Constant input, one for each group that gets it; empty where the input is spikes.
+        Constant or graded input, one for each group that gets it; empty where the input is spikes.
     """
 
     precision: Precision

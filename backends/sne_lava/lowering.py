@@ -12,7 +12,7 @@ from scipy import sparse
 from sne_deploy.backend import Record
 from sne_deploy.errors import DataError
 from sne_deploy.ir.bounds import register_bounds
-from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
+from sne_deploy.ir.program import NeuronGroup, Program, Synapse
 from sne_deploy.ir.weights import DenseWeights
 from sne_lava.job import GroupJob, HostJob, Job, SynapseJob
 
@@ -53,10 +53,10 @@ def make_job(lowered: Lowered, samples: Array, record: Record, stall_s: float) -
     -------
     job : Job
     saturated : int
-        Host constants clipped to their register.
+        Currents of the host clipped to their register.
     """
     program = lowered.program
-    driven = [_driven(host, program, samples) for host in program.hosts]
+    driven, saturated = program.driven(samples)
     job = Job(
         precision=program.precision,
         timesteps=program.timesteps,
@@ -66,17 +66,12 @@ def make_job(lowered: Lowered, samples: Array, record: Record, stall_s: float) -
         synapses=lowered.synapses,
         input_name=program.input.name,
         input_size=program.input.size,
-        spike_bits=None if program.constant_input else _packed(program, samples),
-        hosts=tuple(host for host, _ in driven),
+        spike_bits=_packed(program, samples) if program.spike_input else None,
+        hosts=tuple(HostJob(name, program.group(name).depth, c) for name, c in driven.items()),
         record=record,
         stall_s=stall_s,
     )
-    return job, sum(saturated for _, saturated in driven)
-
-
-def _driven(host: HostAffine, program: Program, samples: Array) -> tuple[HostJob, int]:
-    currents, saturated = host.drive(samples)
-    return HostJob(host.target, program.group(host.target).depth, currents), saturated
+    return job, saturated
 
 
 def _packed(program: Program, samples: Array) -> Array:
@@ -93,7 +88,7 @@ def checked_inputs(program: Program, inputs: Array) -> Array:
         Another shape, no samples, spikes other than 0 and 1, or numbers that are not finite.
     """
     entry = program.input
-    shape = (program.timesteps, *entry.shape) if entry.kind == "spikes" else entry.shape
+    shape = program.sample_shape
     if inputs.ndim == 0 or inputs.shape[1:] != shape:
         wanted = ", ".join(("N", *map(str, shape)))
         raise DataError(f"student {program.name!r}: inputs have shape {inputs.shape}, it takes ({wanted})")

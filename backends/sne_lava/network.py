@@ -215,6 +215,7 @@ def _sources(job: Job, board: Board) -> list[AbstractProcess]:
             currents=host.currents,
             clock=job.clock,
             depth=host.depth,
+            each_step=host.currents.ndim == 3,
             shared={},
             board=board,
             label=f"current into {host.target!r}",

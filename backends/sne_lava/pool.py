@@ -132,7 +132,7 @@ class WorkerExecutable(ABC):
     def _entered(self, samples: Array) -> Array:
         """Per sample: spikes of the input, graded messages of the host, and the always-on axon's spikes."""
         total = np.full(len(samples), self._program.steady_messages * self._program.timesteps, np.int64)
-        if not self._program.constant_input:
+        if self._program.spike_input:
             total += samples.reshape(len(samples), -1).astype(bool).sum(axis=1, dtype=np.int64)
         return total
 

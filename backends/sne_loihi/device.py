@@ -152,8 +152,9 @@ class DeviceEngine:
     ) -> Tensor:
         """int32 (B, T, n): what reaches a group from the host, the always-on axon and earlier blocks."""
         plan, steps = self._plan, self._plan.program.timesteps
-        first = torch.from_numpy(plan.constant(name, constants)).to(self._device)
-        total = first[:, None].expand(samples, steps, plan.neurons[name].group.size)
+        drive = torch.from_numpy(plan.constant(name, constants)).to(self._device)
+        each = drive if drive.ndim == 3 else drive[:, None]
+        total = each.expand(samples, steps, plan.neurons[name].group.size)
         for operator in plan.operators[name]:
             source = operator.synapse.source
             if source not in states:

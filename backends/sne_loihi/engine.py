@@ -42,8 +42,8 @@ class Engine:
         Parameters
         ----------
         sent : uint8 (B, T, n_in) in the input's inner order, or None
-        constants : mapping of group name to int32 (B, n)
-            What the host sends at every step, in the Program's order.
+        constants : mapping of group name to int32 (B, n), or (B, T, n)
+            What the host sends at every step, or at each, in the Program's order.
         samples : int
             B.
         record : {"counts", "spikes", "all"}
@@ -92,15 +92,18 @@ class Engine:
         outside = neurons.room_outside(samples)
         run = kernels.compiled(neurons.kernel.update, neurons.kernel.outside)
         results = (spikes, counts, active, fired, outside)
-        common = (constant, neurons.registers, neurons.v_init, results, states)
-        if len(operators) == 1 and self._sums.method(operators[0], done) == "events":
+        single = len(operators) == 1 and constant.ndim == 2
+        if single and self._sums.method(operators[0], done) == "events":
             (operator,) = operators
             self._ways.took(operator.synapse.name, "events")
             arriving = self._sums.arriving(operator, done)
-            run.run_groups_on_events(arriving, operator.events, np.int32(operator.shift), *common)
+            drive = (constant, neurons.registers, neurons.v_init, results, states)
+            run.run_groups_on_events(arriving, operator.events, np.int32(operator.shift), *drive)
         else:
-            a_in, shift = self._sums.of(operators, done)
-            run.run_groups(a_in, np.int32(shift), *common)
+            a_in, shift, constant = _entering(*self._sums.of(operators, done), constant)
+            run.run_groups(
+                a_in, np.int32(shift), constant, neurons.registers, neurons.v_init, results, states
+            )
         u, v = states or (None, None)
         return GroupRun(active, fired, counts, spikes, u=u, v=v, outside=outside if len(outside) else None)
 
@@ -114,7 +117,7 @@ class Engine:
     ) -> GroupRun:
         neurons, steps = self._plan.neurons[name], self._plan.program.timesteps
         n = neurons.group.size
-        a_in, shift = self._sums.of(self._plan.operators[name], done)
+        a_in, shift, constant = _entering(*self._sums.of(self._plan.operators[name], done), constant)
         if a_in is None:
             a_in = np.zeros((samples, steps, n), np.int32)
         last, highest = np.empty((samples, n), np.int32), np.empty((samples, n), np.int32)
@@ -145,9 +148,21 @@ class Engine:
     ) -> dict[str, GroupRun]:
         """What comes from outside is summed beforehand, what goes round as it goes, spike by spike."""
         a_in: list[Array | None] = []
+        constants: list[Array] = []
         for name in cycle.names:
-            sums, missing = self._sums.of(cycle.outside[name], done)
+            sums, missing, constant = _entering(*self._sums.of(cycle.outside[name], done), drives[name])
             a_in.append(sums if sums is None or missing == 0 else sums << np.int32(missing))
-        constants = [drives[name] for name in cycle.names]
+            constants.append(constant)
         shape = (samples, self._plan.program.timesteps)
         return cycle.run(a_in, constants, shape, record=record == "all")
+
+
+def _entering(sums: Array | None, missing: int, drive: Array) -> tuple[Array | None, int, Array]:
+    """What synapses sum up, the shift that it lacks, and what comes at every step beside it.
+
+    A drive that differs from step to step, (B, T, n), is added to the sums.
+    """
+    if drive.ndim == 2:
+        return sums, missing, drive
+    total = drive if sums is None else (sums << np.int32(missing)) + drive
+    return total, 0, np.zeros((1, drive.shape[2]), np.int32)

@@ -80,11 +80,21 @@ class LoihiExecutable:
     def _chunk(self, threads: int) -> int:
         program = self._program
         sizes = {group.name: group.size for group in program.groups}
-        spikes = sum(sizes.values()) + (0 if program.constant_input else program.input.size)
+        spikes = sum(sizes.values()) + self._entering_bytes
         widest = max(sum(sizes[name] for name in block) for block in self._plan.blocks)
         per_sample = program.timesteps * (spikes + 2 * 4 * widest) + 16 * widest
         rows = max(1, CHUNK_ROWS // program.timesteps)
         return max(1, min(self._options.stream or rows, rows, self._budget // (per_sample * threads)))
+
+    @property
+    def _entering_bytes(self) -> int:
+        """What one step of a sample and what it drives take."""
+        program = self._program
+        if program.spike_input:
+            return program.input.size
+        if program.constant_input:
+            return 0
+        return 8 * program.input.size + sum(16 * program.group(host.target).size for host in program.hosts)
 
     def run(self, inputs: Array, record: Record = "counts") -> Trace:
         """Run N samples; see :class:`sne_deploy.backend.Executable`.
@@ -121,21 +131,20 @@ class LoihiExecutable:
 
     def _check(self, inputs: Array) -> None:
         program = self._program
-        wanted = program.input.shape if program.constant_input else (program.timesteps, *program.input.shape)
-        if inputs.shape[1:] != wanted:
+        if inputs.shape[1:] != program.sample_shape:
             raise DataError(
-                f"student {program.name!r}: samples have shape {inputs.shape[1:]}, the model takes {wanted}"
+                f"student {program.name!r}: samples have shape {inputs.shape[1:]}, the model takes "
+                f"{program.sample_shape}"
             )
 
     def _run_chunk(self, engine: Engine | DeviceEngine, inputs: Array, record: Record) -> Trace:
         program, plan, samples = self._program, self._plan, len(inputs)
         sent = None
-        driven = {host.target: host.drive(inputs) for host in program.hosts}
-        if not program.constant_input:
+        driven, saturated = program.driven(inputs)
+        if program.spike_input:
             flat = np.asarray(inputs, np.uint8).reshape(samples, program.timesteps, program.input.size)
             sent = np.require(plan.orders[program.input.name].inside(flat), requirements="W")
-        constants = {name: constant for name, (constant, _) in driven.items()}
-        runs = engine.run(sent, constants, samples, record)
+        runs = engine.run(sent, driven, samples, record)
         raw = _raw(plan, runs)
         return Trace(
             raw_outputs=raw,
@@ -143,7 +152,7 @@ class LoihiExecutable:
             layers=tuple(_layer_trace(plan, group, runs, samples, record) for group in program.groups),
             input_spikes=_input_spikes(program, runs, samples),
             host_macs=np.full(samples, program.host_macs, np.int64),
-            saturated_inputs=sum(saturated for _, saturated in driven.values()),
+            saturated_inputs=saturated,
         )
 
 

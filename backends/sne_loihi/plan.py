@@ -136,7 +136,10 @@ class Plan:
         return any(o.synapse.source in block for name in block for o in self.operators[name])
 
     def constant(self, name: str, constants: Mapping[str, Array]) -> Array:
-        """int32 (1 or B, n): what reaches a group at every step, from the always-on axon and the host."""
+        """int32 (1 or B, n): what reaches a group at every step, from the always-on axon and the host.
+
+        (B, T, n) where the host sends something else at each step.
+        """
         always = self.always_on[name][None]
         if name not in constants:
             return always

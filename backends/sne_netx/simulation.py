@@ -189,7 +189,9 @@ def _build(job: NetJob, net: Any) -> Network:
     if job.currents is not None:
         currents = job.currents.reshape(job.samples, *_shape(entry))
         clock = Clock(job.timesteps, job.samples)
-        source = CurrentSource(currents=currents, clock=clock, depth=0, label="input", **common)
+        source = CurrentSource(
+            currents=currents, each_step=False, clock=clock, depth=0, label="input", **common
+        )
         source.s_out.connect(entry.neuron.a_in)
     else:
         source = SpikeSource(bits=job.spike_bits, shape=_shape(net.inp), label="input", **common)

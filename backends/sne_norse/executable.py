@@ -65,7 +65,7 @@ class NorseExecutable:
         """Run all samples; see :class:`sne_deploy.backend.Executable`."""
         program = self._program
         self._runs += 1
-        inputs = np.asarray(inputs, np.float64 if program.constant_input else np.uint8)
+        inputs = np.asarray(inputs, np.uint8 if program.spike_input else np.float64)
 
         def run_chunk(first: int, last: int) -> Trace:
             return self._run_chunk(inputs[first:last], record)
@@ -84,7 +84,7 @@ class NorseExecutable:
         program, samples = self._program, len(inputs)
         sent = self.student.run(inputs)
         rasters = {group.name: sent[group.name] for group in program.groups if group.spiking}
-        if not program.constant_input:
+        if program.spike_input:
             rasters[program.input.name] = inputs
         counts = Counts(program, rasters, samples)
         read = [self._read(group, sent[group.name], counts) for group in program.output_groups]

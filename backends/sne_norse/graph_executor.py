@@ -78,7 +78,7 @@ class GraphExecutor:
 
         Parameters
         ----------
-        inputs : uint8 array of shape (B, T, *shape), or float64 array of shape (B, *shape) for currents
+        inputs : uint8 or float64 array of shape (B, T, *shape), or (B, *shape) for a constant current
         """
         program, entering = self._program, self._entering(inputs)
         sent: dict[str, Array] = {}

@@ -65,7 +65,7 @@ class LayerExecutor:
 
         Parameters
         ----------
-        inputs : uint8 array of shape (B, T, *shape), or float64 array of shape (B, *shape) for currents
+        inputs : uint8 or float64 array of shape (B, T, *shape), or (B, *shape) for a constant current
         """
         x = inputs[:, None] if self._program.constant_input else inputs
         sent = {}

@@ -33,7 +33,7 @@ def load_model(
         return load(paths, options)
     except InputError:
         found = load(paths, replace(options, timesteps=axis))
-        if found.encoder.kind != "spikes":  # an axis of images, not of time
+        if not found.encoder.timed:  # an axis of images, not of time
             raise
         return found
 

@@ -111,6 +111,25 @@ _READING: Mapping[str, Any] = {
             "them."
         ),
     ],
+    "readout": Annotated[
+        str | None,
+        typer.Option(
+            help="How neurons that integrate are read, in .nir and .net models that do not say: v_last, "
+            "v_mean, v_max. Default: v_last."
+        ),
+    ],
+    "encoder": Annotated[
+        str | None,
+        typer.Option(
+            help="What a sample is, for models that do not say: spikes; constant, an image as a current at "
+            "every step; bernoulli, probabilities of a spike; graded, counts or a signal in time. "
+            "Default: spikes."
+        ),
+    ],
+    "input_range": Annotated[
+        str | None,
+        typer.Option(help="LO,HI: the range of such values. Default: 0,1.", metavar="LO,HI"),
+    ],
     "input_shape": Annotated[
         str | None,
         typer.Option(help="Shape of one step's input, such as 2,34,34, for .nir models without one."),
@@ -148,7 +167,26 @@ def resets(given: list[str] | None) -> Any:
     return (named["*"] if set(named) == {"*"} else named) if named else None
 
 
-_PARSED: Mapping[str, Callable[[Any], Any]] = {"input_shape": sizes, "reset": resets}
+def limits(input_range: str | None) -> tuple[float, float] | None:
+    """A range such as ``-1,1``; None where there is none."""
+    from sne_deploy.errors import InputError
+
+    if input_range is None:
+        return None
+    try:
+        low, high = (float(part) for part in input_range.split(","))
+    except ValueError:
+        low = high = 0.0
+    if not low < high:
+        raise InputError(f"--input-range {input_range!r} is no range; give two numbers, the lower first: 0,8")
+    return low, high
+
+
+_PARSED: Mapping[str, Callable[[Any], Any]] = {
+    "input_shape": sizes,
+    "reset": resets,
+    "input_range": limits,
+}
 """Those that are not what was typed."""
 
 

@@ -14,7 +14,7 @@ from sne_deploy.errors import DataError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sne_deploy.model.ensemble import Encoder
+    from sne_deploy.model.ensemble import Encoder, EncoderKind
 
 Array = npt.NDArray[Any]
 Split = Literal["test", "train"]
@@ -30,8 +30,9 @@ class DataSet:
     Attributes
     ----------
     name : str
-    x : array of shape (N, *input_shape), or uint8 of shape (N, T, *input_shape) for spikes
-        float32 (float64 where the file has it), within the encoder's ``input_range``; or 0 and 1.
+    x : array of shape (N, *input_shape), or (N, T, *input_shape) where the encoder is ``timed``
+        uint8 of 0 and 1 for spikes; else float32 (float64 where the file has it), within the encoder's
+        ``input_range``.
     y : int64 array of shape (N,), or None
         Class labels, from 0.
     """
@@ -91,28 +92,67 @@ def fit_to_model(name: str, x: Array, y: Array | None, model: ModelInput) -> Dat
     """
     if x.ndim == 0 or len(x) == 0:
         raise DataError(f"data set {name}: x has shape {x.shape} and no samples; give at least one")
-    spikes = model.encoder.kind == "spikes"
-    x = _in_shape(name, x, model, spikes)
-    x = binary_spikes(name, x) if spikes else _in_range(name, _floats(name, x), model.encoder.input_range)
+    x = _in_shape(name, x, model)
+    if model.encoder.kind == "spikes":
+        x = binary_spikes(name, x)
+    else:
+        x = _in_range(name, _floats(name, x), model.encoder.input_range)
     labels = None if y is None else _labels(name, y, len(x))
     return DataSet(name, _read_only(x), None if labels is None else _read_only(labels))
 
 
-def _in_shape(name: str, x: Array, model: ModelInput, spikes: bool) -> Array:
-    wanted = (model.timesteps, *model.shape) if spikes else model.shape
+def _in_shape(name: str, x: Array, model: ModelInput) -> Array:
+    timed, kind = model.encoder.timed, model.encoder.kind
+    wanted = (model.timesteps, *model.shape) if timed else model.shape
     got = tuple(x.shape[1:])
     if got == wanted:
         return x
-    if not spikes and math.prod(got) == math.prod(wanted) and _same_image(got, wanted):
+    if not timed and math.prod(got) == math.prod(wanted) and _same_image(got, wanted):
         return x.reshape(len(x), *wanted)
-    if spikes and math.prod(got) == math.prod(model.shape):
+    if timed and math.prod(got) == math.prod(model.shape):
+        what = "spikes" if kind == "spikes" else "graded input"
         raise DataError(
-            f"data set {name}: samples of shape {got} have no time axis; this model takes spikes of shape "
-            f"{wanted} (time first): give a FILE.npz of spikes"
+            f"data set {name}: samples of shape {got} have no time axis; this model takes {what} of shape "
+            f"{wanted} (time first). To present each sample as a current at every step, give "
+            f"{_option('constant', x)}"
+        )
+    if timed and got[1:] == model.shape:
+        raise DataError(
+            f"data set {name}: samples last {got[0]} steps, the model runs {model.timesteps}; give "
+            f"--timesteps {got[0]} (timesteps=) where its file leaves that open, or data of as many steps"
+        )
+    if not timed and got == (model.timesteps, *model.shape):
+        raise DataError(
+            f"data set {name}: samples have shape {got}, with a time axis; encoder {kind} takes {wanted}: "
+            f"give {_option('graded', x)}"
         )
     raise DataError(
         f"data set {name}: samples have shape {got}, the model takes {wanted}; give data of that shape"
     )
+
+
+def _option(kind: EncoderKind, x: Array) -> str:
+    """How the user says what these samples are."""
+    low, high = _wide(x)
+    return (
+        f"--encoder {kind} --input-range {low:g},{high:g} (in Python: encoder={kind!r}, "
+        f"input_range=({low:g}, {high:g}))"
+    )
+
+
+def _wide(x: Array) -> tuple[float, float]:
+    """A range of round numbers, from 0 at most to 1 at least, that holds every value that is finite."""
+    kept = x[np.isfinite(x)] if x.dtype.kind == "f" else x
+    ends = (float(kept.min()), float(kept.max())) if kept.size else (0.0, 1.0)
+    return 0.0 - _rounded_up(max(-ends[0], 0.0)), max(_rounded_up(max(ends[1], 0.0)), 1.0)
+
+
+def _rounded_up(value: float) -> float:
+    """To two digits."""
+    if value == 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / unit) * unit
 
 
 def _same_image(got: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
@@ -142,7 +182,8 @@ def binary_spikes(name: str, x: Array) -> Array:
         if np.count_nonzero(ones) != np.count_nonzero(part != 0):
             index = tuple(int(i) for i in np.argwhere((x != 0) & (x != 1))[0])
             raise DataError(
-                f"data set {name}: x{list(index)} is {x[index]}, spikes must be 0 or 1; binarise them"
+                f"data set {name}: x{list(index)} is {x[index]}, spikes are 0 or 1. Counts and real numbers "
+                f"are another input: for a network that takes them, give {_option('graded', x)}"
             )
     return found.view(np.uint8)
 
@@ -158,6 +199,8 @@ def _floats(name: str, x: Array) -> Array:
         return x.astype(x.dtype.newbyteorder("="), copy=False)
     if x.dtype.kind in "buif" and x.dtype.itemsize <= 2:
         return x.astype(np.float32)
+    if x.dtype.kind in "ui" and (x.size == 0 or max(-int(x.min()), int(x.max())) <= 2**53):
+        return x.astype(np.float64)
     raise DataError(f"data set {name}: x has dtype {x.dtype}; store it as float32")
 
 
@@ -170,7 +213,8 @@ def _in_range(name: str, x: Array, limits: tuple[float, float]) -> Array:
     if low < lo or high > hi:
         raise DataError(
             f"data set {name}: values from {low:g} to {high:g} leave the model's input range "
-            f"{lo:g} to {hi:g}; scale them as in training"
+            f"{lo:g} to {hi:g}; scale them as in training, or give --input-range (input_range=) where the "
+            "model was trained on them"
         )
     return x
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 def encode(encoder: Encoder, x: Array, timesteps: int, seed: int, first_index: int = 0) -> Array:
     """Encode samples.
 
-    ``constant``: x itself, a current at every step. ``bernoulli``: a spike at each step with probability
-    x, drawn from ``Philox(SeedSequence(seed, spawn_key=(sample index,)))``: a sample's spikes depend on
-    the seed and its index alone, not on batch or order. ``spikes``: x itself, checked.
+    ``constant``, ``graded``: x itself, a current at every step. ``bernoulli``: a spike at each step with
+    probability x, drawn from ``Philox(SeedSequence(seed, spawn_key=(sample index,)))``: a sample's spikes
+    depend on the seed and its index alone, not on batch or order. ``spikes``: x itself, checked.
 
     Parameters
     ----------
     encoder : Encoder
-    x : array of shape (N, *input_shape), or (N, T, *input_shape) for ``spikes``
+    x : array of shape (N, *input_shape), or (N, T, *input_shape) for ``spikes`` and ``graded``
     timesteps : int
         T, at least 1.
     seed : int
@@ -33,7 +33,8 @@ def encode(encoder: Encoder, x: Array, timesteps: int, seed: int, first_index: i
 
     Returns
     -------
-    float64 (N, *input_shape) for ``constant``; uint8 (N, T, *input_shape) of 0 and 1 otherwise.
+    float64 (N, *input_shape) for ``constant``, (N, T, *input_shape) for ``graded``; uint8
+    (N, T, *input_shape) of 0 and 1 otherwise.
 
     Raises
     ------
@@ -42,10 +43,12 @@ def encode(encoder: Encoder, x: Array, timesteps: int, seed: int, first_index: i
     """
     if timesteps < 1:
         raise DataError(f"timesteps {timesteps} must be at least 1")
-    if encoder.kind == "constant":
+    if encoder.timed:
+        _check_steps(encoder, x, timesteps)
+    if encoder.kind in ("constant", "graded"):
         return np.ascontiguousarray(x, dtype=np.float64)
     if encoder.kind == "spikes":
-        return _checked_spikes(x, timesteps)
+        return binary_spikes("spikes", x)
     if seed < 0 or first_index < 0:
         raise DataError(
             f"seed {seed} and first index {first_index} must not be negative; choose another with --seed"
@@ -60,10 +63,10 @@ def encode(encoder: Encoder, x: Array, timesteps: int, seed: int, first_index: i
     return spikes
 
 
-def _checked_spikes(x: Array, timesteps: int) -> Array:
+def _check_steps(encoder: Encoder, x: Array, timesteps: int) -> None:
     if x.ndim < 2 or x.shape[1] != timesteps:
-        raise DataError(f"spikes of shape {x.shape} do not have {timesteps} steps on their second axis")
-    return binary_spikes("spikes", x)
+        what = "spikes" if encoder.kind == "spikes" else "graded input"
+        raise DataError(f"{what} of shape {x.shape} does not have {timesteps} steps on its second axis")
 
 
 def _bernoulli(sample: Array, timesteps: int, seed: int, index: int) -> Array:

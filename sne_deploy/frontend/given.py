@@ -15,12 +15,12 @@ from sne_deploy.frontend.graph_models import ensemble_of_graphs
 from sne_deploy.frontend.models import ensemble_of_modules, load_model
 from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.ir.readout import READOUTS, Readout
-from sne_deploy.model.ensemble import Encoder, Ensemble, Head
+from sne_deploy.model.ensemble import ENCODERS, Encoder, Ensemble, Head
 
 if TYPE_CHECKING:
     import torch
 
-MODULE_OPTIONS = ("input_shape", "timesteps", "encoder", "readout", "head", "names")
+MODULE_OPTIONS = ("input_shape", "timesteps", "encoder", "input_range", "readout", "head", "names")
 """What :func:`modules_as_ensemble` takes."""
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "timesteps": partial(argument.whole, minimum=1),
@@ -30,6 +30,9 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "decay": argument.text,
     "gain": argument.text,
     "convention": argument.text,
+    "readout": partial(argument.choice, known=READOUTS),
+    "encoder": partial(argument.choice, known=ENCODERS),
+    "input_range": partial(argument.numbers, count=2),
 }
 """Of each option for reading, by itself."""
 _MODELS = "a path, several, a nir.NIRGraph, a torch module, or an Ensemble"
@@ -90,6 +93,7 @@ def modules_as_ensemble(
     input_shape: Any = None,
     timesteps: Any = None,
     encoder: Any = None,
+    input_range: Any = None,
     readout: Any = None,
     head: Any = None,
     names: Any = None,
@@ -120,7 +124,7 @@ def modules_as_ensemble(
         stack,
         input_shape=argument.shape("input_shape", input_shape),
         timesteps=argument.whole("timesteps", timesteps, 1),
-        encoder=None if encoder is None else as_encoder(encoder),
+        encoder=None if encoder is None and input_range is None else as_encoder(encoder, input_range),
         readout=None if readout is None else cast("Readout", argument.choice("readout", readout, READOUTS)),
         head=None if head is None else argument.instance("head", head, Head, "sne.Head(...)"),
         names=names,
@@ -135,10 +139,14 @@ def read_options(**options: Any) -> ReadOptions:
     return ReadOptions(**options)
 
 
-def as_encoder(encoder: Any) -> Encoder:
-    """An Encoder, also by the name of its kind."""
+def as_encoder(encoder: Any, input_range: Any = None) -> Encoder:
+    """An Encoder, also by the name of its kind, with the range of its values."""
+    if input_range is not None and (not isinstance(encoder, str) or encoder == "spikes"):
+        raise InputError(
+            'input_range goes with encoder="constant", "bernoulli" or "graded"; leave it out, or give one'
+        )
     if isinstance(encoder, str):
-        return Encoder(encoder)  # type: ignore[arg-type]  # it checks
+        return Encoder(encoder, (0.0, 1.0) if input_range is None else input_range)  # type: ignore[arg-type]  # it checks
     return cast("Encoder", argument.instance("encoder", encoder, Encoder, 'sne.Encoder(...), or "constant"'))
 
 

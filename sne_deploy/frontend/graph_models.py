@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
-from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Readout, Student
+from sne_deploy.frontend.stated import agreed_encoder, agreed_readout
+from sne_deploy.model.ensemble import Encoder, EncoderKind, Ensemble, Head, Readout, Student
 
 if TYPE_CHECKING:
     import nir
 
+    from sne_deploy.frontend.nir.facts import Facts
     from sne_deploy.frontend.options import ReadOptions
     from sne_deploy.ir.program import Program
 
+ASSUMED = "assumed, since the file does not say"
+"""Begins the note on what neither the file nor the user said."""
 _NAME = re.compile(r"\w[\w.+ \-]{0,99}")
 
 
@@ -40,7 +45,7 @@ def ensemble_of_graphs(
     names: Sequence[str],
     options: ReadOptions,
 ) -> Ensemble:
-    """An ensemble of NIR graphs that take spikes, joined by the mean of their outputs.
+    """An ensemble of NIR graphs, joined by the mean of their outputs.
 
     Parameters
     ----------
@@ -54,14 +59,18 @@ def ensemble_of_graphs(
     InputError, GraphError, UnsupportedError
         As :func:`sne_deploy.frontend.models.load_model`.
     """
+    from sne_deploy.frontend.nir.facts import facts_of
     from sne_deploy.frontend.nir.resets import check_names
     from sne_deploy.frontend.nir.shapes import joined_input_shape
 
-    students = []
+    students, encoders, stored = [], [], set()
     for graph, name in zip(graphs, names, strict=True):
         check_name(name)
         try:
-            students.append(_student(graph, name, options))
+            facts = facts_of(graph)
+            encoders.append(agreed_encoder(name, facts.encoder, options))
+            students.append(_student(graph, name, options, facts))
+            stored.add(facts.timesteps)
         except UnsupportedError as error:
             raise UnsupportedError(f"{name}: {error.context}", error.problems) from None
         except GraphError as error:
@@ -69,28 +78,76 @@ def ensemble_of_graphs(
     if options.reset is not None:
         check_names([student.network for student in students], options.reset)
     shapes = [joined_input_shape(student.network) for student in students]
-    return _ensemble(students, shapes, options.timesteps, "a NIR graph", Encoder("spikes"))
+    timesteps = options.timesteps
+    if timesteps is None and len(stored) == 1:
+        timesteps = stored.pop()
+    return _ensemble(students, shapes, timesteps, "a NIR graph", encoders)
 
 
-def _student(graph: nir.NIRGraph, name: str, options: ReadOptions) -> Student:
+def _student(graph: nir.NIRGraph, name: str, options: ReadOptions, facts: Facts) -> Student:
     from sne_deploy.frontend.nir.discretise import discretised
     from sne_deploy.frontend.nir.findings import examine
     from sne_deploy.frontend.nir.frameworks import settled
     from sne_deploy.frontend.nir.resets import with_resets
 
+    if facts.stated:
+        _check_stated(graph, name, options)
     made, notes = examine(graph, options.input_shape)
     made = made if options.reset is None else with_resets(made, options.reset)
     made, options, told = settled(made, options)
     made = _with_dt(made, name, options.dt_s)
     made, more = discretised(made, float(made.metadata["dt_s"]), options)
-    return Student(name, made, graph_readout(made), notes=(*notes, *more, *told))
+    readout = agreed_readout(name, facts.readout, options, graph_readout(made))
+    assumed = () if facts.stated else _assumed(made, readout, options)
+    return Student(name, made, readout, notes=(*notes, *more, *told, *assumed))
+
+
+def _check_stated(graph: nir.NIRGraph, name: str, options: ReadOptions) -> None:
+    """Check that no option contradicts a graph that says its resets, and whose constants are exact."""
+    import nir
+
+    from sne_deploy.frontend.nir.neuron_nodes import fires
+    from sne_deploy.frontend.nir.resets import with_resets
+    from sne_deploy.neurons.resets import reset_of
+
+    for option in ("decay", "gain", "convention"):
+        if getattr(options, option) is not None:
+            raise InputError(
+                f"{name}: {option} {getattr(options, option)} was given, but the file's constants are exact: "
+                "this project wrote it; leave it out"
+            )
+    if options.reset is None:
+        return
+    bare = {key: copy(node) for key, node in graph.nodes.items()}
+    for node in bare.values():
+        node.metadata = {key: value for key, value in node.metadata.items() if not key.startswith("reset")}
+    asked = with_resets(nir.NIRGraph(bare, list(graph.edges), metadata={}, type_check=False), options.reset)
+    for key, node in graph.nodes.items():
+        if fires(node) and reset_of(key, node) != reset_of(key, asked.nodes[key]):
+            raise InputError(
+                f"{name}: reset {options.reset} was given, but the file says another; leave it out"
+            )
+
+
+def _assumed(graph: nir.NIRGraph, readout: Readout, options: ReadOptions) -> Iterator[str]:
+    """What neither the file nor the user says."""
+    from sne_deploy.frontend.nir.neuron_nodes import fires
+
+    silent = any(fires(node) and "reset" not in node.metadata for node in graph.nodes.values())
+    found = [
+        *([] if options.readout is not None or readout == "count" else [f"readout {readout} (--readout)"]),
+        *([] if options.encoder is not None else ["input of spikes (--encoder)"]),
+        *(["reset to v_reset (--reset)"] if silent else []),
+    ]
+    if found:
+        yield f"{ASSUMED}: {', '.join(found)}"
 
 
 def ensemble_of_programs(
     programs: Sequence[Program],
     names: Sequence[str],
+    options: ReadOptions,
     *,
-    timesteps: int | None,
     what: str = "a file of registers",
 ) -> Ensemble:
     """An ensemble of Programs that were read from files of registers, joined by the mean of their outputs.
@@ -100,33 +157,55 @@ def ensemble_of_programs(
     programs : sequence of Program
         All of the same input.
     names : sequence of str
-    timesteps : int or None
-        Steps per sample; None: as the Programs say, where they agree on more than 1.
+    options : ReadOptions
+        Without ``timesteps``, they are as the Programs say, where they agree on more than 1.
     what : str
         What messages call a file that a Program came from.
 
     Raises
     ------
     InputError
-        No time steps, or Programs of different inputs.
+        No time steps, Programs of different inputs, or an option that contradicts a file.
     """
+    from sne_deploy.frontend.nir.facts import facts_of
+
+    timesteps = options.timesteps
     stored = {program.timesteps for program in programs}
     if timesteps is None and len(stored) == 1 and stored != {1}:
         timesteps = next(iter(stored))
     encoders, students = [], []
     for program, name in zip(programs, names, strict=True):
         check_name(name)
-        network = replace(program, name=name, timesteps=timesteps or program.timesteps)
-        students.append(Student(name, network, program.readout))
-        current = program.input.kind == "current"
-        encoders.append(Encoder("constant", program.input.range) if current else Encoder("spikes"))
-    if len(set(encoders)) != 1:
-        raise InputError(
-            "the networks of one ensemble must take the same input, got "
-            + ", ".join(f"{encoder.kind} in {encoder.input_range}" for encoder in encoders)
+        facts = facts_of(program.graph)
+        readout = agreed_readout(name, facts.readout, options, program.readout)
+        encoders.append(_registers_encoder(name, program, facts, options))
+        network = replace(
+            program,
+            name=name,
+            readout=readout,
+            timesteps=timesteps or program.timesteps,
+            input=replace(program.input, range=encoders[-1].input_range),
         )
+        assumed = not facts.stated and options.readout is None and readout != "count"
+        notes = (f"{ASSUMED}: readout {readout} (--readout)",)
+        students.append(Student(name, network, readout, notes=notes if assumed else ()))
     shapes = [program.input.shape for program in programs]
-    return _ensemble(students, shapes, timesteps, what, encoders[0])
+    return _ensemble(students, shapes, timesteps, what, encoders)
+
+
+def _registers_encoder(name: str, program: Program, facts: Facts, options: ReadOptions) -> Encoder:
+    """What registers take: spikes, which may be drawn from probabilities, or a constant current."""
+    taken: tuple[EncoderKind, ...] = ("constant",) if program.constant_input else ("spikes", "bernoulli")
+    if options.encoder is not None and options.encoder not in taken:
+        raise InputError(
+            f"{name}: encoder {options.encoder} was given, but its first layer's registers take "
+            f"{' or '.join(taken)}; leave it out"
+        )
+    stored = facts.encoder
+    if stored is None and program.constant_input:
+        limits = options.input_range or program.input.range
+        return Encoder("constant", limits)
+    return agreed_encoder(name, stored, options)
 
 
 def _ensemble(
@@ -134,8 +213,13 @@ def _ensemble(
     shapes: Sequence[tuple[int, ...]],
     timesteps: int | None,
     what: str,
-    encoder: Encoder,
+    encoders: Sequence[Encoder],
 ) -> Ensemble:
+    if len(set(encoders)) != 1:
+        raise InputError(
+            "the networks of one ensemble must take the same input, got "
+            + ", ".join(f"{encoder.kind} in {encoder.input_range}" for encoder in encoders)
+        )
     if len(set(shapes)) != 1:
         raise GraphError(f"the graphs of one ensemble must take the same input, got shapes {list(shapes)}")
     if timesteps is None:
@@ -143,7 +227,7 @@ def _ensemble(
             f"{what} does not say how many steps a sample lasts; give --timesteps (or timesteps=), or data "
             "with a time axis"
         )
-    return Ensemble(tuple(students), shapes[0], timesteps, encoder, Head("mean"))
+    return Ensemble(tuple(students), shapes[0], timesteps, encoders[0], Head("mean"))
 
 
 def _with_dt(graph: nir.NIRGraph, name: str, dt_s: float | None) -> nir.NIRGraph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from sne_deploy.frontend.compiled_file.file import SUFFIX, read_compiled
 from sne_deploy.frontend.graph_models import check_name, ensemble_of_graphs, ensemble_of_programs
 from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.frontend.readers import file_suffixes, read_network
+from sne_deploy.frontend.stated import agreed_encoder
 from sne_deploy.ir.program import Program
 from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Readout, Student
 
@@ -78,7 +80,7 @@ def load_model(
             raise InputError(
                 f"{option} {getattr(options, option)} was given, but {what} says it itself; leave it out"
             )
-    return ensemble_of_programs(programs, names, timesteps=options.timesteps, what=what)
+    return ensemble_of_programs(programs, names, options, what=what)
 
 
 def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
@@ -107,11 +109,12 @@ def _refuse_options(path: Path, options: ReadOptions) -> None:
 
 
 def _load_checkpoint(path: Path, options: ReadOptions) -> Ensemble:
-    _refuse_options(path, options)
+    _refuse_options(path, replace(options, encoder=None, input_range=None))
     from sne_deploy.model.checkpoint import load_checkpoint
 
     try:
-        return load_checkpoint(path)
+        found = load_checkpoint(path)
+        return replace(found, encoder=agreed_encoder(str(path), found.encoder, options))
     except CheckpointError as error:
         if path.suffix in ("", ".pt"):
             raise

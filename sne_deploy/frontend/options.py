@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from sne_deploy.frontend.nir.decay import DecayMode
     from sne_deploy.frontend.nir.gain import GainMode
     from sne_deploy.frontend.nir.resets import Resets
+    from sne_deploy.ir.readout import Readout
+    from sne_deploy.model.parts import EncoderKind
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,14 @@ class ReadOptions:
         The framework that exported a NIR graph, one of
         :data:`sne_deploy.frontend.nir.frameworks.CONVENTIONS`: its step, reset, decay and gain, each where
         neither the graph nor another option says it.
+    readout : Readout or None
+        How neurons that integrate are read: ``"v_last"``, ``"v_mean"`` or ``"v_max"``; None: as the file
+        says, else at the last step. Outputs that spike are counted.
+    encoder : EncoderKind or None
+        What a sample is: ``"spikes"``, ``"constant"``, ``"bernoulli"`` or ``"graded"``; None: as the file
+        says, else spikes.
+    input_range : (float, float) or None
+        In which every value of a sample lies, for the other encoders; None: as the file says, else 0 to 1.
     """
 
     timesteps: int | None = None
@@ -48,6 +58,9 @@ class ReadOptions:
     decay: DecayMode | None = None
     gain: GainMode | None = None
     convention: str | None = None
+    readout: Readout | None = None
+    encoder: EncoderKind | None = None
+    input_range: tuple[float, float] | None = None
 
     def given(self) -> Iterator[tuple[str, Any]]:
         """Name and value of each option that was given."""

@@ -47,7 +47,7 @@ class StateBounds:
 
 
 def host_range(host: HostAffine, program_input: ProgramInput) -> tuple[Array, Array]:
-    """Smallest and largest constant current of every neuron over the input's range, before rounding.
+    """Smallest and largest current from the host of every neuron over the input's range, before rounding.
 
     Returns
     -------

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Precision = Literal["fixed", "float"]
+InputKind = Literal["spikes", "current", "graded"]
 Sends = Literal["binary", "graded"]
 """What a spike carries: nothing more, or a signed integer (as on Loihi 2), which nothing implements yet."""
 
@@ -65,12 +66,14 @@ def reset_kind(subtracted: Array | None, *, delayed: bool) -> ResetKind | None:
 
 @dataclass(frozen=True, eq=False)
 class HostAffine:
-    """The constant current of a sample into one group, computed once on the host: c = matrix @ x + bias.
+    """The current of an input into one group, computed on the host: c = matrix @ x + bias.
+
+    A constant input has one for each sample, a graded one one for each of its steps.
 
     Attributes
     ----------
     target : str
-        The neuron group whose ``a_in`` gets c at every step, without a synapse.
+        The neuron group whose ``a_in`` gets c, without a synapse: at every step, or each at its own.
     matrix : float64 CSR of shape (n, n_in)
     bias : float64 array of shape (n,)
     register_scale : float or None
@@ -78,7 +81,8 @@ class HostAffine:
     register_limit : int or None
         Largest magnitude of the integer; None in float.
     per_step_messages : bool
-        True where the target has synaptic current: n graded messages per step instead of one bias write.
+        True where the input is graded or the target has synaptic current: n graded messages per step instead
+        of one bias write.
     """
 
     target: str
@@ -90,21 +94,22 @@ class HostAffine:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates per sample: existing taps only."""
+        """Multiply-accumulates for one c: existing taps only."""
         return int(self.matrix.nnz)
 
     def drive(self, x: Array) -> tuple[Array, int]:
-        """The value that every neuron of the target receives at every step of each sample.
+        """The value that every neuron of the target receives, for each row of inputs.
 
-        Each row depends on its own sample alone, bit for bit: sums run in the matrix's order.
+        Each row depends on its own input alone, bit for bit: sums run in the matrix's order.
 
         Parameters
         ----------
-        x : float array of shape (N, ...)
+        x : float array of shape (R, ...)
+            Samples, or steps of samples.
 
         Returns
         -------
-        c : int32 (fixed) or float64 (float) array of shape (N, n)
+        c : int32 (fixed) or float64 (float) array of shape (R, n)
         saturated : int
             Values clipped to the register's range.
         """
@@ -239,11 +244,15 @@ class Synapse:
 
 @dataclass(frozen=True)
 class ProgramInput:
-    """Where samples enter: ``kind`` "spikes" ([N, T, *shape] of 0 and 1) or "current" ([N, *shape])."""
+    """Where samples enter.
+
+    ``kind`` is "spikes" ([N, T, *shape] of 0 and 1), "current" ([N, *shape] of real numbers, the same at
+    every step) or "graded" ([N, T, *shape] of real numbers).
+    """
 
     name: str
     shape: tuple[int, ...]
-    kind: Literal["spikes", "current"]
+    kind: InputKind
     range: tuple[float, float] = (0.0, 1.0)
 
     @property
@@ -270,7 +279,7 @@ class Program:
     readout : Readout
         Of the groups that integrate; spiking ones are counted, see :meth:`readout_of`.
     hosts : tuple of HostAffine
-        One per group that gets the constant current; empty where the input is spikes.
+        One per group that hears the input; empty where the input is spikes.
     graph : nir.NIRGraph
         What it was compiled from.
     dt_s : float
@@ -323,9 +332,42 @@ class Program:
         return self.input.kind == "current"
 
     @property
+    def spike_input(self) -> bool:
+        """Whether samples enter as spikes, through synapses; else the host computes what they cause."""
+        return self.input.kind == "spikes"
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Of an encoded sample: with a time axis, unless it is a constant current."""
+        return self.input.shape if self.constant_input else (self.timesteps, *self.input.shape)
+
+    def driven(self, inputs: Array) -> tuple[dict[str, Array], int]:
+        """What the host sends to each of its targets.
+
+        Parameters
+        ----------
+        inputs : array of shape (N, *sample_shape)
+
+        Returns
+        -------
+        c : dict of group name to int32 (fixed) or float64 (float) array
+            (N, n), the same at every step; or (N, T, n) where the input is graded.
+        saturated : int
+            Values clipped to the register's range.
+        """
+        steps = () if self.constant_input else (self.timesteps,)
+        found, saturated = {}, 0
+        for host in self.hosts:
+            c, clipped = host.drive(inputs.reshape(-1, self.input.size))
+            found[host.target] = c.reshape(len(inputs), *steps, -1)
+            saturated += clipped
+        return found, saturated
+
+    @property
     def host_macs(self) -> int:
         """Multiply-accumulates per sample on the host."""
-        return sum(host.macs for host in self.hosts)
+        once = sum(host.macs for host in self.hosts)
+        return once if self.constant_input else once * self.timesteps
 
     @property
     def steady_messages(self) -> int:

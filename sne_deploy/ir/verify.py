@@ -84,7 +84,7 @@ def _program_problems(program: Program) -> Iterator[str]:
         seen.add(group.name)
     if len(program.synapses) != sum(len(program.synapses_into(name)) for name in groups):
         yield "a synapse ends on no group"
-    if program.constant_input != bool(program.hosts):
+    if program.spike_input == bool(program.hosts):
         yield f"{len(program.hosts)} host parts with an input of kind {program.input.kind!r}"
     if len({host.target for host in program.hosts}) != len(program.hosts):
         yield "two host parts have one target"
@@ -167,8 +167,8 @@ def _synapse_problems(
         n_in = groups[synapse.source].size
         if synapse.source not in seen and not synapse.within_sample:
             yield f"synapse {synapse.name!r}: source {synapse.source!r} comes after its target"
-    if synapse.source == program.input.name and program.constant_input:
-        yield f"synapse {synapse.name!r} carries a constant input, which the host computes"
+    if synapse.source == program.input.name and not program.spike_input:
+        yield f"synapse {synapse.name!r} carries a {program.input.kind} input, which the host computes"
     if synapse.weights.shape != (target.size, n_in):
         yield f"synapse {synapse.name!r} has shape {synapse.weights.shape}, its ends ({target.size}, {n_in})"
     if synapse.delay < 0:

@@ -82,9 +82,10 @@ class Ensemble:
         layers = student.network if isinstance(student.network, tuple) else ()
         known = all(layer.kind in LAYER_KINDS for layer in layers)
         pool = first_that_takes_spikes(layers) if known else None
-        if pool is not None and self.encoder.kind == "constant":
+        if pool is not None and self.encoder.kind in ("constant", "graded"):
             raise InputError(
-                f"student {student.name!r}: {layer_label(pool)}: its input is constant, and {ONLY_SPIKES}; "
+                f"student {student.name!r}: {layer_label(pool)}: its input is {self.encoder.kind}, and "
+                f"{ONLY_SPIKES}; "
                 "give spikes (encoder 'spikes' or 'bernoulli'), or use an average, and train again"
             )
 

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 
-EncoderKind = Literal["constant", "bernoulli", "spikes"]
+EncoderKind = Literal["constant", "bernoulli", "spikes", "graded"]
 """``constant``: x is a current, the same at every step. ``bernoulli``: x is a probability of a spike
-per step. ``spikes``: x already has a time axis and holds 0 and 1."""
+per step. ``spikes``: x already has a time axis and holds 0 and 1. ``graded``: x has a time axis and holds
+real numbers, such as counts of events or a signal."""
 ENCODERS: tuple[EncoderKind, ...] = get_args(EncoderKind)
 
 
@@ -84,6 +85,12 @@ class Encoder:
             raise InputError(
                 f"encoder: input_range {self.input_range} must be two finite numbers, low < high"
             )
+        object.__setattr__(self, "input_range", (lo, hi))
+
+    @property
+    def timed(self) -> bool:
+        """Whether samples have a time axis of their own."""
+        return self.kind in ("spikes", "graded")
 
 
 HeadKind = Literal["linear", "mean"]

@@ -1,7 +1,7 @@
 """Pass: composed Network -> floating-point Program. Gains, biases, the constant input and time get a place.
 
 * The gain goes onto the weights, so that u is what v receives.
-* A constant input is folded: the first maps are computed once per sample on the host, biases included.
+* A constant or graded input is folded: the first maps are computed on the host, biases included.
 * A bias goes to ``bias_mant`` of a group without synaptic current, and onto an always-on axon otherwise.
 * The leak adds a (v_leak - v_reset) to ``bias_mant``; the state is kept relative to v_reset.
 * A group runs one step behind the latest of its sources; earlier ones get a delay, so that what met in the
@@ -58,6 +58,7 @@ class BuildProgram:
         problems = [
             *_output_problems(network),
             *_source_problems(network),
+            *_input_problems(network),
             *_reset_problems(network, self.formats),
             *(problem for synapse in synapses if (problem := _delay_problem(synapse, self.formats))),
         ]
@@ -121,6 +122,18 @@ def _source_problems(network: Network) -> list[str]:
     ]
 
 
+def _input_problems(network: Network) -> list[str]:
+    """What the host computes reaches every group at the step of its input."""
+    late = [c.target for c in network.connections if on_host(network, c) and c.lag]
+    if network.input.kind != "graded":
+        return []
+    return [
+        f"group {name!r} hears the graded input a step late, over an edge that closes a cycle; let the input "
+        "enter beside the cycle"
+        for name in late
+    ]
+
+
 def _reset_problems(network: Network, formats: RegisterFormats) -> list[str]:
     """Kinds of reset that the chip has not got."""
     kinds = [
@@ -158,16 +171,19 @@ def _late_warnings(student: str, synapses: list[Synapse]) -> list[str]:
 
 
 def _hosts(network: Network, biases: Mapping[str, Array]) -> list[HostAffine]:
-    """One for each group: by whatever paths it comes, the current is the same at every step."""
+    """One for each group: by whatever paths it comes, the input reaches it at the same step."""
     matrices: dict[str, sparse.csr_matrix] = {}
     for connection in network.connections:
         if on_host(network, connection):
             matrix, target = connection.weights.matrix(), connection.target
             matrices[target] = sparse.csr_matrix(matrices[target] + matrix) if target in matrices else matrix
-    return [_host(network.neuron(name), matrix, biases) for name, matrix in matrices.items()]
+    graded = network.input.kind == "graded"
+    return [_host(network.neuron(name), matrix, biases, graded) for name, matrix in matrices.items()]
 
 
-def _host(neuron: NeuronNode, weights: sparse.csr_matrix, biases: Mapping[str, Array]) -> HostAffine:
+def _host(
+    neuron: NeuronNode, weights: sparse.csr_matrix, biases: Mapping[str, Array], graded: bool
+) -> HostAffine:
     gain = sparse.diags(np.broadcast_to(neuron.gain, (neuron.size,)))
     bias = np.broadcast_to(biases.get(neuron.name, np.asarray(0.0)), (neuron.size,)) * neuron.gain
     matrix = sparse.csr_matrix(gain @ weights)
@@ -176,7 +192,7 @@ def _host(neuron: NeuronNode, weights: sparse.csr_matrix, biases: Mapping[str, A
         target=neuron.name,
         matrix=matrix,
         bias=np.asarray(bias, dtype=np.float64),
-        per_step_messages=neuron.has_current,
+        per_step_messages=graded or neuron.has_current,
     )
 
 

@@ -50,7 +50,7 @@ class ComposeLinear:
         GraphError
             A neuron has no input, linear maps form a cycle, or an output is not a neuron's.
         UnsupportedError
-            A bias or a constant input passes through a delay.
+            A bias, or a constant or graded input, passes through a delay.
         """
         paths = _Paths(network)
         connections: list[Connection] = []
@@ -158,11 +158,12 @@ class _Paths:
 
     def _check_delayed(self, name: str, terms: list[_Term], bias: Array | None) -> None:
         network = self._network
-        constant = network.input.kind == "current" and any(t.source == network.input.name for t in terms)
+        kind = network.input.kind
+        hosted = kind != "spikes" and any(t.source == network.input.name for t in terms)
         if not bool(np.any(self._delays[name].steps)):
             return
-        if constant or (bias is not None and bool(np.any(bias != 0))):
-            what = "a constant input" if constant else "a bias"
+        if hosted or (bias is not None and bool(np.any(bias != 0))):
+            what = {"current": "a constant input", "graded": "a graded input"}[kind] if hosted else "a bias"
             raise UnsupportedError(
                 f"student {network.name!r}",
                 [f"node {name!r} delays {what}, which would begin late; put it after the next neurons"],

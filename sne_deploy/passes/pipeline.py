@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import UnsupportedError
-from sne_deploy.ir.program import Precision, Program, ProgramInput
+from sne_deploy.ir.program import InputKind, Precision, Program, ProgramInput
 from sne_deploy.ir.verify import register_problems, verify
-from sne_deploy.model.ensemble import Encoder, Ensemble, Student
+from sne_deploy.model.ensemble import Encoder, EncoderKind, Ensemble, Student
 from sne_deploy.passes.build_program import BuildProgram
 from sne_deploy.passes.compose_linear import ComposeLinear
 from sne_deploy.passes.fuse_thresholds import FuseThresholds
 from sne_deploy.passes.lower_nir import LowerNir
 from sne_deploy.passes.quantise import Quantise
 from sne_deploy.passes.scale_search import register_context
+
+_INPUT_KINDS: Mapping[EncoderKind, InputKind] = {
+    "constant": "current",
+    "bernoulli": "spikes",
+    "spikes": "spikes",
+    "graded": "graded",
+}
 
 
 def compile_member(
@@ -49,7 +57,7 @@ def compile_student(
         One sample at one step.
     timesteps : int
     encoder : Encoder
-        ``constant`` is folded into the first layer; the others become input spikes.
+        ``constant`` and ``graded`` are folded into the first layer; the others become input spikes.
     precision : {"fixed", "float"}
     formats : RegisterFormats
         What fixed point may use of a chip's registers; its delays and resets limit floating point too.
@@ -64,17 +72,19 @@ def compile_student(
     VerificationError
         A pass broke an invariant.
     """
+    from sne_deploy.frontend.nir.facts import with_facts
     from sne_deploy.frontend.norse.export import export_student
 
     if isinstance(student.network, Program):
         if precision == "fixed":
-            return _as_read(student, student.network, timesteps, formats)
+            told = with_facts(student.network.graph, student.readout, encoder, timesteps)
+            return _as_read(student, replace(student.network, graph=told), timesteps, formats)
         student = replace(student, network=student.network.graph)
-    graph = export_student(student, input_shape)
+    graph = with_facts(export_student(student, input_shape), student.readout, encoder, timesteps)
     program_input = ProgramInput(
         name="input",
         shape=input_shape,
-        kind="current" if encoder.kind == "constant" else "spikes",
+        kind=_INPUT_KINDS[encoder.kind],
         range=encoder.input_range,
     )
 

@@ -27,8 +27,8 @@ class Timing:
 
 
 def on_host(network: Network, connection: Connection) -> bool:
-    """Whether a connection is computed once per sample instead of by synapses."""
-    return network.input.kind == "current" and connection.source == network.input.name
+    """Whether a connection is computed on the host instead of by synapses."""
+    return network.input.kind != "spikes" and connection.source == network.input.name
 
 
 def time_groups(network: Network, on_hosts: Collection[str]) -> Timing:

@@ -136,7 +136,7 @@ class RunResult:
                 layers = ", ".join(repr(host.target) for host in hosts)
                 found.append(
                     f"student {student.name!r}, layer {layers}: {clipped} "
-                    f"constant inputs were clipped to +-{hosts[0].register_limit}"
+                    f"currents of the host were clipped to +-{hosts[0].register_limit}"
                 )
         return tuple(found)
 

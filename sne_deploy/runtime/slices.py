@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -34,7 +35,7 @@ class Compared:
 def sample_slices(programs: Sequence[Program], samples: int, *, recorded: bool) -> Iterator[slice]:
     """Consecutive slices that keep encoded input and recorded spikes within SLICE_BYTES."""
     first = programs[0]
-    per_sample = first.input.size * (8 if first.constant_input else first.timesteps)
+    per_sample = math.prod(first.sample_shape) * (1 if first.spike_input else 8)
     if recorded:
         spikes = sum(group.size for program in programs for group in program.groups if group.spiking)
         per_sample += 2 * first.timesteps * spikes

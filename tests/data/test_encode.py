@@ -44,9 +44,9 @@ def test_constant_is_x_and_spikes_are_checked():
     assert np.array_equal(encoded, x)
     spikes = np.ones((3, 4, 2))
     assert np.array_equal(encode(Encoder("spikes"), spikes, 4, 0), spikes)
-    with pytest.raises(DataError, match="do not have 5 steps"):
+    with pytest.raises(DataError, match="does not have 5 steps"):
         encode(Encoder("spikes"), spikes, 5, 0)
-    with pytest.raises(DataError, match="spikes must be 0 or 1"):
+    with pytest.raises(DataError, match="spikes are 0 or 1"):
         encode(Encoder("spikes"), 0.5 * spikes, 4, 0)
     with pytest.raises(DataError, match="are no probabilities"):
         encode(Encoder("bernoulli", (0.0, 2.0)), 2 * spikes, 4, 0)

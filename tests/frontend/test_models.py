@@ -18,6 +18,7 @@ from sne_deploy.errors import CheckpointError, GraphError, InputError, Unsupport
 from sne_deploy.frontend.models import ensemble_of_programs
 from sne_deploy.frontend.nir.file import write_nir
 from sne_deploy.frontend.norse.export import export_student
+from sne_deploy.frontend.options import ReadOptions
 from tests.networks import INPUT_SHAPE, li_box, lif_box, network
 from tests.small_programs import one_layer
 
@@ -161,6 +162,7 @@ def test_what_reading_found_is_in_the_report(tmp_path: Path) -> None:
     assert [note.partition(",")[0] for note in student.notes] == [
         "node 'i' (Input) declares shape (1",
         "dt is 0.002 s",
+        "assumed",
     ]
     with sne.compile(loaded, "norse") as compiled:
         warnings = compiled.run(spikes(shape=(3,))).report.warnings
@@ -271,18 +273,19 @@ def outputs_fixed(ensemble: sne.Ensemble, x: np.ndarray) -> np.ndarray:
 
 
 def test_programs_of_one_ensemble_take_the_same_input() -> None:
-    program = one_layer([[60, 60, 0]], "mixed")
+    program = replace(one_layer([[60, 60, 0]], "mixed"), graph=nir.NIRGraph({}, [], type_check=False))
     current = replace(program, input=replace(program.input, kind="current", range=(0.0, 255.0)))
-    made = ensemble_of_programs([current], ["a"], timesteps=3)
+    three = ReadOptions(timesteps=3)
+    made = ensemble_of_programs([current], ["a"], three)
     assert made.encoder == sne.Encoder("constant", (0.0, 255.0))
     assert made.timesteps == made.students[0].network.timesteps == 3  # type: ignore[union-attr]
-    assert ensemble_of_programs([program], ["a"], timesteps=None).timesteps == program.timesteps
+    assert ensemble_of_programs([program], ["a"], ReadOptions()).timesteps == program.timesteps
     with pytest.raises(
         InputError, match=r"must take the same input, got spikes in .*, constant in \(0\.0, 255\.0\)"
     ):
-        ensemble_of_programs([program, current], ["a", "b"], timesteps=3)
+        ensemble_of_programs([program, current], ["a", "b"], three)
     with pytest.raises(InputError, match=r"a \.net file does not say how many steps a sample lasts"):
-        ensemble_of_programs([replace(program, timesteps=1)], ["a"], timesteps=None, what="a .net file")
+        ensemble_of_programs([replace(program, timesteps=1)], ["a"], ReadOptions(), what="a .net file")
 
 
 @pytest.mark.parametrize("option", ["timesteps", "dt_s", "input_shape", "reset"])

@@ -16,6 +16,7 @@ import pytest
 
 import sne_deploy as sne
 from sne_deploy.errors import GraphError
+from sne_deploy.frontend.graph_models import ASSUMED
 from sne_deploy.frontend.nir.file import read_nir, write_nir
 from tests.interop.stored import Stored, load, names
 
@@ -99,7 +100,8 @@ def assert_equal(stored: Stored, student):
 def test_floating_point_gives_the_frameworks_spikes(name, target, tmp_path):
     stored = load(name)
     with compiled(stored, tmp_path, target, "float") as network:
-        assert network.ensemble.students[0].notes == ()  # a sound file gives nothing to note
+        notes = network.ensemble.students[0].notes  # a sound file gives nothing to note
+        assert all(note.startswith(ASSUMED) for note in notes)
         assert_equal(stored, network.run(stored.inputs, record="spikes").students[0])
 
 

@@ -17,9 +17,10 @@ from scipy import sparse
 
 from sne_deploy.chips.registers import SignMode
 from sne_deploy.errors import GraphError
+from sne_deploy.frontend.nir.facts import facts_of
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import DenseWeights, SparseWeights
-from sne_deploy.model.ensemble import READOUTS
+from sne_deploy.model.ensemble import READOUTS, Encoder, EncoderKind
 from sne_deploy.neurons.table import MODELS
 from sne_netx.format.fields import Fields
 from sne_netx.format.layers import FORMATS, NEURON_KINDS
@@ -53,6 +54,7 @@ def extra_tree(program: Program, roles: Mapping[str, Role]) -> Tree:
         "dt_s": program.dt_s,
         "warnings": list(program.warnings),
         "input": {"name": entry.name, "shape": np.asarray(entry.shape), "range": np.asarray(entry.range)},
+        "encoder": _encoder(program),
         "groups": {str(index): _group_tree(group) for index, group in enumerate(program.groups)},
         "synapses": {
             str(index): _synapse_tree(synapse, roles[synapse.name])
@@ -62,6 +64,14 @@ def extra_tree(program: Program, roles: Mapping[str, Role]) -> Tree:
     if program.hosts:
         tree["host"] = _host_tree(program.hosts[0])
     return tree
+
+
+def _encoder(program: Program) -> str:
+    """What the input is, in the encoder's terms; spikes may be drawn from probabilities."""
+    if program.constant_input:
+        return "constant"
+    stated = facts_of(program.graph).encoder if program.graph is not None else None
+    return "spikes" if stated is None else stated.kind
 
 
 def _group_tree(group: NeuronGroup) -> Tree:
@@ -148,6 +158,22 @@ def apply_extra(program: Program, tree: Mapping[str, Any]) -> Program:
         outputs=(groups[-1].name,),
         hosts=tuple(_host(host, fields, names, program) for host in program.hosts),
     )
+
+
+def encoder_of(program: Program, tree: Mapping[str, Any]) -> Encoder:
+    """The encoder that the group names; where it is of an earlier version, the one that the layers take.
+
+    Raises
+    ------
+    GraphError
+        It does not fit the layers.
+    """
+    fields = Fields(tree, f"group {GROUP!r}")
+    fits: tuple[EncoderKind, ...] = ("constant",) if program.constant_input else ("spikes", "bernoulli")
+    kind = fields.text("encoder") if "encoder" in fields else fits[0]
+    if kind not in fits:
+        raise fields.wrong("encoder", f"is {kind!r:.60}; the layers take {' or '.join(fits)}")
+    return Encoder(kind, program.input.range)
 
 
 def _numbered(fields: Fields, name: str, count: int | None = None) -> Sequence[Fields]:

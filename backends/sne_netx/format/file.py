@@ -15,9 +15,10 @@ import numpy as np
 
 from sne_deploy.frontend.hdf5.file import LIMITS, Limits, Tree, naming, read_hdf5
 from sne_deploy.frontend.hdf5.write import new_hdf5, write_value
+from sne_deploy.frontend.nir.facts import with_facts
 from sne_deploy.frontend.nir.raise_program import raise_program
 from sne_deploy.ir.program import Program
-from sne_netx.format.extra import GROUP, apply_extra
+from sne_netx.format.extra import GROUP, apply_extra, encoder_of
 from sne_netx.format.layers import NetLayer, Shape
 from sne_netx.format.parse import ROOTS, parse_net
 from sne_netx.format.plan import plan_net
@@ -77,12 +78,16 @@ def program_of(tree: Tree, student: str, options: ReadOptions) -> Program:
         As :func:`read_net`, without the file's name.
     """
     net = parse_net(tree)
-    program = build_program(net, student, options)
+    program, encoder = build_program(net, student, options), None
     if net.extra and not (options.skip_input_neurons and net.layers[0].neuron is not None):
         program = apply_extra(program, net.extra)
+        encoder = encoder_of(program, net.extra)
     raised = raise_program(program)
     new = tuple(text for text in raised.warnings if text not in program.warnings)
-    return replace(program, graph=raised.graph, warnings=(*program.warnings, *new))
+    graph = raised.graph
+    if encoder is not None:
+        graph = with_facts(graph, program.readout, encoder, program.timesteps)
+    return replace(program, graph=graph, warnings=(*program.warnings, *new))
 
 
 def write_net(path: str | os.PathLike[str], program: Program) -> None:

@@ -69,6 +69,11 @@ def _structure_problems(program: Program) -> Iterator[str]:
         shown = ", ".join(program.outputs)
         yield f"outputs {shown}; netx reads the last group of a chain alone, here {names[-1]!r}"
     first = 0 if program.hosts else 1
+    if program.hosts and not program.constant_input:
+        yield (
+            "graded input, which differs from step to step; netx takes spikes or one constant current per "
+            "sample: use --target loihi or lava"
+        )
     for host in program.hosts:
         if host.target != names[0]:
             yield f"constant input into group {host.target!r}; netx takes one into the first group alone"

@@ -88,7 +88,7 @@ def chain(cells: list[dict[str, Any]], readout: str | None, seed: int) -> torch.
 
 def compiled(module: torch.nn.Module, shape: tuple[int, ...], encoder: str) -> Program:
     ensemble = sne.ensemble([module], input_shape=shape, timesteps=STEPS)
-    kind = sne.Encoder(encoder)  # type: ignore[arg-type]  # one of the two
+    kind = sne.Encoder(encoder)  # type: ignore[arg-type]  # one of its kinds
     return compile_student(
         ensemble.students[0],
         input_shape=shape,
@@ -100,8 +100,8 @@ def compiled(module: torch.nn.Module, shape: tuple[int, ...], encoder: str) -> P
 
 
 def samples(program: Program, seed: int) -> np.ndarray:
-    """Random spikes, or currents that are multiples of 1/1024."""
+    """Random spikes, or currents or real numbers at every step, multiples of 1/1024."""
     rng = np.random.default_rng(seed)
-    if program.constant_input:
-        return rng.integers(0, 1025, (SAMPLES, *program.input.shape)) / 1024
+    if not program.spike_input:
+        return rng.integers(0, 1025, (SAMPLES, *program.sample_shape)) / 1024
     return (rng.random((SAMPLES, program.timesteps, *program.input.shape)) < 0.4).astype(np.uint8)

@@ -25,7 +25,7 @@ def around(graph: Any, input_shape: tuple[int, ...], timesteps: int, *, constant
 
 
 def samples(program: Program, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Random spikes, or currents that are multiples of 1/8."""
-    if program.constant_input:
-        return rng.integers(-4, 13, (count, *program.input.shape)) / 8
+    """Random spikes, or currents or real numbers at every step, multiples of 1/8."""
+    if not program.spike_input:
+        return rng.integers(-4, 13, (count, *program.sample_shape)) / 8
     return (rng.random((count, program.timesteps, *program.input.shape)) < 0.5).astype(np.uint8)

@@ -33,7 +33,7 @@ def check(program: Program, inputs: np.ndarray) -> int:
     return count
 
 
-@pytest.mark.parametrize("encoder", ["spikes", "constant"])
+@pytest.mark.parametrize("encoder", ["spikes", "constant", "graded"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_small_networks(name: str, encoder: str) -> None:
     program = compiled(network(name), INPUT_SHAPE, encoder)
@@ -42,7 +42,7 @@ def test_small_networks(name: str, encoder: str) -> None:
 
 @given(
     st.lists(CELL, min_size=1, max_size=3),
-    st.sampled_from(("spikes", "constant")),
+    st.sampled_from(("spikes", "constant", "graded")),
     st.sampled_from((None, "LICell")),
     st.integers(0, 2**32 - 1),
 )

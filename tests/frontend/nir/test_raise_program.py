@@ -29,13 +29,12 @@ from tests.strategies import programs
 
 def compiled(graph: nir.NIRGraph, program: Program) -> Program:
     """In floating point, as the compiler does it."""
-    current = program.input.kind == "current"
-    encoder = Encoder("constant", program.input.range) if current else Encoder("spikes")
+    kinds = {"current": "constant", "graded": "graded", "spikes": "spikes"}
     return compile_student(
         Student(program.name, graph, program.readout),
         input_shape=program.input.shape,
         timesteps=program.timesteps,
-        encoder=encoder,
+        encoder=Encoder(kinds[program.input.kind], program.input.range),
         precision="float",
         formats=LOIHI1,
     )

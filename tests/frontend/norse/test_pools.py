@@ -189,8 +189,9 @@ def test_what_is_said_of_a_maximum_of_real_numbers_helps() -> None:
         sne.ensemble([norse.SequentialState(*modules)], input_shape=(1, 8, 8), timesteps=STEPS)
 
 
-def test_a_maximum_of_a_constant_input_is_refused() -> None:
+@pytest.mark.parametrize("encoder", ["constant", "graded"])
+def test_a_maximum_of_real_input_is_refused(encoder: str) -> None:
     module, shape = norse.SequentialState(nn.MaxPool2d(2), firing()), (1, 8, 8)
-    with pytest.raises(InputError, match=r"MaxPool2d: its input is constant.*'spikes' or 'bernoulli'"):
-        program_of(module, shape, encoder="constant")
+    with pytest.raises(InputError, match=rf"MaxPool2d: its input is {encoder}.*'spikes' or 'bernoulli'"):
+        program_of(module, shape, encoder=encoder)
     assert program_of(module, shape, encoder="bernoulli").groups

@@ -32,20 +32,22 @@ class SpikeSource(AbstractProcess):  # type: ignore[misc]  # lava is untyped
 
 
 class CurrentSource(AbstractProcess):  # type: ignore[misc]  # lava is untyped
-    """Sends the constant current of sample n at each of its target's T steps of it; otherwise zeros.
+    """Sends the current of sample n at each of its target's T steps of it; otherwise zeros.
 
     Parameters
     ----------
-    currents : int32 or float64 array of shape (N, *shape)
+    currents : int32 or float64 array of shape (N, *shape), or (N, T, *shape) with ``each_step``
         Shared with the model, not copied.
     clock : sne_lava.job.Clock
     depth : int
         Of the target: it takes in what is sent at the same Lava step.
+    each_step : bool
+        Whether every step of a sample has currents of its own.
     """
 
-    def __init__(self, *, currents: Array, **params: Any) -> None:
-        super().__init__(currents=currents, **params)
-        self.s_out = OutPort(shape=currents.shape[1:])
+    def __init__(self, *, currents: Array, each_step: bool = False, **params: Any) -> None:
+        super().__init__(currents=currents, each_step=each_step, **params)
+        self.s_out = OutPort(shape=currents.shape[2:] if each_step else currents.shape[1:])
 
 
 class AlwaysOn(AbstractProcess):  # type: ignore[misc]  # lava is untyped
@@ -73,9 +75,13 @@ class _SpikeSourceModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[mi
 class _CurrentSourceModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
     def run_spk(self) -> None:
         params = self.proc_params
-        clock, currents = params["clock"], params["currents"]
-        sample = clock.sample_at(self.time_step, params["depth"])
-        self.s_out.send(currents[sample] if clock.inside(sample) else np.zeros_like(currents[0]))
+        clock, currents, depth = params["clock"], params["currents"], params["depth"]
+        sample = clock.sample_at(self.time_step, depth)
+        step = (clock.step_at(self.time_step, depth),) if params["each_step"] else ()
+        if clock.inside(sample):
+            self.s_out.send(currents[(sample, *step)])
+        else:
+            self.s_out.send(np.zeros_like(currents[(0, *step)]))
 
 
 class _AlwaysOnModel(ReportingModel, PyLoihiProcessModel):  # type: ignore[misc]  # lava is untyped
