@@ -15,7 +15,6 @@ import subprocess
 import sys
 import traceback
 from contextlib import contextmanager
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 MESSAGE_BYTES = 1 << 16
@@ -108,13 +107,21 @@ def warm_reader():
     """Let ``hdf5_file`` fork a warm reader instead of starting one."""
     import pytest
 
-    from sne_deploy.frontend.hdf5 import child as hdf5_child
+    import sne_deploy
     from sne_deploy.frontend.hdf5 import file as hdf5_file
 
     ours, theirs = socket.socketpair()
     folders = json.loads(hdf5_file.child_options((), hdf5_file.LIMITS))["import_path"]
-    command = [sys.executable, "-I", "-S", __file__, str(theirs.fileno()), hdf5_child.__file__, *folders]
-    server = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=hdf5_file.child_environment())
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        __file__,
+        str(theirs.fileno()),
+        str(Path(sne_deploy.__file__).parents[1]),
+        *folders,
+    ]
+    server = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=hdf5_file.reader_environment())
 
     def start(file: Path, roots, limits):
         return WarmChild(ours, [str(file.absolute()), hdf5_file.child_options(roots, limits)])
@@ -126,16 +133,14 @@ def warm_reader():
         ours.shutdown(socket.SHUT_RDWR)
 
 
-def main(number, child_file, *folders):
+def main(number, *folders):
     sys.path += folders
     import encodings.ascii  # noqa: F401
 
     import h5py  # noqa: F401
 
-    spec = spec_from_file_location("hdf5_child", child_file)
-    child = module_from_spec(spec)
-    sys.modules["hdf5_child"] = child  # where dataclasses look for it
-    spec.loader.exec_module(child)
+    from sne_deploy.frontend.hdf5 import child
+
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.freeze()
     with socket.socket(fileno=int(number)) as connection:

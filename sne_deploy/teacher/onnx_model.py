@@ -115,6 +115,14 @@ def infer_shapes(model: onnx.ModelProto, name: str, shape: tuple[int, ...]) -> o
     return inferred
 
 
+def largest_tensor(model: onnx.ModelProto) -> int:
+    """Elements of the largest tensor whose shape is known."""
+    values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    return max(
+        math.prod(max(int(dim.dim_value), 1) for dim in value.type.tensor_type.shape.dim) for value in values
+    )
+
+
 def one_line(error: Exception) -> str:
     """An exception's message in one line of at most 200 characters."""
     text = " ".join(str(error).split()) or type(error).__name__

@@ -19,6 +19,7 @@ import sne_deploy.teacher.onnx_model
 from sne_deploy.errors import DataError, InputError
 from sne_deploy.teacher.onnx_model import TeacherError
 from sne_deploy.teacher.run import TeacherResult, evaluate_teacher
+from tests.teacher_in_process import teachers_in_this_process
 
 OPSETS = [helper.make_opsetid("", 20)]
 
@@ -174,7 +175,7 @@ def test_inputs_and_outputs_of_another_kind(saved: Any) -> None:
     refused(saved(whole), r"input is tensor\(int64\), not tensor\(float\) or tensor\(double\)")
     flat = model([helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)], ["N", 3], {}, rank=0)
     refused(
-        saved(flat), r"output 'y' is float32 of shape \(\) for 5 samples; it must be .* \[batch, classes\]"
+        saved(flat), r"output 'y' is float32 of shape \(\) for 1 samples; it must be .* \[batch, classes\]"
     )
     infinite = model([helper.make_node("Log", ["x"], ["y"])], ["N", 3], {})
     refused(saved(infinite), "output 'y' is not finite")
@@ -190,9 +191,9 @@ def test_samples_and_labels_that_do_not_fit(saved: Any) -> None:
 
 def test_files_that_are_no_onnx(tmp_path: Path) -> None:
     refused(tmp_path / "none.onnx", "cannot read teacher .*No such file")
-    refused(tmp_path, "is not a regular file")
+    refused(tmp_path, "it is a folder, not a file")
     os.mkfifo(tmp_path / "fifo.onnx")
-    refused(tmp_path / "fifo.onnx", "is not a regular file")
+    refused(tmp_path / "fifo.onnx", "it is a pipe, not a file")
     for data in (b"", b"PK\x03\x04", bytes(1000), b"\xff" * 100):
         (tmp_path / "junk.onnx").write_bytes(data)
         refused(tmp_path / "junk.onnx", "is not an? (valid )?ONNX model: .*; export it again")
@@ -203,7 +204,7 @@ def test_a_truncated_file(saved: Any) -> None:
     data = path.read_bytes()
     for length in range(1, len(data), 7):
         path.write_bytes(data[:length])
-        with pytest.raises(InputError) as caught:
+        with teachers_in_this_process(), pytest.raises(InputError) as caught:
             evaluate_teacher(path, X, Y)
         assert "\n" not in str(caught.value)
 
@@ -219,7 +220,8 @@ def test_a_damaged_file_never_escapes_as_another_error(
     path.write_bytes(bytes(proto))
     message = ""
     try:
-        evaluate_teacher(path, X, Y)
+        with teachers_in_this_process():
+            evaluate_teacher(path, X, Y)
     except InputError as error:
         message = str(error)
     assert "\n" not in message
@@ -227,7 +229,7 @@ def test_a_damaged_file_never_escapes_as_another_error(
 
 def test_a_file_that_is_too_large(saved: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sne_deploy.teacher.onnx_model, "MAX_FILE_BYTES", 100)
-    refused(saved(dense(["N", 3], 3)), "bytes, more than the limit of 100; give a smaller one")
+    refused(saved(dense(["N", 3], 3)), "bytes, more than the limit of 100")
 
 
 @pytest.mark.parametrize("where", ["initializer", "attribute", "sub-graph", "function"])

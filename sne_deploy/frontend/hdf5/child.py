@@ -1,12 +1,11 @@
 """The process that opens untrusted HDF5 files: ``main([PATH, OPTIONS])``.
 
 It limits its own memory, time and open files before it touches the file, follows hard links only, checks
-every size before it reads, and writes plain data to its standard output: a magic number, then frames of a
-letter, a length n (8 bytes, little endian) and n bytes. ``A`` is an array; the last frame is ``T``, the
-tree that names the arrays in the order of their frames, as JSON, or ``E``, the error, as text.
+every size before it reads, and answers on its standard output as :mod:`sne_deploy.sandbox.limits` says.
 
-Imports nothing of the project. OPTIONS is JSON: the limits, ``roots`` (names at the root of the file) and
-``import_path`` (folders in which NumPy and h5py are found, as the interpreter starts without ``site``).
+Imports nothing of the project but that. OPTIONS is JSON: the limits, ``roots`` (names at the root of the
+file) and ``import_path`` (folders in which NumPy and h5py are found, as the interpreter starts without
+``site``).
 """
 
 from __future__ import annotations
@@ -15,25 +14,29 @@ import json
 import math
 import os
 import resource
-import signal
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from sne_deploy.sandbox.limits import (
+    ARRAY,
+    ERROR,
+    MAGIC,
+    TREE,
+    limit_memory,
+    limit_time,
+    printable,
+    send,
+    set_limit,
+    tree_bytes,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAGIC = b"sne-h5\x00\x02"
-ARRAY, TREE, ERROR = b"A", b"T", b"E"
-ERROR_BYTES = 4096
 Shape = tuple[int, ...]
 FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 """HDF5's numbers of the filters that are read; others could load code."""
-
-
-def tree_bytes(text_bytes: int, objects: int) -> int:
-    """How long the tree may become as JSON: text in which much is escaped, and 256 bytes per object."""
-    return 2 * text_bytes + 256 * objects
 
 
 class RefusedError(Exception):
@@ -226,27 +229,12 @@ def read_strings(
 
 def limit_resources(memory_bytes: int, seconds: int) -> None:
     """Bound memory and processor time; let one more file be opened, none be written, no process started."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     free = os.dup(0)  # the number of the next file
     os.close(free)
-    bounds = {
-        resource.RLIMIT_AS: memory_bytes,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_NPROC: 0,
-        resource.RLIMIT_NOFILE: free + 1,
-    }
-    for kind, bound in bounds.items():
+    limit_memory(memory_bytes)
+    for kind, bound in ((resource.RLIMIT_NPROC, 0), (resource.RLIMIT_NOFILE, free + 1)):
         set_limit(kind, bound, bound)
-    set_limit(resource.RLIMIT_CPU, seconds, seconds + 1)  # SIGXCPU, which says why, before SIGKILL
-
-
-def set_limit(kind: int, soft: int, hard: int) -> None:
-    """Set a limit, no higher than it may be."""
-    highest = resource.getrlimit(kind)[1]
-    if highest != resource.RLIM_INFINITY:
-        soft, hard = min(soft, highest), min(hard, highest)
-    resource.setrlimit(kind, (soft, hard))
+    limit_time(seconds)
 
 
 def read_file(path: str, roots: list[str], budget: Budget) -> dict[str, Any]:
@@ -267,33 +255,23 @@ def read_file(path: str, roots: list[str], budget: Budget) -> dict[str, Any]:
 
 def reply(path: str, options: dict[str, Any], stream: BinaryIO) -> None:
     """Read one file and write all frames."""
-
-    def send(kind: bytes, data: Any) -> None:
-        stream.write(kind + len(data).to_bytes(8, "little"))
-        stream.write(data)
-
     roots = options.pop("roots")
-    budget = Budget(**options, send=lambda data: send(ARRAY, data))
+    budget = Budget(**options, send=lambda data: send(stream, ARRAY, data))
     longest = tree_bytes(budget.text_bytes, budget.objects)
     stream.write(MAGIC)
     try:
         text = json.dumps(read_file(path, roots, budget), ensure_ascii=False).encode()
         if len(text) > longest:
             raise RefusedError(f"names and strings need more than {longest} bytes once they are escaped")
-        send(TREE, text)
+        send(stream, TREE, text)
     except BrokenPipeError:
         raise
     except RefusedError as error:
-        send(ERROR, printable(str(error)))
+        send(stream, ERROR, printable(str(error)))
     except MemoryError:
-        send(ERROR, b"reading it needs more memory than the limit")
+        send(stream, ERROR, b"reading it needs more memory than the limit")
     except Exception as error:  # noqa: BLE001  # whatever a hostile file provokes becomes one line
-        send(ERROR, printable(f"{type(error).__name__}: {error}"))
-
-
-def printable(text: str) -> bytes:
-    """An error's text, in bounded length; the parent, which does not trust it, makes it one line."""
-    return text.encode("utf-8", "backslashreplace")[:ERROR_BYTES]
+        send(stream, ERROR, printable(f"{type(error).__name__}: {error}"))
 
 
 def main(arguments: list[str]) -> int:

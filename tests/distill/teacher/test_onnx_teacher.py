@@ -24,6 +24,7 @@ from sne_deploy.distill.teacher.onnx_teacher import load_onnx_teacher
 from sne_deploy.errors import InputError
 from sne_deploy.teacher.onnx_model import TeacherError
 from sne_deploy.teacher.run import evaluate_teacher
+from tests.teacher_in_process import teachers_in_this_process
 
 INPUTS, FEATURES, CLASSES = 6, 5, 3
 RANDOM = np.random.default_rng(0)
@@ -118,10 +119,11 @@ def test_logits_of_every_form_of_linear_map(data: st.DataObject, folder: Path) -
         nodes.insert(0, helper.make_node("Reshape", ["v", "size"], ["w"]))
     batch, opset = data.draw(st.sampled_from(["N", 1, 3, 4, 9])), data.draw(st.sampled_from([11, 13, 17, 21]))
     path = saved(graph(nodes, weights, kind=kind, batch=batch, opset=opset), folder)
-    teacher = load_onnx_teacher(path)
-    x = torch.from_numpy(X.astype(np.float32))
-    np.testing.assert_allclose(teacher.features(x).numpy(), WANTED_FEATURES, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(teacher(x).numpy(), logits, rtol=1e-4, atol=1e-5)
+    with teachers_in_this_process():
+        teacher = load_onnx_teacher(path)
+        x = torch.from_numpy(X.astype(np.float32))
+        np.testing.assert_allclose(teacher.features(x).numpy(), WANTED_FEATURES, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(teacher(x).numpy(), logits, rtol=1e-4, atol=1e-5)
 
 
 class _Block(nn.Module):
@@ -313,8 +315,9 @@ def test_a_damaged_file_is_one_line_or_a_teacher(data: st.DataObject, folder: Pa
     path.write_bytes(bytes(content))
     message, rows = "", len(X)
     try:
-        rows = len(load_onnx_teacher(path)(torch.from_numpy(X.astype(np.float32))))
-        evaluate_teacher(path, X, None)
+        with teachers_in_this_process():
+            rows = len(load_onnx_teacher(path)(torch.from_numpy(X.astype(np.float32))))
+            evaluate_teacher(path, X, None)
     except InputError as error:
         message = str(error)
     assert "\n" not in message

@@ -15,7 +15,8 @@ import pytest
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.hdf5 import child as hdf5_child
 from sne_deploy.frontend.hdf5 import file as hdf5_file
-from sne_deploy.frontend.hdf5.file import LIMITS, Limits, one_line, read_hdf5
+from sne_deploy.frontend.hdf5.file import LIMITS, Limits, read_hdf5
+from sne_deploy.text import one_line
 from tests.damage import repair
 from tests.fuzzing import untouched
 from tests.odd_trees import ODD, make_outside, write_tree
@@ -49,8 +50,8 @@ def in_child(program, *arguments):
     """Run a program after the child's limits were set."""
     code = f"""
 import os, sys
-sys.path.insert(0, {str(Path(hdf5_child.__file__).parent)!r})
-import child as hdf5_child
+sys.path.insert(0, {str(Path(hdf5_child.__file__).parents[3])!r})
+from sne_deploy.frontend.hdf5 import child as hdf5_child
 hdf5_child.limit_resources(1 << 30, 2)
 {program}
 """

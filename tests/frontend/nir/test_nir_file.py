@@ -17,6 +17,7 @@ from sne_deploy.frontend.hdf5.file import Limits
 from sne_deploy.frontend.nir.file import read_nir, write_nir
 from sne_deploy.frontend.norse.export import export_student
 from sne_deploy.model.ensemble import Layer, Student
+from sne_deploy.sandbox import process
 from tests.odd_trees import write_tree
 
 POPEN = subprocess.Popen
@@ -238,7 +239,7 @@ def test_a_reader_that_runs_out_of_time_or_memory_or_crashes(path, monkeypatch):
 
 def fake(monkeypatch, program):
     monkeypatch.setattr(
-        hdf5_file.subprocess, "Popen", lambda command, **kw: POPEN([sys.executable, "-c", program], **kw)
+        process.subprocess, "Popen", lambda command, **kw: POPEN([sys.executable, "-c", program], **kw)
     )
 
 

@@ -1,4 +1,4 @@
-"""What the reader of untrusted HDF5 files sends, as plain data: nothing in it is trusted.
+"""What a child that works on an untrusted file sends, as plain data: nothing in it is trusted.
 
 Every size is checked before memory is taken for it, and all of it must come within a wall time.
 """
@@ -11,19 +11,40 @@ import os
 import select
 import time
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.frontend.hdf5.child import ARRAY, ERROR, ERROR_BYTES, MAGIC, TREE, tree_bytes
-
-if TYPE_CHECKING:
-    from sne_deploy.frontend.hdf5.file import Limits
+from sne_deploy.sandbox.limits import ARRAY, ERROR, ERROR_BYTES, MAGIC, TREE, tree_bytes
 
 Array = npt.NDArray[Any]
 Tree = dict[str, "Tree | Array | str | list[str]"]
 """Groups are dicts; numbers are arrays (0-d where they were scalars); strings are str or flat lists."""
+
+
+class Limits(Protocol):
+    """What an answer may hold, and what the child may take.
+
+    Attributes
+    ----------
+    total_bytes, text_bytes, objects : int
+        Of all numbers, and of all names and strings; data sets.
+    memory_bytes, seconds : int
+        Address space; processor time and, threefold, wall time.
+    """
+
+    @property
+    def total_bytes(self) -> int: ...  # noqa: D102
+    @property
+    def text_bytes(self) -> int: ...  # noqa: D102
+    @property
+    def objects(self) -> int: ...  # noqa: D102
+    @property
+    def memory_bytes(self) -> int: ...  # noqa: D102
+    @property
+    def seconds(self) -> int: ...  # noqa: D102
+
 
 _DTYPES = {np.dtype(code).str: np.dtype(code) for code in "?bBhHiIlLqQefd"}
 _MAX_TREE_DEPTH = 64
@@ -47,12 +68,25 @@ class DamagedError(Exception):
 
 
 class Pipe:
-    """What a child writes, read within a wall time."""
+    """A pipe to or from a child, written or read within a wall time."""
 
     def __init__(self, pipe: IO[bytes], deadline: float) -> None:
         self._fd, self._deadline, self._buffer = pipe.fileno(), deadline, memoryview(b"")
         self._poll = select.poll()
-        self._poll.register(self._fd, select.POLLIN)
+        self._poll.register(self._fd, select.POLLIN if pipe.readable() else select.POLLOUT)
+
+    def write_all(self, data: memoryview) -> None:
+        """Write all of ``data``."""
+        os.set_blocking(self._fd, False)
+        done = 0
+        while done < len(data):
+            left = self._deadline - time.monotonic()
+            if left <= 0 or not self._poll.poll(1000 * left):
+                raise LateError
+            try:
+                done += os.write(self._fd, data[done:])
+            except BrokenPipeError:
+                raise EndError from None
 
     def read_some(self, target: memoryview) -> int:
         """Fill a part of ``target``; 0 at the end."""

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.frontend.hdf5.child import MAGIC, tree_bytes
 from sne_deploy.frontend.hdf5.file import Limits
-from sne_deploy.frontend.hdf5.reply import DamagedError, EndError, LateError, Pipe, RefusedError, read_reply
+from sne_deploy.sandbox.limits import MAGIC, tree_bytes
+from sne_deploy.sandbox.reply import DamagedError, EndError, LateError, Pipe, RefusedError, read_reply
 from tests.effort import examples
 
 
