@@ -65,9 +65,14 @@ class Result:
         return self.run.accuracy
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``report.json``, ``students/NAME.nir`` and the target's own files, each atomically."""
+        """Write ``report.json``, ``predictions.npz``, ``students/NAME.nir`` and the target's own files.
+
+        Each is there whole or not at all; :func:`sne_deploy.report.predictions.load_predictions` reads the
+        second.
+        """
         from sne_deploy.files import ensure_folder
         from sne_deploy.frontend.nir.file import write_nir
+        from sne_deploy.report.predictions import Predictions, save_predictions
 
         backend = load_backend(self.report.target)
         students = ensure_folder(Path(folder) / "students")
@@ -75,6 +80,8 @@ class Result:
             write_nir(students / f"{student.name}.nir", student.program.graph)
             if isinstance(backend, FileWriter):
                 backend.write(student.program, students)
+        found = Predictions(self.predictions, self.logits, self.active, self.run.labels)
+        save_predictions(found, folder)
         self.report.save(folder)
 
 

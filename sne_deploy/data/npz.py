@@ -16,7 +16,7 @@ from sne_deploy.files import open_regular
 from sne_deploy.zips import ZipError, check_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import IO
 
@@ -48,9 +48,16 @@ def load_npz(_split: Split, path: Path | None) -> tuple[Array, Array | None]:
     if path is None:
         raise DataError("data npz needs a file: FILE.npz")
     with opened_npz(path) as archive:
-        members = _members(path, archive)
+        members = _samples(path, archive)
         y = read_entry(path, archive, members["y"]) if "y" in members else None
         return read_entry(path, archive, members["x"]), y
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Read those of the named arrays that a file holds; as :func:`load_npz`."""
+    with opened_npz(path) as archive:
+        members = _members(archive)
+        return {name: read_entry(path, archive, members[name]) for name in names if name in members}
 
 
 def npz_shape(path: Path) -> tuple[int, ...]:
@@ -62,7 +69,7 @@ def npz_shape(path: Path) -> tuple[int, ...]:
         As :func:`load_npz`.
     """
     with opened_npz(path) as archive:
-        entry = _members(path, archive)["x"]
+        entry = _samples(path, archive)["x"]
         with archive.open(entry) as stream:
             return _header(path, entry, stream).shape
 
@@ -81,9 +88,12 @@ def opened_npz(path: Path) -> Iterator[zipfile.ZipFile]:
         raise DataError(f"{path}: damaged or not an .npz file ({error}); {_REMEDY}") from error
 
 
-def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    entries = archive.infolist()
-    members = {entry.filename.removesuffix(".npy"): entry for entry in entries}
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    return {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+
+
+def _samples(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    members = _members(archive)
     if "x" not in members:
         found = ", ".join(members)[:100] or "nothing"
         raise DataError(f"{path}: has no array x (found: {found}); write it with np.savez(path, x=x, y=y)")

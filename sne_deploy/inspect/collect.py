@@ -19,6 +19,7 @@ from sne_deploy.inspect.numbers import in_range, number, shape_text
 from sne_deploy.inspect.registers_view import connection_views, group_views
 from sne_deploy.inspect.support import Outcome, target_support
 from sne_deploy.inspect.views import ConnectionView, EdgeView, ModelView, NodeView, StudentView
+from sne_deploy.ir.bounds import register_notes
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.model.ensemble import Ensemble, Student
 from sne_deploy.model.policy import policy_text
@@ -80,6 +81,7 @@ def _student_view(ensemble: Ensemble, student: Student, weight_bits: int | None)
     outcomes = [compiled(precision, _formats(weight_bits)) for precision in _PRECISIONS]
     fixed, floating = (p if isinstance(p, Program) else None for p in outcomes)
     program = fixed or floating
+    proofs = [] if fixed is None else register_notes(fixed)
     connections = connection_views(program)
     graph = program.graph if program else _exported(student, ensemble.input_shape)
     nodes, edges = _graph(graph, ensemble.input_shape, connections)
@@ -93,7 +95,7 @@ def _student_view(ensemble: Ensemble, student: Student, weight_bits: int | None)
         groups=group_views(fixed, floating),
         connections=connections,
         support=target_support(compiled, load_chip(DEFAULT_CHIP).registers, weight_bits),
-        notes=tuple(dict.fromkeys(program.warnings if program else student.notes)),
+        notes=tuple(dict.fromkeys((*(program.warnings if program else student.notes), *proofs))),
     )
 
 

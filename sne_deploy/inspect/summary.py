@@ -113,8 +113,7 @@ def _notes(model: ModelView) -> Iterator[Note]:
         name, worst = max(fixed, key=lambda pair: pair[1].saturated_weights / max(pair[1].weights, 1))
         most = f"{worst.saturated_weights:,} of {worst.weights:,} of {worst.name!r} in {name!r}"
         yield "clipped", f"{clipped:,} of {total:,} weights; worst: {most}"
-    every = (note for student in model.students for note in student.notes)
-    notes = list(dict.fromkeys(note for note in every if not note.endswith("are clipped")))
+    notes = list(dict.fromkeys(note for student in model.students for note in student.notes))
     for note in notes[:MAX_NOTES]:
         yield "note", note
     if len(notes) > MAX_NOTES:

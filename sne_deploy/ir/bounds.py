@@ -96,6 +96,22 @@ def state_bounds(
     return StateBounds(*(found.item() for found in (u_min, u_max, v_min, v_max)))
 
 
+def register_notes(program: Program) -> list[str]:
+    """Groups of a fixed-point Program whose u may wrap or v run away upwards, as far as bounds can say."""
+    found, limit = [], program.registers.state_limit
+    for name, bounds in register_bounds(program).items():
+        where = f"student {program.name!r}, layer {name!r}"
+        if bounds.u_may_wrap(program.registers):
+            extent = max(bounds.u_max, -bounds.u_min)
+            found.append(f"{where}: u may wrap; in the worst case |u| reaches {extent:.0f}, past {limit}")
+        elif program.group(name).vsub_mant is not None and bounds.v_max >= limit:
+            found.append(
+                f"{where}: with its soft reset, v may saturate; in the worst case it reaches "
+                f"{bounds.v_max:.0f}"
+            )
+    return found
+
+
 def register_bounds(program: Program) -> dict[str, StateBounds]:
     """Bounds of every group of a fixed-point Program, by name, over all inputs in its range."""
     found = {}

@@ -81,15 +81,7 @@ def _unsupported(group: NeuronGroup) -> str | None:
 def _warnings(quantised: QuantisedGroup, job: GroupJob) -> list[str]:
     name = f"student {job.student!r}, layer {quantised.group.name!r}"
     found: list[str] = []
-    bounds = quantised.bounds
-    limit, unity = job.formats.state_limit, job.formats.decay_unity
-    if bounds.u_may_wrap(job.formats):
-        extent = max(bounds.u_max, -bounds.u_min)
-        found.append(f"{name}: u may wrap; in the worst case |u| reaches {extent:.0f}, past {limit}")
-    if quantised.group.vsub_mant is not None and bounds.v_max >= limit:
-        found.append(
-            f"{name}: with its soft reset, v may saturate; in the worst case it reaches {bounds.v_max:.0f}"
-        )
+    unity = job.formats.decay_unity
     reset = quantised.group.reset
     each = job.formats.compartments(reset) or 1
     if each > 1:
@@ -98,11 +90,6 @@ def _warnings(quantised: QuantisedGroup, job: GroupJob) -> list[str]:
             f"updates are counted (source: resets.{reset} in the chip's file)"
         )
     for synapse in quantised.synapses:
-        if synapse.saturated_weights:
-            total = int(np.size(synapse.weights.values))
-            found.append(
-                f"{name}: {synapse.saturated_weights} of {total} weights of {synapse.name!r} are clipped"
-            )
         before = next((s for s in job.synapses if s.name == synapse.name), None)
         if before is not None and not np.any(synapse.weights.values) and np.any(before.weights.values):
             found.append(f"{name}: every weight of {synapse.name!r} rounds to zero")

@@ -16,8 +16,10 @@ from sne_deploy.ir.program import Precision, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_deploy.model.ensemble import Ensemble
 from sne_deploy.report.check import check_report, require
-from sne_deploy.report.context import hardware_model, policy_model
+from sne_deploy.report.classes import balanced_accuracy, class_models, tied
+from sne_deploy.report.context import assumed_of, hardware_model, policy_model
 from sne_deploy.report.file import Report
+from sne_deploy.report.findings import clipped_weights, findings_of
 from sne_deploy.report.schema import (
     SCHEMA_VERSION,
     DataModel,
@@ -87,6 +89,7 @@ def build_report(
     samples = len(result.predictions)
     comparisons = {} if compared is None else compared.layers
     _check_result(result, samples)
+    found = findings_of(result, comparisons)
     counts = [student.counts for student in result.students]
     shared = result.shared_counts
     ran = [count for count in counts if count.samples_run]
@@ -109,13 +112,25 @@ def build_report(
             ),
             ensemble=EnsembleModel(
                 accuracy=result.accuracy,
+                balanced_accuracy=balanced_accuracy(result.predictions, result.labels),
+                tied_fraction=float(np.mean(tied(result.logits))),
+                classes=class_models(result),
                 mean_active_students=int(result.active.sum()) / samples,
                 **_cost(add_counts([shared, *ran], samples), hardware),
             ),
             teacher=None if teacher is None else _teacher(teacher, [shared, *ran], samples, hardware),
             fidelity=None if compared is None else _fidelity(result, compared.run),
             verified=verified,
-            warnings=(*warnings, *result.warnings, *_late_spikes(result, comparisons)),
+            assumed=assumed_of(ensemble),
+            dead=found.dead,
+            warnings=(
+                *found.dead,
+                *found.others,
+                *result.warnings,
+                *_late_spikes(result, comparisons),
+                *clipped_weights(result),
+                *warnings,
+            ),
             provenance=provenance,
         )
     except ValidationError as error:
@@ -134,11 +149,12 @@ def _student(
     hardware: Chip,
     comparisons: LayerComparisons,
 ) -> StudentModel:
-    per_layer = comparisons.get(student.name, {})
+    per_layer, alone = comparisons.get(student.name, {}), _predicted_alone(student, labels)
     return StudentModel(
         name=student.name,
         active_fraction=counts.samples_run / samples,
-        accuracy=_accuracy_alone(student, labels),
+        accuracy=None if alone is None else float(np.mean(alone[0] == alone[1])),
+        balanced_accuracy=None if alone is None else balanced_accuracy(*alone),
         latency_s=None,
         cores=None,
         layers=tuple(
@@ -170,6 +186,9 @@ def _layer(program: Program, layer: LayerTrace, ran: int, found: SpikeComparison
     snrs = [synapse.quantisation_snr_db for synapse in synapses if synapse.quantisation_snr_db is not None]
     updates = group.size * program.timesteps
     spikes = _total(layer.spikes)
+    wraps, saturations = (
+        None if count is None else _total(count) for count in (layer.u_wraps, layer.v_saturations)
+    )
     return LayerModel(
         name=layer.name,
         kind=layer_kind(program, layer.name),
@@ -177,6 +196,11 @@ def _layer(program: Program, layer: LayerTrace, ran: int, found: SpikeComparison
         synops_per_sample=_mean(_total(layer.synops), ran),
         spikes_per_sample=_mean(spikes, ran),
         rate=_mean(spikes, ran * updates),
+        weights=sum(int(np.size(synapse.weights.values)) for synapse in synapses),
+        u_wraps=wraps,
+        u_wrap_rate=_mean(wraps, ran * updates),
+        v_saturations=saturations,
+        v_saturation_rate=_mean(saturations, ran * updates),
         saturated_weights=sum(synapse.saturated_weights for synapse in synapses),
         quantisation_snr_db=_finite_or_none(min(snrs, default=None), layer.name),
         rate_float=None if found is None else _mean(found.reference, found.samples * updates),
@@ -237,10 +261,11 @@ def _fidelity(result: RunResult, float_result: RunResult) -> FidelityModel:
     )
 
 
-def _accuracy_alone(student: StudentResult, labels: Array | None) -> float | None:
+def _predicted_alone(student: StudentResult, labels: Array | None) -> tuple[Array, Array] | None:
+    """Predictions and labels of the samples that it ran on."""
     if labels is None or student.alone is None or not student.active.any():
         return None
-    return float(np.mean(student.alone[student.active] == labels[student.active]))
+    return student.alone[student.active], labels[student.active]
 
 
 def _check_result(result: RunResult, samples: int) -> None:
@@ -253,7 +278,7 @@ def _check_result(result: RunResult, samples: int) -> None:
         )
         arrays = {"input_spikes": student.input_spikes, "host_macs": student.host_macs}
         for layer in student.layers:
-            for key in ("synops", "spikes", "updates_active", "updates_idle"):
+            for key in ("synops", "spikes", "updates_active", "updates_idle", "u_wraps", "v_saturations"):
                 if getattr(layer, key) is not None:
                     arrays[f"{layer.name}: {key}"] = getattr(layer, key)
         for key, array in arrays.items():

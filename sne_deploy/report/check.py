@@ -21,7 +21,9 @@ def check_report(report: ReportModel) -> None:
     * every ``*_per_sample`` is its total over the samples run, exactly, and null where there were none;
     * a student's layers sum to the student;
     * every energy is its counts at the report's own constants, its total the sum of its parts;
-    * the ensemble's energies are ``shared + sum(active_fraction x student)``.
+    * the ensemble's energies are ``shared + sum(active_fraction x student)``;
+    * the classes' samples and predictions sum to all samples, and give the ensemble's accuracies;
+    * the warnings begin with what is dead.
 
     Raises
     ------
@@ -39,6 +41,9 @@ def check_report(report: ReportModel) -> None:
     for student in report.students:
         _check_student(student, samples)
     _check_ensemble_energy(report, ran)
+    _check_classes(report, samples)
+    dead = report.dead
+    require(report.warnings[: len(dead)] == dead, "the warnings do not begin with what is dead")
     active = sum(student.totals.samples_run for student in report.students)
     require(
         report.ensemble.mean_active_students == active / samples, "ensemble: mean_active_students is wrong"
@@ -96,6 +101,22 @@ def _check_student(student: StudentModel, samples: int) -> None:
                 None not in parts and _close(math.fsum(parts), stored),
                 f"{name}: {count} is {stored}, its layers sum to {parts}",
             )
+
+
+def _check_classes(report: ReportModel, samples: int) -> None:
+    ensemble, classes = report.ensemble, report.ensemble.classes
+    require(sum(each.predicted for each in classes) == samples, "classes: not one prediction per sample")
+    ties = sum(each.tied for each in classes)
+    require(_close(ensemble.tied_fraction, ties / samples), f"classes: {ties} ties against tied_fraction")
+    for each in classes:
+        labelled, right = each.samples or 0, each.correct or 0
+        require(right <= min(labelled, each.predicted), f"class {each.index}: {right} correct is impossible")
+        accuracy = right / labelled if labelled else None
+        require(each.accuracy == accuracy, f"class {each.index}: accuracy is not {right}/{labelled}")
+    if ensemble.accuracy is not None:
+        labelled, right = (sum(getattr(each, key) or 0 for each in classes) for key in ("samples", "correct"))
+        require(labelled == samples, f"classes: {labelled} labels for {samples} samples")
+        require(_close(ensemble.accuracy, right / samples), f"classes: {right} correct against accuracy")
 
 
 def _check_energy(name: str, cost: CostModel, price: Price) -> None:

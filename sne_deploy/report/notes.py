@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from sne_deploy.model.policy import policy_text
 from sne_deploy.report.file import Report
 from sne_deploy.report.schema import FidelityModel, TeacherModel
 from sne_deploy.report.units import count, joules, percent, printable, three_digits
+
+_LAYER = re.compile(r"(?P<student>student (?:'[^']*'|\"[^\"]*\")), layer (?:'[^']*'|\"[^\"]*\")")
+_NAMES_AND_NUMBERS = re.compile(r"'[^']*'|[-+\d.,]+")
+UNEQUAL, HIDDEN = 2.0, 0.05
+"""Classes are unequal where one has more than so many times its share; an accuracy hides a class where the
+balanced one differs by this."""
 
 Note = tuple[str, str]
 """(label, text)."""
@@ -18,8 +27,11 @@ _WHY = {
 
 
 def report_notes(report: Report) -> tuple[Note, ...]:
-    """Notes on policy, energy, its constants, the host, teacher, fidelity, verification; then warnings."""
-    notes = [*_policy(report), *_energy(report), *_constants(report), *_shared(report)]
+    """Notes on classes, policy, energy, constants, host, teacher, fidelity, verification; then warnings.
+
+    What is dead is not among them: the table begins with it.
+    """
+    notes = [*_classes(report), *_policy(report), *_energy(report), *_constants(report), *_shared(report)]
     if report.teacher is not None:
         notes += _teacher(report.teacher)
     if report.fidelity is not None:
@@ -29,8 +41,56 @@ def report_notes(report: Report) -> tuple[Note, ...]:
         verified = report.verified
         bits = f"{verified.differing_bits:,} differing bits on {verified.samples:,} samples"
         notes.append(("verified", f"{bits} against {printable(verified.against)}"))
-    notes += [("warning", printable(warning)) for warning in report.warnings]
+    notes += _assumed(report)
+    notes += [("warning", printable(text)) for text in summed_up(report.warnings[len(report.dead) :])]
     return tuple(notes)
+
+
+def summed_up(warnings: Sequence[str]) -> list[str]:
+    """One line for each kind and student: the first, and of how many more layers the same is said.
+
+    Of one kind are sentences that differ, behind the student, in quoted names and numbers alone.
+    """
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for text in warnings:
+        found = _LAYER.match(text)
+        student, rest = ("", text) if found is None else (found["student"], text[found.end() :])
+        kind = text if found is None else _NAMES_AND_NUMBERS.sub("", rest)
+        kinds.setdefault((student, kind), []).append(text)
+    more = [len(several) - 1 for several in kinds.values()]
+    return [
+        several[0] if not extra else f"{several[0]} (+ {extra:,} more layer{'s' if extra > 1 else ''})"
+        for extra, several in zip(more, kinds.values(), strict=True)
+    ]
+
+
+def _classes(report: Report) -> list[Note]:
+    """Balanced accuracy and the worst class, where classes are unequal or the accuracy hides one."""
+    ensemble = report.ensemble
+    found = [each for each in ensemble.classes if each.samples]
+    if ensemble.accuracy is None or ensemble.balanced_accuracy is None or len(found) < 2:
+        return []
+    largest = max(found, key=lambda each: each.samples or 0)
+    worst = min(found, key=lambda each: each.accuracy or 0.0)
+    share = (largest.samples or 0) / report.data.samples
+    differs = abs(ensemble.accuracy - ensemble.balanced_accuracy) >= HIDDEN
+    if share <= UNEQUAL / len(found) and not differs:
+        return []
+    text = (
+        f"balanced accuracy {percent(ensemble.balanced_accuracy)} over {len(found):,} classes; lowest: class "
+        f"{worst.index} with {percent(worst.accuracy)} of its {worst.samples:,} samples; {percent(share)} of "
+        f"the labels are class {largest.index}"
+    )
+    return [("classes", text)]
+
+
+def _assumed(report: Report) -> list[Note]:
+    """What the model's files do not say."""
+    if not report.assumed:
+        return []
+    values = ", ".join(f"{printable(option)} {printable(value)}" for option, value in report.assumed.items())
+    options = ", ".join(f"--{printable(option)}" for option in report.assumed)
+    return [("assumed", f"{values}: the model does not say; {options} would")]
 
 
 def _fidelity(fidelity: FidelityModel) -> str:

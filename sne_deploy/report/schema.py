@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sne_deploy.energy.accounting import Counts, Energy
 from sne_deploy.model.policy import Measure, PolicyKind
 
-SCHEMA_VERSION: Literal["1.2"] = "1.2"
+SCHEMA_VERSION: Literal["1.3"] = "1.3"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 
@@ -80,6 +80,9 @@ class LayerModel(_Model):
     quantisation was exact or there was nothing to quantise (the ratio is then infinite or undefined).
     With a floating-point reference: ``rate_float`` is its rate, ``spike_agreement`` is |A and B| / |A or B|
     of its spikes and those of the run, ``spikes_differing_per_sample`` those that only one of them has.
+    ``saturated_weights`` of its ``weights`` were clipped. ``u_wraps`` and ``v_saturations`` are the neuron
+    updates of the run in which u left its register and wrapped, and in which v was clipped to its own; their
+    rates are per neuron and step. Null where the target does not count them.
     """
 
     name: Text
@@ -88,7 +91,12 @@ class LayerModel(_Model):
     synops_per_sample: Mean | None
     spikes_per_sample: Mean | None
     rate: Mean | None
+    weights: Count
     saturated_weights: Count
+    u_wraps: Count | None
+    u_wrap_rate: Fraction | None
+    v_saturations: Count | None
+    v_saturation_rate: Fraction | None
     quantisation_snr_db: float | None
     rate_float: Mean | None
     spike_agreement: Fraction | None
@@ -96,11 +104,15 @@ class LayerModel(_Model):
 
 
 class StudentModel(CostModel):
-    """One student; means are over the samples that it ran on. ``accuracy`` is that of the student alone."""
+    """One student; means are over the samples that it ran on. The accuracies are those of the student alone.
+
+    ``balanced_accuracy`` is the mean of the accuracies on each class that occurs.
+    """
 
     name: Text
     active_fraction: Fraction
     accuracy: Fraction | None
+    balanced_accuracy: Fraction | None
     latency_s: Mean | None
     cores: Count | None
     layers: tuple[LayerModel, ...]
@@ -115,10 +127,33 @@ class SharedModel(CostModel):
     total_host_macs_of: dict[Literal["head", "gate"], Count]
 
 
+class ClassModel(_Model):
+    """One class: of how many samples it is the label and for how many it was predicted.
+
+    ``tied`` of the predictions are ties, in which several classes share the highest output and the first of
+    them wins. ``correct`` are right; ``accuracy`` is that over ``samples``. Null without labels.
+    """
+
+    index: Count
+    samples: Count | None
+    predicted: Count
+    tied: Count
+    correct: Count | None
+    accuracy: Fraction | None
+
+
 class EnsembleModel(CostModel):
-    """shared + sum(active_fraction x student). Means are over all samples."""
+    """shared + sum(active_fraction x student). Means are over all samples.
+
+    ``balanced_accuracy`` is the mean of the accuracies on each class that occurs; ``tied_fraction`` the
+    samples on which several classes share the highest output; ``classes`` are those that a label or a
+    prediction names.
+    """
 
     accuracy: Fraction | None
+    balanced_accuracy: Fraction | None
+    tied_fraction: Fraction
+    classes: tuple[ClassModel, ...]
     mean_active_students: Mean
 
 
@@ -192,11 +227,15 @@ class ProvenanceModel(_Model):
 
 
 class ReportModel(_Model):
-    """``report.json``."""
+    """``report.json``.
+
+    ``dead`` says what computed nothing, so that the figures mean nothing; it is what ``warnings`` begin with.
+    ``assumed`` is what the model's files do not say and was assumed, by the option that gives it.
+    """
 
     model_config = ConfigDict(title="Report")
 
-    schema_version: Literal["1.2"]
+    schema_version: Literal["1.3"]
     model: Text
     target: Text
     precision: Literal["fixed", "float"]
@@ -209,6 +248,8 @@ class ReportModel(_Model):
     teacher: TeacherModel | None
     fidelity: FidelityModel | None
     verified: VerifiedModel | None
+    assumed: dict[Text, Text]
+    dead: tuple[Text, ...]
     warnings: tuple[Text, ...]
     provenance: ProvenanceModel
 

@@ -53,6 +53,7 @@ class ReportView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Choose the columns that fit."""
         rows = report_rows(self.report)
+        yield from (Text(printable(text), style="bold red") for text in self.report.dead)
         yield Text(_title(self.report), style="bold")
         yield _fitting(rows, console, options.max_width)
         yield _notes(report_notes(self.report), options.max_width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ Layer = tuple[LayerTrace, dict[str, Any]]
 """The counts of a layer, and what quantisation says about its synapse."""
 
 
-def made_up_program(name: str, layers: Mapping[str, Mapping[str, Any]]) -> Program:
+def made_up_program(name: str, layers: dict[str, dict[str, Any]]) -> Program:
     """Just enough of a Program: the report asks for time steps, groups, and what is said about synapses."""
     zero = np.zeros((), np.int32)
     registers = (zero, zero, zero, zero, 0, zero, 0, 1.0, zero)
@@ -45,7 +45,7 @@ def made_up_program(name: str, layers: Mapping[str, Mapping[str, Any]]) -> Progr
             Synapse(f"to {layer}", "input", layer, DenseWeights(np.zeros((10, 3), np.int32)), **about)
             for layer, about in layers.items()
         ),
-        outputs=("lif",),
+        outputs=(next(reversed(layers), "lif"),),
         readout="count",
         hosts=(HostAffine("lif", sparse.csr_matrix(np.ones((5, 3))), np.zeros(5)),),
         graph=None,
@@ -93,7 +93,7 @@ def made_up_student(
         )
         for index in range(layers)
     ]
-    outputs = np.where(active[:, None], 1.0, np.nan)
+    outputs = np.where(active[:, None], 1.0 + np.arange(n)[:, None], np.nan)
     student = StudentResult(
         program=made_up_program(name, {}),
         active=active,

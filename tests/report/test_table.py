@@ -107,7 +107,7 @@ def test_notes_say_what_the_figures_leave_out_and_rest_on(report: Report) -> Non
 def test_a_floating_point_run_says_that_updates_are_left_out(
     make_student: Any, make_result: Any, make_report: Any
 ) -> None:
-    student = make_student("float", [1, 1], np.random.default_rng(0), updates=False)
+    student = make_student("float", [1, 1], np.random.default_rng(0), updates=False, layers=1)
     result = make_result([student], head_macs=0)
     report = make_report(result, target="norse", precision="float", warnings=())
     notes = dict(report_notes(report))

@@ -46,7 +46,8 @@ def test_the_keys_are_those_of_the_design_in_its_order(report: Report) -> None:
     document = json.loads(report_text(report))
     assert list(document) == [
         "schema_version", "model", "target", "precision", "hardware", "data", "policy", "students",
-        "shared", "ensemble", "teacher", "fidelity", "verified", "warnings", "provenance",
+        "shared", "ensemble", "teacher", "fidelity", "verified", "assumed", "dead", "warnings",
+        "provenance",
     ]  # fmt: skip
     costs = {
         "synops_per_sample", "spikes_per_sample", "input_spikes_per_sample", "updates_active_per_sample",
@@ -54,14 +55,19 @@ def test_the_keys_are_those_of_the_design_in_its_order(report: Report) -> None:
     }  # fmt: skip
     assert set(document["shared"]) == costs | {"total_host_macs_of"}
     assert list(document["policy"]) == ["kind", "order", "threshold", "measure", "students", "gate"]
-    assert set(document["ensemble"]) == costs | {"accuracy", "mean_active_students"}
+    assert set(document["ensemble"]) == costs | {
+        "accuracy", "balanced_accuracy", "tied_fraction", "classes", "mean_active_students",
+    }  # fmt: skip
     student = document["students"][0]
-    assert set(student) == costs | {"name", "active_fraction", "accuracy", "latency_s", "cores", "layers"}
+    assert set(student) == costs | {
+        "name", "active_fraction", "accuracy", "balanced_accuracy", "latency_s", "cores", "layers",
+    }  # fmt: skip
     assert list(student["energy_per_sample_j"]) == [
         "total", "total_excludes", "synops", "updates", "spikes", "hops", "host", "static", "interval",
     ]  # fmt: skip
     assert list(student["layers"][0]) == [
-        "name", "kind", "shape", "synops_per_sample", "spikes_per_sample", "rate", "saturated_weights",
+        "name", "kind", "shape", "synops_per_sample", "spikes_per_sample", "rate", "weights",
+        "saturated_weights", "u_wraps", "u_wrap_rate", "v_saturations", "v_saturation_rate",
         "quantisation_snr_db", "rate_float", "spike_agreement", "spikes_differing_per_sample",
     ]  # fmt: skip
 
