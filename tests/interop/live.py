@@ -109,7 +109,10 @@ def table(rows: list[tuple[Stored, Row]]) -> str:
         shown = ", ".join(f"{key}={value!r}" for key, value in row.options.items())
         what = LOST.get(row.name)
         result = ("refused" if row.differ is None else str(row.differ)) + (f": {what}" if what else "")
-        lines.append(f"| {package} {version} | {about['network']} | {shown} | {row.spikes} | {result} |")
+        network = re.sub(
+            r"in_features=|out_features=|, bias=True|kernel_size=|, stride=\(1, 1\)", "", about["network"]
+        )
+        lines.append(f"| {package} {version} | {network} | {shown} | {row.spikes} | {result} |")
     return "\n".join(lines)
 
 

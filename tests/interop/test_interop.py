@@ -18,6 +18,7 @@ import sne_deploy as sne
 from sne_deploy.errors import GraphError
 from sne_deploy.frontend.graph_models import ASSUMED
 from sne_deploy.frontend.nir.file import read_nir, write_nir
+from tests.interop.live import LOST, compare
 from tests.interop.stored import Stored, load, names
 
 MEMBRANE = 1e-6
@@ -151,6 +152,15 @@ def test_a_repaired_file_gives_the_frameworks_spikes(name, tmp_path):
     path = tmp_path / f"{name}.nir"
     write_nir(path, graph)
     assert_equal(stored, run(stored, tmp_path, "norse", "float", path))
+
+
+SAID = [name for name in names(fault=True) if name not in LOST and name != "norse_fault_batch_axis"]
+"""Faults that a framework's convention knows."""
+
+
+@pytest.mark.parametrize("name", [name for name in SAID if not name.startswith("snntorch")])
+def test_a_convention_makes_a_file_what_its_framework_computed(name):
+    assert compare(load(name)).differ == 0
 
 
 @pytest.mark.parametrize(("name", "match"), list(NOTED.items()))
