@@ -67,7 +67,7 @@ CONVENTIONS: Mapping[str, Convention] = {
     "sinabs": Convention(
         1.0, "unit", dt_is_given=False, decay="exponential", resets={"": "subtract"}, lost=MULTI_SPIKE
     ),
-    "spikingjelly": Convention(1e-4, "full"),
+    "spikingjelly": Convention(1e-4, "full", resets={"": "value"}),
     "rockpool": Convention(
         None,
         "decayed",
@@ -86,7 +86,7 @@ CONVENTIONS: Mapping[str, Convention] = {
         straight_input=True,
     ),
     "mlx-snn": Convention(1e-4, "full", gain="full", resets={"": "subtract"}),
-    "norse": Convention(1e-3, "unit", gain="current"),
+    "norse": Convention(1e-3, "unit", gain="current", resets={"": "value"}),
 }
 """By the name that ``--convention`` takes."""
 
