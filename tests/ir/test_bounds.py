@@ -72,6 +72,14 @@ def test_no_input_passes_the_bounds(
         assert bounds.v_min <= v_min <= v_max <= bounds.v_max
 
 
+def test_the_step_after_a_spike_is_within_the_bounds() -> None:
+    """Excitation at every step, from above 0: v is 0 nowhere but where a delayed reset makes it 0."""
+    group = replace(_group("lif", 1, 4095, 0, 20, 0, 5000), reset_delayed=True)
+    drive = np.full(6, 30)
+    bounds = state_bounds(group, drive[:1], drive[:1], len(drive), LOIHI1)
+    assert _walk(group, drive)[2] == bounds.v_min == 0
+
+
 def test_a_readouts_bound_is_reached() -> None:
     group = _group("li", 1, 4095, 400, 0, 3, 0)
     weights = np.array([[100, -60]], dtype=np.int32)
