@@ -251,7 +251,8 @@ def compile(  # noqa: A001  the design's name for it
         remedy = 'sne.ActivationPolicy(...), or "static"'
         ensemble = replace(ensemble, policy=argument.instance("policy", policy, ActivationPolicy, remedy))
     formats = capabilities.formats(chip.registers, weight_bits)
-    programs, real = _programs(ensemble, chosen, formats, progress)
+    whole = chip.registers.narrowed(weight_bits)
+    programs, real = _programs(ensemble, chosen, formats, whole, progress)
     check_head(ensemble.head, [program.output_size for program in programs])
     with ExitStack() as resources:
         executor = resources.enter_context(open_executor(workers, scheduler))
@@ -353,9 +354,15 @@ def _executables(
 
 
 def _programs(
-    ensemble: Ensemble, precision: Precision, formats: RegisterFormats, progress: Progress | None
+    ensemble: Ensemble,
+    precision: Precision,
+    formats: RegisterFormats,
+    whole: RegisterFormats,
+    progress: Progress | None,
 ) -> tuple[tuple[Program, ...], dict[str, Program]]:
     """Compile every student; what is unsupported in any of them is one error.
+
+    ``whole``: the chip's formats, where a target with less of them says what that costs.
 
     Returns
     -------
@@ -363,6 +370,7 @@ def _programs(
     real : dict of student name to Program
         Those that were compiled in floating point on the way.
     """
+    from sne_deploy.passes.narrowing import what_narrowing_costs
     from sne_deploy.passes.pipeline import compile_member, quantised
 
     programs: list[Program] = []
@@ -374,7 +382,11 @@ def _programs(
                 programs.append(compile_member(ensemble, student, precision, formats))
             else:
                 real[student.name] = compile_member(ensemble, student, "float", formats)
-                programs.append(quantised(real[student.name], formats))
+                made = quantised(real[student.name], formats)
+                if formats != whole:
+                    costs = what_narrowing_costs(made, quantised(real[student.name], whole))
+                    made = replace(made, warnings=(*made.warnings, *costs))
+                programs.append(made)
         except UnsupportedError as error:
             refused.append(error)
         if progress is not None:
