@@ -12,6 +12,14 @@ from sne_deploy.cli.output import say, show
 from sne_deploy.frontend.options import ReadOptions
 
 
+def _list(wanted: bool) -> None:
+    if wanted:
+        from sne_deploy.frontend.norse.refusals import supported
+
+        print(supported())  # noqa: T201  the command line may print
+        raise typer.Exit
+
+
 @opt.with_reading
 def inspect_command(
     model: opt.Model,
@@ -25,6 +33,15 @@ def inspect_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     weight_bits: opt.WeightBits = None,
     reading: ReadOptions = ReadOptions(),  # noqa: B008  frozen
+    layers: Annotated[  # noqa: ARG001  its callback ends the program
+        bool,
+        typer.Option(
+            "--layers",
+            help="List the layers of torch and Norse that are read.",
+            callback=_list,
+            is_eager=True,
+        ),
+    ] = False,
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
     """Show a model without running it: graph, neurons in both units, what each target supports."""

@@ -17,8 +17,9 @@ def encode(encoder: Encoder, x: Array, timesteps: int, seed: int, first_index: i
     """Encode samples.
 
     ``constant``, ``graded``: x itself, a current at every step. ``bernoulli``: a spike at each step with
-    probability x, drawn from ``Philox(SeedSequence(seed, spawn_key=(sample index,)))``: a sample's spikes
-    depend on the seed and its index alone, not on batch or order. ``spikes``: x itself, checked.
+    probability x, times the encoder's scale, drawn from
+    ``Philox(SeedSequence(seed, spawn_key=(sample index,)))``: a sample's spikes depend on the seed and its
+    index alone, not on batch or order. ``spikes``: x itself, checked.
 
     Parameters
     ----------
@@ -53,13 +54,13 @@ def encode(encoder: Encoder, x: Array, timesteps: int, seed: int, first_index: i
         raise DataError(
             f"seed {seed} and first index {first_index} must not be negative; choose another with --seed"
         )
-    if x.size and not (np.min(x) >= 0.0 and np.max(x) <= 1.0):
+    if encoder.scale == 1 and x.size and not (np.min(x) >= 0.0 and np.max(x) <= 1.0):
         raise DataError(
             f"bernoulli encoder: values from {np.min(x):g} to {np.max(x):g} are no probabilities; scale x"
         )
     spikes = np.empty((len(x), timesteps, *x.shape[1:]), dtype=np.uint8)
     for index, sample in enumerate(x):
-        spikes[index] = _bernoulli(sample, timesteps, seed, first_index + index)
+        spikes[index] = _bernoulli(sample * encoder.scale, timesteps, seed, first_index + index)
     return spikes
 
 

@@ -144,7 +144,7 @@ def ensemble_of_modules(
         One sample at one step, without batch and time.
     timesteps : int
     encoder : Encoder or None
-        Spikes by default.
+        By default what encoder modules in front of the networks are, else spikes.
     readout : Readout or None
         By default the membrane at the last step for a leaky integrator, the mean over the steps for a linear
         map at the end, else the spike count.
@@ -153,16 +153,18 @@ def ensemble_of_modules(
     names : sequence of str or None
         ``student0``, ``student1``, ... by default.
     """
+    from sne_deploy.frontend.norse.encoders import agreed, entry
     from sne_deploy.frontend.norse.live import read_live
     from sne_deploy.frontend.norse.readout import with_readout
 
     names = names or [f"student{index}" for index in range(len(modules))]
     if len(names) != len(modules):
         raise InputError(f"{len(names)} names were given for {len(modules)} modules")
-    encoder = encoder or Encoder("spikes")
+    entries = [entry(module, timesteps) for module in modules]
+    encoder = agreed(names, [found for found, _ in entries], encoder)
     students = []
     refused: list[UnsupportedError] = []
-    for name, module in zip(names, modules, strict=True):
+    for name, module, (_, said) in zip(names, modules, entries, strict=True):
         check_name(name)
         try:
             live = read_live(module, input_shape, timesteps, spikes=encoder.kind != "constant")
@@ -171,7 +173,7 @@ def ensemble_of_modules(
             continue
         layers, default, notes = with_readout(live.layers)
         chosen = readout or live.readout or default
-        students.append(Student(name, layers, chosen, notes=(*live.notes, *notes)))
+        students.append(Student(name, layers, chosen, notes=(*said, *live.notes, *notes)))
     raise_unsupported(refused)
     return Ensemble(tuple(students), input_shape, timesteps, encoder, head or Head("mean"))
 

@@ -53,7 +53,8 @@ def agreed_encoder(name: str, stored: Encoder | None, options: ReadOptions) -> E
         )
     widened = stored is not None and stored.kind == "spikes" and chosen == "graded"
     known = (0.0, 1.0) if stored is None or widened else stored.input_range
-    given = Encoder(chosen, known if limits is None else limits)
+    scale = stored.scale if stored is not None and stored.kind == chosen else 1.0
+    given = Encoder(chosen, known if limits is None else limits, scale)
     if stored is None or widened or given == stored:
         return given
     raise InputError(f"{name}: {_text(given)} was given, but the file says {_text(stored)}; leave it out")

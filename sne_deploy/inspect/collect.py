@@ -185,6 +185,7 @@ def _file_view(path: Path, input_shape: tuple[int, ...] | None) -> StudentView:
 def _facts(ensemble: Ensemble) -> Iterator[tuple[str, str]]:
     encoder, head, policy = ensemble.encoder, ensemble.head, ensemble.policy
     values = "" if encoder.kind == "spikes" else f", {in_range(encoder.input_range, number)}"
+    values += "" if encoder.scale == 1 else f", times {number(encoder.scale)}"
     yield "input", f"{shape_text(ensemble.input_shape)}, {encoder.kind}{values}"
     yield "time", f"{ensemble.timesteps:,} steps per sample"
     if head.weight is None:

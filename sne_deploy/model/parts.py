@@ -77,10 +77,14 @@ class Encoder:
     input_range : (float, float)
         The range in which every value of a sample lies, after ``scale`` has been applied; the
         compiler's bounds on the input current rest on it, and data outside it is refused.
+    scale : float
+        Of ``bernoulli``: a value times this is the probability of a spike (where that is above 1, there is
+        always one). Norse's PoissonEncoder has f_max dt.
     """
 
     kind: EncoderKind = "spikes"
     input_range: tuple[float, float] = (0.0, 1.0)
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         argument.choice("encoder", self.kind, ENCODERS)
@@ -88,6 +92,10 @@ class Encoder:
         if not (np.isfinite(lo) and np.isfinite(hi) and lo < hi):
             raise InputError(
                 f"encoder: input_range {self.input_range} must be two finite numbers, low < high"
+            )
+        if not (np.isfinite(self.scale) and self.scale > 0) or (self.scale != 1 and self.kind != "bernoulli"):
+            raise InputError(
+                f"encoder: scale {self.scale} must be above 0, and 1 for others than bernoulli; scale weights"
             )
         object.__setattr__(self, "input_range", (lo, hi))
 

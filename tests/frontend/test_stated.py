@@ -124,9 +124,10 @@ def test_a_norse_module_comes_back(tmp_path: Path) -> None:
     ],
 )
 def test_a_contradiction_is_an_error(options: dict[str, Any], message: str) -> None:
-    graph = with_facts(chain(), "v_max", sne.Encoder("bernoulli"), STEPS)
+    graph = with_facts(chain(), "v_max", sne.Encoder("bernoulli", scale=0.1), STEPS)
     graph.metadata["dt_s"] = DT
-    assert sne.load(graph).timesteps == STEPS
+    assert sne.load(graph).encoder == sne.load(graph, encoder="bernoulli").encoder
+    assert (sne.load(graph).timesteps, sne.load(graph).encoder.scale) == (STEPS, 0.1)
     with pytest.raises(InputError, match=message):
         sne.load(graph, **options)
 

@@ -1,8 +1,9 @@
 """What a graph has no field for, in its metadata: its readout, its encoder, the steps of a sample.
 
 ``metadata["sne_deploy"]`` holds ``version``, ``readout``, ``encoder`` (the kind), ``input_range`` (two
-numbers) and ``timesteps``. A graph that says this says its resets too: a neuron whose metadata names none has
-NIR's own, to ``v_reset``. ``dt_s`` stands beside it, by itself, as other graphs may have it.
+numbers), ``scale`` (the encoder's, where it is not 1) and ``timesteps``. A graph that says this says its
+resets too: a neuron whose metadata names none has NIR's own, to ``v_reset``. ``dt_s`` stands beside it, by
+itself, as other graphs may have it.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def with_facts(graph: nir.NIRGraph, readout: Readout, encoder: Encoder, timestep
         "readout": readout,
         "encoder": encoder.kind,
         "input_range": np.asarray(encoder.input_range, np.float64),
+        **({} if encoder.scale == 1 else {"scale": float(encoder.scale)}),
         "timesteps": timesteps,
     }
     metadata = {**graph.metadata, GROUP: facts}
@@ -76,8 +78,9 @@ def facts_of(graph: nir.NIRGraph) -> Facts:
         raise GraphError(f"metadata {GROUP}/timesteps is {timesteps}, must be 1 to {MAX_TIMESTEPS}")
     kind = cast("EncoderKind", _value(stored, "encoder", str))
     low, high = _value(stored, "input_range", lambda found: [float(end) for end in found[:3]])
+    scale = _value(stored, "scale", float) if "scale" in stored else 1.0
     try:
-        return Facts(cast("Readout", readout), Encoder(kind, (low, high)), timesteps)
+        return Facts(cast("Readout", readout), Encoder(kind, (low, high), scale), timesteps)
     except InputError as error:
         raise GraphError(f"metadata {GROUP}: {error}") from None
 

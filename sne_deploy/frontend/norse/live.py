@@ -8,15 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import norse.torch
 import numpy as np
 
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.norse.copies import copied
-from sne_deploy.frontend.norse.modules import layers_from_module, layers_of
+from sne_deploy.frontend.norse.encoders import ENCODER_KINDS
+from sne_deploy.frontend.norse.modules import layers_from_module, layers_of, misplaced
 from sne_deploy.frontend.norse.probe import Span, prove
 from sne_deploy.frontend.norse.runs import LAYOUTS, HookError, Network, Run, run_module
 from sne_deploy.frontend.norse.signals import Factor, NotAChainError, Operation, Rectify, WrongLayoutError
-from sne_deploy.frontend.norse.walking import Found
+from sne_deploy.frontend.norse.walking import Found, kind_of, walk
 from sne_deploy.ir.readout import READOUTS, Readout
 from sne_deploy.model.layers.layer import Layer
 from sne_deploy.model.layers.registry import check_stack
@@ -63,7 +65,24 @@ def read_live(module: Any, input_shape: tuple[int, ...], timesteps: int, *, spik
         Its layers do not fit the input or each other.
     """
     network = Network(copied(module), tuple(input_shape), timesteps, spikes)
-    run = _first_run(network)
+    try:
+        run = _first_run(network)
+    except UnsupportedError:
+        split = _behind_encoder(module)
+        if split is None:
+            raise
+        front, behind = split
+        problems: list[str] = []
+        entry = layers_of(front, problems)
+        problems += misplaced([front, *walk(behind)])
+        if problems:
+            raise UnsupportedError("cannot convert the module", problems) from None
+        live = read_live(behind, input_shape, timesteps, spikes=True)
+        note = (
+            f"the cells behind {front.label} take one step at a time, and the module itself would give them "
+            "all steps as samples: it was checked step by step"
+        )
+        return Live((*entry, *live.layers), live.readout, (note, *live.notes))
     spans = _spans(run)
     layers = tuple(layer for span in spans for layer in span.layers)
     if not layers:
@@ -71,6 +90,18 @@ def read_live(module: Any, input_shape: tuple[int, ...], timesteps: int, *, spik
     check_stack(layers, input_shape)
     notes = prove(network, run, spans)
     return Live(layers, _readout(run, spans), (*run.notes, *notes))
+
+
+def _behind_encoder(module: Any) -> tuple[Found, Any] | None:
+    """The encoder that a container begins with, and what is behind it."""
+    children = list(module.named_children())
+    known = kind_of(module) in ("Sequential", "SequentialState") and children
+    if not known or kind_of(children[0][1]) not in ENCODER_KINDS:
+        return None
+    behind = norse.torch.SequentialState()
+    for name, child in children[1:]:
+        behind.add_module(name, child)
+    return Found(children[0][0], children[0][1], lifted=False), behind
 
 
 def _first_run(network: Network) -> Run:
@@ -105,6 +136,7 @@ def _refuse_statically(network: Network) -> None:
 def _spans(run: Run) -> list[Span]:
     problems: list[str] = []
     spans: list[Span] = []
+    modules: list[Found] = []
     for operation in run.chain:
         if isinstance(operation.what, Factor):
             spans = _multiplied(spans, operation)
@@ -113,6 +145,8 @@ def _spans(run: Run) -> list[Span]:
         else:
             found = Found(operation.path, operation.what, lifted=False)
             spans.append(Span(layers_of(found, problems), (operation,)))
+            modules.append(found)
+    problems += misplaced(modules)
     if problems:
         raise UnsupportedError("cannot convert the module", problems)
     return spans

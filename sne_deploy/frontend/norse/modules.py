@@ -7,12 +7,15 @@ Norse's layer versions (``LIF``, ``LI``, ``IAF``, ``LIFRecurrent``) and ``Lift``
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sne_deploy.errors import UnsupportedError
+from sne_deploy.frontend.norse.encoders import encoder_problem
 from sne_deploy.frontend.norse.reading import CELL_OF_LAYER, RefusedError, is_cell, is_known, read_layers
+from sne_deploy.frontend.norse.refusals import reason_of
 from sne_deploy.model.ensemble import Layer
-from sne_deploy.model.layers.registry import LAYER_KINDS, validate_layer
+from sne_deploy.model.layers.registry import validate_layer
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +49,7 @@ def layers_from_module(module: torch.nn.Module) -> tuple[Layer, ...]:
     time_first = any(leaf.lifted or kind_of(leaf.module) in CELL_OF_LAYER for leaf in found)
     problems: list[str] = []
     layers = [layer for leaf in found for layer in layers_of(leaf, problems, time_first=time_first)]
+    problems += misplaced(found)
     if not layers and not problems:
         problems.append("the module holds no layers")
     if problems:
@@ -64,15 +68,22 @@ def layers_of(leaf: Found, problems: list[str], *, time_first: bool = False) -> 
     return read
 
 
+def misplaced(found: Sequence[Found]) -> list[str]:
+    """Encoder modules that are not where they may be, of modules in the order in which they run."""
+    from sne_deploy.frontend.norse.walking import kind_of
+
+    kinds = [kind_of(leaf.module) for leaf in found]
+    checked = ((leaf, encoder_problem(kinds[index], kinds[:index])) for index, leaf in enumerate(found))
+    return [f"{leaf.label}: {problem}" for leaf, problem in checked if problem]
+
+
 def _layers(leaf: Found, time_first: bool) -> tuple[Layer, ...]:
     """The layers of one module; the last of them has its name."""
     from sne_deploy.frontend.norse.walking import kind_of
 
     kind = kind_of(leaf.module)
     if kind is None or not is_known(kind):
-        raise RefusedError(
-            "no such layer is supported; supported: " + ", ".join((*LAYER_KINDS, *CELL_OF_LAYER))
-        )
+        raise RefusedError(reason_of(kind or ""))
     if time_first:
         _check_time_first(leaf, kind)
     layers = read_layers(kind, leaf.module)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.frontend.norse.encoders import CURRENTS, ENCODER_KINDS, RATES
 from sne_deploy.model.ensemble import Layer, OptionValue
 from sne_deploy.model.layers.geometry import same_padding
 from sne_deploy.model.layers.registry import LAYER_KINDS
@@ -25,7 +26,7 @@ DROPPED = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Identity")
 
 def is_known(kind: str) -> bool:
     """Whether a class of torch's or Norse's becomes layers, or none."""
-    return kind in (*DROPPED, "LILinearCell") or CELL_OF_LAYER.get(kind, kind) in LAYER_KINDS
+    return kind in (*DROPPED, *ENCODER_KINDS, "LILinearCell") or CELL_OF_LAYER.get(kind, kind) in LAYER_KINDS
 
 
 def is_cell(kind: str) -> bool:
@@ -52,8 +53,10 @@ def read_layers(kind: str, module: Any) -> tuple[Layer, ...]:
     RefusedError
         No layer computes what it does.
     """
-    if kind in DROPPED:
+    if kind in (*DROPPED, *RATES):
         return ()
+    if kind in CURRENTS:
+        return (_current_encoder(module),)
     if kind == "LILinearCell":
         weight = _arrays(module, "input_weights")["input_weights"]
         return Layer("Linear", {}, {"weight": weight}), _read_cell("LICell", module)
@@ -136,6 +139,16 @@ def _read_cell(kind: str, module: Any) -> Layer:
         tensors |= _arrays(module, "input_weights", "recurrent_weights")
         options["autapses"] = bool(module.autapses)
     return Layer(kind, options, tensors)
+
+
+def _current_encoder(module: Any) -> Layer:
+    """Neurons without a synaptic current, which Norse starts at 0."""
+    layer = _read_cell("LIFBoxCell", module)
+    if layer.tensors["v_leak"].any():
+        raise RefusedError(
+            "v_leak is not 0, where it starts; use LIFBoxCell, which starts at v_leak, and train again"
+        )
+    return layer
 
 
 def _reset_method(function: Any) -> str:

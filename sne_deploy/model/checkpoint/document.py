@@ -22,6 +22,7 @@ from sne_deploy.ir.readout import Readout
 from sne_deploy.model.checkpoint.archive import REMEDY
 from sne_deploy.model.checkpoint.contents import MAX_DEPTH
 from sne_deploy.model.layers.layer import Layer, OptionValue
+from sne_deploy.model.layers.layer_rules import subtracts
 from sne_deploy.model.parts import Encoder, EncoderKind, Head, Student
 from sne_deploy.model.policy import ActivationPolicy, Gate, Measure, PolicyKind
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from sne_deploy.model.ensemble import Ensemble
 
 FORMAT = "sne-deploy/model"
-VERSION = 2
+VERSION = 3
 MAX_STUDENTS = 1024
 MAX_LAYERS = 1024
 MAX_TIMESTEPS = 1_000_000
@@ -85,11 +86,14 @@ class _Policy(_Strict):
 
 SINCE_2 = ("students", "measure", "gate")
 """Keys of a policy that version 1 does not have."""
+KINDS_SINCE_3 = ("AvgPool1d", "MaxPool1d", "MaxPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d")
+"""Kinds of layers that come with version 3, as an encoder's scale and soft resets do."""
 
 
 class _Encoder(_Strict):
     kind: EncoderKind
     input_range: Annotated[list[float], Field(min_length=2, max_length=2)]
+    scale: float = 1.0
 
 
 class _Document(_Strict):
@@ -132,6 +136,8 @@ def parse_document(where: object, plain: Any) -> _Document:
     if version < 2 and (later or document.policy.kind == "gate"):
         named = ", ".join(later) or "kind 'gate'"
         raise CheckpointError(f"{where}: policy: {named}: not in format version {version}; {REMEDY}")
+    if version < 3 and "scale" in document.encoder.model_fields_set:
+        raise CheckpointError(f"{where}: encoder: scale: not in format version {version}; {REMEDY}")
     return document
 
 
@@ -161,7 +167,7 @@ def parts_of(document: _Document) -> dict[str, Any]:
         ),
         "input_shape": tuple(document.input_shape),
         "timesteps": document.timesteps,
-        "encoder": Encoder(document.encoder.kind, (lo, hi)),
+        "encoder": Encoder(document.encoder.kind, (lo, hi), document.encoder.scale),
         "head": Head(**dict(head)),
         "policy": ActivationPolicy(
             **{**dict(policy), "order": tuple(policy.order), "gate": policy.gate and _gate(policy.gate)}
@@ -195,10 +201,14 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
     policy = _policy(ensemble.policy)
     document = {
         "format": FORMAT,
-        "version": 2 if any(key in policy for key in SINCE_2) else 1,
+        "version": _version(ensemble, policy),
         "input_shape": ensemble.input_shape,
         "timesteps": ensemble.timesteps,
-        "encoder": {"kind": encoder.kind, "input_range": [float(x) for x in encoder.input_range]},
+        "encoder": {
+            "kind": encoder.kind,
+            "input_range": [float(x) for x in encoder.input_range],
+            **({} if encoder.scale == 1 else {"scale": float(encoder.scale)}),
+        },
         "students": [_student(student) for student in ensemble.students],
         "head": vars(head),
         "policy": policy,
@@ -206,6 +216,16 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
     }
     plain: dict[str, Any] = _plain("ensemble", document, 0)
     return plain
+
+
+def _version(ensemble: Ensemble, policy: Mapping[str, Any]) -> int:
+    """The earliest version that says all of it."""
+    layers = [layer for s in ensemble.students if isinstance(s.network, tuple) for layer in s.network]
+    if ensemble.encoder.scale != 1 or any(
+        layer.kind in KINDS_SINCE_3 or subtracts(layer) for layer in layers
+    ):
+        return 3
+    return 2 if any(key in policy for key in SINCE_2) else 1
 
 
 def _policy(policy: ActivationPolicy) -> dict[str, Any]:

@@ -1,17 +1,23 @@
 """Reading live modules: what is refused, what is unwrapped, and that nothing is changed."""
 
 import copy
+import re
+from importlib import import_module
 
 import norse.torch as norse
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
+from sne_deploy.cli import app
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.frontend.norse.modules import layers_from_module
-from sne_deploy.model.layers.registry import check_stack
+from sne_deploy.frontend.norse.reading import CELL_OF_LAYER, is_known
+from sne_deploy.frontend.norse.refusals import _REASONS
+from sne_deploy.model.layers.registry import LAYER_KINDS, check_stack
 from tests.norse_oracle import run_module
 
 
@@ -105,6 +111,60 @@ def test_what_is_said_of_half_precision_helps():
     with pytest.raises(UnsupportedError, match=r"give the cell's parameters v_th=p.v_th.float\(\)"):
         layers_from_module(norse.LIFCell(p))
     assert layers_from_module(norse.LIFCell(p._replace(v_th=p.v_th.float())))[0].tensors["v_th"] == 0.5
+
+
+REPLACED = {
+    "LSNNCell": (norse.LSNNCell, norse.LIFCell, "adapts, .*use LIFCell and train"),
+    "LSNN": (norse.LSNN, norse.LIF, "adapts, .*use LIF and train"),
+    "LSNNRecurrentCell": (
+        lambda: norse.LSNNRecurrentCell(4, 4),
+        lambda: norse.LIFRecurrentCell(4, 4),
+        "adapts, .*use LIFRecurrentCell and train",
+    ),
+    "LIFRefracCell": (
+        norse.LIFRefracCell,
+        lambda: norse.LIFCell(norse.LIFRefracCell().p.lif),
+        "refractory, .*use LIFCell with parameters p.lif",
+    ),
+    "IzhikevichCell": (
+        lambda: norse.IzhikevichCell(norse.tonic_spiking),
+        norse.LIFCell,
+        "another equation .*use LIFCell",
+    ),
+    "LayerNorm": (lambda: nn.LayerNorm(4), lambda: nn.BatchNorm1d(4), "use BatchNorm and train"),
+    "Softmax": (nn.Softmax, nn.Identity, "leave it out, the class is the same"),
+    "Tanh": (nn.Tanh, norse.LIFCell, "use a spiking cell, such as LIFCell"),
+}
+
+
+@pytest.mark.parametrize("case", REPLACED)
+def test_each_refusal_names_what_helps(case):
+    refused, instead, match = REPLACED[case]
+    after = norse.LI() if case == "LSNN" else norse.LICell()
+    with pytest.raises(UnsupportedError, match=match) as error:
+        layers_from_module(norse.SequentialState(nn.Linear(4, 4), refused(), after))
+    assert len(str(error.value)) < 200
+    assert layers_from_module(norse.SequentialState(nn.Linear(4, 4), instead(), after))
+
+
+def test_every_class_that_a_refusal_names_exists():
+    modules = [nn, norse, import_module("norse.torch.module.encode")]
+    for kind in _REASONS:
+        assert any(hasattr(module, kind) for module in modules), kind
+        assert not is_known(kind)
+
+
+def test_the_whole_list_is_given_on_request_alone():
+    with pytest.raises(UnsupportedError, match=r"no such layer .* `sne inspect --layers`") as error:
+        layers_from_module(nn.ConvTranspose2d(1, 1, 1))
+    assert "LIFCell" not in str(error.value)
+    result = CliRunner().invoke(app, ["inspect", "--layers"])
+    assert result.exit_code == 0
+    named = set(re.findall(r"\w+", result.output))
+    assert named >= {*LAYER_KINDS, *CELL_OF_LAYER, "LILinearCell", "PoissonEncoder"}
+    assert all(
+        is_known(kind) for kind in named if hasattr(nn, kind) and kind not in ("Sequential", "Containers")
+    )
 
 
 class Shouting(nn.Linear):

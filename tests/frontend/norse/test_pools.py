@@ -19,6 +19,7 @@ from sne_deploy.errors import GraphError, InputError
 from sne_deploy.frontend.nir.file import read_nir, write_nir
 from sne_deploy.frontend.norse.export import export_student
 from sne_deploy.ir.program import Precision, Program
+from sne_deploy.model.checkpoint.document import from_ensemble
 from sne_deploy.passes.pipeline import compile_student
 from sne_norse.graph_executor import GraphExecutor
 from sne_norse.layer_executor import LayerExecutor
@@ -159,6 +160,7 @@ def test_a_model_holds_it(tmp_path: Path) -> None:
         firing(),
     )
     ensemble = sne.ensemble([module], input_shape=(1, 7, 7), timesteps=STEPS)
+    assert from_ensemble(ensemble)["version"] == 3
     ensemble.save(tmp_path / "model.pt")
     x = random_spikes((1, 7, 7), 5)
     results = []

@@ -63,5 +63,5 @@ def test_what_ends_in_neurons_stays() -> None:
     for cell, readout in ((norse.LIFCell(P), "count"), (norse.LICell(), "v_last")):
         module = norse.SequentialState(nn.Linear(2, 2), norse.LIFCell(P), cell, nn.Flatten())
         (student,) = sne.ensemble([module], input_shape=(2,), timesteps=3).students
-        assert [layer.kind for layer in student.network][-2:] == [type(cell).__name__, "Flatten"]
+        assert [layer.kind for layer in student.network if layer.kind != "Flatten"][-1] == type(cell).__name__
         assert (student.readout, student.notes) == (readout, ())

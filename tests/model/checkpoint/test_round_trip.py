@@ -165,6 +165,29 @@ def test_a_file_has_the_earliest_version_that_says_all_of_it(ensemble):
         assert set(document["policy"]) == {"kind", "order", "threshold"} | added
 
 
+BOX = {name: np.asarray(0.5) for name in ("tau_mem_inv", "v_leak", "v_th", "v_reset")}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"encoder": Encoder("bernoulli", scale=0.1)},
+        {"layer": Layer("LIFBoxCell", {"reset_method": "reset_subtract"}, BOX)},
+    ],
+)
+def test_version_3_says_what_came_with_it(ensemble, changed, tmp_path):
+    layer = changed.pop("layer", None)
+    if layer is not None:
+        first = ensemble.students[0]
+        spikes = Encoder("spikes")
+        student = dataclasses.replace(first, network=(layer, *first.network))
+        changed = {"students": (student, *ensemble.students[1:]), "encoder": spikes}
+    made = dataclasses.replace(ensemble, **changed)
+    assert from_ensemble(made)["version"] == 3
+    save_checkpoint(made, tmp_path / "model.pt")
+    assert same(made, load_checkpoint(tmp_path / "model.pt"))
+
+
 def test_loaded_arrays_are_read_only(ensemble, tmp_path):
     save_checkpoint(ensemble, tmp_path / "model.pt")
     loaded = load_checkpoint(tmp_path / "model.pt")
