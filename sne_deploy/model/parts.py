@@ -5,8 +5,7 @@ Everything here is frozen, and holds NumPy arrays only: no torch, no module, no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -49,8 +48,6 @@ class Student:
         The teacher features that it was distilled to predict.
     notes : tuple of str
         What reading it found and changed or could not be sure of; they become the Program's warnings.
-    assumed : mapping of str to str
-        What its file does not say and reading it assumed, by the option that would say it: ``reset``, say.
     """
 
     name: str
@@ -58,7 +55,6 @@ class Student:
     readout: Readout
     features: IntArray | None = None
     notes: tuple[str, ...] = ()
-    assumed: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.readout not in READOUTS:

@@ -12,12 +12,13 @@ from pydantic import ValidationError
 from sne_deploy.chips.chip import Chip
 from sne_deploy.energy.accounting import COUNTED, Counts, add_counts, energy_per_sample, mac_energy_j
 from sne_deploy.errors import VerificationError
+from sne_deploy.frontend.graph_models import ASSUMED
 from sne_deploy.ir.program import Precision, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_deploy.model.ensemble import Ensemble
 from sne_deploy.report.check import check_report, require
 from sne_deploy.report.classes import balanced_accuracy, class_models, tied
-from sne_deploy.report.context import assumed_of, hardware_model, policy_model
+from sne_deploy.report.context import hardware_model, policy_model
 from sne_deploy.report.file import Report
 from sne_deploy.report.findings import clipped_weights, findings_of
 from sne_deploy.report.schema import (
@@ -121,12 +122,12 @@ def build_report(
             teacher=None if teacher is None else _teacher(teacher, [shared, *ran], samples, hardware),
             fidelity=None if compared is None else _fidelity(result, compared.run),
             verified=verified,
-            assumed=assumed_of(ensemble),
+            assumed=tuple(dict.fromkeys(text for text in result.warnings if text.startswith(ASSUMED))),
             dead=found.dead,
             warnings=(
                 *found.dead,
                 *found.others,
-                *result.warnings,
+                *(text for text in result.warnings if not text.startswith(ASSUMED)),
                 *_late_spikes(result, comparisons),
                 *clipped_weights(result),
                 *warnings,

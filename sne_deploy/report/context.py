@@ -58,15 +58,6 @@ def _gate_model(ensemble: Ensemble) -> GateModel | None:
     return GateModel(grid=gate.grid, hidden=gate.hidden_bias.size, macs_per_sample=macs)
 
 
-def assumed_of(ensemble: Ensemble) -> dict[str, str]:
-    """What the students' files do not say and was assumed, by the option that gives it."""
-    found: dict[str, dict[str, None]] = {}
-    for student in ensemble.students:
-        for option, value in student.assumed.items():
-            found.setdefault(option, {})[value] = None
-    return {option: ", ".join(values) for option, values in found.items()}
-
-
 def provenance(*, seed: int | None, command: str | None, wall_s: float) -> ProvenanceModel:
     """Versions of what the figures depend on (packages that are not installed are left out).
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sne_deploy.errors import InputError, VerificationError
 from sne_deploy.files import atomic_path, ensure_folder, is_folder, read_regular
 from sne_deploy.report.check import check_report
-from sne_deploy.report.schema import ReportModel
+from sne_deploy.report.schema import SCHEMA_VERSION, ReportModel
 
 REPORT_NAME = "report.json"
 MAX_REPORT_BYTES = 2**26
@@ -66,7 +66,10 @@ def load_report(path: str | os.PathLike[str]) -> Report:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{file}: not a report of this version: {where}: {first['msg']}") from error
+        raise InputError(
+            f"{file}: not a report of this version ({SCHEMA_VERSION}): {where}: {first['msg']}; "
+            "run the model again"
+        ) from error
     except VerificationError as error:
         raise InputError(f"{file}: its figures contradict each other: {error}") from error
     return report

@@ -41,7 +41,7 @@ def report_notes(report: Report) -> tuple[Note, ...]:
         verified = report.verified
         bits = f"{verified.differing_bits:,} differing bits on {verified.samples:,} samples"
         notes.append(("verified", f"{bits} against {printable(verified.against)}"))
-    notes += _assumed(report)
+    notes += [("assumed", printable(text.removeprefix("assumed, "))) for text in report.assumed]
     notes += [("warning", printable(text)) for text in summed_up(report.warnings[len(report.dead) :])]
     return tuple(notes)
 
@@ -82,15 +82,6 @@ def _classes(report: Report) -> list[Note]:
         f"the labels are class {largest.index}"
     )
     return [("classes", text)]
-
-
-def _assumed(report: Report) -> list[Note]:
-    """What the model's files do not say."""
-    if not report.assumed:
-        return []
-    values = ", ".join(f"{printable(option)} {printable(value)}" for option, value in report.assumed.items())
-    options = ", ".join(f"--{printable(option)}" for option in report.assumed)
-    return [("assumed", f"{values}: the model does not say; {options} would")]
 
 
 def _fidelity(fidelity: FidelityModel) -> str:

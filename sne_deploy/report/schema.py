@@ -230,7 +230,7 @@ class ReportModel(_Model):
     """``report.json``.
 
     ``dead`` says what computed nothing, so that the figures mean nothing; it is what ``warnings`` begin with.
-    ``assumed`` is what the model's files do not say and was assumed, by the option that gives it.
+    ``assumed`` is what the model's files do not say and was assumed, with the options that would say it.
     """
 
     model_config = ConfigDict(title="Report")
@@ -248,7 +248,7 @@ class ReportModel(_Model):
     teacher: TeacherModel | None
     fidelity: FidelityModel | None
     verified: VerifiedModel | None
-    assumed: dict[Text, Text]
+    assumed: tuple[Text, ...]
     dead: tuple[Text, ...]
     warnings: tuple[Text, ...]
     provenance: ProvenanceModel

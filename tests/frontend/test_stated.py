@@ -18,6 +18,7 @@ from sne_deploy.frontend.nir.facts import GROUP, Facts, facts_of, with_facts
 from sne_deploy.frontend.nir.file import read_nir, write_nir
 from sne_deploy.frontend.nir.resets import with_resets
 from sne_deploy.ir.readout import READOUTS
+from sne_deploy.report.notes import report_notes
 from tests.effort import examples
 
 STEPS, DT = 7, 0.001
@@ -151,7 +152,10 @@ def test_files_of_others_are_told_what_they_are() -> None:
         "reset to v_reset (--reset)"
     )
     with sne.compile(silent, "norse") as compiled:
-        assert note in compiled.run(samples(silent.encoder)).report.warnings
+        report = compiled.run(samples(silent.encoder)).report
+    assert report.assumed == (note,)
+    assert note not in report.warnings
+    assert ("assumed", note.removeprefix("assumed, ")) in report_notes(report)
     told = sne.load(chain(), readout="v_max", encoder="graded", input_range=(-3, 3), reset="value", **other)
     assert (told.students[0].readout, told.encoder) == ("v_max", sne.Encoder("graded", (-3.0, 3.0)))
     assert told.students[0].notes == ()

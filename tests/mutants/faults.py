@@ -128,6 +128,13 @@ BY_A_READER: tuple[Fault, ...] = (
         (RANDOM, EDGES),
     ),
     Fault(
+        "wraps-from-below-are-not-counted",
+        "backends/sne_loihi/neurons/leaky.py",
+        "    return raw != u, (not waits)",
+        "    return raw > u, (not waits)",
+        ("tests/backends/test_outside.py",),
+    ),
+    Fault(
         "refractory-step-forgotten-in-the-bounds",
         "sne_deploy/ir/bounds.py",
         "v_low, v_high = model.waited(model.membrane(v_low, u_low), model.membrane(v_high, u_high))",
