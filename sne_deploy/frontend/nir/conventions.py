@@ -76,19 +76,30 @@ def decay_notes(graph: nir.NIRGraph, dt_s: float) -> Iterator[str]:
         )
         return
     leaky = {name: node for name, node in graph.nodes.items() if isinstance(node, (nir.LIF, nir.LI))}
-    silent = [name for name, node in leaky.items() if node.metadata.get("v_reset") == ASSUMED]
-    constants = [tau for _, _, tau in time_constants(graph)]
-    if (
-        dt_s == 1
-        and silent
-        and all(_ones(node, "r") for node in leaky.values())
-        and min(float(tau.min()) for tau in constants) >= 2
-    ):
+    if leaky and _is_sinabs(graph, dt_s):
         yield (
-            f"{_listed(silent)}: r is 1, v_reset is not written and time is counted in steps, as Sinabs "
+            f"{_listed(list(leaky))}: r is 1, v_reset is not written and time is counted in steps, as Sinabs "
             "writes them: it was trained with a decay of exp(-1 / tau) per step, where NIR's equations give "
-            f"1 - 1 / tau; give --decay exponential, or --convention sinabs. {MULTI_SPIKE}"
+            "1 - 1 / tau; give --decay exponential, or --convention sinabs"
         )
+
+
+def spike_notes(graph: nir.NIRGraph, dt_s: float) -> Iterator[str]:
+    """Of tools whose neurons give several spikes in one step."""
+    if _is_sinabs(graph, dt_s):
+        yield MULTI_SPIKE
+
+
+def _is_sinabs(graph: nir.NIRGraph, dt_s: float) -> bool:
+    """Whether it is as Sinabs writes it: steps of 1, r = 1, no v_reset, no time constant below 2."""
+    neurons = [node for node in graph.nodes.values() if isinstance(node, (nir.LIF, nir.LI, nir.IF))]
+    return (
+        dt_s == 1
+        and all(_ones(node, "r") for node in neurons)
+        and not any(hasattr(node, "tau_syn") for node in graph.nodes.values())
+        and any(node.metadata.get("v_reset") == ASSUMED for node in neurons)
+        and min((float(tau.min()) for _, _, tau in time_constants(graph)), default=2.0) >= 2
+    )
 
 
 def gain_notes(graph: nir.NIRGraph, dt_s: float) -> Iterator[str]:
@@ -145,10 +156,10 @@ def _contradicting(graph: nir.NIRGraph) -> Iterator[str]:
     for name, node in graph.nodes.items():
         if not hasattr(node, "tau_syn") or any(np.any(values(node, field) == 1) for field in ("r", "w_in")):
             continue
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             r, w_in = (values(node, tau) / values(node, gain) for tau, gain in leaks(node))
-            apart = bool(np.any(np.abs(r / w_in - 1) > 0.1)) and bool(np.ptp(w_in) <= AGREE * w_in.max())
-        if apart and np.ptp(r) <= AGREE * r.max():
+            apart = np.abs(r / w_in - 1) > 0.1
+        if bool(np.ptp(r) <= AGREE * r.max()) and bool(apart.all()):
             yield (
                 f"node {name!r}: tau_mem / r is {r[0]:.3g} s and tau_syn / w_in is {w_in[0]:.3g} s, so an "
                 "input counts in full in one of the two alone; if its framework adds whole inputs, give "

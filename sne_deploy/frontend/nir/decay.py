@@ -58,7 +58,8 @@ def counts_a_step(tau: Any, gain: Any, dt_s: float) -> Any:
 def is_decayed(tau: Any, gain: Any, dt_s: float) -> Any:
     """Where a gain is tau exp(-dt / tau) / dt, and not rather tau / dt."""
     share = gain * dt_s / tau
-    apart = np.abs(share * np.exp(np.minimum(dt_s / tau, 700.0)) - 1)
+    with np.errstate(over="ignore"):
+        apart = np.abs(share * np.exp(dt_s / tau) - 1)
     return (apart < AGREE) & (apart < np.abs(share - 1))
 
 

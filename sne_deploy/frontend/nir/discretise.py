@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import nir
 
 from sne_deploy.errors import InputError
-from sne_deploy.frontend.nir.conventions import check_long_enough, decay_notes, gain_notes, step_notes
+from sne_deploy.frontend.nir.conventions import (
+    check_long_enough,
+    decay_notes,
+    gain_notes,
+    spike_notes,
+    step_notes,
+)
 from sne_deploy.frontend.nir.decay import with_decay
 from sne_deploy.frontend.nir.gain import with_gain
 from sne_deploy.frontend.nir.recurrence import through_recurrence
@@ -71,6 +77,8 @@ def _notes(graph: nir.NIRGraph, dt_s: float, options: ReadOptions) -> Iterator[s
         yield f"gains were replaced: inputs count in full at every step of {dt_s:g} s (--gain {options.gain})"
     elif "gain" not in graph.metadata:
         yield from gain_notes(graph, dt_s)
+    if options.convention is None:
+        yield from spike_notes(graph, dt_s)
     yield from _recurrence_notes(graph)
 
 

@@ -170,6 +170,8 @@ def _end(name: str, node: Any, ports: Mapping[str, tuple[str, ...]], way: str, k
 
 def _completed(graph: nir.NIRGraph, where: str, flat: Expanded) -> tuple[dict[str, Any], list[Edge]]:
     """A graph's nodes and edges, checked, with the Inputs or Outputs that it lacks."""
+    if not (isinstance(graph.nodes, Mapping) and isinstance(graph.edges, (list, tuple, set, frozenset))):
+        raise GraphError(f"{where}nodes must be a dict, and edges a list of pairs of names")
     nodes = _named_nodes(graph.nodes, where)
     edges = _checked_edges(nodes, graph.edges, where)
     entered, left = {b for _, b in edges}, {a for a, _ in edges}
@@ -200,6 +202,8 @@ def _named_nodes(nodes: Mapping[Any, Any], where: str) -> dict[str, Any]:
                 " with AvgPool2d, Flatten, BatchNorm, LICell, LIFRecurrentCell and others); export with "
                 "sne-deploy"
             )
+        if not isinstance(getattr(node, "metadata", {}), Mapping):
+            raise GraphError(f"{where}node {str(key)!r}: metadata must be a dict; write an empty one")
         if str(key) in named:
             raise GraphError(f"{where}two nodes are called {str(key)!r}; rename one of them")
         named[str(key)] = node
@@ -209,6 +213,8 @@ def _named_nodes(nodes: Mapping[Any, Any], where: str) -> dict[str, Any]:
 def _checked_edges(nodes: Mapping[str, Any], edges: Iterable[Any], where: str) -> list[Edge]:
     checked: dict[Edge, None] = {}
     for pair in edges:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise GraphError(f"{where}edge {str(pair)[:100]!r} is no pair of names")
         source, target = (str(name) for name in pair)
         shown = f"{where}edge {source!r} -> {target!r}"
         for name in (source, target):

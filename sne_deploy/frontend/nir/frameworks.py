@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sne_deploy.errors import InputError
+from sne_deploy.errors import GraphError, InputError
 from sne_deploy.frontend.nir.conventions import MULTI_SPIKE
 from sne_deploy.frontend.nir.decay import with_nodes
 from sne_deploy.frontend.nir.implied_step import Manner, step_in, values
@@ -111,7 +111,7 @@ def settled(graph: nir.NIRGraph, options: ReadOptions) -> tuple[nir.NIRGraph, Re
     Raises
     ------
     InputError
-        An unknown convention, or one that the graph's own constants or metadata contradict.
+        An unknown convention; GraphError: one that the graph's own constants contradict.
     """
     name = options.convention
     if name is None:
@@ -146,7 +146,7 @@ def _step(graph: nir.NIRGraph, name: str, row: Convention, given_s: float | None
     """The convention's dt; None where the graph's metadata says it, or only its constants could."""
     fits, implied = step_in(graph, row.gains, ones=row.gain is None)
     if not fits:
-        raise InputError(
+        raise GraphError(
             f"convention {name} writes {_GAINS[row.gains]}, which the graph's constants are not; give the "
             "convention of the framework that wrote it, or say what they need by --dt-s, --decay and --gain"
         )
@@ -154,7 +154,7 @@ def _step(graph: nir.NIRGraph, name: str, row: Convention, given_s: float | None
         return given_s
     if implied is None or row.dt_s is None or row.dt_is_given or abs(implied / row.dt_s - 1) < 0.01:
         return row.dt_s if implied is None else implied
-    raise InputError(
+    raise GraphError(
         f"convention {name} has dt = {row.dt_s:g} s, but the graph's constants imply {implied:g} s; give the "
         "convention of the framework that wrote it, or --dt-s"
     )
@@ -171,7 +171,7 @@ def _check_currents(graph: nir.NIRGraph, name: str) -> None:
         and bool((values(node, "tau_syn") > values(node, "tau_mem") / values(node, "r") * 1.01).any())
     ]
     if left:
-        raise InputError(
+        raise GraphError(
             f"convention {name} writes w_in = tau_syn / dt, but node {left[0]!r} has w_in 1, as mlx-snn, "
             "Rockpool and Spyx leave it; give the convention of one of them, or --gain full too"
         )

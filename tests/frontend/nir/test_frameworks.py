@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sne_deploy.errors import GraphError, InputError
 from sne_deploy.frontend.graph_models import ensemble_of_graphs
+from sne_deploy.frontend.nir.conventions import MULTI_SPIKE
 from sne_deploy.frontend.nir.file import read_nir, write_nir
 from sne_deploy.frontend.nir.frameworks import CONVENTIONS
 from sne_deploy.frontend.options import ReadOptions
@@ -309,3 +310,34 @@ def test_the_help_and_the_table_name_the_same_frameworks() -> None:
 
     for name in CONVENTIONS:
         assert name in str(options._READING["convention"].__metadata__[0].help)
+
+
+def test_several_spikes_in_a_step_are_named_wherever_sinabs_may_have_written() -> None:
+    ones = np.ones(SIZE)
+    for metadata, said in (({"v_reset": "assumed"}, True), ({}, False)):
+        iaf = nir.IF(r=ones, v_threshold=ones, v_reset=0 * ones, metadata=metadata)
+        notes = notes_of(chain(iaf), dt_s=1.0)
+        assert [MULTI_SPIKE] * said == notes
+        assert (MULTI_SPIKE in notes_of(chain(iaf), convention="sinabs")) is True
+
+
+WRONG = {
+    "edges": ({"edges": None}, "nodes must be a dict, and edges a list of pairs of names"),
+    "nodes": ({"nodes": [1]}, "nodes must be a dict"),
+    "a triple": ({"edges": [("a", "b", "c")]}, "is no pair of names"),
+    "metadata": ({"metadata of n0": None}, "node 'n0': metadata must be a dict"),
+    "no array": ({"r of n0": None}, "field 'r' has dtype object, must be numbers"),
+    "infinite": ({"tau_mem of n0": np.full(SIZE, np.inf)}, "'tau_mem' is empty or holds NaN or infinite"),
+    "negative": ({"tau_syn of n0": -np.ones(SIZE)}, "'tau_syn' holds values that are not above 0 s"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_graph_in_memory_is_checked_as_a_file_is(case: str) -> None:
+    changes, match = WRONG[case]
+    made = chain(written_by_norse(TAU, TAU))
+    for key, value in changes.items():
+        field, _, name = key.partition(" of ")
+        setattr(made.nodes[name] if name else made, field, value)
+    with pytest.raises(GraphError, match=match):
+        student(made, convention="norse")
