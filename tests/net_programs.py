@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from sne_deploy.errors import UnsupportedError
+from sne_deploy.frontend.nir.facts import with_facts
 from sne_deploy.frontend.nir.raise_program import raise_program
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, SignMode, Synapse
 from sne_deploy.ir.registers import sign_mode_of
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
+from sne_deploy.model.ensemble import Encoder
 from sne_netx.format.layers import FORMATS
 from sne_netx.format.plan import plan_net
 from tests.chip_registers import LOIHI1
@@ -87,7 +89,9 @@ class _Chain:
             formats=FORMATS,
         )
         raised = raise_program(program)
-        return replace(program, graph=raised.graph, warnings=(*program.warnings, *raised.warnings))
+        kind = "constant" if hosts else self.pick("spikes", "bernoulli")
+        graph = with_facts(raised.graph, program.readout, Encoder(kind, entry.range), program.timesteps)
+        return replace(program, graph=graph, warnings=(*program.warnings, *raised.warnings))
 
     def connect(
         self,

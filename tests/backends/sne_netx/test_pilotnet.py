@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from sne_deploy.backend import RunOptions
+from sne_deploy.frontend.nir.facts import with_facts
+from sne_deploy.model.ensemble import Encoder
 from sne_loihi import LoihiBackend
 from sne_netx import NetxBackend
 from sne_netx.format.file import read_net, write_net
@@ -16,7 +18,9 @@ from tests.shared_data import shared
 
 
 def test_every_layer(tmp_path: Path) -> None:
-    program = replace(read_net(shared("models", "pilotnet", "network.net")), timesteps=4)
+    program = read_net(shared("models", "pilotnet", "network.net"))
+    stated = with_facts(program.graph, program.readout, Encoder("constant", program.input.range), 4)
+    program = replace(program, timesteps=4, graph=stated)  # as reading again what was written says it
     write_net(tmp_path / "again.net", program)
     same(program, read_net(tmp_path / "again.net"))
     images = np.random.default_rng(0).uniform(-1, 1, (1, *program.input.shape))
