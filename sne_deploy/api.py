@@ -155,12 +155,14 @@ def estimate(
         As :func:`compile` and :meth:`Compiled.run`.
     """
     from sne_deploy.data.arrays import as_samples
+    from sne_deploy.data.ragged import joined
 
+    x, lengths = joined(x)
     samples, labels = as_samples(x, y)
     if are_modules(model):
         options = _shape_of(samples, options)
     with compile(model, target, hardware=hardware, **options) as compiled:
-        return compiled.run(samples, labels)
+        return compiled.run(samples, labels, lengths=lengths)
 
 
 def _shape_of(samples: Array, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,6 +261,10 @@ def compile(  # noqa: A001  the design's name for it
         run_options = RunOptions(progress=progress, extra=extra)
         executables, runner = _executables(backend, programs, executor, resources, run_options)
         compiled = partial(Compiled, ensemble, hardware=chip, seed=seed)
+
+        def run_with(others: tuple[Program, ...], held: ExitStack) -> Runner:
+            return _executables(backend, others, executor, held, run_options)[1]
+
         reference: Compiled | None = None
         warnings: tuple[str, ...] = ()
         if fidelity and chosen == "fixed":
@@ -270,6 +276,7 @@ def compile(  # noqa: A001  the design's name for it
             reference,
             target=target,
             resources=resources.pop_all(),
+            run_with=run_with,
             warnings=warnings,
         )
 
@@ -413,7 +420,12 @@ def _reference(
             real.get(student.name) or compile_member(ensemble, student, "float", chip.registers)
             for student in ensemble.students
         )
-        ran = _executables(load_backend(REFERENCE), programs, executor, resources, RunOptions())
+        backend = load_backend(REFERENCE)
+        ran = _executables(backend, programs, executor, resources, RunOptions())
     except (UnsupportedError, GraphError) as error:  # it is compiled already: Norse alone cannot express it
         return None, (f"no floating-point comparison: {error}",)
-    return compiled(programs, *ran, None, target=REFERENCE, resources=ExitStack()), ()
+
+    def run_with(others: tuple[Program, ...], held: ExitStack) -> Runner:
+        return _executables(backend, others, executor, held, RunOptions())[1]
+
+    return compiled(programs, *ran, None, target=REFERENCE, resources=ExitStack(), run_with=run_with), ()

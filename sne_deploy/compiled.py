@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 import numpy.typing as npt
 
 from sne_deploy import arguments as argument
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from sne_deploy.runtime.slices import Compared
 
 Array = npt.NDArray[Any]
+RunnerFor = Callable[[tuple[Program, ...], ExitStack], Runner]
+"""Makes what runs other Programs in the same place; the resources close it."""
 ORACLE, FAST = "lava", "loihi"
 """Targets of the same integers: all are verified against the first, and it against the second."""
 
@@ -100,6 +104,7 @@ class Compiled:
         hardware: Chip,
         seed: int,
         resources: ExitStack,
+        run_with: RunnerFor,
         warnings: tuple[str, ...] = (),
     ) -> None:
         self.ensemble = ensemble
@@ -111,6 +116,7 @@ class Compiled:
         self._reference = reference
         self._seed = seed
         self._resources = resources
+        self._run_with = run_with
         self._warnings = warnings
 
     def __enter__(self) -> Compiled:
@@ -132,6 +138,7 @@ class Compiled:
         y: Any = None,
         record: Record = "counts",
         *,
+        lengths: Any = None,
         model: str = "ensemble",
         data_name: str = "arrays",
         teacher: str | os.PathLike[str] | None = None,
@@ -144,10 +151,12 @@ class Compiled:
         ----------
         x : array of shape (N, *input_shape), or (N, T, *input_shape) where the model takes spikes
             Of NumPy, torch or pandas, or nested lists; or a ``torch.utils.data`` loader or data set, of x or
-            of pairs (x, y).
+            of pairs (x, y). Samples of different lengths are a list of arrays of shape (steps, *input_shape).
         y : int array of shape (N,), or None
             Labels.
         record : {"counts", "spikes", "all"}
+        lengths : int array of shape (N,), or None
+            Steps of each sample, of which x has at least as many: each is run for its own alone.
         model, data_name : str
             Names for the report.
         teacher : path or None
@@ -167,8 +176,9 @@ class Compiled:
         VerificationError
             Two targets differ: names student, sample, step, layer and neuron.
         """
-        from sne_deploy.data.arrays import as_samples
+        from sne_deploy.data.arrays import as_array, as_samples
         from sne_deploy.data.dataset import ModelInput, fit_to_model
+        from sne_deploy.data.ragged import joined
         from sne_deploy.report.build import build_report
         from sne_deploy.report.context import provenance
         from sne_deploy.teacher.run import evaluate_teacher
@@ -180,7 +190,9 @@ class Compiled:
         teacher = None if teacher is None else argument.file_path("teacher", teacher)
         started = time.perf_counter()
         takes = ModelInput(self.ensemble.input_shape, self.ensemble.timesteps, self.ensemble.encoder)
-        data = fit_to_model(data_name, *as_samples(x, y), takes)
+        x, own = joined(x)
+        steps = own if lengths is None else as_array("lengths", lengths)
+        data = fit_to_model(data_name, *as_samples(x, y), takes, lengths=steps)
         self._check_labels(data)
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
         verified = self._verify(data, verify)
@@ -197,7 +209,7 @@ class Compiled:
             compared=compared,
             teacher=evaluated,
             verified=verified,
-            warnings=self._warnings,
+            warnings=(*self._warnings, *_length_notes(data)),
         )
         return Result(run, report)
 
@@ -236,12 +248,52 @@ class Compiled:
 
         real, keep = self._reference, record != "counts"
         needed: Record = "spikes" if real is not None and not keep else record
+        slices = sample_slices(self.programs, len(data), recorded=needed != "counts")
+        if data.lengths is not None:
+            return self._run_lengths(data, slices, needed, keep=keep)
         return run_slices(
-            sample_slices(self.programs, len(data), recorded=needed != "counts"),
+            slices,
             lambda part: self._run_slice(data, part, needed),
             None if real is None else lambda part: real._run_slice(data, part, "spikes"),  # noqa: SLF001  ours
             keep=keep,
         )
+
+    def _run_lengths(
+        self, data: DataSet, slices: Iterator[slice], record: Record, *, keep: bool
+    ) -> tuple[RunResult, Compared | None]:
+        """Run samples of different lengths, sorted by these; what comes out is in their own order."""
+        from sne_deploy.runtime.lengths import alike, in_order
+        from sne_deploy.runtime.slices import run_slices
+
+        assert data.lengths is not None  # noqa: S101  the caller's
+        order, real = np.argsort(data.lengths, kind="stable"), self._reference
+        several = alike(slices, data.lengths[order])
+        data = data.taken(order)
+        run, compared = run_slices(
+            several,
+            lambda part: self._run_shorter(data, part, record),
+            None if real is None else lambda part: real._run_shorter(data, part, "spikes"),  # noqa: SLF001  ours
+            keep=keep,
+        )
+        if compared is not None:
+            compared = replace(compared, run=in_order(compared.run, order))
+        return in_order(run, order), compared
+
+    def _run_shorter(self, data: DataSet, part: slice, record: Record) -> RunResult:
+        """Run samples that all last as long, on the same Programs with so many steps."""
+        from sne_deploy.runtime.lengths import of_whole_length
+        from sne_deploy.runtime.run import run_ensemble
+
+        assert data.lengths is not None  # noqa: S101  the caller's
+        steps = int(data.lengths[part.start])
+        inputs = np.ascontiguousarray(self._encoded(data, part)[:, :steps])
+        labels = None if data.y is None else data.y[part]
+        programs = tuple(replace(program, timesteps=steps) for program in self.programs)
+        policy = self.ensemble.policy
+        with ExitStack() as resources:
+            runner = self._run_with(programs, resources)
+            run = run_ensemble(self.ensemble, programs, runner, inputs, labels, policy=policy, record=record)
+        return of_whole_length(run, self.programs)
 
     def _run_slice(self, data: DataSet, part: slice, record: Record) -> RunResult:
         labels = None if data.y is None else data.y[part]
@@ -300,6 +352,16 @@ class Compiled:
             y,
             policy=self.ensemble.policy,
             record=record,
+        )
+
+
+def _length_notes(data: DataSet) -> Iterator[str]:
+    """What was done with samples of different lengths."""
+    if data.lengths is not None:
+        low, high = data.lengths.min(), data.lengths.max()
+        yield (
+            f"samples last {low} to {high} of {data.x.shape[1]} steps, mean {data.lengths.mean():.1f}: "
+            "each was run for its own steps alone; rates are over all steps"
         )
 
 

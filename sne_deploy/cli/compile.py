@@ -77,6 +77,7 @@ def compile_command(
         result = compiled.run(
             dataset.x,
             dataset.y,
+            lengths=dataset.lengths,
             model=" ".join(str(path) for path in model),
             data_name=dataset.name,
             teacher=teacher,

@@ -10,7 +10,7 @@ from sne_deploy.data.dataset import DataSet, ModelInput, Source, Split, fit_to_m
 from sne_deploy.data.digits import digits_split, load_digits_source
 from sne_deploy.data.encode import encode
 from sne_deploy.data.mnist import load_mnist
-from sne_deploy.data.npz import load_npz, npz_shape
+from sne_deploy.data.npz import load_npz, npz_shape, read_arrays
 from sne_deploy.errors import DataError
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def load_data(spec: str, *, input_shape: tuple[int, ...], timesteps: int, encode
     """
     source, split, path = _parse(spec)
     x, y = source(split, path)
-    return fit_to_model(spec, x, y, ModelInput(tuple(input_shape), timesteps, encoder))
+    takes = ModelInput(tuple(input_shape), timesteps, encoder)
+    more = read_arrays(path, ["lengths"]) if source is load_npz and path is not None else {}
+    return fit_to_model(spec, x, y, takes, lengths=more.get("lengths"))
 
 
 def time_axis(spec: str) -> int | None:

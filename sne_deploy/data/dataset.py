@@ -35,15 +35,23 @@ class DataSet:
         ``input_range``.
     y : int64 array of shape (N,), or None
         Class labels, from 0.
+    lengths : int64 array of shape (N,), or None
+        Steps that each sample lasts, where these differ; what x holds after them is nothing.
     """
 
     name: str
     x: Array
     y: Array | None = None
+    lengths: Array | None = None
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.x)
+
+    def taken(self, which: Array | slice) -> DataSet:
+        """Some of the samples, or all in another order."""
+        y, lengths = (None if part is None else part[which] for part in (self.y, self.lengths))
+        return replace(self, x=self.x[which], y=y, lengths=lengths)
 
 
 @dataclass(frozen=True)
@@ -78,11 +86,12 @@ def select_samples(dataset: DataSet, samples: int | None) -> DataSet:
             f"--samples {samples}: data set {dataset.name} has {len(dataset)} samples; "
             f"choose between 1 and {len(dataset)}"
         )
-    y = None if dataset.y is None else dataset.y[:samples]
-    return replace(dataset, x=dataset.x[:samples], y=y)
+    return dataset.taken(slice(samples))
 
 
-def fit_to_model(name: str, x: Array, y: Array | None, model: ModelInput) -> DataSet:
+def fit_to_model(
+    name: str, x: Array, y: Array | None, model: ModelInput, *, lengths: Array | None = None
+) -> DataSet:
     """Check raw arrays against what the model takes, and bring them into its shape.
 
     Raises
@@ -92,13 +101,47 @@ def fit_to_model(name: str, x: Array, y: Array | None, model: ModelInput) -> Dat
     """
     if x.ndim == 0 or len(x) == 0:
         raise DataError(f"data set {name}: x has shape {x.shape} and no samples; give at least one")
+    if lengths is not None:
+        lengths = _lengths(name, lengths, x, model)
+        x = _with_steps(x, model.timesteps)
     x = _in_shape(name, x, model)
     if model.encoder.kind == "spikes":
         x = binary_spikes(name, x)
     else:
         x = _in_range(name, _floats(name, x), model.encoder.input_range)
     labels = None if y is None else _labels(name, y, len(x))
-    return DataSet(name, _read_only(x), None if labels is None else _read_only(labels))
+    return DataSet(name, _read_only(x), None if labels is None else _read_only(labels), lengths)
+
+
+def _lengths(name: str, lengths: Array, x: Array, model: ModelInput) -> Array:
+    """The steps of each sample, checked."""
+    if not model.encoder.timed:
+        raise DataError(
+            f"data set {name}: lengths were given, but encoder {model.encoder.kind} takes samples without a "
+            "time axis; leave them out"
+        )
+    steps = x.shape[1] if x.ndim > 1 else 0
+    if lengths.shape != (len(x),) or lengths.dtype.kind not in "ui":
+        raise DataError(
+            f"data set {name}: lengths of shape {lengths.shape} and dtype {lengths.dtype}, must be whole "
+            f"numbers of shape ({len(x)},)"
+        )
+    low, high, most = int(lengths.min()), int(lengths.max()), min(steps, model.timesteps)
+    if low < 1 or high > most:
+        raise DataError(
+            f"data set {name}: lengths from {low} to {high}; x has {steps} steps and the model runs "
+            f"{model.timesteps}: they must be from 1 to {most}; where the model's file leaves that open, "
+            f"--timesteps {high} (timesteps=) makes it run longer"
+        )
+    return lengths.astype(np.int64)
+
+
+def _with_steps(x: Array, timesteps: int) -> Array:
+    """As many steps as the model runs; what is added is nothing, and what is taken away after the end."""
+    missing = timesteps - x.shape[1]
+    if missing <= 0:
+        return x[:, :timesteps]
+    return np.concatenate([x, np.zeros((len(x), missing, *x.shape[2:]), x.dtype)], axis=1)
 
 
 def _in_shape(name: str, x: Array, model: ModelInput) -> Array:
@@ -119,7 +162,7 @@ def _in_shape(name: str, x: Array, model: ModelInput) -> Array:
     if timed and got[1:] == model.shape:
         raise DataError(
             f"data set {name}: samples last {got[0]} steps, the model runs {model.timesteps}; give "
-            f"--timesteps {got[0]} (timesteps=) where its file leaves that open, or data of as many steps"
+            f"--timesteps {got[0]} (timesteps=) where its file leaves that open{_or_lengths(got[0], model)}"
         )
     if not timed and got == (model.timesteps, *model.shape):
         raise DataError(
@@ -128,6 +171,16 @@ def _in_shape(name: str, x: Array, model: ModelInput) -> Array:
         )
     raise DataError(
         f"data set {name}: samples have shape {got}, the model takes {wanted}; give data of that shape"
+    )
+
+
+def _or_lengths(steps: int, model: ModelInput) -> str:
+    """How samples that are shorter than the model runs are run for their own steps."""
+    if steps > model.timesteps:
+        return ", or samples that last no longer"
+    return (
+        "; or say how long each lasts, in an array lengths beside x (lengths= in Python): "
+        f"np.savez(path, x=x, y=y, lengths=np.full(len(x), {steps}))"
     )
 
 
