@@ -123,7 +123,7 @@ def _rows(
     if group.spiking and group.vsub_mant is None:  # needs no register: the state is kept relative to it
         later = ", a step later" if group.reset_delayed else ""
         yield "v_reset", lambda g: g.v_reset, f"v = 0{later}", None, lambda g: g.v_reset
-    elif group.spiking:
+    elif group.reset is not None:
         yield "soft reset", vsub, "vsub_mant", vsub, lambda g: vsub(g) * step / g.scale
     yield (
         "bias", lambda g: g.bias_mant,

@@ -6,12 +6,13 @@ synapses to itself or without. What netx would compute otherwise than the Progra
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.chips.registers import ResetKind
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.bounds import host_range, state_bounds, synaptic_range
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
@@ -117,10 +118,8 @@ def _neuron_problems(group: NeuronGroup, *, constant: bool) -> Iterator[str]:
     name = f"group {group.name!r}"
     if bool(np.any(group.v_init)):
         yield f"{name}: starts a sample at v other than the reset value; netx starts at 0"
-    if group.vsub_mant is not None:
-        yield f"{name}: soft reset; netx resets v to 0"
-    if group.reset_delayed:
-        yield f"{name}: a reset a step later; netx resets v at once, and reads no refractory delay"
+    if group.spiking and group.reset != "value":
+        yield f"{name}: {_OTHER_RESETS[group.reset]}; use target loihi"
     if not bool(np.any(group.bias_mant)):
         return
     if constant:
@@ -131,6 +130,13 @@ def _neuron_problems(group: NeuronGroup, *, constant: bool) -> Iterator[str]:
             f"{name}: biases with the exponent {group.bias_exp}; netx has the exponent {BIAS_EXP}: multiples "
             f"of {lowest} of v, up to {FORMATS.bias_mant_max * lowest}"
         )
+
+
+_OTHER_RESETS: Mapping[ResetKind | None, str] = {
+    None: "spikes that reset nothing; netx resets v to 0",
+    "subtract": "soft reset; netx resets v to 0",
+    "value_delayed": "a reset a step later; netx resets v at once, and reads no refractory delay",
+}
 
 
 def _uniform(value: Array) -> bool:

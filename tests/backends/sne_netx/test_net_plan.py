@@ -139,6 +139,7 @@ PROBLEMS: list[tuple[Any, Change, str]] = [
         synapse(1, weights=DenseWeights(np.where(np.eye(4, 8) > 0, -64, 0).astype(np.int32))),
         "weights into group 'd1': netx would change 4 of them, the first from -64 to -32; use target loihi",
     ),
+    (SPIKES, group(0, vsub_mant=int32(0)), "group 'd0': spikes that reset nothing; netx resets v to 0"),
     (SPIKES, group(0, reset_delayed=True), "group 'd0': a reset a step later; netx resets v at once"),
     (SPIKES, synapse(1, weight_exp=3), "weights into group 'd1': "),
     (
