@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.ir.bounds import register_notes
 from sne_deploy.ir.program import ALWAYS_ON
 from sne_deploy.report.classes import tied
 from sne_deploy.runtime.agreement import LayerComparisons, SpikeComparison
@@ -140,11 +141,12 @@ def _since(
     if not silent:
         return ""
     text = f"; the first silent layer is {silent[0]!r}"
+    advice = "look at its weights, threshold and time step"
     if silent[0] not in compared:
-        return text
+        return f"{text}: {advice}" if student.program.precision == "float" else text
     reference = compared[silent[0]].reference
     if not reference:
-        return f"{text}, in floating point too: look at its weights, threshold and time step"
+        return f"{text}, in floating point too: {advice}"
     return f"{text}, which in floating point gave {reference:,} spikes: the registers silence it"
 
 
@@ -190,7 +192,9 @@ def _ties(result: RunResult) -> Iterator[str]:
 
 
 def _registers(student: StudentResult) -> Iterator[str]:
-    """Registers that overflowed in the run, with the share of neuron updates."""
+    """Registers that overflowed in the run, with the share of neuron updates; or may have, uncounted."""
+    if student.program.precision == "fixed" and any(layer.u_wraps is None for layer in student.layers):
+        yield from (f"{note}; here it is not counted" for note in register_notes(student.program))
     kinds = (
         ("u_wraps", "u left its register and wrapped, as it does on the chip,"),
         ("v_saturations", "v was clipped at the end of its register"),

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 import sne_deploy as sne
+from sne_deploy.ir.weights import DenseWeights
 from sne_deploy.report.notes import report_notes, summed_up
 from sne_deploy.report.table import report_view
 from sne_deploy.runtime.trace import LayerTrace
@@ -60,9 +61,8 @@ def test_a_dead_network_says_so_before_anything_else(target: str) -> None:
     )
     assert report.dead == report.warnings[:1]
     assert report.dead[0].startswith(first)
-    assert report.dead[0].endswith("in floating point too: look at its weights, threshold and time step") == (
-        target == "loihi"
-    )
+    too = ", in floating point too" if target == "loihi" else ""
+    assert report.dead[0].endswith(f"{too}: look at its weights, threshold and time step")
     assert printed(report)[0].startswith(first)
     assert not any(first in text for _, text in report_notes(report))
     assert (report.ensemble.accuracy, report.ensemble.balanced_accuracy) == (0.9, 0.5)
@@ -170,3 +170,19 @@ def test_warnings_of_one_kind_are_one_line() -> None:
         "student 'b': 3 of 4 weights are clipped",
         "student 'a', layer 'x': every neuron spikes at every step",
     ]
+
+
+def test_what_a_target_does_not_count_is_told_as_far_as_it_is_not_proven(
+    make_student: Any, make_result: Any, make_report: Any
+) -> None:
+    """254 << 7 << 6, three times in each of four steps without decay, is more than a register holds."""
+    zeros = [0, 0]
+    student = with_layers(make_student("s", [1, 1], np.random.default_rng(0)), [layer("out", [5, 6])])
+    (synapse,) = student.program.synapses
+    weights = DenseWeights(np.full(synapse.weights.shape, 254, np.int32))
+    program = replace(student.program, synapses=(replace(synapse, weights=weights, weight_exp=7),))
+    (text,) = make_report(make_result([replace(student, program=program)]), warnings=()).warnings
+    assert text.startswith("student 's', layer 'out': u may wrap; in the worst case |u| reaches ")
+    assert text.endswith("; here it is not counted")
+    counted = with_layers(student, [layer("out", [5, 6], u_wraps=zeros, v_saturations=zeros)])
+    assert make_report(make_result([replace(counted, program=program)]), warnings=()).warnings == ()
