@@ -139,7 +139,8 @@ def ensemble_of_modules(
     Parameters
     ----------
     modules : sequence of torch.nn.Module
-        One per student: ``Sequential``, ``SequentialState`` and ``Lift`` of known layers.
+        One per student, whose ``forward`` is a chain of known layers: a ``Sequential``, or a module of one's
+        own. It is run on random input, and refused where its layers compute something else.
     input_shape : tuple of int
         One sample at one step, without batch and time.
     timesteps : int

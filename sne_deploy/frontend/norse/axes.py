@@ -27,13 +27,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a function on a signal."""
+    """A call of a function on a signal.
+
+    Attributes
+    ----------
+    run : Recording
+    name : str
+        Of the function, without underscores around it.
+    signal : Signal
+    tensor : torch.Tensor
+        The first argument that is a signal, with the values that it had.
+    args, kwargs
+    given : tuple
+        What is known of each of ``args``.
+    out
+        What the function returned.
+    """
 
     run: Recording
     name: str
     signal: Signal
     tensor: torch.Tensor
     args: tuple[Any, ...]
+    given: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     out: Any
 

@@ -102,8 +102,11 @@ def current(module: Any) -> Any:
 
 def _carry_state(module: Any) -> bool:
     """Let every plain Sequential that holds cells thread their states; whether the module has a state."""
-    children = [_carry_state(child) for child in module.children()]
     kind = type(module)
+    if kind in (torch.nn.Sequential, norse.torch.SequentialState):
+        for name, child in module.named_children():
+            module._modules[name] = unwrapped(child)  # noqa: SLF001
+    children = [_carry_state(child) for child in module.children()]
     if kind is torch.nn.Sequential and any(children):
         module.__class__ = norse.torch.SequentialState
         module.forward_state_hooks, module.return_hidden = [], False

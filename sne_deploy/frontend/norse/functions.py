@@ -14,7 +14,7 @@ import torch
 
 from sne_deploy.frontend.norse import axes
 from sne_deploy.frontend.norse.axes import Call
-from sne_deploy.frontend.norse.signals import Factor, Lost, NotAChainError, Rectify, Signal, lead
+from sne_deploy.frontend.norse.signals import Affine, Lost, NotAChainError, Rectify, Signal, lead
 
 Handler = Callable[[Call], Any]
 
@@ -46,19 +46,84 @@ def _clamped(call: Call) -> Signal:
     return _rectified(call)
 
 
-def _scaled(call: Call) -> Signal:
+def _operand(call: Call) -> tuple[Any, bool]:
+    """The other operand of a function of two, and whether the signal is the first."""
     first, second = call.args[0], call.get(1, "other")
-    other = second if first is call.tensor else first
-    if isinstance(other, torch.Tensor):
-        if other.numel() != 1 or call.run.known(other) is not None:
-            raise NotAChainError("multiplies by a tensor, which is no layer; use a Linear or a Conv")
-        other = other.item()
-    value = float(other)
-    return call.run.after(call, Factor(1 / value if "div" in call.name else value))
+    return (second, True) if first is call.tensor else (first, False)
+
+
+def _scaled(call: Call) -> Signal:
+    other, before = _operand(call)
+    if "div" in call.name:
+        if not before or call.kwargs.get("rounding_mode"):
+            raise NotAChainError("is no linear map of the signal, so that no layer can stand for it")
+        return _affine(call, 1 / _numbers(call, other), None)
+    return _affine(call, _numbers(call, other), None)
 
 
 def _negated(call: Call) -> Signal:
-    return call.run.after(call, Factor(-1.0))
+    return _affine(call, torch.tensor(-1.0), None)
+
+
+def _added(call: Call) -> Signal:
+    """A constant is a shift; the steps of one signal add up to a readout."""
+    other, before = _operand(call)
+    if call.kwargs.get("alpha", 1) != 1:
+        raise NotAChainError("has a factor alpha; write it as a product")
+    minus = call.name in ("sub", "subtract", "rsub")
+    known = [what for what in call.given[:2] if what is not None]
+    if len(known) == 2 and not minus:
+        return _accumulated(known[0], known[1])
+    if len(known) == 2:
+        raise NotAChainError("joins two signals; only a chain of layers is supported")
+    if isinstance(other, (int, float)) and other == 0 and not (minus and call.name == "rsub"):
+        return call.signal
+    value = _numbers(call, other)
+    if not bool(value.any()) and call.out.shape == call.tensor.shape and not minus:
+        return call.signal
+    if minus and (call.name == "rsub" or not before):
+        return _affine(call, -torch.ones(()), value)
+    return _affine(call, None, -value if minus else value)
+
+
+def _accumulated(one: Signal, two: Signal) -> Signal:
+    steps = (*(one.steps or ()), *(two.steps or ()))
+    partial = {one.readout, two.readout} <= {None, "sum"}
+    if one.op != two.op or one.axis is not None or two.axis is not None or not partial or not steps:
+        raise NotAChainError("joins two signals; only a chain of layers is supported")
+    if len(set(steps)) != len(steps):
+        raise NotAChainError("adds a step twice")
+    return replace(one, steps=steps, readout="sum")
+
+
+def _affine(call: Call, factor: torch.Tensor | None, shift: torch.Tensor | None) -> Signal:
+    signal = call.signal
+    if signal.readout:
+        if shift is not None or factor is None or factor.numel() != 1 or float(factor) <= 0:
+            raise NotAChainError("comes behind a reduction over time, where a network ends")
+        call.run.note(f"a factor of {float(factor):g} behind its output is left out; the class is the same")
+        return signal
+    channels = (call.tensor.shape[len(lead(signal, call.tensor))],)
+    numbers = (torch.ones(()) if factor is None else factor, torch.zeros(()) if shift is None else shift)
+    return call.run.after(call, Affine(*(number.double().expand(channels) for number in numbers)))
+
+
+def _numbers(call: Call, value: Any) -> torch.Tensor:
+    """A constant operand: one number, or one per neuron of a vector, or per channel of a map."""
+    made = torch.as_tensor(value).detach().cpu().double()
+    if made.numel() == 1:
+        return made.reshape(())
+    before = len(lead(call.signal, call.tensor))
+    axes = call.tensor.ndim - before
+    if call.signal.axis not in (None, 0, 1):
+        raise NotAChainError("has a tensor for an operand where time is the last axis; give it a number")
+    while made.ndim > axes and made.shape[0] == 1:
+        made = made[0]
+    if made.ndim > axes:
+        raise NotAChainError("has an operand that differs between samples or steps, which no layer does")
+    if made.ndim < axes or any(size != 1 for size in made.shape[1:]):
+        raise NotAChainError("has an operand that differs between positions of a map, which no layer does")
+    return made.flatten()
 
 
 _SPIKES_READ = {"sum": ("count", None), "mean": ("count", "divided by the number of steps")}
@@ -87,13 +152,22 @@ def _reduced(call: Call) -> Any:
         raise NotAChainError("mixes the values of a sample, which is no layer")
     if call.name not in known:
         raise NotAChainError("is no readout of spikes; use sum over time")
-    readout, how = known[call.name]
     if signal.axis != 0 and call.kwargs.get("keepdim"):
         raise NotAChainError("keeps an axis for time that it has reduced; leave keepdim out")
-    if how:
-        call.run.note(f"its output is the readout {readout}, {how}; the class is the same")
-    made = replace(signal, steps=None, axis=None, readout=readout)
+    made = _read(call.run, signal, known, call.name)
     return (made, None) if isinstance(call.out, tuple) else made
+
+
+def summed(run: Any, signal: Signal) -> Signal:
+    """The readout of a signal whose steps were added up one by one."""
+    return _read(run, signal, _SPIKES_READ if run.holds_spikes(signal.op) else _VALUES_READ, "sum")
+
+
+def _read(run: Any, signal: Signal, known: Mapping[str, tuple[str, str | None]], name: str) -> Signal:
+    readout, how = known[name]
+    if how:
+        run.note(f"its output is the readout {readout}, {how}; the class is the same")
+    return replace(signal, steps=None, axis=None, readout=readout)
 
 
 def _monotone(call: Call) -> Signal:
@@ -158,6 +232,7 @@ _GROUPS: tuple[tuple[str, Handler], ...] = (
     ("relu abs", _rectified),
     ("clamp clip hardtanh", _clamped),
     ("mul div true_divide multiply divide rmul", _scaled),
+    ("add sub subtract rsub radd", _added),
     ("neg negative", _negated),
     ("view reshape flatten squeeze unsqueeze unflatten view_as reshape_as", axes.reshaped),
     ("permute transpose movedim moveaxis swapaxes swapdims t", axes.permuted),
@@ -190,6 +265,8 @@ UNRELATED = frozenset(
     for name in names.split()
 )
 """Functions whose result does not carry the signal's values into the network."""
+JOIN = ("stack", "cat", "concat", "concatenate", "add", "sub", "subtract")
+"""Functions that may get several signals."""
 DECIDES = ("__bool__", "__index__", "is_nonzero", "equal", "allclose")
 """Functions by which Python decides."""
 

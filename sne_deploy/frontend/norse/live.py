@@ -17,8 +17,8 @@ from sne_deploy.frontend.norse.encoders import ENCODER_KINDS
 from sne_deploy.frontend.norse.modules import layers_from_module, layers_of, misplaced
 from sne_deploy.frontend.norse.probe import Span, prove
 from sne_deploy.frontend.norse.runs import LAYOUTS, HookError, Network, Run, run_module
-from sne_deploy.frontend.norse.signals import Factor, NotAChainError, Operation, Rectify, WrongLayoutError
-from sne_deploy.frontend.norse.walking import Found, kind_of, walk
+from sne_deploy.frontend.norse.signals import Affine, NotAChainError, Operation, Rectify, WrongLayoutError
+from sne_deploy.frontend.norse.walking import Found, kind_of, timing, walk
 from sne_deploy.ir.readout import READOUTS, Readout
 from sne_deploy.model.layers.layer import Layer
 from sne_deploy.model.layers.registry import check_stack
@@ -83,6 +83,7 @@ def read_live(module: Any, input_shape: tuple[int, ...], timesteps: int, *, spik
             "all steps as samples: it was checked step by step"
         )
         return Live((*entry, *live.layers), live.readout, (note, *live.notes))
+    _check_time(network, run)
     spans = _spans(run)
     layers = tuple(layer for span in spans for layer in span.layers)
     if not layers:
@@ -102,6 +103,19 @@ def _behind_encoder(module: Any) -> tuple[Found, Any] | None:
     for name, child in children[1:]:
         behind.add_module(name, child)
     return Found(children[0][0], children[0][1], lifted=False), behind
+
+
+def _check_time(network: Network, run: Run) -> None:
+    """A module that makes time of an input without any needs such an input, and says how long it lasts."""
+    if run.layout != "no time" or any(timing(operation.what).makes_time for operation in run.chain):
+        return
+    problem = ""
+    if network.spikes:
+        problem = "its forward takes an input without time; give the encoder 'constant'"
+    elif run.steps != network.timesteps:
+        problem = f"its forward runs {run.steps} steps, not {network.timesteps}; give timesteps={run.steps}"
+    if problem:
+        raise UnsupportedError("cannot convert the module", [problem])
 
 
 def _first_run(network: Network) -> Run:
@@ -138,8 +152,8 @@ def _spans(run: Run) -> list[Span]:
     spans: list[Span] = []
     modules: list[Found] = []
     for operation in run.chain:
-        if isinstance(operation.what, Factor):
-            spans = _multiplied(spans, operation)
+        if isinstance(operation.what, Affine):
+            spans.append(Span((_affine(operation),), (operation,)))
         elif isinstance(operation.what, Rectify):
             spans.append(Span((), (operation,)))
         else:
@@ -152,22 +166,17 @@ def _spans(run: Run) -> list[Span]:
     return spans
 
 
-def _multiplied(spans: list[Span], operation: Operation) -> list[Span]:
-    """A factor goes into the weights before it, or becomes weights of its own, which later passes compose."""
-    factor = operation.what.value
-    if spans and spans[-1].layers and spans[-1].layers[-1].kind in ("Linear", "Conv1d", "Conv2d"):
-        *before, last = spans[-1].layers
-        tensors = {name: array.astype(np.float64) * factor for name, array in last.tensors.items()}
-        layers = (*before, Layer(last.kind, last.options, tensors))
-        return [*spans[:-1], Span(layers, (*spans[-1].operations, operation))]
-    shape = tuple(operation.gave[0].shape[1:])
-    if len(shape) == 1:
-        layer = Layer("Linear", {}, {"weight": np.eye(shape[0]) * factor})
-    else:
-        axes = len(shape) - 1
-        weight = np.full((shape[0], 1, *(1,) * axes), factor)
-        layer = Layer(f"Conv{axes}d", {"groups": shape[0]}, {"weight": weight})
-    return [*spans, Span((layer,), (operation,))]
+def _affine(operation: Operation) -> Layer:
+    """A factor and a shift are a batch normalisation at inference, which is folded into its neighbours."""
+    eps, channels = 2.0**-20, len(operation.what.factor)
+    tensors = {
+        "running_mean": np.zeros(channels),
+        "running_var": np.full(channels, 1 - eps),
+        "weight": operation.what.factor.numpy().copy(),
+        "bias": operation.what.shift.numpy().copy(),
+    }
+    kind = "BatchNorm2d" if operation.gave[0].ndim == 4 else "BatchNorm1d"
+    return Layer(kind, {"eps": eps}, tensors)
 
 
 def _readout(run: Run, spans: list[Span]) -> Readout | None:

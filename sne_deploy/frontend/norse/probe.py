@@ -81,7 +81,7 @@ def prove(network: Network, run: Run, spans: Sequence[Span]) -> tuple[str, ...]:
     UnsupportedError
         Naming the first layer that differs, and the likely cause.
     """
-    spans = [span for span in spans if not timing(span.operations[0].what).makes_time]
+    spans = [span for span in spans if span.layers or not timing(span.operations[0].what).makes_time]
     steps = run.steps if run.layout == "no time" else _affordable(network, spans)
     gains = _gains(network, spans, min(steps, 16))
     for seed in range(1, DRAWS + 1):

@@ -14,7 +14,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from sne_deploy.frontend.norse.axes import Call
-from sne_deploy.frontend.norse.functions import DECIDES, HANDLERS, UNRELATED, lost
+from sne_deploy.frontend.norse.functions import DECIDES, HANDLERS, JOIN, UNRELATED, lost
 from sne_deploy.frontend.norse.signals import (
     INPUT,
     Lost,
@@ -107,14 +107,15 @@ class Recording(TorchFunctionMode):
     ) -> Signal:
         """Find the operation, or add it to the others, and record what it got and gave."""
         if signal.readout:
-            raise NotAChainError("comes behind a reduction over time, where a network ends")
+            where = f"{key[1]} ({type(what).__name__}): " if isinstance(what, torch.nn.Module) else ""
+            raise NotAChainError(f"{where}it comes behind a reduction over time, where a network ends")
         index = self._keys.get(key)
         if index is None:
             index = self._keys[key] = len(self.operations)
             self.operations.append(Operation(signal.op, key[1], what))
         operation = self.operations[index]
         if operation.what is not what and not _equal(operation.what, what):
-            raise NotAChainError("has other weights at other steps")
+            raise NotAChainError("has other numbers at other steps, which no layer does")
         made = at(to, index)
         operation.got.update((step, tensor.clone()) for step, tensor in by_step(signal, given))
         operation.gave.update((step, tensor.clone()) for step, tensor in by_step(made, out))
@@ -128,7 +129,8 @@ class Recording(TorchFunctionMode):
             return func(*args, **kwargs)
         found = [(value, self.known(value)) for value in _tensors((args, tuple(kwargs.values())))]
         found = [(value, what) for value, what in found if what is not None]
-        before = [(value, value.clone()) for value, what in found[:1] if isinstance(what, Signal)]
+        in_place = func.__name__.endswith("_") and not func.__name__.startswith("_")
+        before = args[0].clone() if found and in_place and isinstance(args[0], torch.Tensor) else None
         out = func(*args, **kwargs)
         if found:
             self._saw(func, args, kwargs, found, before, out)
@@ -162,17 +164,13 @@ class Recording(TorchFunctionMode):
         if handler is None:
             return lost(path, name, "is no layer, and no function that a layer can stand for")
         tensor, signal = found[0]
-        if len({id(value) for value, _ in found}) > 1 and name not in (
-            "stack",
-            "cat",
-            "concat",
-            "concatenate",
-        ):
+        if len({id(value) for value, _ in found}) > 1 and name not in JOIN:
             return lost(path, name, "joins two signals; only a chain of layers is supported")
-        own = before[0][1] if out is tensor or name.endswith("_") else tensor
-        swapped = tuple(own if value is tensor else value for value in args)
+        own = before if before is not None and args[0] is tensor else tensor
+        swapped = args if before is None else (before, *args[1:])
+        given = tuple(next((what for value, what in found if value is arg), None) for arg in args)
         try:
-            return handler(Call(self, name, signal, own, swapped, kwargs, out))
+            return handler(Call(self, name, signal, own, swapped, given, kwargs, out))
         except NotAChainError as error:
             return lost(path, name, str(error))
 
@@ -254,7 +252,7 @@ class Recording(TorchFunctionMode):
         elif signal.steps is None and (kind.cell or kind.makes_time):
             to = replace(signal, steps=(0 if known is None else len(self.operations[known].gave),))
         elif kind.cell and known is not None and signal.steps[0] in self.operations[known].gave:  # type: ignore[index]  # there are steps
-            raise NotAChainError(f"{label}: it runs twice in one step; give every layer a cell of its own")
+            raise WrongLayoutError(f"{label}: it runs twice in one step; give every layer a cell of its own")
         if to is signal and lead(to, first) != lead(to, given):
             raise NotAChainError(f"{label}: it changes the number of samples or steps")
         gain = self.gains.get(path)

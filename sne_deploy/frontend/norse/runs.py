@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 
 from sne_deploy.frontend.norse.copies import copied, one_line, undisturbed, watch_hooks
+from sne_deploy.frontend.norse.functions import summed
 from sne_deploy.frontend.norse.recording import Recording
 from sne_deploy.frontend.norse.signals import (
     INPUT,
@@ -169,15 +170,15 @@ def _call(module: Any, recording: Recording, x: torch.Tensor, layout: Layout) ->
 
 
 def _step_by_step(module: Any, recording: Recording, x: torch.Tensor) -> Any:
-    state, outputs = None, []
+    states: tuple[Any, ...] = ()
+    outputs = []
     for step, value in enumerate(x):
         given = value.clone()
         recording.tag(given, Signal(INPUT, (step,)))
-        out = _run(module, recording, given, *(() if step == 0 else (state,)))
-        if not (isinstance(out, tuple) and len(out) == 2):
-            raise WrongLayoutError("called with one step, it does not return (output, state)")
-        outputs.append(out[0])
-        state = out[1]
+        out = _run(module, recording, given, *states)
+        out, *rest = out if isinstance(out, tuple) else (out,)
+        states = tuple(rest)
+        outputs.append(out)
     if not all(isinstance(output, torch.Tensor) for output in outputs):
         raise NotAChainError("it returns the outputs of several layers; return_hidden must be False")
     with recording:
@@ -216,6 +217,8 @@ def _finished(recording: Recording, layout: Layout, out: Any, steps: int) -> Run
         at = chain[0].source
     made = max((len(op.gave) for op in chain), default=steps) if layout == "no time" else steps
     _check_steps(chain, signal, made)
+    if signal.readout == "sum":
+        signal = summed(recording, signal)
     return Run(layout, tuple(chain), signal, made, recording.batch, tuple(recording.notes))
 
 
@@ -227,8 +230,9 @@ def _check_steps(chain: list[Operation], signal: Signal, steps: int) -> None:
                 f"{operation.path or 'the module itself'}: it runs at {len(operation.gave)} of {steps} steps "
                 "only; every layer must run at every step"
             )
-    last = signal.steps in ((steps - 1,), None) or signal.axis is not None
-    if signal.steps is not None and signal.axis is not None and signal.steps != tuple(range(steps)):
+    several = signal.axis is not None or signal.readout == "sum"
+    last = several or signal.steps in ((steps - 1,), None)
+    if signal.steps is not None and several and signal.steps != tuple(range(steps)):
         raise NotAChainError("it returns some of the steps, or in another order; return all, or the last")
     if not last:
         raise NotAChainError("it returns one step that is not the last")

@@ -65,11 +65,24 @@ class Operation:
     gave: dict[int, torch.Tensor] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Factor:
-    """Multiplication by a number."""
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """A factor and a shift per neuron of a vector, or per channel of a map: float64 tensors."""
 
-    value: float
+    factor: torch.Tensor
+    shift: torch.Tensor
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same numbers."""
+        return isinstance(other, Affine) and all(
+            torch.equal(mine, its) for mine, its in ((self.factor, other.factor), (self.shift, other.shift))
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # compared by value
+
+    def __repr__(self) -> str:
+        """The same for all values, so that those of two steps are compared."""
+        return "Affine"
 
 
 @dataclass(frozen=True)

@@ -173,9 +173,8 @@ def test_a_loop_over_time_is_the_chain_that_it_runs():
     for options in ({}, {"factor": 10}, {"factor": 10, "rectify": True}):
         module = looped(**options)
         found = read(module, (1, 6, 6))
-        assert [layer.kind for layer in found.layers] == [
-            *("Conv2d", "LIFCell", "Flatten", "Linear", "LIFCell", "LICell")
-        ]
+        kinds = [layer.kind for layer in found.layers if layer.kind != "BatchNorm2d"]
+        assert kinds == ["Conv2d", "LIFCell", "Flatten", "Linear", "LIFCell", "LICell"]
         x = 5 * spikes(1, 6, 6)
         with torch.no_grad():
             expected = module(x)
