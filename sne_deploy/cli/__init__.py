@@ -77,7 +77,9 @@ def _run(commands: typer.Typer, name: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except MemoryError:
-        return _fail("error: out of memory; run fewer samples with --samples", 1, arguments)
+        return _fail(
+            "error: out of memory; run fewer samples with --samples, or a smaller model", 1, arguments
+        )
     except Exception as error:  # noqa: BLE001  the last resort: one line instead of a traceback
         line = f"error: internal error: {type(error).__name__}: {error}; --debug shows where"
         return _fail(line, 1, arguments)
