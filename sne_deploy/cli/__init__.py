@@ -90,6 +90,6 @@ def _run(commands: typer.Typer, name: str) -> int:
 
 def _fail(line: str, status: int, arguments: list[str]) -> int:
     if "--debug" in arguments:
-        traceback.print_exc()
+        say(traceback.format_exc().rstrip("\n"))
     say(" ".join(line.split()))
     return status
