@@ -188,13 +188,18 @@ def _connection_row(connection: ConnectionView) -> tuple[str, ...]:
     )
 
 
+def _supported(row: SupportView) -> str:
+    answer = "yes" if row.supported else "no"
+    return f"{answer}: {printable('; '.join(row.reasons))}" if row.reasons else answer
+
+
 def support_sheet(support: Sequence[SupportView]) -> Sheet:
     """What each target supports: a target and a precision a row."""
     rows = tuple(
         (
             printable(row.target),
             row.precision,
-            "yes" if row.supported else f"no: {printable('; '.join(row.reasons))}",
+            _supported(row),
         )
         for row in support
     )
