@@ -113,6 +113,7 @@ def gain_notes(graph: nir.NIRGraph, dt_s: float) -> Iterator[str]:
             "spyx"
         )
     yield from _without_w_in(graph, dt_s, implied, beta)
+    yield from _without_r(graph, dt_s)
     yield from _contradicting(graph)
     yield from _leakless_gains(graph, dt_s, implied)
     synaptic = {
@@ -148,6 +149,30 @@ def _without_w_in(graph: nir.NIRGraph, dt_s: float, implied: Implied, beta: list
             f"{_listed(names)}: r implies a step of {step:g} s, but w_in is 1, so an input adds "
             f"{step / tau:.3g} of itself or less to the current; mlx-snn, Rockpool and Spyx leave w_in out "
             f"and mean all of it: if one of them wrote this, give --gain full (--convention {who})"
+        )
+
+
+def decayed_gain_notes(graph: nir.NIRGraph) -> Iterator[str]:
+    """Of neurons of Rockpool whose decay is put right, and whose gain is not."""
+    lif = [name for name, node in graph.nodes.items() if type(node) is nir.LIF]
+    if lif and implied_step(graph).manner == "decayed":
+        yield (
+            f"{_listed(lif)} (LIF): an input adds exp(-dt / tau) of itself; Rockpool writes so of neurons "
+            "that add all of it: if it wrote this, give --gain full (--convention rockpool)"
+        )
+
+
+def _without_r(graph: nir.NIRGraph, dt_s: float) -> Iterator[str]:
+    """Membranes that Spyx compares with a threshold and does not reset."""
+    compared = [
+        source
+        for source, target in graph.edges
+        if isinstance(graph.nodes[source], nir.LI) and isinstance(graph.nodes[target], nir.Threshold)
+    ]
+    if dt_s == 1 and compared and all(_ones(graph.nodes[name], "r") for name in compared):
+        yield (
+            f"{_listed(compared)} (LI): r is 1, so an input adds 1 / tau of itself; Spyx writes PSU_LIF so, "
+            "which adds all of it: if it wrote this, give --gain full (--convention spyx)"
         )
 
 

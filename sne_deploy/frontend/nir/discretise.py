@@ -11,6 +11,7 @@ from sne_deploy.errors import InputError
 from sne_deploy.frontend.nir.conventions import (
     check_long_enough,
     decay_notes,
+    decayed_gain_notes,
     gain_notes,
     spike_notes,
     step_notes,
@@ -77,6 +78,8 @@ def _notes(graph: nir.NIRGraph, dt_s: float, options: ReadOptions) -> Iterator[s
         yield f"gains were replaced: inputs count in full at every step of {dt_s:g} s (--gain {options.gain})"
     elif "gain" not in graph.metadata:
         yield from gain_notes(graph, dt_s)
+        if options.decay is not None:
+            yield from decayed_gain_notes(graph)
     if options.convention is None:
         yield from spike_notes(graph, dt_s)
     yield from _recurrence_notes(graph)

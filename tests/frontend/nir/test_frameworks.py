@@ -321,6 +321,38 @@ def test_several_spikes_in_a_step_are_named_wherever_sinabs_may_have_written() -
         assert (MULTI_SPIKE in notes_of(chain(iaf), convention="sinabs")) is True
 
 
+def test_a_gain_of_one_stays_also_where_it_counts_in_full() -> None:
+    made = student(chain(node(nir.LIF, np.ones(SIZE))), dt_s=1.0, decay="exponential").network.nodes["n0"]
+    assert np.array_equal(made.r, np.ones(SIZE))
+    np.testing.assert_allclose(made.tau, 1 / (1 - np.exp(-1.0)), rtol=1e-12)
+
+
+def test_a_readout_of_rockpool_decays_what_arrives_in_the_same_step() -> None:
+    """ExpSynTorch: v = exp(-dt / tau) (v + x), which its r says."""
+    written = chain(node(nir.LI, TAU * DT_S, r=TAU * np.exp(-1 / TAU)))
+    for options in ({"convention": "rockpool"}, {"dt_s": DT_S, **FULL, **EXPONENTIAL}):
+        made = student(written, **options).network.nodes["n0"]
+        np.testing.assert_allclose(made.r * DT_S / made.tau, np.exp(-1 / TAU), rtol=1e-12)
+        np.testing.assert_allclose(1 - DT_S / made.tau, np.exp(-1 / TAU), rtol=1e-12)
+
+
+def test_a_decay_alone_is_told_the_gain_that_it_lacks() -> None:
+    written = chain(written_by_rockpool_without_current(TAU, None))
+    notes = notes_of(written, dt_s=DT_S, decay="exponential")
+    assert any("node 'n0' (LIF): an input adds exp" in n and "--gain full" in n for n in notes)
+
+
+def test_a_membrane_that_is_compared_is_told_spyx() -> None:
+    ones = np.ones(SIZE)
+    written = chain(nir.LI(tau=TAU, r=ones, v_leak=0 * ones), nir.Threshold(ones))
+    (note,) = notes_of(written, dt_s=1.0)
+    assert "node 'n0' (LI): r is 1" in note
+    assert "--gain full (--convention spyx)" in note
+    assert notes_of(written, dt_s=1e-2) != notes_of(written, dt_s=1.0)
+    made = student(written, convention="spyx").network.nodes["n0"]
+    assert np.array_equal(made.r, TAU)
+
+
 WRONG = {
     "edges": ({"edges": None}, "nodes must be a dict, and edges a list of pairs of names"),
     "nodes": ({"nodes": [1]}, "nodes must be a dict"),
