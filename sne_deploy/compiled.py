@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -70,24 +71,22 @@ class Result:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``report.json``, ``predictions.npz``, ``students/NAME.nir`` and the target's own files.
 
-        All of them are there whole, or none; :func:`sne_deploy.report.predictions.load_predictions` reads the
+        Each is there whole or not at all; :func:`sne_deploy.report.predictions.load_predictions` reads the
         second.
         """
-        from sne_deploy.files import staged_folder
+        from sne_deploy.files import ensure_folder
         from sne_deploy.frontend.nir.file import write_nir
         from sne_deploy.report.predictions import Predictions, save_predictions
 
         backend = load_backend(self.report.target)
-        with staged_folder(folder) as staged:
-            students = staged / "students"
-            students.mkdir()
-            for student in self.students:
-                write_nir(students / f"{student.name}.nir", student.program.graph)
-                if isinstance(backend, FileWriter):
-                    backend.write(student.program, students)
-            found = Predictions(self.predictions, self.logits, self.active, self.run.labels)
-            save_predictions(found, staged)
-            self.report.save(staged)
+        students = ensure_folder(Path(folder) / "students")
+        for student in self.students:
+            write_nir(students / f"{student.name}.nir", student.program.graph)
+            if isinstance(backend, FileWriter):
+                backend.write(student.program, students)
+        found = Predictions(self.predictions, self.logits, self.active, self.run.labels)
+        save_predictions(found, folder)
+        self.report.save(folder)
 
 
 class Compiled:

@@ -179,49 +179,6 @@ def ensure_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def staged_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give an empty folder, whose files are moved to ``folder`` once all are written; on an error, none is.
-
-    Raises
-    ------
-    OutputError
-        A file cannot be written; where it can be foreseen, before any is moved.
-    """
-    target = Path(folder)
-    check_folder(target)
-    nearest = next(path for path in (target, *target.parents) if path.exists())
-    with tempfile.TemporaryDirectory(prefix=".sne-", dir=nearest) as name:
-        staged = Path(name)
-        yield staged
-        moves = [(file, target / file.relative_to(staged)) for file in staged.rglob("*") if file.is_file()]
-        for _, place in moves:
-            check_folder(place.parent)
-            if is_folder(place):
-                raise OutputError(f"cannot write {place}: it is a folder; choose another with --out")
-        try:
-            for file, place in moves:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(place)
-        except OSError as error:
-            raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
-
-
-def check_place(path: str | os.PathLike[str]) -> None:
-    """Prove that a file of that name can be written, and leave nothing behind.
-
-    Raises
-    ------
-    OutputError
-    """
-    with contextlib.suppress(_Proven), atomic_path(path):
-        raise _Proven
-
-
-class _Proven(Exception):  # noqa: N818  no error
-    """Nothing is to be written after all."""
-
-
 def check_folder(path: str | os.PathLike[str]) -> None:
     """Prove that a folder can be written, or be made, and leave nothing behind.
 

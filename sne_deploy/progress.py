@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from sne_deploy.text import visible
-
 DELAY_S = 2.0
 """What is done sooner shows no bar."""
 
@@ -67,9 +65,9 @@ class ProgressBars:
         all_done = all(done >= total for done, total in self._state.values())
         for student, (done, total) in self._state.items():
             if student not in self._tasks:
-                self._tasks[student] = self._bars.add_task(visible(student), total=total)
-            shown = all_done or done < total
-            self._bars.update(self._tasks[student], completed=done, total=total, visible=shown)
+                self._tasks[student] = self._bars.add_task(student, total=total)
+            visible = all_done or done < total
+            self._bars.update(self._tasks[student], completed=done, total=total, visible=visible)
 
     def _make_bars(self) -> Any:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -136,11 +134,11 @@ class TrainingBars:
 
     def _task(self, stage: str, epochs: int) -> Any:
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(visible(stage), total=epochs, terms="")
+            self._tasks[stage] = self._bars.add_task(stage, total=epochs, terms="")
         return self._tasks[stage]
 
     def _print(self, line: str) -> None:
-        self._console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _terms(terms: Mapping[str, float]) -> str:

@@ -169,10 +169,12 @@ def _host_currents(program: Program, host: HostAffine, sample: Any) -> list[list
 def _host_current(host: HostAffine, values_in: Any) -> list[Number]:
     x = np.asarray(values_in, dtype=float).reshape(-1).tolist()
     values = []
-    for row, bias in zip(host.matrix.toarray().tolist(), host.bias.tolist(), strict=True):
+    scales = np.broadcast_to(1.0 if host.register_scale is None else host.register_scale, host.bias.shape)
+    rows = zip(host.matrix.toarray().tolist(), host.bias.tolist(), scales.tolist(), strict=True)
+    for row, bias, scale in rows:
         c = sum(w * value for w, value in zip(row, x, strict=True)) + bias
         if host.register_scale is not None:
-            c = max(-host.register_limit, min(host.register_limit, round(c * host.register_scale)))
+            c = max(-host.register_limit, min(host.register_limit, round(c * scale)))
         values.append(c)
     return values
 

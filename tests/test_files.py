@@ -18,15 +18,7 @@ from sne_deploy.distill.experiment import load_experiment
 from sne_deploy.distill.training.journal import Journal
 from sne_deploy.distill.training.resume import ResumePoint
 from sne_deploy.errors import InputError, OutputError
-from sne_deploy.files import (
-    atomic_path,
-    check_place,
-    is_folder,
-    open_regular,
-    parse_toml,
-    read_regular,
-    staged_folder,
-)
+from sne_deploy.files import atomic_path, is_folder, open_regular, parse_toml, read_regular
 from sne_deploy.frontend.models import load_model
 from sne_deploy.report.file import load_report
 from sne_deploy.teacher.onnx_model import read_onnx
@@ -152,47 +144,3 @@ def test_toml_that_nothing_takes_is_refused_in_one_line(tmp_path: Path, text: st
     for read in (load_chip, load_experiment):
         with pytest.raises(InputError, match=reason):
             read(path)
-
-
-def stage(folder: Path, *names: str) -> None:
-    """Stage files; ``fail`` is an error."""
-    with staged_folder(folder) as staged:
-        for name in names:
-            if name == "fail":
-                raise ZeroDivisionError
-            (staged / name).parent.mkdir(exist_ok=True)
-            (staged / name).write_text(name)
-
-
-def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    out = tmp_path / "new" / "out"
-    with pytest.raises(ZeroDivisionError):
-        stage(out, "a", "fail")
-    assert not list(tmp_path.iterdir())
-    with staged_folder(out) as staged:
-        (staged / "below").mkdir()
-        (staged / "below" / "b").write_text("b")
-        (staged / "a").write_text("a")
-    assert sorted(str(path.relative_to(out)) for path in out.rglob("*")) == ["a", "below", "below/b"]
-    with staged_folder(out) as staged:
-        (staged / "a").write_text("again")
-    assert (out / "a").read_text() == "again"
-    assert (out / "below" / "b").read_text() == "b"
-
-
-def test_a_file_in_the_way_is_found_before_anything_is_moved(tmp_path: Path) -> None:
-    (tmp_path / "z").mkdir()
-    with pytest.raises(OutputError, match="it is a folder"):
-        stage(tmp_path, "a", "z")
-    (tmp_path / "y").write_text("y")
-    with pytest.raises(OutputError, match="Not a directory"):
-        stage(tmp_path, "a", "y/b")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["y", "z"]
-
-
-def test_a_place_is_proven_without_a_trace(tmp_path: Path) -> None:
-    check_place(tmp_path / "a")
-    for name in ("no/a", "x" * 256):
-        with pytest.raises(OutputError, match="cannot write"):
-            check_place(tmp_path / name)
-    assert not list(tmp_path.iterdir())

@@ -105,6 +105,7 @@ class Chip(Table):
             weight_exp_max=weights.exponent_max.value,
             resets=tuple((kind, each.value) for kind, each in resets if each is not None),
             used_weight_bits=weights.bits.value,
+            thresholds_per_core=most.value if (most := self.limits.thresholds_per_core) else None,
         )
 
     def constants(self, *tables: str) -> dict[str, Constant]:

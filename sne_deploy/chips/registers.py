@@ -77,6 +77,8 @@ class RegisterFormats:
         How many of a weight's bits quantisation uses.
     synapses_per_weight : int
         1; or 2: the second synapse holds what the first leaves.
+    thresholds_per_core : int or None
+        Distinct thresholds that the neurons of a core can have; None where that is not known, or all.
     """
 
     chip: str
@@ -95,6 +97,7 @@ class RegisterFormats:
     resets: tuple[tuple[ResetKind, int], ...]
     used_weight_bits: int
     synapses_per_weight: int = 1
+    thresholds_per_core: int | None = None
 
     @property
     def arithmetic(self) -> Arithmetic:

@@ -77,9 +77,7 @@ def _run(commands: typer.Typer, name: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except MemoryError:
-        return _fail(
-            "error: out of memory; run fewer samples with --samples, or a smaller model", 1, arguments
-        )
+        return _fail("error: out of memory; run fewer samples with --samples", 1, arguments)
     except Exception as error:  # noqa: BLE001  the last resort: one line instead of a traceback
         line = f"error: internal error: {type(error).__name__}: {error}; --debug shows where"
         return _fail(line, 1, arguments)
@@ -90,6 +88,6 @@ def _run(commands: typer.Typer, name: str) -> int:
 
 def _fail(line: str, status: int, arguments: list[str]) -> int:
     if "--debug" in arguments:
-        say(traceback.format_exc().rstrip("\n"))
+        traceback.print_exc()
     say(" ".join(line.split()))
     return status

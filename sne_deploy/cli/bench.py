@@ -38,10 +38,8 @@ def bench_command(
     from rich.console import Console
 
     from sne_deploy.bench import BenchOptions, bench_view, measure
-    from sne_deploy.files import atomic_path, check_place
+    from sne_deploy.files import atomic_path
 
-    if out is not None:  # before the measurements
-        check_place(out)
     ensemble = load_model(model, data, reading)
     dataset = load_samples(data, ensemble, None, samples)
     options = BenchOptions(tuple(target or ()), rounds, seconds, weight_bits, seed, threads)

@@ -89,7 +89,8 @@ def _group_view(
         )
         for quantity, in_student, register, in_register, on_chip in _rows(group, dt_s, formats, bias)
     )
-    return GroupView(group.name, group.kind, group.shape, None if chip is None else chip.scale, values)
+    scale = None if chip is None else range_of(chip.scale)
+    return GroupView(group.name, group.kind, group.shape, scale, values)
 
 
 def _range(value: Of | None, group: NeuronGroup | None) -> Range | None:

@@ -9,7 +9,6 @@ from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import SneError, TargetError, UnsupportedError
 from sne_deploy.inspect.views import SupportView
 from sne_deploy.ir.program import Precision, Program
-from sne_deploy.passes.narrowing import what_narrowing_costs
 
 Outcome = Program | SneError
 """A compiled student, or why it could not be compiled."""
@@ -39,10 +38,7 @@ def target_support(
             continue
         has = backend.capabilities()
         formats = has.formats(registers, weight_bits)
-        for precision in has.precisions:
-            outcome = compiled(precision, formats)
-            whole = compiled(precision, registers.narrowed(weight_bits))
-            found.append(_try(backend, precision, outcome, whole))
+        found += [_try(backend, precision, compiled(precision, formats)) for precision in has.precisions]
     return tuple(found)
 
 
@@ -51,7 +47,7 @@ def reasons_of(error: SneError) -> tuple[str, ...]:
     return error.problems if isinstance(error, UnsupportedError) else (str(error),)
 
 
-def _try(backend: Backend, precision: Precision, outcome: Outcome, whole: Outcome) -> SupportView:
+def _try(backend: Backend, precision: Precision, outcome: Outcome) -> SupportView:
     if isinstance(outcome, SneError):
         return SupportView(backend.name, precision, supported=False, reasons=reasons_of(outcome))
     try:
@@ -60,13 +56,6 @@ def _try(backend: Backend, precision: Precision, outcome: Outcome, whole: Outcom
         else:
             with backend.compile(outcome, RunOptions()):
                 pass
-        return SupportView(backend.name, precision, supported=True, reasons=_costs(outcome, whole))
+        return SupportView(backend.name, precision, supported=True)
     except SneError as error:
         return SupportView(backend.name, precision, supported=False, reasons=reasons_of(error))
-
-
-def _costs(made: Program, whole: Outcome) -> tuple[str, ...]:
-    """How far a target's registers are from those of the whole chip."""
-    if not isinstance(whole, Program) or made.formats is None or made.formats == whole.formats:
-        return ()
-    return what_narrowing_costs(made, whole)

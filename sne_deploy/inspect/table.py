@@ -144,7 +144,7 @@ def value_sheet(student: StudentView) -> Sheet:
         name = printable(group.name)
         rows += [(name, value.quantity, *_value_cells(value)) for value in group.values]
         if group.scale is not None:
-            rows.append((name, "scale of v", "1", "v", number(group.scale), "1"))
+            rows.append((name, "scale of v", "1", "v", in_range(group.scale, number), "1"))
     return Sheet(columns, tuple(rows), keys=2)
 
 
@@ -188,18 +188,13 @@ def _connection_row(connection: ConnectionView) -> tuple[str, ...]:
     )
 
 
-def _supported(row: SupportView) -> str:
-    answer = "yes" if row.supported else "no"
-    return f"{answer}: {printable('; '.join(row.reasons))}" if row.reasons else answer
-
-
 def support_sheet(support: Sequence[SupportView]) -> Sheet:
     """What each target supports: a target and a precision a row."""
     rows = tuple(
         (
             printable(row.target),
             row.precision,
-            _supported(row),
+            "yes" if row.supported else f"no: {printable('; '.join(row.reasons))}",
         )
         for row in support
     )

@@ -105,7 +105,7 @@ class GroupView:
     name: str
     kind: str
     shape: tuple[int, ...]
-    scale: float | None
+    scale: Range | None
     values: tuple[ValueView, ...]
 
 
@@ -150,7 +150,7 @@ class ConnectionView:
 
 @dataclass(frozen=True)
 class SupportView:
-    """Whether a target runs a student in a precision, and how far off; or every reason why not."""
+    """Whether a target runs a student in a precision, or every reason why not."""
 
     target: str
     precision: str

@@ -32,6 +32,11 @@ class StateBounds:
     v_min: float
     v_max: float
 
+    @staticmethod
+    def over(u_min: Array, u_max: Array, v_min: Array, v_max: Array) -> StateBounds:
+        """Of a group whose neurons have these."""
+        return StateBounds(u_min.min().item(), u_max.max().item(), v_min.min().item(), v_max.max().item())
+
     def u_may_wrap(self, formats: RegisterFormats) -> bool:
         """Whether u can leave (-2^state_bits, 2^state_bits]."""
         return self.u_max > formats.state_limit or self.u_min <= -formats.state_limit
@@ -79,21 +84,27 @@ def state_bounds(
     formats : RegisterFormats or None
         Of a group in registers, whose ``a_in`` are integers; None: of real numbers, in the group's own units.
     """
+    return StateBounds.over(*neuron_bounds(group, low, high, timesteps, formats))
+
+
+def neuron_bounds(
+    group: NeuronGroup, low: Array, high: Array, timesteps: int, formats: RegisterFormats | None = None
+) -> tuple[Array, Array, Array, Array]:
+    """The same of every neuron: smallest and largest u, smallest and largest v, arrays of shape (n,)."""
     model = MODELS[group.kind].dynamics(group, formats)
     low, high = model.entering(low), model.entering(high)
     u_low, v_low = u_high, v_high = model.start()
-    u_min = u_max = u_low.dtype.type(0)
-    v_min, v_max = v_low.min(), v_high.max()
+    u_min, u_max, v_min, v_max = u_low, u_high, v_low, v_high
     for _ in range(timesteps):
         u_low, u_high = model.current(u_low, low), model.current(u_high, high)
         v_low, v_high = model.waited(model.membrane(v_low, u_low), model.membrane(v_high, u_high))
-        u_min, u_max = min(u_min, u_low.min()), max(u_max, u_high.max())
-        v_min, v_max = min(v_min, v_low.min()), max(v_max, v_high.max())
+        u_min, u_max = np.minimum(u_min, u_low), np.maximum(u_max, u_high)
+        v_min, v_max = np.minimum(v_min, v_low), np.maximum(v_max, v_high)
         v_low, v_high = model.after_reset(v_low, v_high)
         if formats is not None:
             u_low, u_high = np.maximum(u_low, -_BEYOND), np.minimum(u_high, _BEYOND)
             v_low, v_high = np.maximum(v_low, -_BEYOND), np.minimum(v_high, _BEYOND)
-    return StateBounds(*(found.item() for found in (u_min, u_max, v_min, v_max)))
+    return u_min, u_max, v_min, v_max
 
 
 def register_notes(program: Program) -> list[str]:

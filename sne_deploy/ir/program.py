@@ -76,7 +76,7 @@ class HostAffine:
         The neuron group whose ``a_in`` gets c, without a synapse: at every step, or each at its own.
     matrix : float64 CSR of shape (n, n_in)
     bias : float64 array of shape (n,)
-    register_scale : float or None
+    register_scale : float, or float array of shape (n,), or None
         Fixed point: c becomes rint(c * register_scale), clipped to ``register_limit``. None in float.
     register_limit : int or None
         Largest magnitude of the integer; None in float.
@@ -88,7 +88,7 @@ class HostAffine:
     target: str
     matrix: sparse.csr_matrix
     bias: Array
-    register_scale: float | None = None
+    register_scale: float | Array | None = None
     register_limit: int | None = None
     per_step_messages: bool = False
 
@@ -145,8 +145,9 @@ class NeuronGroup:
         State at a sample's first step, relative to v_reset: v register, or a number.
     depth : int
         Steps by which the group runs behind the input.
-    scale : float
-        Register units of v per unit of the student's membrane; 1.0 in float.
+    scale : float, or float array of shape (n,)
+        Register units of v per unit of the student's membrane; 1.0 in float. An array where neurons have
+        scales of their own.
     v_reset : float64 array of shape () or (n,)
         What the stored state is relative to, in the student's units.
     vsub_mant : int or float array of shape () or (n,), or None
@@ -170,7 +171,7 @@ class NeuronGroup:
     bias_exp: int
     v_init: Array
     depth: int
-    scale: float
+    scale: float | Array
     v_reset: Array
     vsub_mant: Array | None = None
     reset_delayed: bool = False

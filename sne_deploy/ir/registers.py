@@ -28,6 +28,13 @@ def _all(values: Array, of_one_sign: Array) -> bool:
     return bool(np.all(of_one_sign)) and bool(np.any(values))
 
 
+def round_weights(values: Array, lsb: float, to: WeightRange) -> tuple[Array, Array]:
+    """As :func:`quantise_weights`, in floating point: before and after clipping."""
+    unclipped = np.rint(values / (to.step * lsb))
+    unclipped *= to.step
+    return unclipped, np.clip(unclipped, to.low, to.high)
+
+
 def quantise_weights(values: Array, lsb: float, to: WeightRange) -> tuple[Array, int]:
     """Round weights to the nearest stored integer: ``w_q = clip(step * rint(w / (step * lsb)))``.
 
@@ -44,6 +51,5 @@ def quantise_weights(values: Array, lsb: float, to: WeightRange) -> tuple[Array,
     saturated : int
         How many were clipped by more than the rounding.
     """
-    unclipped = to.step * np.rint(values / (to.step * lsb))
-    clipped = np.clip(unclipped, to.low, to.high)
+    unclipped, clipped = round_weights(values, lsb, to)
     return clipped.astype(np.int32), int(np.count_nonzero(clipped != unclipped))

@@ -112,7 +112,9 @@ def _group_problems(group: NeuronGroup, *, fixed: bool) -> Iterator[str]:
         yield f"{group.name!r}: a delayed reset that subtracts; what it subtracts at once says the same"
     if not fixed and group.bias_exp:
         yield f"{group.name!r}: bias_exp {group.bias_exp} in floating point"
-    if group.depth < 0 or not group.scale > 0:
+    if np.shape(group.scale) not in ((), (group.size,)):
+        yield f"{group.name!r}: scale has shape {np.shape(group.scale)}, not () or ({group.size},)"
+    if group.depth < 0 or not bool(np.all(np.asarray(group.scale) > 0)):
         yield f"{group.name!r}: depth {group.depth} or scale {group.scale} is impossible"
 
 
@@ -209,5 +211,7 @@ def _host_problems(program: Program, host: HostAffine, groups: dict[str, NeuronG
     wanted = (groups[host.target].size, program.input.size)
     if host.matrix.shape != wanted or host.bias.shape != wanted[:1]:
         yield f"the host's matrix has shape {host.matrix.shape}, its ends {wanted}"
+    if host.register_scale is not None and np.shape(host.register_scale) not in ((), host.bias.shape):
+        yield f"the host's register scale has shape {np.shape(host.register_scale)} for {host.bias.shape}"
     if (host.register_scale is None) != (program.precision == "float"):
         yield "the host's register scale does not fit the precision"

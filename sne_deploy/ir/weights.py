@@ -63,6 +63,10 @@ class SparseWeights:
         """The stored weights, shape (nnz,)."""
         return np.asarray(self.csr.data)
 
+    def rows(self) -> Array:
+        """The row of each stored weight, shape (nnz,)."""
+        return np.repeat(np.arange(self.shape[0]), np.diff(self.csr.indptr))
+
     def with_values(self, values: Array) -> SparseWeights:
         """The same connectivity with other values, of the shape of :attr:`values`."""
         csr = sparse.csr_matrix((values, self.csr.indices, self.csr.indptr), shape=self.csr.shape)
@@ -157,6 +161,51 @@ Weights = DenseWeights | SparseWeights | ConvWeights
 def map_values(weights: Weights, function: Callable[[Array], Array]) -> Weights:
     """Apply an elementwise function to the stored values."""
     return weights.with_values(function(weights.values))
+
+
+def scale_rows(weights: Weights, gain: Array) -> Weights:
+    """Multiply row i by gain[i]; a convolution stays one where the gain is uniform in each channel."""
+    if gain.ndim == 0:
+        return map_values(weights, lambda values: values * float(gain))
+    if isinstance(weights, DenseWeights):
+        return DenseWeights(weights.array * gain[:, None])
+    if isinstance(weights, ConvWeights):
+        per_channel = gain.reshape(weights.out_shape[0], -1)
+        if bool(np.all(per_channel == per_channel[:, :1])):
+            return weights.with_values(weights.kernel * per_channel[:, 0, None, None, None])
+    return SparseWeights(sparse.csr_matrix(sparse.diags(gain) @ weights.matrix()))
+
+
+def row_powers(weights: Weights, values: Array) -> Array:
+    """Sum of squares of ``values``, of the shape of the weights' own, of each output: (n_out,).
+
+    Of a convolution: over its kernel, borders or not.
+    """
+    if isinstance(weights, SparseWeights):
+        return np.bincount(weights.rows(), values * values, weights.shape[0])
+    flat = values.reshape(len(values), -1)
+    powers = np.einsum("ij,ij->i", flat, flat)
+    return np.repeat(powers, weights.shape[0] // len(powers))
+
+
+def row_extents(weights: Weights) -> Array:
+    """The largest magnitude of each output's weights: float64 of shape (n_out,)."""
+    magnitudes = np.abs(np.asarray(weights.values, dtype=np.float64))
+    if isinstance(weights, SparseWeights):
+        found = np.zeros(weights.shape[0])
+        np.maximum.at(found, weights.rows(), magnitudes)
+        return found
+    extents = magnitudes.reshape(len(magnitudes), -1).max(axis=1, initial=0.0)
+    return np.repeat(extents, weights.shape[0] // len(extents))
+
+
+def only_rows(weights: Weights, rows: Array) -> Weights:
+    """The same weights, 0 where ``rows``, bool of shape (n_out,), are not; a convolution's by channel."""
+    values = np.asarray(weights.values)
+    if isinstance(weights, SparseWeights):
+        return weights.with_values(values * rows[weights.rows()])
+    per_row = rows.reshape(len(values), -1)[:, 0]
+    return weights.with_values(values * per_row.reshape(-1, *[1] * (values.ndim - 1)))
 
 
 def _row_sums(csr: sparse.csr_matrix, part: Callable[..., Array]) -> Array:

@@ -23,7 +23,7 @@ from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.network import Connection, Network, NeuronNode
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse, reset_kind
-from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights, Weights, map_values
+from sne_deploy.ir.weights import DenseWeights, scale_rows
 from sne_deploy.passes.timing import Timing, on_host, time_groups
 
 Array = npt.NDArray[Any]
@@ -247,19 +247,6 @@ def _synapse(network: Network, connection: Connection, timing: Timing) -> Synaps
         within_sample=connection.lag > 0,
         late=max(-room, 0),
     )
-
-
-def scale_rows(weights: Weights, gain: Array) -> Weights:
-    """Multiply row i by gain[i]; a convolution stays one where the gain is uniform in each channel."""
-    if gain.ndim == 0:
-        return map_values(weights, lambda values: values * float(gain))
-    if isinstance(weights, DenseWeights):
-        return DenseWeights(weights.array * gain[:, None])
-    if isinstance(weights, ConvWeights):
-        per_channel = gain.reshape(weights.out_shape[0], -1)
-        if bool(np.all(per_channel == per_channel[:, :1])):
-            return weights.with_values(weights.kernel * per_channel[:, 0, None, None, None])
-    return SparseWeights(sparse.csr_matrix(sparse.diags(gain) @ weights.matrix()))
 
 
 def _scalar_if_uniform(value: Array) -> Array:

@@ -22,11 +22,8 @@ from scipy import sparse
 from sne_deploy.errors import GraphError, UnsupportedError
 from sne_deploy.ir.network import Connection, DelayNode, LinearNode, Network
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights, Weights
-from sne_deploy.passes.composed_size import Budget, can_compose_kernels
 
 Array = npt.NDArray[Any]
-_MOST_NAMES = 32
-"""Of the nodes that a connection is named by."""
 _GEOMETRY = ("in_shape", "out_shape", "stride", "padding", "dilation", "groups")
 
 
@@ -117,7 +114,6 @@ class _Paths:
         self._sizes = {neuron.name: neuron.size for neuron in network.neurons}
         self._sizes[network.input.name] = network.input.size
         self._done: dict[str, tuple[list[_Term], Array | None]] = {}
-        self._budget = Budget(network.name)
         for name in self._linear_order():
             self._done[name] = self._handed_on(name)
 
@@ -150,19 +146,13 @@ class _Paths:
 
     def _sum(self, first: _Term, second: _Term) -> _Term:
         """Two paths from one source are one synapse: its weights are their sum."""
-        path = _shortened((*first.path, *second.path))
-        pair = self._weights(first), self._weights(second)
-        self._budget.take_sum(*pair, path)
-        weights = add(*pair)
-        self._budget.keep(weights, path)
-        return replace(first, weights=weights, path=path)
+        weights = add(self._weights(first), self._weights(second))
+        return replace(first, weights=weights, path=(*first.path, *second.path))
 
     def _handed_on(self, name: str) -> tuple[list[_Term], Array | None]:
         terms, bias = self.into(name)
         if name in self._linears:
-            return [self._through(self._linears[name], term) for term in terms], _push(
-                self._linears[name], bias
-            )
+            return [_through(self._linears[name], term) for term in terms], _push(self._linears[name], bias)
         self._check_delayed(name, terms, bias)
         return [part for term in terms for part in self._delayed(self._delays[name], term)], bias
 
@@ -181,7 +171,7 @@ class _Paths:
 
     def _delayed(self, delay: DelayNode, term: _Term) -> list[_Term]:
         """One term for each delay: the rows that have it."""
-        path = _shortened((*term.path, delay.name))
+        path = (*term.path, delay.name)
         values = np.unique(delay.steps)
         if len(values) == 1:
             return [replace(term, path=path, lag=term.lag + int(values[0]))]
@@ -193,17 +183,6 @@ class _Paths:
             name = (*path, str(value))
             parts.append(replace(term, weights=part, path=name, lag=term.lag + int(value)))
         return parts
-
-    def _through(self, linear: LinearNode, term: _Term) -> _Term:
-        if linear.weights is None:
-            return term
-        path = _shortened((*term.path, linear.name))
-        if term.weights is None:
-            return replace(term, weights=linear.weights, path=path)
-        self._budget.take(linear.weights, term.weights, path)
-        weights = compose(linear.weights, term.weights)
-        self._budget.keep(weights, path)
-        return replace(term, weights=weights, path=path)
 
     def _weights(self, term: _Term) -> Weights:
         if term.weights is not None:
@@ -225,10 +204,11 @@ class _Paths:
         return found
 
 
-def _shortened(path: tuple[str, ...]) -> tuple[str, ...]:
-    """A path of few names: where paths join and part again and again, they would double each time."""
-    half = _MOST_NAMES // 2
-    return path if len(path) <= _MOST_NAMES else (*path[:half], "...", *path[-half:])
+def _through(linear: LinearNode, term: _Term) -> _Term:
+    if linear.weights is None:
+        return term
+    weights = linear.weights if term.weights is None else compose(linear.weights, term.weights)
+    return replace(term, weights=weights, path=(*term.path, linear.name))
 
 
 def _push(linear: LinearNode, bias: Array | None) -> Array | None:
@@ -267,8 +247,6 @@ def compose(outer: Weights, inner: Weights) -> Weights:
 
 def _compose_convolutions(outer: ConvWeights, inner: ConvWeights) -> Weights:
     product = sparse.csr_matrix(outer.matrix() @ inner.matrix())
-    if not can_compose_kernels(outer, inner):
-        return SparseWeights(product)
     composed = ConvWeights(
         kernel=_composed_kernel(outer, inner),
         in_shape=inner.in_shape,

@@ -1,17 +1,20 @@
 """Pass: floating-point Program -> fixed-point Program in a chip's registers.
 
-Each group gets one scale S (register units of v per unit of the student's membrane); everything that
-enters the group follows from it, with s the formats' ``state_shift``: ``w_q 2^(weight_exp + s) = S w``,
-``vth_mant 2^s = S (v_th - v_reset)``, ``bias_mant 2^bias_exp = S bias``, ``a_in 2^s = S c``. S is searched,
-not derived from the maximum: on a logarithmic grid the error that rounding and clipping really make is
-measured, and the least one wins among the scales for which worst-case bounds prove that u cannot wrap. A
-readout's v must be proven within the largest threshold, since on the chip it is a neuron that must not spike.
+Each group gets one scale S (register units of v per unit of the student's membrane), or each of its neurons
+where one would harm some (:mod:`sne_deploy.passes.own_scales`). Everything that enters the group follows
+from it, with s the formats' ``state_shift``: ``w_q 2^(weight_exp + s) = S w``, ``vth_mant 2^s = S (v_th -
+v_reset)``, ``bias_mant 2^bias_exp = S bias``, ``a_in 2^s = S c``. S is searched, not derived from the
+maximum: the error that rounding and clipping really make is measured on a logarithmic grid, and at the scales
+that store integer weights exactly (:mod:`sne_deploy.passes.lattice`). The least one wins among the scales for
+which worst-case bounds prove that u cannot wrap. A readout's v must be proven within the largest threshold,
+since on the chip it is a neuron that must not spike.
 
 Not modelled: errors weighted by how often an input is active.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +22,9 @@ import numpy as np
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
-from sne_deploy.passes.scale_search import GroupJob, QuantisedGroup, quantise_best, register_context
+from sne_deploy.passes.group_job import GroupJob, QuantisedGroup
+from sne_deploy.passes.scale_search import at_one_scale, quantise_best, register_context
+from sne_deploy.passes.silenced import silenced
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,12 @@ class Quantise:
     Attributes
     ----------
     formats : RegisterFormats
+    own_scales : bool
+        Whether neurons may get scales of their own.
     """
 
     formats: RegisterFormats
+    own_scales: bool = True
 
     def apply(self, program: Program) -> Program:
         """Quantise every group with its synapses.
@@ -50,7 +58,7 @@ class Quantise:
         hosts: list[HostAffine] = []
         for group in program.groups:
             job = GroupJob.of(program, group, self.formats)
-            quantised = quantise_best(job)
+            quantised = quantise_best(job) if self.own_scales else at_one_scale(job)
             groups.append(quantised.group)
             synapses.extend(quantised.synapses)
             if job.host is not None:
@@ -78,6 +86,16 @@ def _unsupported(group: NeuronGroup) -> str | None:
     return None
 
 
+def _thresholds(group: NeuronGroup, formats: RegisterFormats) -> Iterator[str]:
+    """What scales of the neurons' own leave; thresholds that a network at one scale has are its own."""
+    distinct, most = len(np.unique(group.vth_mant)), formats.thresholds_per_core
+    if np.ndim(group.scale) and group.spiking and most is not None and distinct > most:
+        yield (
+            f"{distinct:,} distinct thresholds; a core of {formats.chip} has {most}: it takes "
+            f"{-(-distinct // most):,} cores"
+        )
+
+
 def _warnings(quantised: QuantisedGroup, job: GroupJob) -> list[str]:
     name = f"student {job.student!r}, layer {quantised.group.name!r}"
     found: list[str] = []
@@ -89,10 +107,8 @@ def _warnings(quantised: QuantisedGroup, job: GroupJob) -> list[str]:
             f"{name}: its reset takes {each} compartments per neuron on {job.formats.chip}, and their "
             f"updates are counted (source: resets.{reset} in the chip's file)"
         )
-    for synapse in quantised.synapses:
-        before = next((s for s in job.synapses if s.name == synapse.name), None)
-        if before is not None and not np.any(synapse.weights.values) and np.any(before.weights.values):
-            found.append(f"{name}: every weight of {synapse.name!r} rounds to zero")
+    found += [f"{name}: {text}" for text in silenced(quantised)]
+    found += [f"{name}: {text}" for text in _thresholds(quantised.group, job.formats)]
     lost = np.asarray(job.group.du) * unity < 0.5
     if job.group.has_current and bool(np.any(lost)):
         found.append(f"{name}: a synaptic time constant above {unity} steps is shortened to {unity}")

@@ -1,26 +1,18 @@
-"""The search for a group's scale: least measured error among the scales that are proven safe."""
+"""The search for a group's scale: least measured error among the scales that are proven safe.
+
+The scales are a logarithmic grid, and those that store integer weights exactly
+(:mod:`sne_deploy.passes.lattice`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import UnsupportedError
-from sne_deploy.ir.bounds import StateBounds, host_range, state_bounds, synaptic_range
-from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
-from sne_deploy.neurons.table import MODELS
-from sne_deploy.passes.weight_registers import WeightSample, extent, quantise_synapse
+from sne_deploy.passes.group_job import GroupJob, QuantisedGroup
+from sne_deploy.passes.own_scales import GAIN, HARMED, in_own_units, matters
 
-Array = npt.NDArray[Any]
-
-GRID_PER_OCTAVE = 16
-OCTAVES = 10
-HEADROOM_BITS = 3
-"""A spiking group's threshold stays this many bits below v's range, so that v can go as far below zero."""
 UNPROVEN_GAIN_DB = 6.0
 """A scale whose bound is not proven is taken, with a warning, only if it is better by this much,
 and only where the best proven one errs by more than ENOUGH_DB."""
@@ -32,103 +24,33 @@ def register_context(student: str, formats: RegisterFormats) -> str:
     return f"student {student!r}: cannot be expressed in the registers of {formats.chip}"
 
 
-@dataclass(frozen=True, eq=False)
-class QuantisedGroup:
-    """A group and its synapses in registers, with what is proven of its state."""
-
-    group: NeuronGroup
-    synapses: tuple[Synapse, ...]
-    bounds: StateBounds
-
-
-@dataclass(frozen=True, eq=False)
-class GroupJob:
-    """One floating-point group with all that enters it."""
-
-    student: str
-    group: NeuronGroup
-    synapses: tuple[Synapse, ...]
-    host: HostAffine | None
-    host_low: Array
-    host_high: Array
-    timesteps: int
-    formats: RegisterFormats
-    float_state: StateBounds
-    """Worst case in floating point, in the student's units."""
-    samples: tuple[WeightSample, ...]
-    """One per synapse."""
-
-    @staticmethod
-    def of(program: Program, group: NeuronGroup, formats: RegisterFormats) -> GroupJob:
-        """Collect what enters a group of a floating-point Program."""
-        host = program.host_of(group.name)
-        zeros = np.zeros(group.size)
-        low, high = (zeros, zeros) if host is None else host_range(host, program.input)
-        synapses = program.synapses_into(group.name)
-        syn_low, syn_high = synaptic_range(synapses, group.size)
-        state = state_bounds(group, low + syn_low, high + syn_high, program.timesteps)
-        samples = tuple(WeightSample.of(synapse, formats) for synapse in synapses)
-        return GroupJob(
-            program.name, group, synapses, host, low, high, program.timesteps, formats, state, samples
-        )
-
-    def largest_scale(self) -> float:
-        """The scale at which the first register overflows."""
-        group, formats = self.group, self.formats
-        spiking_limit = min(2 ** (formats.state_bits - HEADROOM_BITS), formats.vth_max)
-        drive = max(extent(self.host_low), extent(self.host_high))
-        largest_weight = 2 ** (formats.state_shift + formats.weight_exp_max) * formats.weight_max
-        limits = [
-            (spiking_limit, extent(group.vth_mant) if group.spiking else 0.0),
-            (formats.vth_max, 0.0 if group.vsub_mant is None else extent(group.vsub_mant)),
-            (formats.bias_mant_max * 2**formats.bias_exp_max, extent(group.bias_mant)),
-            (formats.state_limit - 1, extent(group.v_init)),
-            (formats.bias_mant_max * 2**formats.state_shift, drive),
-            *((largest_weight, sample.largest) for sample in self.samples),
-        ]
-        finite = [limit / extent for limit, extent in limits if extent > 0]
-        return float(min(finite)) if finite else 1.0
-
-    def quantise(self, scale: float) -> QuantisedGroup:
-        """Everything in registers at this scale, with the error it makes and the proven bounds."""
-        registers = MODELS[self.group.kind].dynamics.registers(self.group, scale, self.formats)
-        group = replace(self.group, scale=scale, **registers)
-        synapses = tuple(
-            part for synapse in self.synapses for part in quantise_synapse(synapse, scale, self.formats)
-        )
-        low, high = synaptic_range(synapses, group.size)
-        unit = scale / 2**self.formats.state_shift
-        limit = self.formats.bias_mant_max
-        low = low + np.clip(np.rint(self.host_low * unit), -limit, limit)
-        high = high + np.clip(np.rint(self.host_high * unit), -limit, limit)
-        bounds = state_bounds(group, low, high, self.timesteps, self.formats)
-        return QuantisedGroup(group, synapses, bounds)
-
-    def relative_error(self, scale: float) -> float:
-        """Relative squared error of weights, threshold, constant input and decay at this scale."""
-        error = 0.0
-        signal = sum(sample.power for sample in self.samples)
-        if signal > 0:
-            error += sum(sample.error(scale, self.formats) for sample in self.samples) / signal
-        unit = 2**self.formats.state_shift / scale
-        reference = extent(self.group.vth_mant) if self.group.spiking else self.float_state.v_extent
-        if self.group.spiking:
-            exact = self.group.vth_mant / unit
-            error += float(np.max(((np.maximum(np.rint(exact), 1) - exact) / exact) ** 2))
-        if self.host is not None:
-            largest = max(extent(self.host_low), extent(self.host_high))
-            error += (unit**2 / 12) / largest**2 if largest > 0 else 0.0
-        memory = np.minimum(1 / np.maximum(self.group.dv, 1e-9), self.timesteps)
-        if reference > 0:
-            error += (0.5 * float(np.max(memory)) / (scale * reference)) ** 2
-        return error
-
-
 def quantise_best(job: GroupJob) -> QuantisedGroup:
-    """At the scale of least error whose bounds are proven; see UNPROVEN_GAIN_DB for the exception."""
-    top, formats = job.largest_scale(), job.formats
-    grid = top * 2.0 ** (-np.arange(GRID_PER_OCTAVE * OCTAVES) / GRID_PER_OCTAVE)
-    ranked = sorted((job.relative_error(float(scale)), -float(scale)) for scale in grid)
+    """At one scale; or at scales of the neurons' own, where one scale harms some of them."""
+    best = at_one_scale(job)
+    harmed = best.neuron_errors() > HARMED
+    if not bool(np.any(harmed)):
+        return best
+    concerned = matters(job)
+    if not bool(np.any(harmed & concerned)):
+        return best
+    own = at_one_scale(in_own_units(job, harmed & concerned))
+    before, after = (float(np.max(each.neuron_errors()[concerned])) for each in (best, own))
+    return own if after * GAIN <= before else best
+
+
+def at_one_scale(job: GroupJob) -> QuantisedGroup:
+    """At the scale of least error whose bounds are proven; see UNPROVEN_GAIN_DB for the exception.
+
+    Registers that the network was trained in are taken as they are: what they do there is what it does.
+    """
+    native = job.native_scale()
+    if native is not None:
+        quantised = job.quantise(native)
+        clipped = any(synapse.saturated_weights for synapse in quantised.synapses)
+        if not clipped and (job.group.spiking or _proven(quantised, job)):
+            return quantised
+    formats = job.formats
+    ranked = sorted((job.relative_error(scale), -scale) for scale in job.scales())
     state = job.float_state
     u_extent = max(state.u_max, -state.u_min)
     for error, negative_scale in ranked:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from sne_deploy.chips.registers import RegisterFormats, SignMode, WeightRange
 from sne_deploy.ir.program import Synapse
-from sne_deploy.ir.registers import quantise_weights, sign_mode_of
+from sne_deploy.ir.registers import round_weights, sign_mode_of
+from sne_deploy.passes.lattice import TOLERANCE, exact_scales
 
 Array = npt.NDArray[Any]
 
@@ -66,6 +67,14 @@ class WeightSample:
         """Sum of squared differences between the sampled weights and their registers."""
         return _parts(self.values, self.largest, self.mode, scale, formats)[-1].error
 
+    def exact_scales(self, formats: RegisterFormats) -> tuple[float, ...]:
+        """The scales that store integer weights without an error; none for other weights."""
+        return exact_scales(self.values, formats.weight_range(self.mode), formats)
+
+    def is_exact(self, scale: float, formats: RegisterFormats) -> bool:
+        """Whether the sampled weights are stored without an error at a scale."""
+        return self.error(scale, formats) <= TOLERANCE**2 * self.power
+
 
 def quantise_synapse(synapse: Synapse, scale: float, formats: RegisterFormats) -> tuple[Synapse, ...]:
     """Weights as stored integers, with the exponents that err less, and what was lost.
@@ -100,9 +109,17 @@ class _Part:
     def __init__(self, values: Array, scale: float, exponent: int, to: WeightRange, shift: int) -> None:
         lsb = 2.0 ** (shift + exponent) / scale
         self.exponent, self.mode = exponent, to.mode
-        self.integers, self.saturated = quantise_weights(values, lsb, to)
-        self.left = values - self.integers * lsb
+        self._unclipped, self._stored = round_weights(values, lsb, to)
+        self.left = values - self._stored * lsb
         self.error = float(np.sum(np.square(self.left)))
+
+    @property
+    def integers(self) -> Array:
+        return self._stored.astype(np.int32)
+
+    @property
+    def saturated(self) -> int:
+        return int(np.count_nonzero(self._stored != self._unclipped))
 
 
 def _parts(

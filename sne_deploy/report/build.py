@@ -27,6 +27,7 @@ from sne_deploy.report.schema import (
     EnsembleModel,
     FidelityModel,
     LayerModel,
+    NeuronModel,
     ProvenanceModel,
     SharedModel,
     StudentModel,
@@ -207,7 +208,12 @@ def _layer(program: Program, layer: LayerTrace, ran: int, found: SpikeComparison
         rate_float=None if found is None else _mean(found.reference, found.samples * updates),
         spike_agreement=None if found is None else found.agreement,
         spikes_differing_per_sample=None if found is None else _mean(found.differing, found.samples),
+        worst_neuron=_neuron(found.worst_neuron) if found is not None else None,
     )
+
+
+def _neuron(worst: tuple[int, float] | None) -> NeuronModel | None:
+    return None if worst is None else NeuronModel(index=worst[0], spike_agreement=worst[1])
 
 
 def layer_kind(program: Program, name: str) -> str:

@@ -104,8 +104,18 @@ def _layers(report: Report) -> list[Note]:
         worst = min(compared, key=lambda layer: layer.spike_agreement or 0.0)
         change = "" if worst.rate is None else f" ({_change(worst.rate, worst.rate_float or 1.0)} spikes)"
         name = f"{printable(student.name)} {printable(worst.name)}"
-        found.append(f"{name} {percent(worst.spike_agreement)}{change}")
-    return [("fidelity", f"spikes equal in time, in the worst layer: {'; '.join(found)}")] if found else []
+        text = f"{name} {percent(worst.spike_agreement)}{change}"
+        neurons = [(each.worst_neuron, each.name) for each in compared if each.worst_neuron is not None]
+        if neurons:
+            neuron, layer = min(neurons, key=lambda pair: pair[0].spike_agreement)
+            where = "" if layer == worst.name else f" of {printable(layer)}"
+            text += f", neuron {neuron.index:,}{where} {percent(neuron.spike_agreement)}"
+        found.append(text)
+    return (
+        [("fidelity", f"spikes equal in time, in the worst layer and neuron: {'; '.join(found)}")]
+        if found
+        else []
+    )
 
 
 def _change(value: float, reference: float) -> str:

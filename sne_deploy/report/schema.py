@@ -73,6 +73,16 @@ class CostModel(_Model):
     totals: Counts
 
 
+class NeuronModel(_Model):
+    """The neuron of a layer that agrees least with floating point, of those with enough spikes to tell.
+
+    ``index`` is flat, from 0. Enough is a tenth of the layer's mean per neuron, in the run or the reference.
+    """
+
+    index: Count
+    spike_agreement: Fraction
+
+
 class LayerModel(_Model):
     """One neuron group and the synapses that end on it.
 
@@ -101,6 +111,7 @@ class LayerModel(_Model):
     rate_float: Mean | None
     spike_agreement: Fraction | None
     spikes_differing_per_sample: Mean | None
+    worst_neuron: NeuronModel | None
 
 
 class StudentModel(CostModel):

@@ -109,7 +109,7 @@ def test_neurons_in_both_units() -> None:
     low, high = threshold.integer or (0.0, 0.0)
     assert high / low == pytest.approx(1.25 / 0.75, rel=1e-2), "registers hold v_th - v_reset"
     assert reset.student == reset.on_chip == (-0.25, -0.25)
-    assert group.scale == pytest.approx(low * 64 / 0.75, rel=1e-2)
+    assert group.scale == pytest.approx((low * 64 / 0.75,) * 2, rel=1e-2)
 
 
 def test_currents_biases_starts_and_soft_resets_have_rows_of_their_own() -> None:

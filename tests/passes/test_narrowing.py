@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 import sne_deploy as sne
-from sne_deploy.inspect.collect import inspect_ensemble
-from sne_deploy.inspect.table import support_sheet
 from sne_deploy.ir.program import Program
 from sne_deploy.passes.narrowing import what_narrowing_costs
 from tests.frontend.nir.test_input_shapes import chain, lif, shape
@@ -43,16 +41,6 @@ def test_the_difference_is_that_of_the_numbers_for_which_registers_stand() -> No
     assert f"{100 * abs(biases[0] - biases[1]) / threshold:.2g} % of the threshold" in said
     assert "in the worst, 'n1'" in said
     assert what_narrowing_costs(whole, whole) == ()
-
-
-def test_sne_inspect_says_it_beside_the_target() -> None:
-    narrow, whole = programs(bias=0.013)
-    (said,) = (text for text in narrow.warnings if "registers" in text)
-    (student,) = inspect_ensemble(sne.load(whole.graph, timesteps=5), "net").students
-    by_target = {row.target: row for row in student.support if row.precision == "fixed"}
-    assert by_target["netx"].reasons == (said,)
-    assert by_target["loihi"].reasons == ()
-    assert ("netx", "fixed", f"yes: {said}") in support_sheet(student.support).rows
 
 
 def test_weights_that_differ_in_one_are_told_by_their_root_mean_square() -> None:

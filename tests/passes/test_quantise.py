@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
 
-import nir
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,43 +18,12 @@ from sne_deploy.ir.bounds import (
     state_bounds,
     synaptic_range,
 )
-from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
+from sne_deploy.ir.program import HostAffine, ProgramInput, Synapse
 from sne_deploy.ir.verify import verify
 from sne_deploy.ir.weights import DenseWeights
 from sne_deploy.passes.quantise import Quantise
 from tests.chip_registers import LOIHI1
-
-
-def group(kind: str, n: int, **changes: object) -> NeuronGroup:
-    """A floating-point group."""
-    values = {
-        "du": np.asarray(0.2 if kind.startswith("cuba") else 1.0),
-        "dv": np.asarray(0.1),
-        "vth_mant": np.asarray(1.0),
-        "bias_mant": np.asarray(0.0),
-        "v_init": np.asarray(0.0),
-        "v_reset": np.asarray(0.0),
-        **changes,
-    }
-    return NeuronGroup("g", kind, (n,), bias_exp=0, depth=1, scale=1.0, **values)  # type: ignore[arg-type]
-
-
-def program(weights: np.ndarray, kind: str = "lif", timesteps: int = 16, **changes: object) -> Program:
-    """Input spikes into one group."""
-    target = group(kind, weights.shape[0], **changes)
-    return Program(
-        name="tiny",
-        precision="float",
-        timesteps=timesteps,
-        input=ProgramInput("input", (weights.shape[1],), "spikes"),
-        groups=(target,),
-        synapses=(Synapse("fc", "input", "g", DenseWeights(weights)),),
-        outputs=("g",),
-        readout="count" if target.spiking else "v_last",
-        hosts=(),
-        graph=cast(nir.NIRGraph, None),
-        dt_s=0.001,
-    )
+from tests.float_programs import float_program
 
 
 @settings(max_examples=100, deadline=None)
@@ -76,7 +43,7 @@ def test_registers_are_in_range_and_bounds_hold(
     weights = {"mixed": weights, "positive": np.abs(weights), "negative": -np.abs(weights)}[sign]
     unit = 10.0**log_scale
     fixed = Quantise(LOIHI1).apply(
-        program(
+        float_program(
             weights,
             kind,
             du=np.asarray(du if kind.startswith("cuba") else 1.0),
@@ -99,7 +66,7 @@ def test_registers_are_in_range_and_bounds_hold(
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_scale_maps_registers_back(seed: int) -> None:
     weights = np.random.default_rng(seed).normal(size=(6, 20))
-    fixed = Quantise(LOIHI1).apply(program(weights))
+    fixed = Quantise(LOIHI1).apply(float_program(weights))
     synapse, target = fixed.synapses[0], fixed.groups[0]
     real = np.asarray(synapse.weights.values) * 2.0 ** (synapse.weight_exp + 6) / target.scale
     assert synapse.quantisation_snr_db is not None
@@ -113,8 +80,8 @@ def test_an_outlier_is_clipped_when_that_is_better() -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(40, 100)) * 0.01
     weights[0, 0] = 0.2
-    fixed = Quantise(LOIHI1).apply(program(weights))
-    kept = Quantise(LOIHI1).apply(program(np.where(weights == 0.2, 0.03, weights)))
+    fixed = Quantise(LOIHI1).apply(float_program(weights))
+    kept = Quantise(LOIHI1).apply(float_program(np.where(weights == 0.2, 0.03, weights)))
     assert fixed.synapses[0].quantisation_snr_db is not None
     assert kept.synapses[0].quantisation_snr_db is not None
     assert kept.synapses[0].quantisation_snr_db >= fixed.synapses[0].quantisation_snr_db
@@ -122,9 +89,9 @@ def test_an_outlier_is_clipped_when_that_is_better() -> None:
 
 def test_sign_modes_use_their_whole_range() -> None:
     rng = np.random.default_rng(0)
-    positive = Quantise(LOIHI1).apply(program(np.abs(rng.normal(size=(4, 9)))))
-    negative = Quantise(LOIHI1).apply(program(-np.abs(rng.normal(size=(4, 9)))))
-    mixed = Quantise(LOIHI1).apply(program(rng.normal(size=(4, 9))))
+    positive = Quantise(LOIHI1).apply(float_program(np.abs(rng.normal(size=(4, 9)))))
+    negative = Quantise(LOIHI1).apply(float_program(-np.abs(rng.normal(size=(4, 9)))))
+    mixed = Quantise(LOIHI1).apply(float_program(rng.normal(size=(4, 9))))
     modes = [p.synapses[0].sign_mode for p in (positive, negative, mixed)]
     assert modes == ["excitatory", "inhibitory", "mixed"]
     assert np.any(np.asarray(positive.synapses[0].weights.values) % 2 == 1)
@@ -133,20 +100,20 @@ def test_sign_modes_use_their_whole_range() -> None:
 
 def test_a_threshold_at_the_reset_value_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedError, match=r"student 'tiny'.*'g' has v_th - v_reset = 0.*above v_reset"):
-        Quantise(LOIHI1).apply(program(np.ones((2, 2)), vth_mant=np.asarray(0.0)))
+        Quantise(LOIHI1).apply(float_program(np.ones((2, 2)), vth_mant=np.asarray(0.0)))
 
 
 def test_a_readout_that_fits_nowhere_is_refused() -> None:
     weights = np.ones((1, 20_000))
     with pytest.raises(UnsupportedError, match=r"readout 'g' can reach.*8388544.*fewer inputs"):
         Quantise(LOIHI1).apply(
-            program(weights, "cuba_li", timesteps=64, du=np.asarray(0.01), dv=np.asarray(0.01))
+            float_program(weights, "cuba_li", timesteps=64, du=np.asarray(0.01), dv=np.asarray(0.01))
         )
 
 
 def test_a_possible_wrap_of_a_spiking_group_is_said_of_the_program_and_is_no_warning_of_a_run() -> None:
     weights = np.tile(np.linspace(0.5, 1.0, 4000), (2, 1))
-    fixed = Quantise(LOIHI1).apply(program(weights, "cuba_lif", timesteps=64, du=np.asarray(0.001)))
+    fixed = Quantise(LOIHI1).apply(float_program(weights, "cuba_lif", timesteps=64, du=np.asarray(0.001)))
     (note,) = register_notes(fixed)
     assert "layer 'g': u may wrap; in the worst case |u| reaches" in note
     assert fixed.warnings == ()
@@ -155,7 +122,7 @@ def test_a_possible_wrap_of_a_spiking_group_is_said_of_the_program_and_is_no_war
 def test_a_constant_input_uses_its_register_without_clipping() -> None:
     rng = np.random.default_rng(0)
     matrix = sparse.csr_matrix(rng.normal(size=(5, 7)))
-    base = program(np.ones((5, 1)))
+    base = float_program(np.ones((5, 1)))
     host = HostAffine("g", matrix, rng.normal(size=5))
     real = replace(
         base,
@@ -205,7 +172,7 @@ def test_the_hosts_constants_do_not_depend_on_the_batch(seed: int, batch: int) -
 
 def test_the_input_program_is_not_changed() -> None:
     weights = np.random.default_rng(0).normal(size=(3, 4))
-    real = program(weights.copy())
+    real = float_program(weights.copy())
     Quantise(LOIHI1).apply(real)
     assert real.precision == "float"
     np.testing.assert_array_equal(real.synapses[0].weights.values, weights)
@@ -213,7 +180,7 @@ def test_the_input_program_is_not_changed() -> None:
 
 def test_a_synapse_that_rounds_to_nothing_is_a_warning() -> None:
     big, tiny = np.full((2, 3), 1.0), np.full((2, 3), 1e-9)
-    base = program(big)
+    base = float_program(big)
     both = replace(
         base,
         synapses=(*base.synapses, Synapse("faint", "g", "g", DenseWeights(tiny[:, :2]), within_sample=True)),

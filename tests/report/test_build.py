@@ -81,7 +81,9 @@ def by_hand(make_student: Any, make_result: Any) -> Any:
 
 
 def test_a_student_by_hand(by_hand: Any, make_report: Any) -> None:
-    compared = Compared(by_hand, {"first": {"a": SpikeComparison(3, 4, 32, 4)}})
+    compared = Compared(
+        by_hand, {"first": {"a": SpikeComparison(*(np.array([each]) for each in (3, 4, 32)), 4)}}
+    )
     first = make_report(by_hand, compared=compared).students[0]
     assert first.accuracy == 0.5
     assert first.active_fraction == 1.0

@@ -44,3 +44,24 @@ def test_wrong_arrays_are_refused() -> None:
         compare_spikes(a, a[:1])
     with pytest.raises(DataError, match="the second recording is int64, not bool"):
         compare_spikes(a, a.astype(np.int64))
+
+
+@given(flags, flags)
+def test_slices_add_up_and_the_worst_neuron_is_that_of_the_least_agreement(
+    a: np.ndarray, b: np.ndarray
+) -> None:
+    whole = compare_spikes(a, b)
+    found = compare_spikes(a[:1], b[:1]) + compare_spikes(a[1:], b[1:])
+    assert (found.agreement, found.worst_neuron) == (whole.agreement, whole.worst_neuron)
+    either = (a | b).sum(axis=(0, 1))
+    shares = [
+        (a & b)[..., n].sum() / either[n] if either[n] and either[n] >= either.mean() / 10 else 2.0
+        for n in range(4)
+    ]
+    worst = None if not either.any() else (int(np.argmin(shares)), min(shares))
+    assert found.worst_neuron == worst
+
+
+def test_long_recordings_are_counted_in_full() -> None:
+    a = np.ones((2, 300, 3), bool)
+    assert compare_spikes(a, a).reference == 1800

@@ -150,7 +150,7 @@ def apply_extra(program: Program, tree: Mapping[str, Any]) -> Program:
         name=fields.text("student"),
         readout=readout,
         timesteps=fields.integer("timesteps", 1, 1_000_000),
-        dt_s=_positive(fields, "dt_s"),
+        dt_s=float(_scale(fields, "dt_s", 1)),
         warnings=tuple(fields.texts("warnings")),
         input=_input(program, fields.group("input")),
         groups=groups,
@@ -212,7 +212,7 @@ def _group(group: NeuronGroup, fields: Fields) -> NeuronGroup:
         name=fields.text("name"),
         kind=kind,
         shape=shape,
-        scale=_positive(fields, "scale"),
+        scale=_scale(fields, "scale", group.size),
         v_reset=v_reset,
         **spread,  # type: ignore[arg-type]  # arrays, by name
     )
@@ -295,7 +295,7 @@ def _host(host: HostAffine, fields: Fields, names: Mapping[str, str], program: P
         target=names[host.target],
         matrix=matrix,
         bias=bias,
-        register_scale=_positive(inner, "register_scale"),
+        register_scale=_scale(inner, "register_scale", n),
         register_limit=inner.integer("register_limit", 1, FORMATS.bias_mant_max),
         per_step_messages=bool(inner.integer("per_step_messages", 0, 1)),
     )
@@ -309,8 +309,11 @@ def _vector(fields: Fields, name: str, dtype: type) -> Array:
     return value
 
 
-def _positive(fields: Fields, name: str) -> float:
-    value = fields.number(name)
-    if not value > 0:
-        raise fields.wrong(name, f"is {value:g}, must be above 0")
-    return value
+def _scale(fields: Fields, name: str, size: int) -> float | Array:
+    """Above 0: one number, or one for every neuron."""
+    value = fields.reals(name)
+    if value.size != 1 and value.shape != (size,):
+        raise fields.wrong(name, f"has shape {value.shape} for {size} neurons")
+    if not bool(np.all(value > 0)):
+        raise fields.wrong(name, f"is {value.min():g}, must be above 0")
+    return float(value.reshape(())) if value.size == 1 else value

@@ -177,7 +177,7 @@ def _transform(host: HostAffine) -> tuple[int, int]:
     """``weight`` and ``bias`` of an input layer: those of the host's map where it is so plain, else 1, 0."""
     coo = host.matrix.tocoo()
     same = coo.nnz == host.matrix.shape[0] == host.matrix.shape[1] and bool(np.array_equal(coo.row, coo.col))
-    if same and host.register_scale == 1.0 and _uniform(coo.data) and _uniform(host.bias):
+    if same and np.all(host.register_scale == np.asarray(1.0)) and _uniform(coo.data) and _uniform(host.bias):
         gain, offset = float(coo.data[0]), float(host.bias[0])
         if gain.is_integer() and offset.is_integer() and max(abs(gain), abs(offset)) <= FORMATS.bias_mant_max:
             return int(gain), int(offset)
@@ -190,10 +190,8 @@ def _inputs(program: Program, group: NeuronGroup) -> tuple[Array, Array]:
     host = program.host_of(group.name)
     if host is not None:
         limit = float(host.register_limit or 0)
-        ends = [
-            np.clip(np.rint(end * (host.register_scale or 1.0)), -limit, limit)
-            for end in host_range(host, program.input)
-        ]
+        unit = 1.0 if host.register_scale is None else host.register_scale
+        ends = [np.clip(np.rint(end * unit), -limit, limit) for end in host_range(host, program.input)]
         low, high = low + ends[0], high + ends[1]
     return low, high
 

@@ -53,8 +53,7 @@ def netx_dense(parts: Sequence[Array]) -> tuple[list[Array], int]:
         low, high = _extent(parts)
     shift, bits = _format(parts, low, high)
     if shift < 0:
-        reach = low if -low > high else high
-        raise ValueError(f"weights reach {reach}, more than 8 bits hold; keep weights of one sign within 255")
+        raise ValueError(f"weights reach {low if -low > high else high}, more than 8 bits hold")
     effective = [_stored(part << shift, bits) for part in parts]
     for part, stored in zip(parts, effective, strict=True):
         broken = np.flatnonzero(stored & ((1 << shift) - 1))

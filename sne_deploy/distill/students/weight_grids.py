@@ -76,7 +76,7 @@ def weight_grids(
         precision="float",
         formats=formats,
     )
-    fixed = Quantise(formats).apply(exact)
+    fixed = Quantise(formats, own_scales=False).apply(exact)
     maps = (nir.Affine, nir.Linear, nir.Conv1d, nir.Conv2d)
     nodes = [name for name, node in exact.graph.nodes.items() if isinstance(node, maps)]
     grids: dict[str, WeightGrid] = {}
@@ -107,7 +107,10 @@ def _gain(group: NeuronGroup) -> Array:
 
 def _parts(stored: list[Synapse], fixed: Program) -> tuple[tuple[float, SignMode], ...]:
     return tuple(
-        (2.0 ** (fixed.registers.state_shift + s.weight_exp) / fixed.group(s.target).scale, s.sign_mode)
+        (
+            2.0 ** (fixed.registers.state_shift + s.weight_exp) / float(fixed.group(s.target).scale),
+            s.sign_mode,
+        )
         for s in stored
     )
 

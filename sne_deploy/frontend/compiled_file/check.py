@@ -106,8 +106,11 @@ def _host_problems(host: HostAffine) -> Iterator[str]:
         yield f"{where}: matrix of {host.matrix.dtype}, bias of {host.bias.dtype} {host.bias.shape}"
     elif not (np.isfinite(host.matrix.data).all() and np.isfinite(host.bias).all()):
         yield f"{where}: values are not finite"
-    if host.register_scale is None or host.register_limit is None or not 0 < host.register_scale < np.inf:
-        yield f"{where}: register_scale {host.register_scale} and limit {host.register_limit}"
+    scale = np.asarray(np.nan if host.register_scale is None else host.register_scale)
+    if scale.shape not in ((), host.bias.shape) or scale.dtype.kind != "f":
+        yield f"{where}: register_scale of {scale.dtype} {scale.shape}"
+    elif host.register_limit is None or not bool(np.all((scale > 0) & (scale < np.inf))):
+        yield f"{where}: register_scale {scale.reshape(-1)[:1]} and limit {host.register_limit}"
 
 
 def _shape_problems(where: str, shape: tuple[int, ...]) -> Iterator[str]:

@@ -116,6 +116,8 @@ def _decode_union(kinds: tuple[Any, ...], plain: Any, where: str, arrays: Mappin
     if plain is None and type(None) in kinds:
         return None
     choices = [kind for kind in kinds if kind is not type(None)]
+    if float in choices:  # one number, or an array of them
+        return decode(Array if isinstance(plain, dict) else float, plain, where, arrays)
     if len(choices) > 1:  # classes, by the name of the one that is stored
         form = plain.get("form") if isinstance(plain, dict) else None
         choices = [kind for kind in choices if getattr(kind, "__name__", None) == form]

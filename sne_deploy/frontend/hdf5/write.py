@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,11 +27,8 @@ def new_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     OutputError
         The file cannot be written.
     """
-    image = io.BytesIO()  # HDF5 itself may crash where the disk is full
-    with h5py.File(image, "w", libver="earliest") as file:
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
         yield file
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(image.getbuffer())
 
 
 def storable(name: object) -> TypeGuard[str]:

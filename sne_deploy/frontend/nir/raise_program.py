@@ -29,6 +29,7 @@ from sne_deploy.errors import GraphError
 from sne_deploy.frontend.nir.raise_maps import LinearMap, keeps_shape, map_node
 from sne_deploy.frontend.nir.shapes import graph_shapes, set_types
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
+from sne_deploy.ir.weights import map_values, scale_rows
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -104,8 +105,9 @@ class _Builder:
             self._connect(linear, group.name)
 
     def _synaptic_map(self, synapse: Synapse, group: NeuronGroup) -> LinearMap:
-        unit = 2.0 ** (synapse.weight_exp + _shift(self.program)) / group.scale
-        weights = synapse.weights.with_values(np.asarray(synapse.weights.values, dtype=np.float64) * unit)
+        unit = np.asarray(2.0 ** (synapse.weight_exp + _shift(self.program)) / group.scale)
+        reals = map_values(synapse.weights, lambda values: values.astype(np.float64))
+        weights = scale_rows(reals, unit)
         return LinearMap(synapse.name, synapse.source, weights, None, self._delay_steps(synapse))
 
     def _delay_steps(self, synapse: Synapse) -> int:
@@ -270,5 +272,5 @@ def _bias(group: NeuronGroup, program: Program) -> tuple[Array, list[str]]:
 
 def _host_map(program: Program, host: HostAffine, group: NeuronGroup) -> LinearMap:
     unit = 1.0 if host.register_scale is None else host.register_scale * 2 ** _shift(program) / group.scale
-    matrix = sparse.csr_matrix(host.matrix * unit)
+    matrix = sparse.csr_matrix(sparse.diags(np.broadcast_to(unit, (group.size,))) @ host.matrix)
     return LinearMap(f"{group.name}.host", program.input.name, matrix, host.bias * unit, 0)

@@ -14,14 +14,14 @@ import numpy as np
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.norse.copies import copied
 from sne_deploy.frontend.norse.encoders import ENCODER_KINDS
-from sne_deploy.frontend.norse.modules import layers_of, misplaced, problems_of
+from sne_deploy.frontend.norse.modules import layers_from_module, layers_of, misplaced
 from sne_deploy.frontend.norse.probe import Span, prove
 from sne_deploy.frontend.norse.runs import LAYOUTS, HookError, Network, Run, run_module
 from sne_deploy.frontend.norse.signals import Affine, NotAChainError, Operation, Rectify, WrongLayoutError
 from sne_deploy.frontend.norse.walking import Found, kind_of, timing, walk
 from sne_deploy.ir.readout import READOUTS, Readout
 from sne_deploy.model.layers.layer import Layer
-from sne_deploy.model.layers.registry import stack_problems
+from sne_deploy.model.layers.registry import check_stack
 
 FEW = 3
 """Steps of the run that finds the chain."""
@@ -88,9 +88,7 @@ def read_live(module: Any, input_shape: tuple[int, ...], timesteps: int, *, spik
     layers = tuple(layer for span in spans for layer in span.layers)
     if not layers:
         raise UnsupportedError("cannot convert the module", ["the module holds no layers"])
-    problems = [f"layer {index}: {text}" for index, text in stack_problems(layers, input_shape)]
-    if problems:
-        raise UnsupportedError("cannot convert the module", problems)
+    check_stack(layers, input_shape)
     notes = prove(network, run, spans)
     return Live(layers, _readout(run, spans), (*run.notes, *notes))
 
@@ -140,9 +138,13 @@ def _first_run(network: Network) -> Run:
 
 def _refuse_statically(network: Network) -> None:
     """Say what is wrong with the layers where these can be seen without a run, all at once."""
-    problems = problems_of(network.module, network.input_shape)
-    if problems:
-        raise UnsupportedError("cannot convert the module", problems)
+    try:
+        layers = layers_from_module(network.module)
+    except UnsupportedError as error:
+        if all("no such layer is supported" not in problem for problem in error.problems):
+            raise
+        return
+    check_stack(layers, network.input_shape)
 
 
 def _spans(run: Run) -> list[Span]:

@@ -15,7 +15,7 @@ from sne_deploy.frontend.norse.encoders import encoder_problem
 from sne_deploy.frontend.norse.reading import CELL_OF_LAYER, RefusedError, is_cell, is_known, read_layers
 from sne_deploy.frontend.norse.refusals import reason_of
 from sne_deploy.model.ensemble import Layer
-from sne_deploy.model.layers.registry import LAYER_KINDS, stack_problems, validate_layer
+from sne_deploy.model.layers.registry import validate_layer
 
 if TYPE_CHECKING:
     import torch
@@ -55,34 +55,6 @@ def layers_from_module(module: torch.nn.Module) -> tuple[Layer, ...]:
     if problems:
         raise UnsupportedError("cannot convert the module", problems)
     return tuple(layers)
-
-
-def problems_of(module: torch.nn.Module, input_shape: tuple[int, ...]) -> list[str] | None:
-    """Everything that is wrong with a network of containers, without a run: what it is made of, and shapes.
-
-    None where it has a module of a class of the user's own, of which only a run can tell what it does.
-    """
-    from sne_deploy.frontend.norse.copies import current
-    from sne_deploy.frontend.norse.walking import kind_of, walk
-
-    found = list(walk(current(module)))
-    if any(kind_of(leaf.module) is None for leaf in found):
-        return None
-    time_first = any(leaf.lifted or kind_of(leaf.module) in CELL_OF_LAYER for leaf in found)
-    problems = misplaced(found)
-    stack: list[Layer | None] = []
-    labels: list[str] = []
-    for leaf in found:
-        before = stack[-1] if stack else None
-        if kind_of(leaf.module) == "ReLU" and before is not None and LAYER_KINDS[before.kind].spiking:
-            continue
-        own: list[str] = []
-        read = layers_of(leaf, own, time_first=time_first)
-        problems += own
-        stack += [None] if own else read
-        labels += [leaf.label] * (1 if own else len(read))
-    misfits = stack_problems(stack, input_shape)
-    return problems + [f"{labels[index]}: {text.partition(': ')[2]}" for index, text in misfits]
 
 
 def layers_of(leaf: Found, problems: list[str], *, time_first: bool = False) -> tuple[Layer, ...]:

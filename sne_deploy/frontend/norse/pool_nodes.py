@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.model.layers import pools
-from sne_deploy.model.layers.geometry import Shape
+from sne_deploy.model.layers.geometry import Shape, check_size
 from sne_deploy.model.layers.layer import Layer
 from sne_deploy.model.layers.pools import Window
 
@@ -127,7 +127,8 @@ def _classes(size: int, outputs: int) -> Iterator[tuple[_Axis, Array]]:
     allows, and holds the window where it is to be.
     """
     stride = max(1, size // outputs)
-    kinds = pools.regular_windows(size, outputs)
+    found = pools.adaptive_windows(size, outputs)
+    kinds = [(start - i * stride, length) for i, (start, length) in enumerate(found)]
     padding = (outputs - 1) * stride
     for first, length in sorted(set(kinds)):
         taps = np.zeros(size + padding)
@@ -140,6 +141,7 @@ def _depthwise(axes: list[_Axis], shape: Shape, metadata: Mapping[str, Any]) -> 
     kernel = axes[0].taps
     for axis in axes[1:]:
         kernel = np.multiply.outer(kernel, axis.taps)
+    check_size((shape[0], *kernel.shape), "kernel")
     weight = np.broadcast_to(kernel, (shape[0], 1, *kernel.shape)).copy()
     stride, padding, dilation = (
         tuple(getattr(axis, name) for axis in axes) for name in ("stride", "padding", "dilation")

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import cast
 
-from sne_deploy.model.layers.geometry import Shape, check_size
+from sne_deploy.model.layers.geometry import Shape
 from sne_deploy.model.layers.layer import Layer, OptionValue
 
 
@@ -66,7 +66,6 @@ def spread(value: OptionValue, length: int) -> Shape:
 def pool_shape(layer: Layer, shape: Shape) -> Shape:
     """(c, *sizes) -> (c, *sizes)."""
     _check_rank(layer, shape)
-    check_size((shape[0], *(window.reach for window in windows(layer))), "kernel")
     ceil = bool(layer.options.get("ceil_mode", False))
     sizes = tuple(w.outputs(n, ceil=ceil) for w, n in zip(windows(layer), shape[1:], strict=True))
     if min(sizes) < 1:
@@ -91,13 +90,7 @@ def adaptive_shape(layer: Layer, shape: Shape) -> Shape:
     """(c, *sizes) -> (c, *output_size), where a size of 0 stays as it is."""
     _check_rank(layer, shape)
     wanted = spread(layer.options["output_size"], axes_of(layer))
-    leaving = (shape[0], *(out or size for out, size in zip(wanted, shape[1:], strict=True)))
-    check_size(leaving)
-    for size, outputs in zip(shape[1:], leaving[1:], strict=True):
-        if size % outputs:
-            kinds = len(set(regular_windows(size, outputs)))
-            check_size((shape[0], kinds, size + outputs * max(1, size // outputs)), "kernels of shape")
-    return leaving
+    return (shape[0], *(out or size for out, size in zip(wanted, shape[1:], strict=True)))
 
 
 def adaptive_windows(size: int, outputs: int) -> list[tuple[int, int]]:
@@ -109,12 +102,6 @@ def adaptive_windows(size: int, outputs: int) -> list[tuple[int, int]]:
     """
     starts = [i * size // outputs for i in range(outputs)]
     return [(start, -(-(i + 1) * size // outputs) - start) for i, start in enumerate(starts)]
-
-
-def regular_windows(size: int, outputs: int) -> list[tuple[int, int]]:
-    """The same, but the first input is counted from i times the regular distance."""
-    stride = max(1, size // outputs)
-    return [(start - i * stride, n) for i, (start, n) in enumerate(adaptive_windows(size, outputs))]
 
 
 def _check_rank(layer: Layer, shape: Shape) -> None:

@@ -234,52 +234,16 @@ def stack_shapes(layers: Iterable[Layer], input_shape: tuple[int, ...]) -> Itera
             raise GraphError(f"layer {index}: {error}") from None
         kind = LAYER_KINDS[layer.kind]
         if kind.takes == "spikes" and real is not None:
-            raise GraphError(f"layer {index}: {_takes_spikes(layer, real)}")
+            raise GraphError(
+                f"layer {index}: {layer_label(layer)}: {real} sends no spikes, and {ONLY_SPIKES}; put the "
+                "maximum behind the next spiking cell, or use an average, and train again"
+            )
         if not kind.sends_what_it_takes:
             real = None if kind.spiking else f"layer {index} ({layer_label(layer)})"
         yield shape
 
 
 ONLY_SPIKES = "a maximum is exact of spikes alone"
-
-
-def _takes_spikes(layer: Layer, real: str) -> str:
-    return (
-        f"{layer_label(layer)}: {real} sends no spikes, and {ONLY_SPIKES}; put the maximum behind the next "
-        "spiking cell, or use an average, and train again"
-    )
-
-
-def stack_problems(layers: Iterable[Layer | None], input_shape: tuple[int, ...]) -> list[tuple[int, str]]:
-    """Everything that does not fit, with its position: also behind what does not, as far as shapes are known.
-
-    Parameters
-    ----------
-    layers : iterable of Layer or None
-        Valid ones; None where there is one that cannot be read.
-    input_shape : tuple of int
-    """
-    shape: tuple[int, ...] | None = tuple(input_shape)
-    real: str | None = None
-    found = []
-    for index, layer in enumerate(layers):
-        if layer is None:
-            shape, real = None, None
-            continue
-        kind = LAYER_KINDS[layer.kind]
-        if kind.takes == "spikes" and real is not None:
-            found.append((index, _takes_spikes(layer, real)))
-        try:
-            shape = None if shape is None else output_shape(layer, shape)
-        except GraphError as error:
-            found.append((index, str(error)))
-            shape = None
-        weight = layer.tensors.get("input_weights", layer.tensors.get("weight"))
-        if shape is None and weight is not None and weight.ndim == 2:
-            shape = weight.shape[:1]
-        if not kind.sends_what_it_takes:
-            real = None if kind.spiking else f"layer {index} ({layer_label(layer)})"
-    return found
 
 
 def first_that_takes_spikes(layers: Iterable[Layer]) -> Layer | None:

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-import sne_deploy as sne
 from sne_deploy.cli import app
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.norse.build import module_from_layers
@@ -166,27 +165,6 @@ def test_the_whole_list_is_given_on_request_alone():
     assert all(
         is_known(kind) for kind in named if hasattr(nn, kind) and kind not in ("Sequential", "Containers")
     )
-
-
-def test_refusals_and_misfits_of_every_student_come_at_once():
-    """Behind what is refused or does not fit, shapes are known again from the next matrix on."""
-    first = [nn.Linear(9, 8), norse.LSNNCell(), nn.ReLU(), nn.Linear(7, 6), norse.LIFCell(), nn.Linear(5, 4)]
-    second = [nn.Linear(10, 8), norse.LIFCell(), nn.ReLU(), nn.Linear(9, 2), norse.LICell(), nn.MaxPool1d(2)]
-    modules = [norse.SequentialState(*part) for part in (first, second)]
-    with pytest.raises(UnsupportedError) as error:
-        sne.ensemble(modules, input_shape=(10,), timesteps=3)
-    for text in (
-        "'student0': 1 (LSNNCell)",
-        "2 (ReLU): it changes real numbers",
-        "0 (Linear): input has shape (10,), weight (8, 9) needs (9,)",
-        "5 (Linear): input has shape (6,), weight (4, 5) needs (5,)",
-        "'student1': 3 (Linear): input has shape (8,), weight (2, 9) needs (9,)",
-        "5 (MaxPool1d): layer 3 (LICell) sends no spikes",
-        "5 (MaxPool1d): input has shape (2,), needs (channels, length)",
-    ):
-        assert text in str(error.value), text
-    assert len(error.value.problems) == 2
-    assert str(error.value).count("needs") == 4
 
 
 class Shouting(nn.Linear):

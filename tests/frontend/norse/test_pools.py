@@ -15,7 +15,7 @@ from torch import nn
 
 import sne_deploy as sne
 from sne_deploy.backend import RunOptions, load_backend
-from sne_deploy.errors import InputError, UnsupportedError
+from sne_deploy.errors import GraphError, InputError
 from sne_deploy.frontend.nir.file import read_nir, write_nir
 from sne_deploy.frontend.norse.export import export_student
 from sne_deploy.ir.program import Precision, Program
@@ -180,7 +180,7 @@ REAL = {
 
 @pytest.mark.parametrize("case", REAL)
 def test_a_maximum_of_real_numbers_is_refused(case: str) -> None:
-    with pytest.raises(UnsupportedError, match=r"MaxPool2d: layer \d \(.*\) sends no spikes, .*an average"):
+    with pytest.raises(GraphError, match=r"MaxPool2d: layer \d \(.*\) sends no spikes, .*an average"):
         sne.ensemble([norse.SequentialState(*REAL[case])], input_shape=(1, 8, 8), timesteps=STEPS)
 
 
