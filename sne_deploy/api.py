@@ -22,6 +22,7 @@ from sne_deploy.frontend.given import (
     as_ensemble,
     files_as_ensemble,
     modules_as_ensemble,
+    own_options,
     read_options,
 )
 from sne_deploy.frontend.models import ModelPath, raise_unsupported
@@ -160,7 +161,7 @@ def estimate(
     x, lengths = joined(x)
     samples, labels = as_samples(x, y)
     if are_modules(model):
-        options = _shape_of(samples, options)
+        options = _shape_of(samples, {**own_options(model), **options})
     with compile(model, target, hardware=hardware, **options) as compiled:
         return compiled.run(samples, labels, lengths=lengths)
 

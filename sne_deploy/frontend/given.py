@@ -159,6 +159,13 @@ def are_modules(model: Any) -> TypeGuard[torch.nn.Module | Sequence[torch.nn.Mod
     return bool(entries) and all(isinstance(entry, torch.nn.Module) for entry in entries)
 
 
+def own_options(model: torch.nn.Module | Sequence[torch.nn.Module]) -> dict[str, Any]:
+    """What the first module brings by an encoder module in front: options for an ensemble."""
+    from sne_deploy.frontend.norse.encoders import options_of
+
+    return options_of(_listed(model)[0])
+
+
 def _listed(modules: Any) -> list[Any]:
     """One module is one student, though it may be a sequence of its children; ModuleList is students."""
     import torch

@@ -48,15 +48,27 @@ def encoder_problem(kind: str | None, kinds_before: Sequence[str | None]) -> str
 
 def entry(module: torch.nn.Module, timesteps: int) -> tuple[Encoder | None, tuple[str, ...]]:
     """The encoder that a module's first encoder module is, if there is one, and a note about its steps."""
+    found = _first(module)
+    if found is None:
+        return None, ()
+    kind, part = found
+    note = f"{kind}(seq_length={part.seq_length}) gives {timesteps} steps here, as timesteps= says"
+    return encoder_of(kind, part), () if part.seq_length == timesteps else (note,)
+
+
+def options_of(module: torch.nn.Module) -> dict[str, Any]:
+    """Encoder and steps, as options for an ensemble of a module, where it brings them."""
+    found = _first(module)
+    if found is None:
+        return {}
+    return {"encoder": encoder_of(*found), "timesteps": int(found[1].seq_length)}
+
+
+def _first(module: torch.nn.Module) -> tuple[str, Any] | None:
     import norse.torch
 
     known = {getattr(norse.torch, kind): kind for kind in ENCODER_KINDS}
-    found = next((part for part in module.modules() if type(part) in known), None)
-    if found is None:
-        return None, ()
-    kind, steps = known[type(found)], getattr(found, "seq_length", timesteps)
-    note = f"{kind}(seq_length={steps}) gives {timesteps} steps here, as timesteps= says"
-    return encoder_of(kind, found), () if steps == timesteps else (note,)
+    return next(((known[type(part)], part) for part in module.modules() if type(part) in known), None)
 
 
 def agreed(names: Sequence[str], found: Sequence[Encoder | None], given: Encoder | None) -> Encoder:

@@ -82,6 +82,15 @@ def test_a_rate_above_one_always_spikes_as_norses_does() -> None:
     assert encode(made.encoder, np.full((1, 12), 0.6), 50, seed=0).all()
 
 
+def test_an_estimate_takes_what_the_encoder_says() -> None:
+    module = norse.SequentialState(norse.PoissonEncoder(STEPS), nn.Linear(12, 3), norse.LI())
+    x = np.random.default_rng(0).random((4, 12), np.float32)
+    result = sne.estimate(module, x, target="norse")
+    assert (result.logits.shape, result.students[0].program.timesteps) == ((4, 3), STEPS)
+    with pytest.raises(InputError, match="no time axis"):
+        sne.estimate(norse.SequentialState(nn.Linear(12, 3), norse.LI()), x)
+
+
 def test_other_steps_are_said() -> None:
     (student,) = ensemble(norse.PoissonEncoder(7), nn.Linear(12, 3), norse.LI()).students
     assert student.notes == (f"PoissonEncoder(seq_length=7) gives {STEPS} steps here, as timesteps= says",)
