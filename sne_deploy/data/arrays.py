@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from sne_deploy.data.arrays_on_disk import no_numbers
 from sne_deploy.data.dataset import MAX_DATA_BYTES, Array
 from sne_deploy.errors import DataError
 
@@ -28,9 +29,10 @@ def as_array(name: str, value: Any) -> Array:
         why = (str(error).splitlines() or [type(error).__name__])[0][:150]
         raise DataError(f"{name} ({type(value).__name__}) is no array of numbers: {why}") from None
     if array.dtype.kind not in "buif":
+        named = name == "y" and array.dtype.kind in "USO"
+        remedy = no_numbers(np.dtype("U")) if named else "give an array of one shape for all samples"
         raise DataError(
-            f"{name} ({type(value).__name__}) has dtype {array.dtype!s:.40}, must hold numbers; "
-            "give an array of one shape for all samples"
+            f"{name} ({type(value).__name__}) has dtype {array.dtype!s:.40}, must hold numbers; {remedy}"
         )
     return array
 

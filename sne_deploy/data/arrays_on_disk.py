@@ -70,13 +70,25 @@ def read_header(name: str, stream: IO[bytes]) -> Header:
     dtype = None if descr is None else _dtype(descr[2])
     if dtype is None or dtype.kind not in "buif":
         found = repr(text[:50]) if dtype is None else f"dtype {dtype}"
-        raise DataError(f"{name} has {found}, must hold numbers; pickled objects are never read")
+        raise DataError(f"{name} has {found}, must hold numbers; {no_numbers(dtype)}")
     if fortran is None or shape is None or length > _MAX_HEADER_BYTES:
         raise DataError(f"{name} is not in NumPy's format; write it with np.save or np.savez")
     digits = re.findall(r"-?\d+", shape[1])
     if len(digits) > 32 or any(len(one) > 18 or one.startswith("-") for one in digits):
         raise DataError(f"{name} claims shape ({shape[1][:60]}), which no array has; write it again")
     return Header(tuple(int(one) for one in digits), fortran[1] == "True", dtype)
+
+
+def no_numbers(dtype: np.dtype[Any] | None) -> str:
+    """What to do with an array of this type, which holds no numbers."""
+    if dtype is not None and dtype.kind in "US":
+        return "number the classes that it names: names, y = np.unique(y, return_inverse=True)"
+    if dtype is not None and dtype.kind == "O":
+        return (
+            "pickled objects are never read: store samples of different lengths followed by zeros, in one "
+            "array, and how many steps each lasts as lengths"
+        )
+    return "pickled objects are never read"
 
 
 def _dtype(code: str) -> np.dtype[Any] | None:

@@ -277,7 +277,10 @@ def _labels(name: str, y: Array, samples: int) -> Array:
         raise DataError(f"data set {name}: y has shape {y.shape}, must be ({samples},): one label per sample")
     whole = y.dtype.kind in "ui" or (y.dtype.kind == "f" and bool((y == np.rint(y)).all()))
     if not whole or not np.isfinite(y).all():
-        raise DataError(f"data set {name}: y of dtype {y.dtype} has labels that are not whole numbers from 0")
+        raise DataError(
+            f"data set {name}: y of dtype {y.dtype} has labels that are not whole numbers from 0; number the "
+            "classes: names, y = np.unique(y, return_inverse=True)"
+        )
     low, high = y.min(), y.max()
     if low < 0 or high > np.iinfo(np.int32).max:
         raise DataError(f"data set {name}: labels from {low} to {high}; they must be from 0 to 2147483647")

@@ -42,6 +42,8 @@ class DataModel(_Model):
 
     ``folder``: of ``mnist`` and ``cifar10``, with the files as published; of ``npz``, with ``train.npz`` and
     ``test.npz``, each with ``x`` and ``y``. ``arrays``: given in Python, to ``sne_deploy.train``.
+    ``stratified``: each class gives its share of them; by default with data of one's own, ``npz`` and
+    ``arrays``, whose classes may differ in size. The others are split as they have been.
     ``augment``: ``shift`` moves images by up to two pixels; ``crop-flip`` pads by four, crops, and flips;
     with ``-contrast``, half of the images also get less contrast, with ``-cutout``, each loses a square:
     anew in every batch of the teacher; for the students, see ``students.copies``.
@@ -51,6 +53,7 @@ class DataModel(_Model):
     folder: str | None = None
     validation: Annotated[int, Field(ge=10)] = 5000
     train_samples: Positive | None = None
+    stratified: bool | None = None
     augment: Augmentation = "none"
 
 

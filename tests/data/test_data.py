@@ -123,6 +123,42 @@ def test_select_samples():
             select_samples(data, count)
 
 
+@pytest.mark.parametrize(
+    ("x", "kind", "message"),
+    [
+        (np.full((2, 4, 3), 2.0), "spikes", "Counts and real .* --encoder graded --input-range 0,2 "),
+        (np.full((2, 4, 3), -0.25), "spikes", r"encoder='graded', input_range=\(-0\.25, 1\)"),
+        (np.full((2, 3), 12.34), "spikes", "no time axis; .* --encoder constant --input-range 0,13 "),
+        (np.full((2, 3), 0.5), "graded", r"takes graded input of shape \(4, 3\) .* --encoder constant"),
+        (np.full((2, 4, 3), 0.5), "constant", "with a time axis; encoder constant .* --encoder graded"),
+        (
+            np.full((2, 7, 3), 0.5),
+            "graded",
+            "last 7 steps, the model runs 4; .*, or samples that last no longer",
+        ),
+        (np.full((2, 3, 3), 0), "spikes", r"last 3 steps, the model runs 4; .*lengths=np\.full\(len\(x\), 3"),
+        (
+            np.full((2, 4, 3), 5),
+            "graded",
+            "from 5 to 5 leave the model's input range 0 to 1; .* --input-range",
+        ),
+    ],
+)
+def test_data_of_another_kind_are_told_their_encoder(tmp_path, x, kind, message):
+    """Never advice that would change the input."""
+    with pytest.raises(DataError, match=message) as caught:
+        load(npz(tmp_path, x=x), encoder=Encoder(kind))
+    assert "binar" not in str(caught.value)
+
+
+def test_counts_of_every_type_are_graded_input(tmp_path):
+    x = np.random.default_rng(0).integers(0, 9, (5, 4, 3))
+    for dtype in (np.uint8, np.int16, np.int64, np.uint32, np.float32):
+        data = load(npz(tmp_path, x=x.astype(dtype)), encoder=Encoder("graded", (0, 8)))
+        assert np.array_equal(data.x, x)
+        assert data.x.dtype.kind == "f"
+
+
 # npz
 
 
@@ -159,6 +195,14 @@ def test_npz_spikes_have_a_time_axis(tmp_path):
         ({"x": np.float64(1)}, "no samples"),
         ({"x": np.zeros((2, 3), np.complex64)}, "dtype complex64, must hold numbers"),
         ({"x": np.zeros((2, 3), "U3")}, "dtype <U3, must hold numbers"),
+        (
+            {"x": np.zeros((2, 3)), "y": np.array(["a", "b"])},
+            r"names, y = np\.unique\(y, return_inverse=True",
+        ),
+        (
+            {"x": np.array([{}, {}])},
+            "pickled objects are never read: .* and how many steps each lasts as lengths",
+        ),
         ({"x": np.full((2, 3), 2**53 + 1)}, "x has dtype int64; store it as float32"),
         ({"x": np.zeros((2, 4))}, r"samples have shape \(4,\), the model takes \(3,\)"),
         ({"z": np.zeros((2, 3))}, r"has no array x \(found: z\)"),

@@ -112,6 +112,9 @@ def load_splits(described: DataModel, seed: int, copies: int = 0, arrays: Arrays
     data = _training_split(described, arrays)
     assert data.y is not None  # noqa: S101  the split has labels
     order = np.random.default_rng(seed).permutation(len(data))
+    own = described.source not in INPUT_SHAPES
+    if own if described.stratified is None else described.stratified:
+        order = stratified(order, data.y, described.validation)
     train, held_out = order[: -described.validation], order[-described.validation :]
     if described.train_samples is not None:
         train = train[: described.train_samples]
@@ -138,6 +141,29 @@ def load_splits(described: DataModel, seed: int, copies: int = 0, arrays: Arrays
         y_validation=np.asarray(data.y[held_out], np.int64),
         digest="" if described.source in INPUT_SHAPES else digest_of([data.x, data.y]),
     )
+
+
+def stratified(order: Array, y: Array, last: int) -> Array:
+    """The samples, of which each class has its share, rounded, of the ``last``; one of each stays before them.
+
+    Parameters
+    ----------
+    order : int array of shape (N,)
+        Samples.
+    y : int array of shape (N,)
+        Their classes, by sample.
+    last : int
+    """
+    classes, sizes = np.unique(y, return_counts=True)
+    share = last * sizes / len(y)
+    taken = np.minimum(np.floor(share).astype(np.int64), sizes - 1)
+    while taken.sum() < min(last, int((sizes - 1).sum())):
+        free = np.flatnonzero(taken < sizes - 1)
+        taken[free[np.argmax((share - taken)[free])]] += 1
+    held_out = np.zeros(len(y), dtype=bool)
+    for label, count in zip(classes, taken, strict=True):
+        held_out[order[y[order] == label][::-1][:count]] = True
+    return np.concatenate([order[~held_out[order]], order[held_out[order]]])
 
 
 def _training_split(described: DataModel, arrays: Arrays | None) -> DataSet:
