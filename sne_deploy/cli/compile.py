@@ -20,6 +20,7 @@ def compile_command(
     target: opt.Target = "lava",
     data: opt.Data = "digits",
     samples: opt.Samples = None,
+    bin_width: opt.BinWidth = None,
     precision: opt.Precision = None,
     weight_bits: opt.WeightBits = None,
     hardware: opt.Hardware = "loihi1",
@@ -53,7 +54,7 @@ def compile_command(
     if save is not None:
         check_folder(save.parent)
     ensemble = load_model(model, data, reading)
-    dataset = load_samples(data, ensemble, samples, limit)
+    dataset = load_samples(data, ensemble, samples, limit, bin_width)
     with (
         ProgressBars() as progress,
         sne.compile(

@@ -46,7 +46,9 @@ def _may_be_silent(path: Path) -> bool:
     return path.suffix in file_suffixes() or is_folder(path)
 
 
-def load_samples(data: str, ensemble: Ensemble, samples: int | None, limit: int | None) -> DataSet:
+def load_samples(
+    data: str, ensemble: Ensemble, samples: int | None, limit: int | None, bin_width: float | None = None
+) -> DataSet:
     """The first samples of the data: as many as asked for, else all up to the target's limit."""
     from sne_deploy.data import load_data, select_samples
 
@@ -55,6 +57,7 @@ def load_samples(data: str, ensemble: Ensemble, samples: int | None, limit: int 
         input_shape=ensemble.input_shape,
         timesteps=ensemble.timesteps,
         encoder=ensemble.encoder,
+        bin_width=bin_width,
     )
     if samples is None and limit is not None and len(dataset) > limit:
         say(f"Running the first {limit} of {len(dataset)} samples; --samples N for more.")

@@ -22,10 +22,16 @@ Model = Annotated[
 Target = Annotated[str, typer.Option(help="Where to run: lava, loihi, norse, netx, or an installed plug-in.")]
 Data = Annotated[
     str,
-    typer.Option(help="digits, mnist:DIR, cifar10:DIR (mnist:train:DIR for the other split), or FILE.npz."),
+    typer.Option(
+        help="digits, mnist:DIR, cifar10:DIR (mnist:train:DIR for the other split), FILE.npz, or X.npy:Y.npy."
+    ),
 ]
 Samples = Annotated[
     int | None, typer.Option(help="Samples to run, from the first. Default: all; at most 500 on lava.")
+]
+BinWidth = Annotated[
+    float | None,
+    typer.Option("--bin-width", help="Of a step, for a FILE.npz of events: in units of their times t."),
 ]
 Precision = Annotated[
     str | None,

@@ -144,7 +144,7 @@ def load_splits(described: DataModel, seed: int, copies: int = 0, arrays: Arrays
 
 
 def stratified(order: Array, y: Array, last: int) -> Array:
-    """The samples, of which each class has its share, rounded, of the ``last``; one of each stays before them.
+    """The samples, of which each class has its share, rounded, of the ``last``; one stays before them.
 
     Parameters
     ----------
