@@ -135,9 +135,10 @@ def _watched(hook: Any, where: str, what: str, refuse: Callable[[str], None]) ->
 
     def watched(child: Any, *values: Any) -> Any:
         seen = values[-1] if what == "output" else values[:2]
-        before = [(tensor, tensor.clone()) for tensor in _tensors(seen)]
-        result = hook(child, *values)
-        in_place = any(not torch.equal(*pair) for pair in before)
+        with torch._C.DisableTorchFunction():  # noqa: SLF001  # a hook is no part of what is recorded
+            before = [(tensor, tensor.clone()) for tensor in _tensors(seen)]
+            result = hook(child, *values)
+            in_place = any(not torch.equal(*pair) for pair in before)
         if in_place or not _same(result, values[-1] if what == "output" else values):
             refuse(
                 f"{where}: its hook {name} changes the {what}, which a chip would not; remove the hook, or "

@@ -8,7 +8,7 @@ Importing this module imports torch and norse.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.norse.build import module_from_layers
+from sne_deploy.frontend.norse.recording import state_of
 from sne_deploy.frontend.norse.runs import Network, Run, run_module
 from sne_deploy.frontend.norse.signals import NotAChainError, Operation, WrongLayoutError
 from sne_deploy.frontend.norse.walking import Found, timing
@@ -176,20 +177,34 @@ def _gain(span: Span, value: torch.Tensor, number: int) -> float:
 # ---- the comparison
 
 
-def outputs(layers: Sequence[Layer], value: torch.Tensor, *, carried: bool = True) -> torch.Tensor:
+@dataclass(frozen=True)
+class _Made:
+    """What layers make of an input: [T, B, ...], and the last one's state after every step."""
+
+    out: torch.Tensor
+    states: tuple[dict[str, torch.Tensor], ...]
+
+
+def _made(layers: Sequence[Layer], value: torch.Tensor, *, carried: bool = True) -> _Made:
     """What layers make of [T, B, ...]; with ``carried`` False, every step begins anew."""
     if not layers:
-        return value
+        return _Made(value, ())
     module: Any = module_from_layers(layers, value.dtype)
     with torch.no_grad():
         if not any(LAYER_KINDS[layer.kind].neuron for layer in layers):
             made: torch.Tensor = module(value.flatten(0, 1), None)[0]
-            return made.reshape(*value.shape[:2], *made.shape[1:])
-        state, steps = None, []
+            return _Made(made.reshape(*value.shape[:2], *made.shape[1:]), ())
+        state, steps, states = None, [], []
         for step in value:
             out, state = module(step, state if carried else None)
             steps.append(out)
-        return torch.stack(steps)
+            states.append(state_of(state[-1]))
+        return _Made(torch.stack(steps), tuple(states))
+
+
+def outputs(layers: Sequence[Layer], value: torch.Tensor) -> torch.Tensor:
+    """What layers give for [T, B, ...]."""
+    return _made(layers, value).out
 
 
 def _stacked(values: dict[int, torch.Tensor], steps: int) -> torch.Tensor:
@@ -208,40 +223,44 @@ def _compare(network: Network, spans: Sequence[Span], gains: dict[str, float], r
                 f"{after.label}: it gets something else than {before.label} gives; only a chain is supported"
             )
     for span in spans:
-        got, gave = (
-            _stacked(values, run.steps) for values in (span.operations[0].got, span.operations[-1].gave)
-        )
-        where = _difference(span, got, gave)
-        if where is not None:
-            raise _refused(f"{span.label}: {where}{_cause(network, run, span, got, gave, gains, seed)}")
+        operation = span.operations[-1]
+        got, gave = (_stacked(values, run.steps) for values in (span.operations[0].got, operation.gave))
+        mine = _made(span.layers, got)
+        if mine.out.shape != gave.shape:
+            shapes = tuple(gave.shape[2:]), tuple(mine.out.shape[2:])
+            raise _refused(
+                f"{span.label}: it gives {shapes[0]}, and the layer that it was read as {shapes[1]}"
+            )
+        first = _first_difference(span, mine, gave, operation)
+        if first is None:
+            continue
+        double = _made(span.layers, got.double())
+        if span.spiking and not torch.equal(double.out[: first + 1], mine.out[: first + 1].double()):
+            raise _TieError
+        cause = _cause(network, run, span, got, gave, gains, seed, first)
+        raise _refused(f"{span.label}: from step {first} on it differs from the layer it became: {cause}")
 
 
 def _gain_of(span: Span, gains: dict[str, float]) -> float:
     return gains.get(span.operations[0].path, 1.0) if span.spiking and span.stateful else 1.0
 
 
-def _difference(span: Span, got: torch.Tensor, gave: torch.Tensor) -> str | None:
-    mine = outputs(span.layers, got)
-    if mine.shape != gave.shape:
-        return f"it gives {tuple(gave.shape[2:])}, and the layer that it was read as {tuple(mine.shape[2:])}"
-    wrong = _wrong(span, mine, gave)
-    if not bool(wrong.any()):
-        return None
-    first = int(wrong.flatten(1).any(1).nonzero()[0])
-    if span.spiking and not torch.equal(outputs(span.layers, got.double())[first], mine[first].double()):
-        raise _TieError
-    share = float(wrong[first].double().mean())
-    return (
-        f"what it computes differs from the layer that it was read as, at step {first} in {share:.1%} of its "
-        "values: "
-    )
+def _first_difference(span: Span, mine: _Made, gave: torch.Tensor, operation: Operation) -> int | None:
+    """The first step at which an output or a state differs, or None."""
+    most = 0.0 if span.spiking else TOLERANCE * _largest([gave])
+    wrong = ~((mine.out - gave).abs() <= most)
+    steps = wrong.flatten(1).any(1).nonzero().flatten().tolist()
+    theirs = operation.states if mine.states else {}
+    for name in {name for state in theirs.values() for name in state} & {*(mine.states or ({},))[-1]}:
+        most = TOLERANCE * _largest(state[name] for state in mine.states)
+        for step, state in theirs.items():
+            if not bool(((mine.states[step][name] - state[name].cpu()).abs() <= most).all()):
+                steps.append(step)
+    return min(steps, default=None)
 
 
-def _wrong(span: Span, mine: torch.Tensor, gave: torch.Tensor) -> torch.Tensor:
-    if span.spiking:
-        return mine != gave
-    most = float(gave.abs().max()) if bool(torch.isfinite(gave).all()) else 0.0
-    return ~((mine - gave).abs() <= TOLERANCE * most)
+def _largest(values: Iterable[torch.Tensor]) -> float:
+    return max(float(value.abs().nan_to_num().max()) for value in values)
 
 
 def _cause(
@@ -252,16 +271,17 @@ def _cause(
     gave: torch.Tensor,
     gains: dict[str, float],
     seed: int,
+    first: int,
 ) -> str:
+    """The likely reason of a difference."""
     position = next(n for n, op in enumerate(run.chain) if op is span.operations[-1])
     others = (run_module(network, run.layout, run.steps, seed=seed, gains=gains, noise=n) for n in (1, 2, 3))
     if any(not torch.equal(_stacked(other.chain[position].gave, run.steps), gave) for other in others):
         return "it is random in evaluation mode too; remove the noise, or make it depend on self.training"
     if span.stateful:
-        anew = outputs(span.layers, got, carried=False)
-        if not bool(_wrong(span, anew, gave).any()):
+        anew = _made(span.layers, got, carried=False)
+        if _first_difference(span, anew, gave, span.operations[-1]) is None:
             return "its state is not carried from step to step; give each call the state of the call before"
-        first = int(_wrong(span, outputs(span.layers, got), gave).flatten(1).any(1).nonzero()[0])
         if first > 0:
             return "it does not get the state that its own last step returned"
     return "it computes with other numbers than its attributes say, or does more than its class"

@@ -181,23 +181,21 @@ class Recording(TorchFunctionMode):
         entries = list(index) if isinstance(index, tuple) else [index]
         steps = [(n, entry) for n, entry in enumerate(entries) if isinstance(entry, int)]
         plain = all(isinstance(entry, int) or entry in (slice(None), Ellipsis) for entry in entries)
-        if (
-            not isinstance(signal, Signal)
-            or not (plain and len(steps) == 1)
-            or signal.axis is not None
-            or signal.steps != (steps[0][1],)
-            or isinstance(held, Lost)
-            or (held is not None and (held.op, held.axis) != (signal.op, steps[0][0]))
-        ):
-            why = (
-                signal
-                if isinstance(signal, Lost)
-                else lost(path, "setitem", "writes something else than one step")
-            )
-            self.tag(buffer, why)
+        if isinstance(signal, Lost):
+            self.tag(buffer, signal)
             return
-        before = held.steps or () if held is not None else ()
-        self.tag(buffer, replace(signal, axis=steps[0][0], steps=(*before, steps[0][1])))
+        wanted = (steps[0][1],) if plain and len(steps) == 1 else None
+        if signal is None or signal.axis is not None or signal.steps != wanted:
+            self.tag(buffer, lost(path, "setitem", "writes something else than one step"))
+            return
+        axis = steps[0][0]
+        before: tuple[int, ...] = ()
+        if isinstance(held, Signal) and (held.op, held.axis) == (signal.op, axis):
+            before = held.steps or ()
+        elif held is not None:
+            self.tag(buffer, lost(path, "setitem", "writes steps of several signals into one tensor"))
+            return
+        self.tag(buffer, replace(signal, axis=axis, steps=(*before, steps[0][1])))
 
     # ---- modules
 
@@ -257,7 +255,16 @@ class Recording(TorchFunctionMode):
             raise NotAChainError(f"{label}: it changes the number of samples or steps")
         gain = self.gains.get(path)
         given = given if gain is None else given * gain
-        self.tag(first, self._operation(key, signal, given, module, to, first))
+        made = self._operation(key, signal, given, module, to, first)
+        self.tag(first, made)
+        if made.steps and isinstance(out, tuple) and len(out) == 2:
+            self.operations[made.op].states[made.steps[-1]] = state_of(out[1])
+
+
+def state_of(state: Any) -> dict[str, torch.Tensor]:
+    """The fields of a neuron's state, as they are now."""
+    fields = state._asdict() if hasattr(state, "_asdict") else {}
+    return {name: value.clone() for name, value in fields.items() if isinstance(value, torch.Tensor)}
 
 
 def _outermost(module: Any, path: str = "") -> Iterator[tuple[str, Any]]:

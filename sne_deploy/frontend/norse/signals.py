@@ -53,7 +53,7 @@ class NotAChainError(Exception):
 
 @dataclass
 class Operation:
-    """One operation of the chain, and what it got and gave at every step: tensors [B, ...].
+    """One operation of the chain, what it got and gave at every step, and its state then: tensors [B, ...].
 
     A signal that is the same at every step is kept as that of step 0.
     """
@@ -63,6 +63,7 @@ class Operation:
     what: Any
     got: dict[int, torch.Tensor] = field(default_factory=dict)
     gave: dict[int, torch.Tensor] = field(default_factory=dict)
+    states: dict[int, dict[str, torch.Tensor]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
