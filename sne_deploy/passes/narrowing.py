@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.ir.program import NeuronGroup, Program
+from sne_deploy.ir.weights import scale_rows
 
 Array = npt.NDArray[Any]
 
@@ -58,17 +59,19 @@ def _differences(narrow: Program, a: NeuronGroup, whole: Program, b: NeuronGroup
     )
 
 
-def _unit(program: Program, group: NeuronGroup) -> float:
-    return float(2**program.registers.state_shift / group.scale)
+def _unit(program: Program, group: NeuronGroup) -> Array:
+    """One, or one for each neuron."""
+    return np.asarray(2**program.registers.state_shift / group.scale)
 
 
 def _weights(program: Program, group: NeuronGroup) -> list[Array]:
-    """In the order of the synapses, those of two synapses per weight summed."""
-    found: dict[str, Array] = {}
+    """In the order of the synapses; the sum of those with the same ends, which quantisation split."""
+    found: dict[tuple[Any, ...], Array] = {}
     for synapse in program.synapses_into(group.name):
-        name, unit = synapse.name.removesuffix(".low"), 2.0**synapse.weight_exp * _unit(program, group)
-        values = np.asarray(synapse.weights.values, np.float64) * unit
-        found[name] = found[name] + values if name in found else values
+        unit = 2.0**synapse.weight_exp * _unit(program, group)
+        values = np.asarray(scale_rows(synapse.weights, unit).values)
+        ends = synapse.source, synapse.delay, synapse.within_sample, values.shape
+        found[ends] = found[ends] + values if ends in found else values
     return list(found.values())
 
 
