@@ -54,3 +54,22 @@ def test_weights_that_differ_in_one_are_told_by_their_root_mean_square() -> None
     (said,) = what_narrowing_costs(other, whole)
     assert f"weights by {100 * 8 / np.sqrt(np.sum(values.astype(float) ** 2)):.2g} % (root" in said
     assert "in 1 of 2 layers" in said
+
+
+def test_neurons_with_scales_of_their_own_are_compared_each_in_its_own() -> None:
+    pytest.importorskip("sne_netx")
+    units = np.array([1.0, 10.0, 1e3, 1e4])
+    weights = np.abs(np.random.default_rng(0).normal(size=(4, 10)))
+    neurons = nir.LIF(
+        tau=np.full(4, 0.01), r=np.ones(4), v_leak=np.zeros(4), v_threshold=units, v_reset=np.zeros(4)
+    )
+    graph = chain(nir.Linear(weights * units[:, None]), neurons, enters=shape(10), leaves=shape(4))
+    graph.metadata = {"dt_s": 0.001}
+    with sne.compile(graph, "loihi", timesteps=5, fidelity=False) as compiled:
+        (whole,) = compiled.programs
+    with sne.compile(graph, "netx", timesteps=5, fidelity=False) as compiled:
+        (narrow,) = compiled.programs
+    assert np.shape(whole.groups[0].scale) == (4,)
+    assert what_narrowing_costs(whole, whole) == ()
+    for text in what_narrowing_costs(narrow, whole):
+        assert "thresholds by 0" in text
