@@ -108,6 +108,9 @@ class _Paths:
         self._network = network
         self._linears = {linear.name: linear for linear in network.linears}
         self._delays = {delay.name: delay for delay in network.delays}
+        self._parts = {
+            name for name, node in network.graph.nodes.items() if str(node.metadata.get("role")) == "part"
+        }
         self._sources: dict[str, list[str]] = {}
         for source, target in network.edges:
             self._sources.setdefault(target, []).append(source)
@@ -194,7 +197,9 @@ class _Paths:
         found: list[Connection] = []
         taken: set[str] = set()
         for term in terms:
-            base = "+".join(term.path) or f"{term.source}-{target}"
+            path = [name for name in term.path if name not in self._parts]
+            kept = dict.fromkeys(path) if len(path) < len(term.path) else path
+            base = "+".join(kept) or f"{term.source}-{target}"
             name, number = base, 2
             while name in taken:
                 name, number = f"{base}.{number}", number + 1

@@ -67,12 +67,16 @@ def average_pool(layer: Layer, shape: Shape, metadata: Mapping[str, Any] | None 
 
 
 def adaptive_pool(layer: Layer, shape: Shape) -> Part:
-    """One axis after the other where windows differ in size or distance."""
+    """One axis after the other where windows differ in size or distance.
+
+    Nodes with the role ``part`` are not named by the connections that they become part of.
+    """
     out_shape = pools.adaptive_shape(layer, shape)
     metadata = _metadata(layer)
     if all(n % m == 0 for n, m in zip(shape[1:], out_shape[1:], strict=True)):
         kernel = tuple(n // m for n, m in zip(shape[1:], out_shape[1:], strict=True))
         return average_pool(Layer(f"AvgPool{len(kernel)}d", {"kernel_size": kernel}), shape, metadata)
+    part = {**metadata, "role": "part"}
     nodes: dict[str, Any] = {}
     edges: list[tuple[str, str]] = []
     entries: list[str] = []
@@ -83,9 +87,9 @@ def adaptive_pool(layer: Layer, shape: Shape) -> Part:
         sums = []
         for index, (window, own) in enumerate(_classes(n, m)):
             conv, mask = f"_{axis}_{index}", f"_{axis}_{index}_own"
-            nodes[conv] = _depthwise([*unchanged[:axis], window, *unchanged[axis + 1 :]], shape, metadata)
+            nodes[conv] = _depthwise([*unchanged[:axis], window, *unchanged[axis + 1 :]], shape, part)
             along = own.reshape(-1, *(1,) * (len(shape) - axis - 2))
-            nodes[mask] = nir.Scale(np.broadcast_to(along, leaving).astype(np.float64), metadata=metadata)
+            nodes[mask] = nir.Scale(np.broadcast_to(along, leaving).astype(np.float64), metadata=part)
             edges += [(conv, mask), *((source, conv) for source in previous)]
             sums.append(mask)
             if axis == 0:

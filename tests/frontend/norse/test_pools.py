@@ -151,6 +151,13 @@ def test_a_file_holds_it_exactly(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sent.reshape(SAMPLES, STEPS, -1), by_torch(pool, x))
 
 
+def test_the_parts_of_an_average_are_not_in_names() -> None:
+    pool, linear = nn.AdaptiveAvgPool2d((5, 3)), nn.Linear(30, 2)
+    module = norse.SequentialState(firing(), nn.Conv2d(1, 2, 1), pool, nn.Flatten(), linear, firing())
+    (synapse,) = (s for s in program_of(module, (1, 8, 7)).synapses if s.source == "lifboxcell_0")
+    assert synapse.name == "conv2d_1+adaptiveavgpool2d_2+linear_4"
+
+
 def test_a_model_holds_it(tmp_path: Path) -> None:
     module = norse.SequentialState(
         nn.MaxPool2d(2, ceil_mode=True),
