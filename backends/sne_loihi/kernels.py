@@ -208,40 +208,42 @@ def count_spikes(spikes, steps, counts):  # type: ignore[no-untyped-def]
                 counts[b, j] += _i32(spikes[b, t, j])
 
 
-def step_neurons(size, drive, at, u, v, registers, sent, spikes):  # type: ignore[no-untyped-def]
+def step_neurons(size, drive, at, u, v, registers, sent, spikes, outside, to, counted):  # type: ignore[no-untyped-def]
     """Update neurons ``at`` to ``at + size`` in place; returns (active neurons, spikes).
 
-    ``drive``: int32 (size,). ``u``, ``v``: int32. ``spikes``: uint8, written from index ``sent``. Indices are
-    unsigned, since signed ones might count from the end: no vector would be loaded. Nothing is sliced: a
-    slice counts references, which threads share.
+    ``drive``: int32 (size,). ``u``, ``v``: int32. ``spikes``: uint8, written from index ``sent``.
+    ``outside``: int64; where ``counted``, how many have u corrected and v clipped is added from index ``to``.
+    Indices are unsigned, since signed ones might count from the end: no vector would be loaded. Nothing is
+    sliced: a slice counts references, which threads share.
     """
     active = _i32(0)
     fired = _i32(0)
+    wraps = _i32(0)
+    clips = _i32(0)
     for j in range(size):
         k = np.uint64(at + j)
         old_u, old_v, a = u[k], v[k], drive[j]
         active += _i32((a | old_u | old_v) != 0)
+        if counted:
+            wrapped, clipped = _outside(old_u, old_v, a, registers, k)
+            wraps += _i32(wrapped)
+            clips += _i32(clipped)
         new_u, new_v, spike = _update(old_u, old_v, a, registers, k)
         spikes[np.uint64(sent + j)] = spike
         fired += _i32(spike)
         u[k] = new_u
         v[k] = new_v
+    if counted:
+        outside[to] += wraps
+        outside[to + 1] += clips
     return active, fired
 
 
-def count_outside(size, drive, at, u, v, registers, found, to):  # type: ignore[no-untyped-def]
-    """Add to int64 from index ``to`` for how many neurons the next step corrects u, and clips v."""
-    if len(found) == 0:
-        return
-    wraps = _i32(0)
-    saturates = _i32(0)
-    for j in range(size):
-        k = np.uint64(at + j)
-        wrapped, saturated = _outside(u[k], v[k], drive[j], registers, k)
-        wraps += _i32(wrapped)
-        saturates += _i32(saturated)
-    found[to] += wraps
-    found[to + 1] += saturates
+def step_group(size, drive, at, u, v, registers, sent, spikes, outside, to):  # type: ignore[no-untyped-def]
+    """:func:`step_neurons` in two versions; ``outside`` of size 0: nothing is counted there."""
+    if len(outside) == 0:
+        return step_neurons(size, drive, at, u, v, registers, sent, spikes, outside, to, False)
+    return step_neurons(size, drive, at, u, v, registers, sent, spikes, outside, to, True)
 
 
 @nb.njit(inline="always")
@@ -294,8 +296,7 @@ def run_samples(a_in, sent, events, shift, constant, registers, v_init, results,
             else:
                 for j in range(n):
                     drive[j] = same[j]
-            count_outside(n, drive, 0, u, v, registers, outside, 2 * b)
-            now_active, now_fired = step_neurons(n, drive, 0, u, v, registers, row * n, spikes)
+            now_active, now_fired = step_group(n, drive, 0, u, v, registers, row * n, spikes, outside, 2 * b)
             count(n, spikes, row * n, counts, b * n)
             total_active += now_active
             total_fired += now_fired
@@ -430,8 +431,9 @@ def run_cycles(a_in, constant, starts, first, links, joined, registers, v_init, 
                     shift = _i32(links[e].shift)
                     for j in range(size):
                         drive[j] += _i32(acc[j] << shift)
-                count_outside(size, drive, low, u, v, registers, outside, 2 * (k * batch + b))
-                now_active, now_fired = step_neurons(size, drive, low, u, v, registers, here, spikes)
+                now_active, now_fired = step_group(
+                    size, drive, low, u, v, registers, here, spikes, outside, 2 * (k * batch + b)
+                )
                 count(size, spikes, here, counts, b * n + low)
                 active[k, b] += now_active
                 fired[k, b] += now_fired
@@ -471,7 +473,7 @@ def compiled(update: Any, outside: Any = None) -> Compiled:
         return namespace[function.__name__]
 
     add(step_neurons, inline="always")
-    add(count_outside, inline="always")
+    add(step_group, inline="always")
     add(run_samples)
     kernels = (run_groups, run_groups_on_events, run_readouts, run_cycles)
     return Compiled(*(add(kernel, nogil=True, cache=True) for kernel in kernels))
