@@ -157,7 +157,7 @@ def _in_shape(name: str, x: Array, model: ModelInput) -> Array:
         raise DataError(
             f"data set {name}: samples of shape {got} have no time axis; this model takes {what} of shape "
             f"{wanted} (time first). To present each sample as a current at every step, give "
-            f"{_option('constant', x)}"
+            f"{_option('constant', x)} where its file leaves that open, or make the model with that encoder"
         )
     if timed and got[1:] == model.shape:
         raise DataError(
