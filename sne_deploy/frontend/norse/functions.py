@@ -41,7 +41,8 @@ def _rectified(call: Call) -> Signal:
 
 def _clamped(call: Call) -> Signal:
     low, high = call.get(1, "min"), call.get(2, "max")
-    if (low is not None and low > 0) or (high is not None and high < 1):
+    spikes = call.run.holds_spikes(call.signal.op)
+    if spikes and ((low is not None and low > 0) or (high is not None and high < 1)):
         raise NotAChainError("changes spikes, which are 0 and 1")
     return _rectified(call)
 

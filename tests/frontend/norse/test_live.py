@@ -13,6 +13,7 @@ from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.frontend.norse.copies import copied
 from sne_deploy.frontend.norse.live import read_live
+from sne_deploy.frontend.norse.modules import layers_from_module
 from tests.norse_oracle import run_module
 
 STEPS = 9
@@ -90,6 +91,8 @@ def test_parameters_are_those_that_forward_takes_right_after_loading(name):
     before = {name: value.clone() for name, value in fresh.state_dict().items()}
     attributes = vars(fresh[0]).get("weight")
     layers = read(fresh).layers
+    for one, other in zip(layers, layers_from_module(fresh), strict=True):
+        assert all(np.array_equal(array, other.tensors[key]) for key, array in one.tensors.items())
     assert all(torch.equal(value, before[name]) for name, value in fresh.state_dict().items())
     assert vars(fresh[0]).get("weight") is attributes
     assert fresh.training
