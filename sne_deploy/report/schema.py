@@ -76,7 +76,7 @@ class CostModel(_Model):
 class NeuronModel(_Model):
     """The neuron of a layer that agrees least with floating point, of those with enough spikes to tell.
 
-    ``index`` is flat, from 0. Enough is a tenth of the layer's mean per neuron, in the run or the reference.
+    ``index`` is flat, from 0. Enough are ten, and a tenth of the layer's mean per neuron, in either run.
     """
 
     index: Count

@@ -13,7 +13,7 @@ from sne_deploy.errors import DataError
 
 Array = npt.NDArray[Any]
 
-ENOUGH = 0.1
+ENOUGH, LEAST = 0.1, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +53,9 @@ class SpikeComparison:
     def worst_neuron(self) -> tuple[int, float] | None:
         """The neuron that agrees least, and its agreement, of those with enough spikes to tell.
 
-        These have, in A or B, at least ENOUGH of the layer's mean per neuron; None where there are no spikes.
+        These have, in A or B, at least LEAST spikes and ENOUGH of the layer's mean; None where none has.
         """
-        told = (self.either_of > 0) & (self.either_of >= ENOUGH * self.either_of.mean())
+        told = self.either_of >= max(LEAST, ENOUGH * self.either_of.mean())
         if not bool(told.any()):
             return None
         agreement = np.where(told, self.both_of / np.maximum(self.either_of, 1), np.inf)

@@ -50,6 +50,7 @@ def test_wrong_arrays_are_refused() -> None:
 def test_slices_add_up_and_the_worst_neuron_is_that_of_the_least_agreement(
     a: np.ndarray, b: np.ndarray
 ) -> None:
+    a, b = (np.tile(each, (1, 10, 1)) for each in (a, b))
     whole = compare_spikes(a, b)
     found = compare_spikes(a[:1], b[:1]) + compare_spikes(a[1:], b[1:])
     assert (found.agreement, found.worst_neuron) == (whole.agreement, whole.worst_neuron)
@@ -58,6 +59,9 @@ def test_slices_add_up_and_the_worst_neuron_is_that_of_the_least_agreement(
         (a & b)[..., n].sum() / either[n] if either[n] and either[n] >= either.mean() / 10 else 2.0
         for n in range(4)
     ]
+    assert (
+        compare_spikes(a[:, :9], b[:, :9]).worst_neuron is None or (a | b)[:, :9].sum(axis=(0, 1)).max() >= 10
+    )
     worst = None if not either.any() else (int(np.argmin(shares)), min(shares))
     assert found.worst_neuron == worst
 
