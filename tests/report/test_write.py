@@ -69,6 +69,7 @@ def test_the_keys_are_those_of_the_design_in_its_order(report: Report) -> None:
         "name", "kind", "shape", "synops_per_sample", "spikes_per_sample", "rate", "weights",
         "saturated_weights", "u_wraps", "u_wrap_rate", "v_saturations", "v_saturation_rate",
         "quantisation_snr_db", "rate_float", "spike_agreement", "spikes_differing_per_sample",
+        "worst_neuron",
     ]  # fmt: skip
 
 
