@@ -10,6 +10,7 @@ import argparse
 import datetime as dt
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,9 +26,13 @@ from benchmarks.networks import FULL, make_case
 from benchmarks.page import performance_page
 from benchmarks.profiling import profile_case
 from benchmarks.scaling import measure_scaling, measure_startup
-from sne_deploy.files import atomic_path
+from sne_deploy.files import atomic_path, read_regular
+from sne_deploy.text import one_line
 
 SCHEMA_VERSION = 1
+MAX_BYTES = 2**26
+_NOT_FIGURES = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What the page makes of a document that was edited."""
 RATES = (0.1, 0.5)
 """Probabilities of a spike per input and step."""
 
@@ -92,11 +97,31 @@ def _load() -> list[float]:
     return [round(value, 2) for value in os.getloadavg()]
 
 
+def read(path: Path) -> dict[str, Any]:
+    """The figures of an earlier run, of which a page can be made; else the command ends with one line."""
+    try:
+        document: dict[str, Any] = json.loads(read_regular(path, MAX_BYTES))
+        performance_page(document)
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        print(f"error: {one_line(f'{path}: not the figures of a run: {reason}')}", file=sys.stderr)
+        raise SystemExit(2) from None
+    return document
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure or read; write."""
     given = parsed(arguments)
     if given.from_json is not None:
-        document = json.loads(given.from_json.read_text("utf-8"))
+        document = read(given.from_json)
     else:
         with Console(stderr=True).status("starting") as status:
             document = run(given, status.update)

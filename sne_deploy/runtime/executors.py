@@ -73,7 +73,7 @@ def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
         ) from None
     try:
         client = Client(scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # its transports raise whatever they do
         raise InputError(
             f"no Dask scheduler answers at {scheduler!r} within {CONNECT_TIMEOUT_S} s "
             f"({type(error).__name__}); start one with `dask scheduler`"

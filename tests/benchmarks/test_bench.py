@@ -140,6 +140,21 @@ def test_page_and_file(document, tmp_path, capsys):
     assert capsys.readouterr().out == page + "\n"
 
 
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "[" * 5000, '{"cases": 1}', '{"cases": [{"results": "\\u001b[2J"}]}']
+)
+def test_an_edited_file_is_one_line(tmp_path, capsys, text):
+    path = tmp_path / "performance.json"
+    path.write_text(text)
+    with pytest.raises(SystemExit) as caught:
+        main(["--from-json", str(path), "--page", str(tmp_path / "page.md")])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "performance.json: not the figures of a run" in line
+    assert line.isprintable()
+    assert not (tmp_path / "page.md").exists()
+
+
 def test_scaling_and_startup(document):
     assert set(document["scaling"]) == {"batch", "width", "rate", "timesteps"}
     for points in document["scaling"].values():

@@ -138,6 +138,12 @@ def test_one_worker_is_this_process() -> None:
         assert opened is None
 
 
+@pytest.mark.parametrize("address", ["tls://127.0.0.1:9", "ucx://127.0.0.1:9", "tcp://", "nonsense://x"])
+def test_a_scheduler_of_another_protocol(address: str) -> None:
+    with pytest.raises(InputError, match="no Dask scheduler answers at"), open_executor(None, address):
+        pass
+
+
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sne_deploy.runtime.executors.CONNECT_TIMEOUT_S", 1)
     with (

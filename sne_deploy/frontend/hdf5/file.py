@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -53,7 +53,8 @@ class Limits:
     memory_bytes : int
         Address space of the child.
     seconds : int
-        Processor time, and (threefold, for a busy machine) wall time.
+        Processor time, and (threefold, for a busy machine) wall time; and one more for every 32 MiB of the
+        file.
     """
 
     total_bytes: int = 512 << 20
@@ -65,7 +66,7 @@ class Limits:
     name_length: int = 256
     ndim: int = 8
     memory_bytes: int = 3 << 29
-    seconds: int = 15
+    seconds: int = 6
 
 
 LIMITS = Limits()
@@ -88,7 +89,8 @@ def read_hdf5(path: str | os.PathLike[str], roots: tuple[str, ...], limits: Limi
     """
     try:
         file = Path(path)
-        _check_file(file, limits)
+        size = _check_file(file, limits)
+        limits = replace(limits, seconds=limits.seconds + (size >> 25))
         with _start_child(file, roots, limits) as child:
             return ask(child, (), limits)
     except FailedError as error:
@@ -115,7 +117,7 @@ class _UnreadableError(Exception):
     """What is wrong with the file; the text may hold parts of it."""
 
 
-def _check_file(file: Path, limits: Limits) -> None:
+def _check_file(file: Path, limits: Limits) -> int:
     try:
         with open_regular(file, limits.file_bytes) as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -123,6 +125,7 @@ def _check_file(file: Path, limits: Limits) -> None:
         raise _UnreadableError(f"cannot be read: {error.strerror}; give an HDF5 file") from None
     if size == 0:
         raise _UnreadableError("is empty; give an HDF5 file")
+    return size
 
 
 _ENVIRONMENT = {

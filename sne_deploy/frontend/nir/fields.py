@@ -90,4 +90,7 @@ def _ints(where: str, field: str, rule: Field, value: Array) -> Any:
     if value.ndim > 1 or value.shape not in [(n,) if n else () for n in rule.sizes]:
         wanted = " or ".join("one int" if n == 0 else f"{n} ints" for n in rule.sizes)
         raise GraphError(f"{where}: field {field!r} has shape {value.shape}, must be {wanted}")
-    return int(value) if value.ndim == 0 else tuple(int(n) for n in value)
+    found = int(value) if value.ndim == 0 else tuple(int(n) for n in value)
+    if rule.positive and (value < 1).any():
+        raise GraphError(f"{where}: field {field!r} is {found}, must be at least 1")
+    return found

@@ -61,7 +61,7 @@ def build_node(name: str, stored: object) -> Any:
         metadata = {**metadata, "v_reset": ASSUMED}
     try:
         return row.make(**_of_one_shape(row, values), metadata=plain_metadata(metadata))
-    except (AssertionError, ValueError, TypeError, IndexError) as error:
+    except (AssertionError, ValueError, TypeError, IndexError, ArithmeticError) as error:
         raise GraphError(f"{where}: {error}") from None
 
 

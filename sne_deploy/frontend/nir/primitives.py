@@ -69,14 +69,14 @@ def _shape(argument: str) -> Field:
 
 
 def _conv(axes: int) -> dict[str, Field]:
-    entries = Field("ints", sizes=(0, axes))
+    steps = Field("ints", sizes=(0, axes), positive=True)
     return {
         "input_shape": Field("ints", sizes=(0, axes), optional=True),
         "weight": Field(ndim=(axes + 2,)),
-        "stride": entries,
+        "stride": steps,
         "padding": Field("padding", sizes=(0, axes)),
-        "dilation": entries,
-        "groups": _INT,
+        "dilation": steps,
+        "groups": Field("ints", sizes=(0,), positive=True),
         "bias": _VECTOR,
     }
 

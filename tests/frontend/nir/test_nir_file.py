@@ -226,7 +226,7 @@ def test_a_reader_that_runs_out_of_time_or_memory_or_crashes(path, monkeypatch):
     refused(path, "cannot be read", Limits(memory_bytes=1 << 20))
     program = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
     fake(monkeypatch, program)
-    refused(path, "killed by SIGSEGV; its limits are 1536 MiB of memory and 15 s")
+    refused(path, "killed by SIGSEGV; its limits are 1536 MiB of memory and 6 s")
     fake(monkeypatch, "import time; time.sleep(60)")
     refused(path, "stopped for taking too long", Limits(seconds=1))
     fake(monkeypatch, "import sys\nwhile True: sys.stdout.write('x' * 100000)")
@@ -252,6 +252,20 @@ def replace(name, value):
         if name in file:
             del file[name]
         file[name] = value
+
+    return change
+
+
+def convolution(**values):
+    """A node of its own with other values in some fields."""
+    fields = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "input_shape": (4, 4), **values}
+
+    def change(file):
+        node = file.create_group("node/nodes/conv")
+        node["type"] = "Conv2d"
+        node["weight"], node["bias"] = np.ones((1, 1, 2, 2)), np.zeros(1)
+        for name, value in fields.items():
+            node[name] = np.array(value)
 
     return change
 
@@ -307,6 +321,9 @@ FIELDS = {
     "bias": (replace(f"{FC}/bias", np.ones(3)), r"bias has shape \(3,\), weight \(4, 3\) needs \(4,\)"),
     "negative shape": (replace("node/nodes/input/shape", np.array([-3])), "must be 1 to 8 sizes above 0"),
     "metadata": (replace("node/metadata", 1.0), "metadata must be a group"),
+    "stride": (convolution(stride=0), r"'conv' \(Conv2d\): field 'stride' is 0, must be at least 1"),
+    "dilation": (convolution(dilation=(1, 0)), r"field 'dilation' is \(1, 0\), must be at least 1"),
+    "groups": (convolution(groups=-1), "field 'groups' is -1, must be at least 1"),
 }
 
 
