@@ -9,7 +9,7 @@ import norse.torch as norse
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -89,6 +89,7 @@ def test_a_maximum_of_spikes_is_torchs_everywhere(kind: str, data: st.DataObject
     x = random_spikes(shape, data.draw(st.integers(0, 99)), data.draw(st.sampled_from((0.02, 0.2, 0.9))))
     module = norse.SequentialState(pool, nn.Flatten(), firing())
     expected = by_torch(pool, x)
+    assume(np.isfinite(expected).all())  # dilated windows that see padding alone are refused
     floating = program_of(module, shape)
     group = floating.groups[0]
     for sent in (LayerExecutor(floating).run(x), GraphExecutor(floating).run(x)):
