@@ -142,6 +142,11 @@ def test_an_estimate_is_the_run_of_what_is_compiled() -> None:
         (lambda: sne.compile(ENSEMBLE, "loihi", workers=10**9), "at most 1024"),
         (lambda: ran([[1, 2], [3]]), "no array of numbers"),
         (lambda: ran(np.array(["a", "b"])), "must hold numbers"),
+        (lambda: ran(np.where(SPIKES > 0, np.nan, 0)), "every value must be finite"),
+        (
+            lambda: ran(y=np.eye(CLASSES)[LABELS]),
+            r"one label per sample; of one-hot rows, give y\.argmax\(1\)",
+        ),
     ],
 )
 def test_refusals_name_the_remedy(call: Callable[[], object], said: str) -> None:

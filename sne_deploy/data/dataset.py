@@ -233,6 +233,7 @@ def binary_spikes(name: str, x: Array) -> Array:
     for part, ones in zip(_blocks(x), _blocks(found), strict=True):
         np.equal(part, 1, out=ones)
         if np.count_nonzero(ones) != np.count_nonzero(part != 0):
+            _check_finite(name, x)
             index = tuple(int(i) for i in np.argwhere((x != 0) & (x != 1))[0])
             raise DataError(
                 f"data set {name}: x{list(index)} is {x[index]}, spikes are 0 or 1. Counts and real numbers "
@@ -257,12 +258,18 @@ def _floats(name: str, x: Array) -> Array:
     raise DataError(f"data set {name}: x has dtype {x.dtype}; store it as float32")
 
 
+def _check_finite(name: str, x: Array) -> None:
+    unfit = np.argwhere(~np.isfinite(x))
+    if len(unfit):
+        index = [int(i) for i in unfit[0]]
+        raise DataError(f"data set {name}: x{index} is {x[tuple(index)]}; every value must be finite")
+
+
 def _in_range(name: str, x: Array, limits: tuple[float, float]) -> Array:
     lo, hi = limits
     low, high = float(x.min()), float(x.max())
     if not (math.isfinite(low) and math.isfinite(high)):
-        index = [int(i) for i in np.argwhere(~np.isfinite(x))[0]]
-        raise DataError(f"data set {name}: x{index} is {x[tuple(index)]}; every value must be finite")
+        _check_finite(name, x)
     if low < lo or high > hi:
         raise DataError(
             f"data set {name}: values from {low:g} to {high:g} leave the model's input range "
@@ -274,7 +281,10 @@ def _in_range(name: str, x: Array, limits: tuple[float, float]) -> Array:
 
 def _labels(name: str, y: Array, samples: int) -> Array:
     if y.shape != (samples,):
-        raise DataError(f"data set {name}: y has shape {y.shape}, must be ({samples},): one label per sample")
+        one_hot = "; of one-hot rows, give y.argmax(1)" if y.ndim == 2 and len(y) == samples else ""
+        raise DataError(
+            f"data set {name}: y has shape {y.shape}, must be ({samples},): one label per sample{one_hot}"
+        )
     whole = y.dtype.kind in "ui" or (y.dtype.kind == "f" and bool((y == np.rint(y)).all()))
     if not whole or not np.isfinite(y).all():
         raise DataError(
