@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Readout, Student
 
 if TYPE_CHECKING:
     import torch
+
+    from sne_deploy.frontend.norse.live import Live
 
 __all__ = [
     "ModelPath",
@@ -174,9 +176,23 @@ def ensemble_of_modules(
             continue
         layers, default, notes = with_readout(live.layers)
         chosen = readout or live.readout or default
-        students.append(Student(name, layers, chosen, notes=(*said, *live.notes, *notes)))
+        students.append(
+            Student(name, layers, chosen, notes=(*said, *live.notes, *notes, *_overruled(live, chosen)))
+        )
     raise_unsupported(refused)
     return Ensemble(tuple(students), input_shape, timesteps, encoder, head or Head("mean"))
+
+
+def _overruled(live: Live, chosen: Readout) -> Iterator[str]:
+    """What is said where the readout is another than that of the module's own ``forward``."""
+    if live.readout is not None and live.readout != chosen:
+        does = {
+            "count": "sums or averages its spikes",
+            "v_last": "returns the last step",
+            "v_mean": "takes the mean or the sum over time",
+            "v_max": "takes the maximum over time",
+        }
+        yield f"read as {chosen}, though its forward {does[live.readout]}"
 
 
 def raise_unsupported(refused: Sequence[UnsupportedError]) -> None:

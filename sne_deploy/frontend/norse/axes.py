@@ -20,6 +20,7 @@ from sne_deploy.frontend.norse.signals import (
     WrongLayoutError,
     lead,
 )
+from sne_deploy.ir.readout import READOUTS
 
 if TYPE_CHECKING:
     from sne_deploy.frontend.norse.recording import Recording
@@ -61,7 +62,8 @@ class Call:
 def reshaped(call: Call) -> Signal:
     """A tensor of other axes: values as they were, or flattened; time and batch may be joined or split."""
     signal, given, out = call.signal, call.tensor, call.out
-    steps, batch = 1 if signal.steps is None else len(signal.steps), call.run.batch
+    reduced = signal.steps is None or (signal.axis is None and not signal.merged)
+    steps, batch = 1 if reduced else len(signal.steps or ()), call.run.batch
     shape = tuple(given.shape[len(lead(signal, given)) :])
     leads: list[tuple[tuple[int, ...], Signal]] = [(lead(signal, given), signal)]
     both = [(steps, batch), (batch, steps)]
@@ -184,6 +186,8 @@ def joined(call: Call) -> Signal:
     parts = call.args[0] if call.args else call.kwargs["tensors"]
     signals = [call.run.known(part) for part in parts]
     first = call.signal
+    if first.readout in (*READOUTS, "sum"):
+        raise NotAChainError("comes behind a reduction over time, where a network ends")
     dim = int(call.get(1, "dim", 0)) % call.out.ndim
     wanted = None if call.name == "stack" else dim
     if any(

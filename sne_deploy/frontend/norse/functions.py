@@ -14,12 +14,16 @@ import torch
 
 from sne_deploy.frontend.norse import axes
 from sne_deploy.frontend.norse.axes import Call
-from sne_deploy.frontend.norse.signals import Affine, Lost, NotAChainError, Rectify, Signal, lead
+from sne_deploy.frontend.norse.signals import Affine, Lost, NotAChainError, Rectify, Signal, lead, noted
 
 Handler = Callable[[Call], Any]
+_DATA = "where it is a function of the input, leave it out for an input of 0 and 1, else apply it to the data"
 
 
 def _same(call: Call) -> Signal:
+    whole = isinstance(call.out, torch.Tensor) and not call.out.is_floating_point()
+    if whole and call.tensor.is_floating_point() and not call.run.fires(call.signal.op):
+        raise NotAChainError(f"makes whole numbers of real ones; {_DATA}")
     return call.signal
 
 
@@ -32,17 +36,14 @@ def _dropout(call: Call) -> Signal:
 
 
 def _rectified(call: Call) -> Signal:
-    if not call.run.holds_spikes(call.signal.op):
-        raise NotAChainError(
-            "is a function of real values here, which no layer is; of spikes it would be nothing"
-        )
+    if not call.run.fires(call.signal.op):
+        raise NotAChainError(f"is a function of real values here, which no layer is; {_DATA}")
     return call.run.after(call, Rectify(call.name))
 
 
 def _clamped(call: Call) -> Signal:
     low, high = call.get(1, "min"), call.get(2, "max")
-    spikes = call.run.holds_spikes(call.signal.op)
-    if spikes and ((low is not None and low > 0) or (high is not None and high < 1)):
+    if call.run.fires(call.signal.op) and ((low is not None and low > 0) or (high is not None and high < 1)):
         raise NotAChainError("changes spikes, which are 0 and 1")
     return _rectified(call)
 
@@ -100,13 +101,22 @@ def _accumulated(one: Signal, two: Signal) -> Signal:
 def _affine(call: Call, factor: torch.Tensor | None, shift: torch.Tensor | None) -> Signal:
     signal = call.signal
     if signal.readout:
-        if shift is not None or factor is None or factor.numel() != 1 or float(factor) <= 0:
-            raise NotAChainError("comes behind a reduction over time, where a network ends")
-        call.run.note(f"a factor of {float(factor):g} behind its output is left out; the class is the same")
-        return signal
+        return without_factor(summed(call.run, signal), factor, shift)
     channels = (call.tensor.shape[len(lead(signal, call.tensor))],)
     numbers = (torch.ones(()) if factor is None else factor, torch.zeros(()) if shift is None else shift)
     return call.run.after(call, Affine(*(number.double().expand(channels) for number in numbers)))
+
+
+def without_factor(signal: Signal, factor: torch.Tensor | None, shift: torch.Tensor | None) -> Signal:
+    """A readout without the positive factor behind it, which leaves its class."""
+    known = torch.ones(1) if factor is None else factor
+    found = float(known.min())
+    if (shift is not None and bool(shift.any())) or bool((known != found).any()) or found <= 0:
+        raise NotAChainError(
+            "comes behind the readout, where one positive factor alone may stand; take it out of forward, "
+            "and apply it to the logits"
+        )
+    return noted(signal, f"a factor of {found:g} behind its output is left out; the class is the same")
 
 
 def _numbers(call: Call, value: Any) -> torch.Tensor:
@@ -155,28 +165,30 @@ def _reduced(call: Call) -> Any:
         raise NotAChainError("is no readout of spikes; use sum over time")
     if signal.axis != 0 and call.kwargs.get("keepdim"):
         raise NotAChainError("keeps an axis for time that it has reduced; leave keepdim out")
-    made = _read(call.run, signal, known, call.name)
+    made = _read(signal, known, call.name)
     return (made, None) if isinstance(call.out, tuple) else made
 
 
 def summed(run: Any, signal: Signal) -> Signal:
-    """The readout of a signal whose steps were added up one by one."""
-    return _read(run, signal, _SPIKES_READ if run.holds_spikes(signal.op) else _VALUES_READ, "sum")
+    """The readout of a signal whose steps were added up one by one; any other as it is."""
+    if signal.readout != "sum":
+        return signal
+    return _read(signal, _SPIKES_READ if run.holds_spikes(signal.op) else _VALUES_READ, "sum")
 
 
-def _read(run: Any, signal: Signal, known: Mapping[str, tuple[str, str | None]], name: str) -> Signal:
+def _read(signal: Signal, known: Mapping[str, tuple[str, str | None]], name: str) -> Signal:
     readout, how = known[name]
-    if how:
-        run.note(f"its output is the readout {readout}, {how}; the class is the same")
-    return replace(signal, steps=None, axis=None, readout=readout)
+    made = replace(signal, axis=None, readout=readout)
+    return noted(made, f"its output is the readout {readout}, {how}; the class is the same") if how else made
 
 
 def _monotone(call: Call) -> Signal:
     dim = call.get(1, "dim")
     if not isinstance(dim, int) or dim % call.tensor.ndim < len(lead(call.signal, call.tensor)):
         raise NotAChainError("mixes samples or steps, which is no layer; give it the axis of the classes")
-    call.run.note(f"{call.name} behind its output is left out; the class is the same")
-    return replace(call.signal, readout=call.signal.readout or "left out")
+    signal = summed(call.run, call.signal)
+    made = replace(signal, readout=signal.readout or "left out")
+    return noted(made, f"{call.name} behind its output is left out; the class is the same")
 
 
 def _pool(make: Callable[..., Any], *names: str) -> Handler:

@@ -90,7 +90,7 @@ def read_live(module: Any, input_shape: tuple[int, ...], timesteps: int, *, spik
         raise UnsupportedError("cannot convert the module", ["the module holds no layers"])
     check_stack(layers, input_shape)
     notes = prove(network, run, spans)
-    return Live(layers, _readout(run, spans), (*run.notes, *notes))
+    return Live(layers, _readout(run, spans), (*run.out.notes, *notes))
 
 
 def _behind_encoder(module: Any) -> tuple[Found, Any] | None:

@@ -20,7 +20,7 @@ from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.frontend.norse.recording import state_of
 from sne_deploy.frontend.norse.runs import Network, Run, run_module
-from sne_deploy.frontend.norse.signals import NotAChainError, Operation, WrongLayoutError
+from sne_deploy.frontend.norse.signals import NotAChainError, Operation, SomeStepsError, WrongLayoutError
 from sne_deploy.frontend.norse.walking import Found, timing
 from sne_deploy.model.layers.layer import Layer
 from sne_deploy.model.layers.registry import LAYER_KINDS, stack_shapes
@@ -88,6 +88,8 @@ def prove(network: Network, run: Run, spans: Sequence[Span]) -> tuple[str, ...]:
     for seed in range(1, DRAWS + 1):
         try:
             again = run_module(network, run.layout, steps, seed=seed, gains=gains)
+        except SomeStepsError as error:
+            raise _refused(str(error)) from None
         except (NotAChainError, WrongLayoutError) as error:
             raise _refused(f"its forward takes another way on other input ({error})") from None
         if not again.is_like(run):
@@ -135,7 +137,7 @@ def _affordable(network: Network, spans: Sequence[Span]) -> int:
         work += weights * int(np.prod(shape[1:])) if len(shape) > 1 else weights
         values += 2 * int(np.prod(shape))
     most = min(MAX_WORK / (2 * work), MAX_VALUES / (2 * values), MAX_CALLS / (1 + len(layers)))
-    return max(1, min(network.timesteps, int(most)))
+    return min(network.timesteps, max(2, int(most)))
 
 
 # ---- inputs that make layers spike

@@ -55,7 +55,6 @@ class Recording(TorchFunctionMode):
         super().__init__()
         self.batch, self.spikes, self.gains = batch, spikes, gains or {}
         self.operations: list[Operation] = []
-        self.notes: list[str] = []
         self._keys: dict[Key, int] = {}
         self._known: dict[int, tuple[torch.Tensor, Signal | Lost]] = {}
         self._paths: list[str] = []
@@ -81,11 +80,6 @@ class Recording(TorchFunctionMode):
             for each in value:
                 self.tag(each, what)
 
-    def note(self, text: str) -> None:
-        """Something that the user should know."""
-        if text not in self.notes:
-            self.notes.append(text)
-
     def holds_spikes(self, op: int) -> bool:
         """Whether what an operation gives is 0 and 1 whatever it gets."""
         if op == INPUT:
@@ -95,6 +89,16 @@ class Recording(TorchFunctionMode):
             return self.holds_spikes(self.operations[op].source)
         kind = timing(what)
         return kind.spiking or (kind.identity and self.holds_spikes(self.operations[op].source))
+
+    def fires(self, op: int) -> bool:
+        """Whether it gives 0 and 1 whatever the input is: an encoder may be exchanged for another later."""
+        if op == INPUT:
+            return False
+        operation = self.operations[op]
+        kind = timing(operation.what)
+        return (kind.spiking and not kind.makes_time) or (
+            self.holds_spikes(op) and self.fires(operation.source)
+        )
 
     def after(self, call: Call, what: Any, to: Signal | None = None) -> Signal:
         """The signal that leaves a function, which becomes an operation."""

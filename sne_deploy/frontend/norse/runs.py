@@ -12,16 +12,20 @@ from typing import Any, Literal
 import torch
 
 from sne_deploy.frontend.norse.copies import copied, one_line, undisturbed, watch_hooks
-from sne_deploy.frontend.norse.functions import summed
+from sne_deploy.frontend.norse.functions import summed, without_factor
 from sne_deploy.frontend.norse.recording import Recording
 from sne_deploy.frontend.norse.signals import (
     INPUT,
+    Affine,
     Lost,
     NotAChainError,
     Operation,
     Signal,
+    SomeStepsError,
     WrongLayoutError,
+    at,
 )
+from sne_deploy.ir.readout import READOUTS
 
 Layout = Literal["time first", "one step", "samples first", "time last", "no time"]
 LAYOUTS: tuple[Layout, ...] = ("time first", "one step", "samples first", "time last", "no time")
@@ -44,7 +48,7 @@ class Network:
         One sample at one step.
     timesteps : int
     spikes : bool
-        The input is 0 and 1; else it is constant over time.
+        It is run on 0 and 1, which may differ at every step; else on values that are constant over time.
     """
 
     module: Any
@@ -79,7 +83,6 @@ class Run:
     out : Signal
         What the module returns.
     steps, batch : int
-    notes : tuple of str
     """
 
     layout: Layout
@@ -87,7 +90,6 @@ class Run:
     out: Signal
     steps: int
     batch: int
-    notes: tuple[str, ...]
 
     def is_like(self, other: Run) -> bool:
         """Whether both took the same way."""
@@ -211,15 +213,25 @@ def _finished(recording: Recording, layout: Layout, out: Any, steps: int) -> Run
     if signal is None:
         raise NotAChainError("what it returns does not come from its input by layers that are known")
     chain: list[Operation] = []
-    at = signal.op
-    while at != INPUT:
-        chain.insert(0, recording.operations[at])
-        at = chain[0].source
+    index = signal.op
+    while index != INPUT:
+        chain.insert(0, recording.operations[index])
+        index = chain[0].source
     made = max((len(op.gave) for op in chain), default=steps) if layout == "no time" else steps
+    signal = summed(recording, _without_last_factor(chain, signal, made))
     _check_steps(chain, signal, made)
-    if signal.readout == "sum":
-        signal = summed(recording, signal)
-    return Run(layout, tuple(chain), signal, made, recording.batch, tuple(recording.notes))
+    return Run(layout, tuple(chain), signal, made, recording.batch)
+
+
+def _without_last_factor(chain: list[Operation], signal: Signal, steps: int) -> Signal:
+    """A positive factor of the last step alone leaves its class; it is taken off the chain."""
+    while steps > 1 and chain and isinstance(chain[-1].what, Affine) and set(chain[-1].gave) == {steps - 1}:
+        last = chain.pop()
+        try:
+            signal = without_factor(at(signal, last.source), last.what.factor, last.what.shift)
+        except NotAChainError as error:
+            raise NotAChainError(f"what its forward does to its last step {error}") from None
+    return signal
 
 
 def _check_steps(chain: list[Operation], signal: Signal, steps: int) -> None:
@@ -230,12 +242,18 @@ def _check_steps(chain: list[Operation], signal: Signal, steps: int) -> None:
                 f"{operation.path or 'the module itself'}: it runs at {len(operation.gave)} of {steps} steps "
                 "only; every layer must run at every step"
             )
-    several = signal.axis is not None or signal.readout == "sum"
-    last = several or signal.steps in ((steps - 1,), None)
-    if signal.steps is not None and several and signal.steps != tuple(range(steps)):
-        raise NotAChainError("it returns some of the steps, or in another order; return all, or the last")
-    if not last:
-        raise NotAChainError("it returns one step that is not the last")
+    if signal.steps is None:
+        return
+    if signal.readout in READOUTS and sorted(signal.steps) != list(range(steps)):
+        raise SomeStepsError(
+            "its output is a sum, mean or maximum over some steps, and a readout is over all; reduce all"
+        )
+    if signal.readout in READOUTS:
+        return
+    if signal.axis is not None and signal.steps != tuple(range(steps)):
+        raise SomeStepsError("it returns some of the steps, or in another order; return all, or the last")
+    if signal.axis is None and signal.steps != (steps - 1,):
+        raise SomeStepsError("it returns one step that is not the last; return all, or the last")
 
 
 def _first_tensors(value: Any) -> Iterator[Any]:

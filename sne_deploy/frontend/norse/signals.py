@@ -26,7 +26,9 @@ class Signal:
     merged : bool
         Time and batch are one first axis, whichever of them ``axis`` says first (0: time).
     readout : str or None
-        How time was reduced, so that there are no steps left.
+        How time was reduced; ``steps`` then are those that it was made of.
+    notes : tuple of str
+        What the user should know where it is what the module returns.
     """
 
     op: int
@@ -34,6 +36,7 @@ class Signal:
     axis: int | None = None
     merged: bool = False
     readout: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class WrongLayoutError(Exception):
 
 class NotAChainError(Exception):
     """The module computes what a chain of layers cannot."""
+
+
+class SomeStepsError(NotAChainError):
+    """It returns some of the steps alone, or a reduction of them."""
 
 
 @dataclass
@@ -109,6 +116,11 @@ def by_step(signal: Signal, tensor: torch.Tensor) -> Iterator[tuple[int, torch.T
         sizes = (count, -1) if signal.axis == 0 else (-1, count)
         tensor = tensor.unflatten(0, sizes)  # type: ignore[no-untyped-call]  # torch's own
     yield from zip(steps, tensor.unbind(signal.axis), strict=True)
+
+
+def noted(signal: Signal, text: str) -> Signal:
+    """The same signal, with something that the user should know."""
+    return signal if text in signal.notes else replace(signal, notes=(*signal.notes, text))
 
 
 def at(signal: Signal, op: int) -> Signal:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import sne_deploy as sne
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.frontend.norse.live import read_live
@@ -102,6 +103,12 @@ CHAINS = {
     "mean": (lambda net, x: torch.stack(net.loop(x)).mean(0), "v_mean"),
     "sum of spikes": (lambda net, x: torch.stack(spikes_of(net, x)).sum(0), "count"),
     "added up": (lambda net, x: sum(spikes_of(net, x)) / len(x), "count"),
+    "factor of the last": (lambda net, x: functional.softmax(net.loop(x)[-1] / 3, dim=1), "v_last"),
+    "mean in another order": (lambda net, x: torch.stack(net.loop(x)[::-1]).mean(0), "v_mean"),
+    "whole spikes": (
+        lambda net, x: torch.stack(net.loop(x, behind=lambda z: z.to(torch.bool).to(x.dtype).clamp(0, 1))),
+        None,
+    ),
     "a look": (
         lambda net, x: torch.stack(net.loop(x, behind=lambda z: (float(z.detach().mean()), z)[1])),
         None,
@@ -191,6 +198,45 @@ NO_CHAINS = {
         lambda net, x: net.lif_layer(net.fc(x) / x.max().item()),
         "other way|differs",
     ),
+    **{
+        f"{name} of the input": (
+            lambda net, x, change=change: torch.stack(net.loop(change(x).flatten(2))),
+            "leave it out for an input of 0 and 1, else apply it to the data",
+        )
+        for name, change in {
+            "clamp": lambda x: x.clamp(max=1),
+            "relu": functional.relu,
+            "abs": torch.abs,
+            "cast": lambda x: x.to(torch.int32).float(),
+        }.items()
+    },
+    **{
+        f"readout of {name}": (
+            lambda net, x, part=part: torch.stack(part(net.loop(x))).mean(0),
+            "over some steps, and a readout is over all; reduce all",
+        )
+        for name, part in {
+            "later steps": lambda steps: steps[1:],
+            "the last three": lambda steps: steps[-3:],
+            "even steps": lambda steps: steps[::2],
+        }.items()
+    },
+    "maximum of later steps": (lambda net, x: torch.stack(net.loop(x))[2:].amax(0), "over some steps"),
+    "narrow": (lambda net, x: torch.stack(net.loop(x)).narrow(0, 1, 2).sum(0), "over some steps"),
+    "split": (lambda net, x: torch.stack(spikes_of(net, x)).split(2)[0].sum(0), "over some steps"),
+    "shift of the last": (
+        lambda net, x: net.loop(x)[-1] + net.out.bias,
+        "to its last step comes behind the readout",
+    ),
+    "factors of the last": (lambda net, x: net.loop(x)[-1] * net.out.bias.abs(), "apply it to the logits"),
+    "shift of the mean": (
+        lambda net, x: torch.stack(net.loop(x)).mean(0) + net.out.bias,
+        "apply it to the logits",
+    ),
+    "weighted sum": (
+        lambda net, x: sum((v := net.loop(x))[:2]) / 2 + sum(v[2:]),
+        "joins two signals",
+    ),
     "behind a readout": (lambda net, x: net.out(net.lif_layer(net.fc(x))[0].sum(0)), "behind a reduction"),
 }
 
@@ -201,6 +247,33 @@ def test_what_is_no_chain_is_refused_with_its_reason(name):
     with pytest.raises(UnsupportedError, match=reason) as error:
         read_live(made(forward), (INPUTS,), STEPS, spikes=name != "by the input")
     assert "\n" not in str(error.value)
+
+
+def test_notes_are_of_what_is_returned():
+    def forward(net, x):
+        voltages = torch.stack(net.loop(x))
+        functional.softmax(voltages.sum(0), dim=1)
+        return voltages.amax(0) / 2
+
+    found = read_live(made(forward), (INPUTS,), STEPS, spikes=True)
+    assert [note for note in found.notes if "unproven" not in note] == [
+        "a factor of 0.5 behind its output is left out; the class is the same"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("readout", "notes"),
+    [
+        ("v_last", ["read as v_last, though its forward takes the maximum over time"]),
+        ("v_max", []),
+        (None, []),
+    ],
+)
+def test_another_readout_than_the_modules_own_is_said(readout, notes):
+    module = made(lambda net, x: torch.stack(net.loop(x)).amax(0))
+    (student,) = sne.ensemble(module, input_shape=(INPUTS,), timesteps=STEPS, readout=readout).students
+    assert student.readout == (readout or "v_max")
+    assert [note for note in student.notes if "unproven" not in note] == notes
 
 
 WRAPPERS = {
