@@ -238,7 +238,7 @@ def compile(  # noqa: A001  the design's name for it
         Everything that cannot be compiled, at once.
     """
     seed = argument.whole("seed", seed, 0)
-    weight_bits = None if weight_bits is None else argument.whole("weight_bits", weight_bits, 2)
+    weight_bits = None if weight_bits is None else argument.whole("weight_bits", weight_bits, 1)
     workers = None if workers is None else argument.whole("workers", workers, 1, MAX_WORKERS)
     scheduler = None if scheduler is None else argument.text("scheduler", scheduler)
     progress = None if progress is None else argument.function("progress", progress)

@@ -311,8 +311,8 @@ def test_verification_needs_integers_and_samples(x: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x: {"x": x[:, :5]}, r"samples have shape \(5, 1, 6, 6\), the model takes \(6, 1, 6, 6\)"),
-        (lambda x: {"x": x * 2}, "spikes must be 0 or 1"),
+        (lambda x: {"x": x[:, :5]}, "samples last 5 steps, the model runs 6; give --timesteps 5"),
+        (lambda x: {"x": x * 2}, r"spikes are 0 or 1.*give --encoder graded --input-range 0,2"),
         (lambda x: {"x": x[:0]}, "no samples"),
         (lambda x: {"x": x, "y": [1, 2]}, r"y has shape \(2,\), must be \(5,\)"),
         (lambda x: {"x": x, "y": [0, 1, 2, 3, 5]}, "label 5, but the model has 5 classes, 0 to 4"),

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import nir
 import numpy as np
 import pytest
 
 from sne_deploy.backend import RunOptions
 from sne_deploy.errors import GraphError, UnsupportedError
+from sne_deploy.frontend.graph_models import ensemble_of_graphs
 from sne_deploy.frontend.models import ensemble_of_modules
+from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.ir.program import ALWAYS_ON, Program
 from sne_deploy.ir.weights import ConvWeights
 from sne_deploy.model.ensemble import Encoder
 from sne_deploy.passes.pipeline import compile_student
 from sne_norse import NorseBackend
 from tests.chip_registers import LOIHI1
-from tests.networks import INPUT_SHAPE, NETWORKS, lif_box, network
+from tests.networks import INPUT_SHAPE, NETWORKS, network
 from tests.reference import simulate
 
 TIMESTEPS = 9
@@ -101,14 +104,14 @@ def test_fixed_point_stays_close(name: str) -> None:
 
 
 def test_a_layer_without_neurons_at_the_end_is_refused() -> None:
-    import torch
-
-    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36, 4), lif_box(), torch.nn.Linear(4, 2))
-    ensemble = ensemble_of_modules([module], input_shape=INPUT_SHAPE, timesteps=4)
+    full = [np.full(4, value) for value in (0.01, 1.0, 0.0, 1.0, 0.0)]
+    nodes = (nir.Linear(np.ones((4, 36))), nir.LIF(*full), nir.Linear(np.ones((2, 4))))
+    options = ReadOptions(timesteps=4, dt_s=0.001)
+    ensemble = ensemble_of_graphs([nir.NIRGraph.from_list(*nodes)], ["net"], options)
     with pytest.raises(GraphError, match="output must be a neuron group"):
         compile_student(
             ensemble.students[0],
-            input_shape=INPUT_SHAPE,
+            input_shape=ensemble.input_shape,
             timesteps=4,
             encoder=ensemble.encoder,
             precision="fixed",

@@ -51,7 +51,7 @@ def test_files_of_another_kind(tmp_path, content, message):
 
 def test_missing_file_and_folder(tmp_path):
     refused(tmp_path / "missing.pt", r"cannot read .*missing\.pt: No such file or directory; give the path")
-    refused(tmp_path, "cannot read .*: Is a directory")
+    refused(tmp_path, "cannot read .*: it is a folder, not a file")
 
 
 def test_legacy_formats_are_not_run(tmp_path, saved):

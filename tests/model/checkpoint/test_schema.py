@@ -61,7 +61,10 @@ NAN, INF = torch.full((4,), float("nan")), torch.full((4,), float("inf"))
             put("input_shape", [10**5, 10**5]),
             "the input has shape .* more than the limit of 134217728 values",
         ),
-        (put("encoder", "kind", "x"), "encoder.kind: Input should be 'constant', 'bernoulli' or 'spikes'"),
+        (
+            put("encoder", "kind", "x"),
+            "encoder.kind: Input should be 'constant', 'bernoulli', 'spikes' or 'graded'",
+        ),
         (put("encoder", "input_range", [1.0, 0.0]), r"input_range \(1.0, 0.0\) must be two finite numbers"),
         (
             put("encoder", "input_range", [0.0, float("inf")]),
