@@ -22,6 +22,7 @@ from sne_deploy.frontend.norse.recording import state_of
 from sne_deploy.frontend.norse.runs import Network, Run, run_module
 from sne_deploy.frontend.norse.signals import NotAChainError, Operation, SomeStepsError, WrongLayoutError
 from sne_deploy.frontend.norse.walking import Found, timing
+from sne_deploy.ir.readout import READOUTS
 from sne_deploy.model.layers.layer import Layer
 from sne_deploy.model.layers.registry import LAYER_KINDS, stack_shapes
 
@@ -104,7 +105,10 @@ def prove(network: Network, run: Run, spans: Sequence[Span]) -> tuple[str, ...]:
         silent = [span.label for span in recorded if span.spiking and not _any(span)]
         notes = [f"{label} did not spike in the check against the module: unproven" for label in silent]
         if steps < network.timesteps and run.layout != "no time":
-            notes.append(f"checked against the module over the first {steps} of {network.timesteps} steps")
+            read = "; that its readout is over all of them is unproven" if run.out.readout in READOUTS else ""
+            notes.append(
+                f"checked against the module over the first {steps} of {network.timesteps} steps{read}"
+            )
         return tuple(notes)
     return (
         f"in {DRAWS} draws, rounding decided whether neurons spike: the check against the module is open",

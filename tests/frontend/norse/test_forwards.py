@@ -8,6 +8,7 @@ from torch.nn import functional
 
 import sne_deploy as sne
 from sne_deploy.errors import UnsupportedError
+from sne_deploy.frontend.norse import probe
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.frontend.norse.live import read_live
 from tests.norse_oracle import run_module
@@ -259,6 +260,19 @@ def test_notes_are_of_what_is_returned():
     assert [note for note in found.notes if "unproven" not in note] == [
         "a factor of 0.5 behind its output is left out; the class is the same"
     ]
+
+
+def test_a_readout_is_unproven_where_not_all_steps_are_affordable(monkeypatch):
+    monkeypatch.setattr(probe, "MAX_CALLS", 1)
+    for forward, more in (
+        (
+            lambda net, x: torch.stack(net.loop(x)).mean(0),
+            "; that its readout is over all of them is unproven",
+        ),
+        (lambda net, x: torch.stack(net.loop(x)), ""),
+    ):
+        notes = read_live(made(forward), (INPUTS,), STEPS, spikes=True).notes
+        assert f"checked against the module over the first 2 of {STEPS} steps{more}" in notes
 
 
 @pytest.mark.parametrize(
