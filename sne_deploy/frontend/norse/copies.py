@@ -130,6 +130,26 @@ def watch_hooks(module: Any, refuse: Callable[[str], None]) -> None:
                 hooks[key] = _watched(hook, where, what, refuse)
 
 
+@contextmanager
+def watched_globals(refuse: Callable[[str], None] | None) -> Iterator[None]:
+    """Watch the hooks of torch that every module runs, or leave them out."""
+    own = torch.nn.modules.module
+    kinds = (("input", own._global_forward_pre_hooks), ("output", own._global_forward_hooks))  # noqa: SLF001  # torch has no public way
+    kept = [(hooks, dict(hooks)) for _, hooks in kinds]
+    try:
+        for what, hooks in kinds:
+            for key, hook in list(hooks.items()):
+                if refuse is None:
+                    del hooks[key]
+                else:
+                    hooks[key] = _watched(hook, "every module (a global hook)", what, refuse)
+        yield
+    finally:
+        for hooks, before in kept:
+            hooks.clear()
+            hooks.update(before)
+
+
 def _watched(hook: Any, where: str, what: str, refuse: Callable[[str], None]) -> Any:
     name = getattr(hook, "__qualname__", type(hook).__qualname__)
 

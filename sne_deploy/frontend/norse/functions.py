@@ -272,7 +272,7 @@ UNRELATED = frozenset(
         "zeros_like ones_like empty_like full_like rand_like new_zeros new_ones new_empty new_full",
         "shape size dim ndim device dtype len numel layout stride storage_offset element_size get_device",
         "is_sparse is_leaf is_contiguous is_floating_point is_complex is_cuda is_quantized is_meta is_nested",
-        "requires_grad grad_fn grad backward retain_grad register_hook item tolist numpy repr format",
+        "requires_grad grad_fn grad backward retain_grad register_hook repr format",
         "str names version data_ptr result_type",
     )
     for name in names.split()
@@ -280,8 +280,6 @@ UNRELATED = frozenset(
 """Functions whose result does not carry the signal's values into the network."""
 JOIN = ("stack", "cat", "concat", "concatenate", "add", "sub", "subtract")
 """Functions that may get several signals."""
-DECIDES = ("__bool__", "__index__", "is_nonzero", "equal", "allclose")
-"""Functions by which Python decides."""
 
 
 def lost(path: str, name: str, why: str) -> Lost:

@@ -15,7 +15,7 @@ from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.norse.copies import copied
 from sne_deploy.frontend.norse.encoders import ENCODER_KINDS
 from sne_deploy.frontend.norse.modules import layers_from_module, layers_of, misplaced
-from sne_deploy.frontend.norse.probe import Span, prove
+from sne_deploy.frontend.norse.probe import Span, prove, refuse_decisions
 from sne_deploy.frontend.norse.runs import LAYOUTS, HookError, Network, Run, run_module
 from sne_deploy.frontend.norse.signals import Affine, NotAChainError, Operation, Rectify, WrongLayoutError
 from sne_deploy.frontend.norse.walking import Found, kind_of, timing, walk
@@ -84,6 +84,7 @@ def read_live(module: Any, input_shape: tuple[int, ...], timesteps: int, *, spik
         )
         return Live((*entry, *live.layers), live.readout, (note, *live.notes))
     _check_time(network, run)
+    refuse_decisions(network, run)
     spans = _spans(run)
     layers = tuple(layer for span in spans for layer in span.layers)
     if not layers:

@@ -18,6 +18,7 @@ import torch
 
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.frontend.norse.build import module_from_layers
+from sne_deploy.frontend.norse.copies import watched_globals
 from sne_deploy.frontend.norse.recording import state_of
 from sne_deploy.frontend.norse.runs import Network, Run, run_module
 from sne_deploy.frontend.norse.signals import NotAChainError, Operation, SomeStepsError, WrongLayoutError
@@ -35,6 +36,10 @@ MAX_CALLS = 6000
 TOLERANCE = 3e-5
 """Of real values, as a share of the largest: two orders of adding float32 numbers."""
 DRAWS = 4
+DENSITIES = (0.02, 0.1, 0.9)
+"""Of the inputs on which a module must take the same way."""
+NUMBERS_SHOWN = (-1e9, -1.0, 0.0, 0.02, 0.1, 0.3, 0.5, 0.9, 1.0, 3.0, 10.0, 100.0, 1e9)
+"""In place of those that Python takes of a signal: none may matter."""
 RATES = (0.05, 0.7)
 """Share of a layer's neurons that should spike at a step."""
 
@@ -86,16 +91,18 @@ def prove(network: Network, run: Run, spans: Sequence[Span]) -> tuple[str, ...]:
     spans = [span for span in spans if span.layers or not timing(span.operations[0].what).makes_time]
     steps = run.steps if run.layout == "no time" else _affordable(network, spans)
     gains = _gains(network, spans, min(steps, 16))
+    batch = next(n for n in (3, 4, 5) if n not in (run.batch, steps))
     for seed in range(1, DRAWS + 1):
         try:
-            again = run_module(network, run.layout, steps, seed=seed, gains=gains)
+            again = run_module(network, run.layout, steps, seed=seed, batch=batch, gains=gains)
         except SomeStepsError as error:
             raise _refused(str(error)) from None
         except (NotAChainError, WrongLayoutError) as error:
             raise _refused(f"its forward takes another way on other input ({error})") from None
         if not again.is_like(run):
             raise _refused(
-                "its forward takes another way on other input; only a fixed chain of layers is supported"
+                "its forward takes another way on other input, or on another number of samples; only a fixed "
+                "chain of layers is supported"
             )
         recorded = _recorded(again, spans)
         try:
@@ -142,6 +149,30 @@ def _affordable(network: Network, spans: Sequence[Span]) -> int:
         values += 2 * int(np.prod(shape))
     most = min(MAX_WORK / (2 * work), MAX_VALUES / (2 * values), MAX_CALLS / (1 + len(layers)))
     return min(network.timesteps, max(2, int(most)))
+
+
+def refuse_decisions(network: Network, run: Run) -> None:
+    """Refuse a module that does something else on sparse input, or as Python sees other numbers.
+
+    Raises
+    ------
+    UnsupportedError
+    """
+    looks = NUMBERS_SHOWN if run.looked else ()
+    tried: list[dict[str, Any]] = [*({"density": d} for d in DENSITIES), *({"number": n} for n in looks)]
+    for options in tried:
+        reason = run.looked or "its forward takes another way on input with other values"
+        try:
+            again = run_module(network, run.layout, run.steps, batch=run.batch, **options)
+        except (NotAChainError, WrongLayoutError) as error:
+            raise _refused(reason if run.looked else f"{reason} ({error})") from None
+        if not again.is_like(run) or ("number" in options and not _gave_the_same(run, again)):
+            raise _refused(reason)
+
+
+def _gave_the_same(one: Run, two: Run) -> bool:
+    pairs = ((a.gave, b.gave) for a, b in zip(one.chain, two.chain, strict=True))
+    return all(torch.equal(_stacked(a, one.steps), _stacked(b, two.steps)) for a, b in pairs)
 
 
 # ---- inputs that make layers spike
@@ -196,7 +227,7 @@ def _made(layers: Sequence[Layer], value: torch.Tensor, *, carried: bool = True)
     if not layers:
         return _Made(value, ())
     module: Any = module_from_layers(layers, value.dtype)
-    with torch.no_grad():
+    with torch.no_grad(), watched_globals(None):
         if not any(LAYER_KINDS[layer.kind].neuron for layer in layers):
             made: torch.Tensor = module(value.flatten(0, 1), None)[0]
             return _Made(made.reshape(*value.shape[:2], *made.shape[1:]), ())
@@ -281,7 +312,8 @@ def _cause(
 ) -> str:
     """The likely reason of a difference."""
     position = next(n for n, op in enumerate(run.chain) if op is span.operations[-1])
-    others = (run_module(network, run.layout, run.steps, seed=seed, gains=gains, noise=n) for n in (1, 2, 3))
+    same: dict[str, Any] = {"seed": seed, "batch": run.batch, "gains": gains}
+    others = (run_module(network, run.layout, run.steps, noise=n, **same) for n in (1, 2, 3))
     if any(not torch.equal(_stacked(other.chain[position].gave, run.steps), gave) for other in others):
         return "it is random in evaluation mode too; remove the noise, or make it depend on self.training"
     if span.stateful:

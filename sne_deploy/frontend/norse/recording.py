@@ -14,7 +14,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from sne_deploy.frontend.norse.axes import Call
-from sne_deploy.frontend.norse.functions import DECIDES, HANDLERS, JOIN, UNRELATED, lost
+from sne_deploy.frontend.norse.decisions import DECIDES, NUMBERS, decides, falsified, picks
+from sne_deploy.frontend.norse.functions import HANDLERS, JOIN, UNRELATED, lost
 from sne_deploy.frontend.norse.signals import (
     INPUT,
     Lost,
@@ -47,13 +48,23 @@ class Recording(TorchFunctionMode):
         The input is 0 and 1.
     gains : mapping of path to float
         Numbers that the inputs of modules are multiplied with.
+    number : float or None
+        What Python gets wherever it asks for the numbers of a signal.
     """
 
     def __init__(
-        self, module: Any, batch: int, *, spikes: bool, gains: Mapping[str, float] | None = None
+        self,
+        module: Any,
+        batch: int,
+        *,
+        spikes: bool,
+        gains: Mapping[str, float] | None = None,
+        number: float | None = None,
     ) -> None:
         super().__init__()
-        self.batch, self.spikes, self.gains = batch, spikes, gains or {}
+        self.batch, self.spikes, self.gains, self.number = batch, spikes, gains or {}, number
+        self.looked: str | None = None
+        self.given: dict[int, torch.Tensor] = {}
         self.operations: list[Operation] = []
         self._keys: dict[Key, int] = {}
         self._known: dict[int, tuple[torch.Tensor, Signal | Lost]] = {}
@@ -79,6 +90,28 @@ class Recording(TorchFunctionMode):
         elif isinstance(value, (tuple, list)):
             for each in value:
                 self.tag(each, what)
+
+    def enters(self, value: torch.Tensor, signal: Signal) -> None:
+        """Say that a tensor is the network's input."""
+        self.tag(value, signal)
+        self.given.update((step, tensor.clone()) for step, tensor in by_step(signal, value))
+
+    def check(self, signal: Signal, value: torch.Tensor) -> None:
+        """Refuse a tensor that is not any more what its operation gave, or the input."""
+        count = len(signal.steps or (0,))
+        if signal.readout or (
+            signal.axis is not None and not signal.merged and value.shape[signal.axis] != count
+        ):
+            return
+        gave = self.given if signal.op == INPUT else self.operations[signal.op].gave
+        for step, tensor in by_step(signal, value):
+            was = gave.get(step, gave.get(0))
+            if was is not None and not _unchanged(tensor.to(was), was):
+                whose = "the input" if signal.op == INPUT else "what a layer gives"
+                raise NotAChainError(
+                    f"its forward changes {whose} in place, through a view, .data or .numpy(), which no "
+                    "layer does; change the data before, or the weights"
+                )
 
     def holds_spikes(self, op: int) -> bool:
         """Whether what an operation gives is 0 and 1 whatever it gets."""
@@ -136,6 +169,9 @@ class Recording(TorchFunctionMode):
         in_place = func.__name__.endswith("_") and not func.__name__.startswith("_")
         before = args[0].clone() if found and in_place and isinstance(args[0], torch.Tensor) else None
         out = func(*args, **kwargs)
+        if found and func.__name__ in NUMBERS:
+            self.looked = self.looked or decides(self._paths[-1] if self._paths else "", func.__name__)
+            return out if self.number is None else falsified(out, self.number)
         if found:
             self._saw(func, args, kwargs, found, before, out)
         return out
@@ -145,12 +181,8 @@ class Recording(TorchFunctionMode):
         if raw == "__get__":
             raw = getattr(func.__self__, "__name__", raw)
         name, path = raw.strip("_"), self._paths[-1] if self._paths else ""
-        if raw in DECIDES:
-            where = path or "the module itself"
-            raise NotAChainError(
-                f"{where}: its forward decides by the values of a signal ({raw}), which no network of layers "
-                "can; take the test out of forward"
-            )
+        if raw in DECIDES or picks(raw, args, kwargs):
+            raise NotAChainError(decides(path, raw))
         if raw == "__setitem__":
             self._assigned(args, path)
             return
@@ -173,6 +205,7 @@ class Recording(TorchFunctionMode):
         own = before if before is not None and args[0] is tensor else tensor
         swapped = args if before is None else (before, *args[1:])
         given = tuple(next((what for value, what in found if value is arg), None) for arg in args)
+        self.check(signal, own)
         try:
             return handler(Call(self, name, signal, own, swapped, given, kwargs, out))
         except NotAChainError as error:
@@ -241,6 +274,7 @@ class Recording(TorchFunctionMode):
                 first, signal or Lost(f"{label}: what it gets does not come from the input by known layers")
             )
             return
+        self.check(signal, given)
         kind, to, key = timing(module), signal, (signal.op, path, id(module))
         known = self._keys.get(key)
         if kind.cell and (signal.axis is not None or signal.merged):
@@ -291,6 +325,10 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
     elif isinstance(value, (tuple, list)):
         for each in value:
             yield from _tensors(each)
+
+
+def _unchanged(tensor: torch.Tensor, was: torch.Tensor) -> bool:
+    return torch.equal(tensor, was) or torch.allclose(tensor.double(), was.double(), 0, 0, equal_nan=True)
 
 
 def _any_tensor(value: Any) -> bool:

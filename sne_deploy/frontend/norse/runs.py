@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from sne_deploy.frontend.norse.copies import copied, one_line, undisturbed, watch_hooks
+from sne_deploy.frontend.norse.copies import copied, one_line, undisturbed, watch_hooks, watched_globals
 from sne_deploy.frontend.norse.functions import summed, without_factor
 from sne_deploy.frontend.norse.recording import Recording
 from sne_deploy.frontend.norse.signals import (
@@ -62,11 +62,11 @@ class Network:
         tensors = (*self.module.parameters(), *self.module.buffers())
         return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
 
-    def random_input(self, steps: int, batch: int, seed: int) -> torch.Tensor:
-        """Samples [T, B, ...] on the module's device."""
+    def random_input(self, steps: int, batch: int, seed: int, density: float = 0.5) -> torch.Tensor:
+        """Samples [T, B, ...] on the module's device, of that many spikes, or of that mean."""
         generator = torch.Generator().manual_seed(seed)
         values = torch.rand((steps, batch, *self.input_shape), generator=generator, dtype=torch.float64)
-        values = (values < 0.5) if self.spikes else values[:1].expand_as(values)
+        values = (values < density) if self.spikes else 2 * density * values[:1].expand_as(values)
         device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
         return values.to(self.dtype).to(device)
 
@@ -83,6 +83,8 @@ class Run:
     out : Signal
         What the module returns.
     steps, batch : int
+    looked : str or None
+        Where Python took numbers of a signal, as a refusal.
     """
 
     layout: Layout
@@ -90,6 +92,7 @@ class Run:
     out: Signal
     steps: int
     batch: int
+    looked: str | None
 
     def is_like(self, other: Run) -> bool:
         """Whether both took the same way."""
@@ -110,6 +113,9 @@ def run_module(
     *,
     seed: int = 0,
     noise: int = 0,
+    batch: int | None = None,
+    density: float = 0.5,
+    number: float | None = None,
     gains: Mapping[str, float] | None = None,
     progress: list[int] | None = None,
 ) -> Run:
@@ -124,6 +130,12 @@ def run_module(
         Of the input.
     noise : int
         Seed of whatever is random in the module.
+    batch : int or None
+        Number of samples; another than that of steps, so that axes can be told apart.
+    density : float
+        Of the input.
+    number : float or None
+        What Python gets where it asks for numbers of a signal.
     gains : mapping of path to float, or None
         Numbers that layers' inputs are multiplied with.
     progress : list of int or None
@@ -135,14 +147,14 @@ def run_module(
         Why it is no chain, or takes its input otherwise.
     """
     module = copied(network.module)
-    batch = 3 if steps == 2 else 2
+    batch = batch or (3 if steps == 2 else 2)
     changed: list[str] = []
     watch_hooks(module, changed.append)
-    recording = Recording(module, batch, spikes=network.spikes, gains=gains)
+    recording = Recording(module, batch, spikes=network.spikes, gains=gains, number=number)
     try:
-        with undisturbed(module):
+        with undisturbed(module), watched_globals(changed.append):
             torch.manual_seed(1000 * noise + seed)
-            out = _call(module, recording, network.random_input(steps, batch, seed), layout)
+            out = _call(module, recording, network.random_input(steps, batch, seed, density), layout)
         if changed:
             raise HookError(changed[0])
         return _finished(recording, layout, out, steps)
@@ -167,7 +179,7 @@ def _call(module: Any, recording: Recording, x: torch.Tensor, layout: Layout) ->
         "no time": lambda: (x[0], Signal(INPUT, None)),
     }[layout]()
     given = given.clone()
-    recording.tag(given, signal)
+    recording.enters(given, signal)
     return _run(module, recording, given)
 
 
@@ -176,7 +188,7 @@ def _step_by_step(module: Any, recording: Recording, x: torch.Tensor) -> Any:
     outputs = []
     for step, value in enumerate(x):
         given = value.clone()
-        recording.tag(given, Signal(INPUT, (step,)))
+        recording.enters(given, Signal(INPUT, (step,)))
         out = _run(module, recording, given, *states)
         out, *rest = out if isinstance(out, tuple) else (out,)
         states = tuple(rest)
@@ -212,6 +224,7 @@ def _finished(recording: Recording, layout: Layout, out: Any, steps: int) -> Run
         raise NotAChainError(signal.why)
     if signal is None:
         raise NotAChainError("what it returns does not come from its input by layers that are known")
+    recording.check(signal, first)
     chain: list[Operation] = []
     index = signal.op
     while index != INPUT:
@@ -220,7 +233,7 @@ def _finished(recording: Recording, layout: Layout, out: Any, steps: int) -> Run
     made = max((len(op.gave) for op in chain), default=steps) if layout == "no time" else steps
     signal = summed(recording, _without_last_factor(chain, signal, made))
     _check_steps(chain, signal, made)
-    return Run(layout, tuple(chain), signal, made, recording.batch)
+    return Run(layout, tuple(chain), signal, made, recording.batch, recording.looked)
 
 
 def _without_last_factor(chain: list[Operation], signal: Signal, steps: int) -> Signal:

@@ -1,6 +1,7 @@
 """Forwards of people's own: loops, axes, readouts and functions that are a chain, and those that are none."""
 
 import norse.torch as norse
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -197,7 +198,7 @@ NO_CHAINS = {
     "twice": (lambda net, x: torch.stack(net.loop([x[0], *x])), "twice in one step|runs at"),
     "by the input": (
         lambda net, x: net.lif_layer(net.fc(x) / x.max().item()),
-        "other way|differs",
+        r"decides by the values of a signal \(item\)",
     ),
     **{
         f"{name} of the input": (
@@ -239,6 +240,47 @@ NO_CHAINS = {
         "joins two signals",
     ),
     "behind a readout": (lambda net, x: net.out(net.lif_layer(net.fc(x))[0].sum(0)), "behind a reduction"),
+}
+
+
+def decided_by(test):
+    return (
+        lambda net, x: net.lif_layer(net.fc(x * 0.25 if test(x) else x)),
+        "decides by the values of a signal",
+    )
+
+
+def zeroed(edit):
+    def forward(net, x):
+        edit(x)
+        return net.lif_layer(net.fc(x))
+
+    return forward, "changes the input in place"
+
+
+def mended(net, x):
+    z = net.lif_layer(net.fc(x))[0]
+    z[..., 0].fill_(1)
+    return net.out(z)
+
+
+NO_CHAINS |= {
+    "item": decided_by(lambda x: x.mean().item() > 0.3),
+    "float": decided_by(lambda x: float(x.mean()) > 0.3),
+    "band": decided_by(lambda x: 0.25 < float(x.mean()) < 0.35),
+    "int": decided_by(lambda x: int(x.sum()) > 70),
+    "numpy": decided_by(lambda x: x.numpy().mean() > 0.3),
+    "asarray": decided_by(lambda x: np.asarray(x).sum() > 20),
+    "list": decided_by(lambda x: sum(x.flatten().tolist()) > 20),
+    "nonzero": decided_by(lambda x: len(torch.nonzero(x)) > 20),
+    "mask": decided_by(lambda x: x[x > 0].numel() > 20),
+    "count": decided_by(lambda x: torch.count_nonzero(x).item() > 20),
+    "view": zeroed(lambda x: x[..., 0].zero_()),
+    "part": zeroed(lambda x: x[:, :, :3].mul_(0)),
+    "data": zeroed(lambda x: x.data[..., :3].fill_(0)),
+    "array": zeroed(lambda x: x.numpy()[..., :3].fill(0)),
+    "spikes in place": (mended, "changes what a layer gives in place"),
+    "batch": (lambda net, x: net.lif_layer(net.fc(x / x.shape[1])), "on another number of samples"),
 }
 
 

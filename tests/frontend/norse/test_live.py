@@ -190,3 +190,18 @@ def test_what_no_chain_computes_is_found_with_its_cause():
     assert "dropout() drops values at random" in refusal(looped(drop=True), (1, 6, 6))
     assert "lif1 (LIFCell)" in (text := refusal(looped(noise=0.5), (1, 6, 6)))
     assert "random in evaluation mode too" in text
+
+
+def test_a_hook_of_all_modules_may_look_and_may_not_change():
+    register = nn.modules.module.register_module_forward_hook
+    for change in (None, 2):
+        handle = register(
+            lambda module, _, out, by=change: out * by if by and isinstance(module, nn.Linear) else None
+        )
+        try:
+            if change is None:
+                assert len(read(dense()).layers) == 4
+            else:
+                assert "global hook" in refusal(dense())
+        finally:
+            handle.remove()
