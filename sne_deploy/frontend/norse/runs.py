@@ -25,6 +25,7 @@ from sne_deploy.frontend.norse.signals import (
     WrongLayoutError,
     at,
 )
+from sne_deploy.frontend.norse.walking import timing
 from sne_deploy.ir.readout import READOUTS
 
 Layout = Literal["time first", "one step", "samples first", "time last", "no time"]
@@ -237,13 +238,17 @@ def _finished(recording: Recording, layout: Layout, out: Any, steps: int) -> Run
 
 
 def _without_last_factor(chain: list[Operation], signal: Signal, steps: int) -> Signal:
-    """A positive factor of the last step alone leaves its class; it is taken off the chain."""
-    while steps > 1 and chain and isinstance(chain[-1].what, Affine) and set(chain[-1].gave) == {steps - 1}:
+    """A positive factor of the last step alone, or of membranes, leaves the class: it leaves the chain."""
+    while len(chain) > 1 and isinstance(chain[-1].what, Affine):
+        kind = timing(chain[-2].what)
+        membranes = (kind.cell or kind.over_time) and not kind.spiking
+        if not membranes and (steps == 1 or set(chain[-1].gave) != {steps - 1}):
+            break
         last = chain.pop()
         try:
             signal = without_factor(at(signal, last.source), last.what.factor, last.what.shift)
         except NotAChainError as error:
-            raise NotAChainError(f"what its forward does to its last step {error}") from None
+            raise NotAChainError(f"what its forward does to its output {error}") from None
     return signal
 
 

@@ -106,6 +106,7 @@ CHAINS = {
     "sum of spikes": (lambda net, x: torch.stack(spikes_of(net, x)).sum(0), "count"),
     "added up": (lambda net, x: sum(spikes_of(net, x)) / len(x), "count"),
     "factor of the last": (lambda net, x: functional.softmax(net.loop(x)[-1] / 3, dim=1), "v_last"),
+    "factor of membranes": (lambda net, x: (torch.stack(net.loop(x)) * 2 / 3).amax(0), "v_max"),
     "mean in another order": (lambda net, x: torch.stack(net.loop(x)[::-1]).mean(0), "v_mean"),
     "whole spikes": (
         lambda net, x: torch.stack(net.loop(x, behind=lambda z: z.to(torch.bool).to(x.dtype).clamp(0, 1))),
@@ -228,7 +229,11 @@ NO_CHAINS = {
     "split": (lambda net, x: torch.stack(spikes_of(net, x)).split(2)[0].sum(0), "over some steps"),
     "shift of the last": (
         lambda net, x: net.loop(x)[-1] + net.out.bias,
-        "to its last step comes behind the readout",
+        "does to its output comes behind the readout",
+    ),
+    "shift of membranes": (
+        lambda net, x: torch.stack(net.loop(x)) + net.out.bias,
+        "does to its output comes behind the readout",
     ),
     "factors of the last": (lambda net, x: net.loop(x)[-1] * net.out.bias.abs(), "apply it to the logits"),
     "shift of the mean": (
