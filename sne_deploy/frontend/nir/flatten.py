@@ -16,6 +16,7 @@ import nir
 import numpy as np
 
 from sne_deploy.errors import GraphError
+from sne_deploy.frontend.nir.nodes import with_assumed
 
 Edge = tuple[str, str]
 MAX_NESTING = 5
@@ -141,7 +142,7 @@ def _lift(graph: nir.NIRGraph, prefix: str, flat: Expanded, level: int) -> None:
             raise GraphError(
                 f"two nodes are called {names[name]!r} once inner graphs are inlined; rename one of them"
             )
-        flat.nodes[names[name]] = node
+        flat.nodes[names[name]] = with_assumed(node)
         if level and isinstance(node, (nir.Input, nir.Output)):
             flat.ports.add(names[name])
     flat.entries[prefix] = tuple(names[n] for n, node in nodes.items() if isinstance(node, nir.Input))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,16 @@ def build_node(name: str, stored: object) -> Any:
         return row.make(**_of_one_shape(row, values), metadata=plain_metadata(metadata))
     except (AssertionError, ValueError, TypeError, IndexError, ArithmeticError) as error:
         raise GraphError(f"{where}: {error}") from None
+
+
+def with_assumed(node: Any) -> Any:
+    """A node in memory whose v_reset is None, as if read from a file without the field."""
+    if getattr(node, "v_reset", 0) is not None:
+        return node
+    made = copy(node)
+    made.v_reset = np.zeros_like(as_array(node.v_threshold))
+    made.metadata = {**node.metadata, "v_reset": ASSUMED}
+    return made
 
 
 def _is_undeclared(rule: Field, value: object) -> bool:

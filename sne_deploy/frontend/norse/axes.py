@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sne_deploy.frontend.norse.signals import (
+    INPUT,
     NotAChainError,
     Signal,
     WrongLayoutError,
@@ -87,8 +88,15 @@ def reshaped(call: Call) -> Signal:
                 return call.run.after(call, torch.nn.Flatten(1 + start, end), to)
     raise NotAChainError(
         f"makes {tuple(out.shape)} of {tuple(given.shape)}: only time and batch, or axes of a sample, can be "
-        "joined"
+        f"joined{_as_input(signal, tuple(given.shape[1:]), tuple(out.shape[1:]), call.name)}"
     )
+
+
+def _as_input(signal: Signal, given: tuple[int, ...], wanted: tuple[int, ...], name: str) -> str:
+    """The remedy where a sample is only brought into shape."""
+    if signal.op != INPUT or signal.axis is not None or math.prod(given) != math.prod(wanted):
+        return ""
+    return f"; give input_shape={wanted} and take {name}() out of forward"
 
 
 def permuted(call: Call) -> Signal:

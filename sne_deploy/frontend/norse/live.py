@@ -18,7 +18,7 @@ from sne_deploy.frontend.norse.modules import layers_from_module, layers_of, mis
 from sne_deploy.frontend.norse.probe import Span, prove, refuse_decisions
 from sne_deploy.frontend.norse.runs import LAYOUTS, HookError, Network, Run, run_module
 from sne_deploy.frontend.norse.signals import Affine, NotAChainError, Operation, Rectify, WrongLayoutError
-from sne_deploy.frontend.norse.walking import Found, kind_of, timing, walk
+from sne_deploy.frontend.norse.walking import Found, kind_of, timing, unsupported, walk
 from sne_deploy.ir.readout import READOUTS, Readout
 from sne_deploy.model.layers.layer import Layer
 from sne_deploy.model.layers.registry import check_stack
@@ -134,7 +134,12 @@ def _first_run(network: Network) -> Run:
             except WrongLayoutError as error:
                 failures.append((seen[0], str(error)))
     _refuse_statically(network)
-    raise UnsupportedError("cannot convert the module", [max(failures, key=lambda failure: failure[0])[1]])
+    likeliest = max(failures, key=lambda failure: failure[0])[1]
+    named = unsupported(network.module)
+    culprit = any(likeliest.startswith((f"{path}:", f"{path}.", f"{path} (")) for path in named)
+    if culprit or "missing the required" in likeliest:
+        raise UnsupportedError("cannot convert the module", list(named.values()) or [likeliest])
+    raise UnsupportedError("cannot convert the module", [likeliest])
 
 
 def _refuse_statically(network: Network) -> None:

@@ -290,7 +290,16 @@ class Recording(TorchFunctionMode):
         elif kind.cell and known is not None and signal.steps[0] in self.operations[known].gave:  # type: ignore[index]  # there are steps
             raise WrongLayoutError(f"{label}: it runs twice in one step; give every layer a cell of its own")
         if to is signal and lead(to, first) != lead(to, given):
-            raise NotAChainError(f"{label}: it changes the number of samples or steps")
+            remedy = ""
+            if (
+                signal.op == INPUT
+                and signal.axis == 1
+                and signal.steps is not None
+                and len(signal.steps) == 1
+            ):
+                shape = tuple(given.shape[1:])
+                remedy = f"; for a channel, give input_shape={shape} and take unsqueeze() out of forward"
+            raise NotAChainError(f"{label}: it changes the number of samples or steps{remedy}")
         gain = self.gains.get(path)
         given = given if gain is None else given * gain
         made = self._operation(key, signal, given, module, to, first)

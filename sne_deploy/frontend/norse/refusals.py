@@ -10,6 +10,9 @@ from sne_deploy.model.layers.registry import LAYER_KINDS
 LIST = "sne inspect --layers"
 _OUTSIDE = "give the network without it, and as data what it makes: "
 _SPIKES = "sne.ensemble(..., encoder='spikes') and x = encoder(torch.as_tensor(data)).transpose(0, 1).numpy()"
+QUANTISED = (
+    "it is quantised by torch; give the network as it was before, which is quantised here for the chip"
+)
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "its threshold adapts, which no neuron here does; use {plain} and train again": (
         "LSNNCell",
@@ -84,6 +87,46 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
         "InstanceNorm2d",
     ),
     "it only sums spikes for the loss; leave it out": ("RegularizationCell",),
+    "zeros around a map are part of a convolution; leave it out, and give the Conv behind it padding=": (
+        "ZeroPad1d",
+        "ZeroPad2d",
+    ),
+    "it gives the largest value of windows that follow from the input's size; use MaxPool with "
+    "kernel_size= the input's size divided by output_size": ("AdaptiveMaxPool1d", "AdaptiveMaxPool2d"),
+    "it makes a map larger, which no layer here does; use a Conv or a Linear and train again": (
+        "ConvTranspose1d",
+        "ConvTranspose2d",
+        "Upsample",
+        "UpsamplingNearest2d",
+        "UpsamplingBilinear2d",
+        "PixelShuffle",
+    ),
+    "its units are no spiking neurons; use LIFRecurrent and train again": (
+        "RNN",
+        "LSTM",
+        "GRU",
+        "RNNCell",
+        "LSTMCell",
+        "GRUCell",
+    ),
+    "attention multiplies signals with each other, which no layer here does; use layers of spiking cells and "
+    "train again": (
+        "MultiheadAttention",
+        "Transformer",
+        "TransformerEncoder",
+        "TransformerEncoderLayer",
+        "TransformerDecoderLayer",
+    ),
+    "it has no forward; give nn.Sequential(*d.values()) for one network, list(d.values()) for an ensemble": (
+        "ModuleDict",
+    ),
+    QUANTISED: (
+        "DynamicQuantizedLinear",
+        "DynamicQuantizedLSTM",
+        "DynamicQuantizedGRU",
+        "QuantizedLinear",
+        "QuantizedConv2d",
+    ),
 }
 _REASONS = {kind: reason for reason, kinds in _FAMILIES.items() for kind in kinds}
 

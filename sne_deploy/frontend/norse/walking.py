@@ -16,9 +16,12 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 
 from sne_deploy.frontend.norse.cells import CELL_CLASSES
 from sne_deploy.frontend.norse.reading import CELL_OF_LAYER, DROPPED, is_cell, is_known
+from sne_deploy.frontend.norse.refusals import reason_of
 from sne_deploy.model.layers.registry import LAYER_KINDS
 
 CONTAINERS = ("Sequential", "SequentialState", "Lift")
+_PASSING = {*CONTAINERS, "Module", "ModuleList", "ParameterList", "ParameterDict", "DataParallel", "Flatten"}
+_PASSING |= {"DistributedDataParallel", "Unflatten", "ReLU", "ReLU6", "Hardtanh", "Softmax", "LogSoftmax"}
 _WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 
 
@@ -102,6 +105,18 @@ def timing(module: Any) -> Timing:
         spiking="Encoder" in kind or (known is not None and known.spiking),
         identity=kind in DROPPED,
     )
+
+
+def unsupported(module: Any) -> dict[str, str]:
+    """What is wrong with every module of torch's or Norse's that no layer stands for, by its path."""
+    found: dict[str, str] = {}
+    for path, child in module.named_modules():
+        own = type(child)
+        kind = own.__name__ if own.__module__.startswith("torch.nn.modules") else child._get_name()  # noqa: SLF001  # torch's name of quantised ones
+        known = not own.__module__.startswith(("torch.nn", "torch.ao")) or is_leaf(child) or kind in _PASSING
+        if not known and not any(path.startswith(f"{outer}.") for outer in found):
+            found[path] = f"{path or 'the module itself'} ({kind}): {reason_of(kind)}"
+    return found
 
 
 def walk(module: Any, path: str = "", *, lifted: bool = False) -> Iterator[Found]:

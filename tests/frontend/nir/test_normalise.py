@@ -172,3 +172,15 @@ def test_dead_ends_are_said() -> None:
     made.nodes["lost"] = lif(3)
     made.edges.append(("n0", "lost"))
     assert examine(made)[1] == ("node 'lost' (LIF) leads nowhere: no output depends on it",)
+
+
+def test_a_reset_voltage_of_none_is_as_one_that_no_file_holds():
+    ones = np.ones(3)
+    node = nir.LIF(tau=ones / 50, r=ones, v_leak=0 * ones, v_threshold=ones)
+    node.v_reset = None
+    nodes = {"input": nir.Input(np.array([3])), "lif": node, "output": nir.Output(np.array([3]))}
+    graph = nir.NIRGraph(nodes, [("input", "lif"), ("lif", "output")], type_check=False)
+    made = normalise(graph, (3,)).nodes["lif"]
+    assert not made.v_reset.any()
+    assert made.metadata["v_reset"] == "assumed"
+    assert node.v_reset is None

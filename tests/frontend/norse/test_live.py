@@ -205,3 +205,52 @@ def test_a_hook_of_all_modules_may_look_and_may_not_change():
                 assert "global hook" in refusal(dense())
         finally:
             handle.remove()
+
+
+class Rnn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.attention, self.lif = nn.LSTM(6, 4), nn.TransformerEncoderLayer(4, 1, 8), norse.LIF()
+
+    def forward(self, x):
+        return self.lif(self.attention(self.rnn(x)[0]))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_modules_without_a_layer_are_named_at_once_with_a_remedy():
+    ends = nn.Flatten(), nn.Linear(4, 3), norse.LICell()
+    up = norse.SequentialState(
+        nn.ConvTranspose2d(1, 2, 3), norse.LIFCell(), nn.Upsample(scale_factor=2), *ends
+    )
+    padded = norse.SequentialState(
+        nn.ZeroPad2d(1), nn.Conv2d(1, 2, 3), norse.LIFCell(), nn.AdaptiveMaxPool2d(2), *ends
+    )
+    for module, shape, parts in (
+        (up, (1, 8, 8), ("0 (ConvTranspose2d)", "2 (Upsample)")),
+        (padded, (1, 8, 8), ("0 (ZeroPad2d)", "padding=", "3 (AdaptiveMaxPool2d)", "kernel_size=")),
+        (Rnn(), (6,), ("rnn (LSTM)", "attention (TransformerEncoderLayer)")),
+        (nn.ModuleDict({"a": dense()}), (6,), ("ModuleDict", "list(d.values())")),
+        (torch.ao.quantization.quantize_dynamic(dense(), {nn.Linear}), (6,), ("0 (DynamicQuantizedLinear)",)),
+    ):
+        said = refusal(module, shape)
+        assert all(part in said for part in parts), said
+        assert "_packed_params" not in said
+
+
+@pytest.mark.parametrize("shape", [lambda x: x.view(-1, 1, 8, 8), lambda x: x.unsqueeze(1)])
+def test_a_sample_brought_into_shape_in_forward_is_told_its_input_shape(shape):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.lif = nn.Conv2d(1, 2, 3), norse.LIFCell()
+
+        def forward(self, x):
+            state, spikes = None, []
+            for step in x:
+                z, state = self.lif(self.conv(shape(step) if step.ndim < 4 else step), state)
+                spikes.append(z)
+            return torch.stack(spikes)
+
+    given = (64,) if shape(torch.ones(1, 64)).ndim == 4 else (8, 8)
+    assert "give input_shape=(1, 8, 8) and take" in refusal(Net(), given)
+    assert read(Net(), (1, 8, 8)).layers[0].kind == "Conv2d"
