@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from sne_deploy.errors import InputError, TargetError
 
 CLUSTER_REMEDY = 'pip install "sne-deploy[cluster]"'
 CONNECT_TIMEOUT_S = 10
+PROTOCOLS = ("tcp", "tls", "ucx", "ws", "wss")
 RETRIES = 3
 """How often Dask repeats a unit of work whose worker died."""
 
@@ -63,6 +66,30 @@ def _processes(workers: int) -> Iterator[tuple[Executor, int]]:
         pool.shutdown(wait=True, kill_workers=True)
 
 
+def _check_address(scheduler: str) -> None:
+    """Refuse what is no address, and where nobody listens, before a client is made, which is hard to stop."""
+    try:
+        parts = urlsplit(scheduler)
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        scheme, host, port = "", None, None
+    if not host or not port or scheme not in PROTOCOLS:
+        raise InputError(
+            f"--scheduler {scheduler!r} is no address of a Dask scheduler; give one such as tcp://host:8786"
+        )
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S).close()
+    except (OSError, ValueError) as error:
+        raise _no_answer(scheduler, error) from error
+
+
+def _no_answer(scheduler: str, error: Exception) -> InputError:
+    return InputError(
+        f"no Dask scheduler answers at {scheduler!r} within {CONNECT_TIMEOUT_S} s "
+        f"({type(error).__name__}); start one with `dask scheduler`"
+    )
+
+
 @contextmanager
 def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
     try:
@@ -71,13 +98,11 @@ def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
         raise TargetError(
             f"--scheduler needs distributed, which is not installed: {CLUSTER_REMEDY}"
         ) from None
+    _check_address(scheduler)
     try:
         client = Client(scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
     except Exception as error:  # its transports raise whatever they do
-        raise InputError(
-            f"no Dask scheduler answers at {scheduler!r} within {CONNECT_TIMEOUT_S} s "
-            f"({type(error).__name__}); start one with `dask scheduler`"
-        ) from error
+        raise _no_answer(scheduler, error) from error
     try:
         workers = sum(client.nthreads().values())
         if not workers:

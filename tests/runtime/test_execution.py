@@ -138,9 +138,17 @@ def test_one_worker_is_this_process() -> None:
         assert opened is None
 
 
-@pytest.mark.parametrize("address", ["tls://127.0.0.1:9", "ucx://127.0.0.1:9", "tcp://", "nonsense://x"])
+@pytest.mark.parametrize("address", ["tls://127.0.0.1:9", "ucx://127.0.0.1:9"])
 def test_a_scheduler_of_another_protocol(address: str) -> None:
     with pytest.raises(InputError, match="no Dask scheduler answers at"), open_executor(None, address):
+        pass
+
+
+@pytest.mark.parametrize(
+    "address", ["", "tcp://", "tcp://h", "tcp://h:x", "nonsense://x:1", "h:1", "tcp://h:99999"]
+)
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(InputError, match="is no address of a Dask scheduler"), open_executor(None, address):
         pass
 
 
