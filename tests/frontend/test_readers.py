@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import sne_deploy as sne
 from sne_deploy.errors import CheckpointError, InputError
 from sne_deploy.frontend import readers
 from sne_deploy.frontend.nir.file import read_nir
+from sne_deploy.frontend.nir.raise_program import raise_program
 from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.inspect.collect import inspect_model
 from tests.frontend.test_models import graph_file
@@ -24,7 +26,10 @@ def read_toy(path: Path, *, input_shape: tuple[int, ...] | None, dt_s: float | N
     """A reader as another package would offer it: a file of weights, or of a graph's path."""
     first, *rest = path.read_text().split()
     assert (input_shape, dt_s) == (None, None)
-    return read_nir(first) if not rest else one_layer([[int(first), *map(int, rest)]], "mixed")
+    if not rest:
+        return read_nir(first)
+    program = one_layer([[int(first), *map(int, rest)]], "mixed")
+    return replace(program, graph=raise_program(program).graph)
 
 
 def install(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:

@@ -169,8 +169,8 @@ def test_only_chains_with_norses_own_reset_become_layers():
     (layer,) = layers_from_graph(flat)
     assert layer.tensors["v_th"].shape == ()
     soft = chain(lif(3), dt_s=0.001)
-    soft.nodes["n0"].metadata["reset"] = "subtract"
-    with pytest.raises(UnsupportedError, match="node 'n0' subtracts at a reset, which no cell here does"):
+    soft.nodes["n0"].metadata |= {"reset": "subtract", "reset_delayed": True}
+    with pytest.raises(UnsupportedError, match="node 'n0' subtracts one step late at a reset, which no cell"):
         layers_from_graph(soft)
     forked = chain(lif(3), dt_s=0.001)
     forked.nodes["second"] = nir.Output(np.array([3]))

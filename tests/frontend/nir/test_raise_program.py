@@ -52,7 +52,14 @@ def constants(group: NeuronGroup, *, fixed: bool) -> dict[str, np.ndarray]:
     if group.spiking:
         values["vth"] = group.vth_mant * threshold
         values["vsub"] = 0 if group.vsub_mant is None else group.vsub_mant * threshold
+        values["vth"], values["v_init"] = values["vth"] + _origin(group), values["v_init"] + _origin(group)
+        values["v_reset"] = values["v_reset"] - _origin(group)
     return {name: np.broadcast_to(np.asarray(value, float), (group.size,)) for name, value in values.items()}
+
+
+def _origin(group: NeuronGroup) -> Any:
+    """What v is counted from in a group that never resets: a graph cannot say it, and counts from 0."""
+    return group.v_reset if group.spiking and group.reset is None else 0.0
 
 
 BIAS, HOST_BIAS, ALWAYS = ("", 0), ("host bias", 0), (ALWAYS_ON, 0)
@@ -63,6 +70,7 @@ def inputs_of(program: Program, group: NeuronGroup) -> dict[tuple[str, int], np.
     fixed = program.precision == "fixed"
     found: dict[tuple[str, int], Any] = defaultdict(lambda: 0)
     found["", 0] = np.broadcast_to(group.bias_mant * 2.0**group.bias_exp / group.scale, (group.size,)).copy()
+    found["", 0] += (group.dv / 4096 if fixed else group.dv) * _origin(group)
     for synapse in program.synapses_into(group.name):
         unit = 2.0 ** (synapse.weight_exp + 6 * fixed) / group.scale
         matrix = synapse.weights.matrix().toarray() * unit
