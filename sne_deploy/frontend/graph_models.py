@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from sne_deploy.ir.program import Program
 
 ASSUMED = "assumed, since the file does not say"
+SNNTORCH_STEP_S = 1e-4
+SNNTORCH_RESETS = (
+    "; its constants imply a step of 0.0001 s, as snnTorch writes it, whose neurons subtract the threshold "
+    "a step later by default: if it wrote this, give --convention snntorch"
+)
 """Begins the note on what neither the file nor the user said."""
 _NAME = re.compile(r"\w[\w.+ \-]{0,99}")
 
@@ -131,6 +136,7 @@ def _check_stated(graph: nir.NIRGraph, name: str, options: ReadOptions) -> None:
 
 def _assumed(graph: nir.NIRGraph, readout: Readout, options: ReadOptions) -> Iterator[str]:
     """What neither the file nor the user says."""
+    from sne_deploy.frontend.nir.conventions import time_step_hint
     from sne_deploy.frontend.nir.neuron_nodes import fires
 
     silent = any(fires(node) and "reset" not in node.metadata for node in graph.nodes.values())
@@ -139,8 +145,9 @@ def _assumed(graph: nir.NIRGraph, readout: Readout, options: ReadOptions) -> Ite
         *([] if options.encoder is not None else ["input of spikes (--encoder)"]),
         *(["reset to v_reset (--reset)"] if silent else []),
     ]
+    known = silent and time_step_hint(graph) == SNNTORCH_STEP_S
     if found:
-        yield f"{ASSUMED}: {', '.join(found)}"
+        yield f"{ASSUMED}: {', '.join(found)}{SNNTORCH_RESETS if known else ''}"
 
 
 def ensemble_of_programs(

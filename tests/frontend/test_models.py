@@ -361,3 +361,16 @@ def test_layers_that_do_not_chain() -> None:
     module = snn.SequentialState(torch.nn.Flatten(), torch.nn.Linear(35, 2), li_box())
     with pytest.raises(InputError, match=r"35"):
         sne.ensemble([module], input_shape=INPUT_SHAPE, timesteps=STEPS)
+
+
+def test_a_step_of_snntorchs_proposes_its_convention(tmp_path: Path) -> None:
+    def full(value: float) -> np.ndarray:
+        return np.full(3, value)
+
+    neurons = nir.LIF(full(1e-3), full(10.0), full(0.0), full(1.0), full(0.0))
+    write_nir(tmp_path / "a.nir", nir.NIRGraph.from_list(nir.Linear(np.eye(3)), neurons))
+    bare = sne.load(tmp_path / "a.nir", timesteps=STEPS, dt_s=1e-4)
+    assert "give --convention snntorch" in bare.students[0].notes[-1]
+    for options in ({"convention": "snntorch"}, {"dt_s": 1e-4, "reset": "value"}):
+        told = sne.load(tmp_path / "a.nir", timesteps=STEPS, **options)  # type: ignore[arg-type]
+        assert not any("--convention snntorch" in note for note in told.students[0].notes)
