@@ -110,7 +110,9 @@ def test_hostile_teachers_are_stopped(tmp_path: Path, name: str, monkeypatch: py
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert str(caught.value).isprintable()
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
-    assert after.ru_maxrss < 1 << 20  # in KiB, of the largest child of all
+    assert (
+        after.ru_maxrss < 1 << 20 or after.ru_maxrss == before.ru_maxrss
+    )  # KiB, of the largest child so far
 
 
 def test_a_loop_that_ends_is_a_teacher(tmp_path: Path) -> None:

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from norse.torch.functional.reset import reset_subtract, reset_value
 
 import sne_deploy as sne
+from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.ir.program import Program
+from sne_deploy.ir.readout import Readout
+from sne_deploy.model.layers.registry import LAYER_KINDS
 from sne_deploy.passes.pipeline import compile_student
 from tests.chip_registers import LOIHI1
 
@@ -87,10 +90,12 @@ def chain(cells: list[dict[str, Any]], readout: str | None, seed: int) -> torch.
 
 
 def compiled(module: torch.nn.Module, shape: tuple[int, ...], encoder: str) -> Program:
-    ensemble = sne.ensemble([module], input_shape=shape, timesteps=STEPS)
+    """Of a module's layers; Norse itself cannot call some: dtypes differ, or each neuron has its own."""
+    layers = layers_from_module(module)
+    readout: Readout = "count" if LAYER_KINDS[layers[-1].kind].spiking else "v_last"
     kind = sne.Encoder(encoder)  # type: ignore[arg-type]  # one of its kinds
     return compile_student(
-        ensemble.students[0],
+        sne.Student("student0", layers, readout),
         input_shape=shape,
         timesteps=STEPS,
         encoder=kind,

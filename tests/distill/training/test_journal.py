@@ -78,6 +78,6 @@ def test_lines_that_are_right_are_there_all_the_time(path: Path) -> None:
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "training.jsonl").mkdir()
     with pytest.raises(
-        OutputError, match=r"cannot write .*training\.jsonl: Is a directory; choose another --out"
+        OutputError, match=r"cannot write .*training\.jsonl: it is a folder, not a file; choose another --out"
     ):
         Journal(tmp_path / "training.jsonl").epoch("a", 1, {})
