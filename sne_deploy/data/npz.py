@@ -75,17 +75,17 @@ def npz_shape(path: Path) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def opened_npz(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open the file; whatever is wrong with it, here or in the block, becomes a DataError."""
+def opened_npz(path: Path, members: int = MAX_MEMBERS, remedy: str = _REMEDY) -> Iterator[zipfile.ZipFile]:
+    """Open a file of ``members`` at most; what is wrong with it, here or in the block, is a DataError."""
     try:
         with open_regular(path) as stream:
-            check_directory(stream, os.fstat(stream.fileno()).st_size, MAX_MEMBERS)
+            check_directory(stream, os.fstat(stream.fileno()).st_size, members)
             with zipfile.ZipFile(stream) as archive:
                 yield archive
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; give a FILE.npz") from error
     except _DAMAGES as error:
-        raise DataError(f"{path}: damaged or not an .npz file ({error}); {_REMEDY}") from error
+        raise DataError(f"{path}: damaged or not an .npz file ({error}); {remedy}") from error
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sne_deploy.ir.program import Program
 
 ASSUMED = "assumed, since the file does not say"
-SNNTORCH_STEP_S = 1e-4
 SNNTORCH_RESETS = (
     "; its constants imply a step of 0.0001 s, as snnTorch writes it, whose neurons subtract the threshold "
     "a step later by default: if it wrote this, give --convention snntorch"
@@ -137,6 +136,7 @@ def _check_stated(graph: nir.NIRGraph, name: str, options: ReadOptions) -> None:
 def _assumed(graph: nir.NIRGraph, readout: Readout, options: ReadOptions) -> Iterator[str]:
     """What neither the file nor the user says."""
     from sne_deploy.frontend.nir.conventions import time_step_hint
+    from sne_deploy.frontend.nir.frameworks import CONVENTIONS
     from sne_deploy.frontend.nir.neuron_nodes import fires
 
     silent = any(fires(node) and "reset" not in node.metadata for node in graph.nodes.values())
@@ -145,7 +145,7 @@ def _assumed(graph: nir.NIRGraph, readout: Readout, options: ReadOptions) -> Ite
         *([] if options.encoder is not None else ["input of spikes (--encoder)"]),
         *(["reset to v_reset (--reset)"] if silent else []),
     ]
-    known = silent and time_step_hint(graph) == SNNTORCH_STEP_S
+    known = silent and time_step_hint(graph) == CONVENTIONS["snntorch"].dt_s
     if found:
         yield f"{ASSUMED}: {', '.join(found)}{SNNTORCH_RESETS if known else ''}"
 

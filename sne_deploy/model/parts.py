@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 
+MAX_STUDENTS = 1024
+MAX_TIMESTEPS = 1_000_000
+"""Of an ensemble that is read from a file."""
+
 EncoderKind = Literal["constant", "bernoulli", "spikes", "graded"]
 """``constant``: x is a current, the same at every step. ``bernoulli``: x is a probability of a spike
 per step. ``spikes``: x already has a time axis and holds 0 and 1. ``graded``: x has a time axis and holds

@@ -12,10 +12,10 @@ from sne_deploy.errors import CheckpointError
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
 from sne_deploy.model.layers.geometry import check_size, window_sizes
+from sne_deploy.model.parts import MAX_TIMESTEPS
 from sne_deploy.neurons.table import MODELS
 
 Array = npt.NDArray[Any]
-MAX_TIMESTEPS = 1_000_000
 MAX_DEPTH = 100_000
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from sne_deploy.chips.chip import Chip, chip_of_table
 from sne_deploy.data.npz import opened_npz, read_entry
-from sne_deploy.errors import CheckpointError, InputError, SneError, VerificationError
+from sne_deploy.errors import CheckpointError, DataError, InputError, SneError, VerificationError
 from sne_deploy.files import atomic_path
 from sne_deploy.frontend.compiled_file.check import check_program
 from sne_deploy.frontend.compiled_file.codec import Arrays, decode, encode
@@ -27,6 +27,7 @@ from sne_deploy.frontend.nir.file import read_nir, write_nir
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Student
+from sne_deploy.model.parts import MAX_STUDENTS
 
 if TYPE_CHECKING:
     import nir
@@ -35,7 +36,6 @@ FORMAT, VERSION = "sne-deploy/compiled", 1
 SUFFIX = ".sne"
 MAX_ENTRIES = 1_000_000
 MAX_DOCUMENT_BYTES = 64 * 2**20
-MAX_STUDENTS = 1024
 _REMEDY = "write one with compiled.save(PATH)"
 
 
@@ -129,6 +129,8 @@ def read_compiled(path: str | os.PathLike[str]) -> tuple[CompiledFile, Chip]:
         )
     except CheckpointError as error:
         raise CheckpointError(f"{where}: {error}; {_REMEDY}") from None
+    except DataError as error:  # it names the file
+        raise CheckpointError(str(error)) from None
     except SneError as error:
         raise CheckpointError(f"{where}: {error}") from None
     return replace(content, programs=programs), chip
@@ -136,10 +138,8 @@ def read_compiled(path: str | os.PathLike[str]) -> tuple[CompiledFile, Chip]:
 
 def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
     """The document, and every array by its path."""
-    with opened_npz(path) as archive:
+    with opened_npz(path, MAX_ENTRIES, _REMEDY) as archive:
         entries = archive.infolist()
-        if len(entries) > MAX_ENTRIES:
-            raise CheckpointError(f"{len(entries)} arrays, limit {MAX_ENTRIES}")
         packed = next(
             (entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED), None
         )

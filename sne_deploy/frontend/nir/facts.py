@@ -17,11 +17,10 @@ import numpy as np
 
 from sne_deploy.errors import GraphError, InputError
 from sne_deploy.ir.readout import READOUTS, Readout
-from sne_deploy.model.parts import Encoder, EncoderKind
+from sne_deploy.model.parts import MAX_TIMESTEPS, Encoder, EncoderKind
 
 GROUP = "sne_deploy"
 VERSION = 1
-MAX_TIMESTEPS = 1_000_000
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from sne_deploy.model.checkpoint.archive import REMEDY
 from sne_deploy.model.checkpoint.contents import MAX_DEPTH
 from sne_deploy.model.layers.layer import Layer, OptionValue
 from sne_deploy.model.layers.layer_rules import subtracts
-from sne_deploy.model.parts import Encoder, EncoderKind, Head, Student
+from sne_deploy.model.parts import MAX_STUDENTS, MAX_TIMESTEPS, Encoder, EncoderKind, Head, Student
 from sne_deploy.model.policy import ActivationPolicy, Gate, Measure, PolicyKind
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT = "sne-deploy/model"
 VERSION = 3
-MAX_STUDENTS = 1024
 MAX_LAYERS = 1024
-MAX_TIMESTEPS = 1_000_000
 
 Array = npt.NDArray[Any]
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.+ \-]{0,99}$")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -18,6 +19,7 @@ from scipy import sparse
 import sne_deploy as sne
 from sne_deploy.chips.chip import load_chip
 from sne_deploy.data import digits_split
+from sne_deploy.data.npz import MAX_MEMBERS
 from sne_deploy.errors import CheckpointError, InputError, SneError
 from sne_deploy.frontend.compiled_file.file import CompiledFile, read_compiled, write_compiled
 from sne_deploy.ir.program import Program
@@ -110,6 +112,40 @@ def test_a_report_is_reproduced(digits: tuple[Path, sne.Result]) -> None:
     assert sne.load(path).policy == sne.load(ROOT / "examples/digits/model.pt").policy
     with pytest.raises(InputError, match=r"timesteps 3 was given, but .* says it itself"):
         sne.load(path, timesteps=3)
+
+
+def test_more_arrays_than_a_file_of_samples_may_have(tmp_path: Path) -> None:
+    modules = [
+        network(name, seed) for seed in range(5) for name in ("convolutional", "recurrent", "counting")
+    ]
+    x = (np.random.default_rng(0).random((2, 4, *INPUT_SHAPE)) < 0.5).astype(np.uint8)
+    with sne.compile(modules, "loihi", input_shape=INPUT_SHAPE, timesteps=4, fidelity=False) as compiled:
+        compiled.save(tmp_path / "net.sne")
+        logits = compiled.run(x).logits
+    assert len(np.load(tmp_path / "net.sne").files) > MAX_MEMBERS
+    with sne.load_compiled(tmp_path / "net.sne") as compiled:
+        np.testing.assert_array_equal(compiled.run(x).logits, logits)
+
+
+def test_a_damaged_file_is_told_how_one_is_made(digits: tuple[Path, sne.Result], tmp_path: Path) -> None:
+    (tmp_path / "cut.sne").write_bytes(digits[0].read_bytes()[:5000])
+    with pytest.raises(
+        CheckpointError, match=r"^\S*cut\.sne: damaged .*; write one with compiled\.save"
+    ) as caught:
+        sne.load_compiled(tmp_path / "cut.sne")
+    assert str(caught.value).count("cut.sne") == 1
+
+
+def test_the_page_shows_what_runs(digits: tuple[Path, sne.Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python of docs/compiled.md, in a folder with such a file."""
+    monkeypatch.chdir(digits[0].parent)
+    _, _, x, y = digits_split()
+    ensemble = sne.load(ROOT / "examples/digits/model.pt")
+    names = {"sne": sne, "ensemble": ensemble, "x": x[:2], "y": y[:2]}
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/compiled.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(block, names)  # noqa: S102  our own page
 
 
 def test_numpy_alone_reads_it(digits: tuple[Path, sne.Result]) -> None:
