@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, get_args
@@ -25,6 +26,7 @@ from sne_deploy.runtime.result import RunResult, StudentResult
 
 if TYPE_CHECKING:
     from sne_deploy.data.dataset import DataSet
+    from sne_deploy.mapping.placement import Placement
     from sne_deploy.report.file import Report
     from sne_deploy.report.schema import VerifiedModel
     from sne_deploy.runtime.slices import Compared
@@ -131,6 +133,21 @@ class Compiled:
     def precision(self) -> Precision:
         """Of the Programs."""
         return self.programs[0].precision
+
+    @cached_property
+    def mapping(self) -> Placement:
+        """Where every neuron is: cores, chips, and what binds each core.
+
+        Raises
+        ------
+        InputError
+            The Programs are in floating point.
+        MappingError
+            A layer fits no core, or the students more chips than there are.
+        """
+        from sne_deploy.mapping.mapper import map_programs
+
+        return map_programs(self.programs, self.hardware)
 
     def run(
         self,

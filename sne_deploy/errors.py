@@ -54,6 +54,10 @@ class HardwareError(InputError):
     """A hardware file lacks a constant, or has an impossible one."""
 
 
+class MappingError(InputError):
+    """What does not fit: a layer on a core, or the students on the chips that there are."""
+
+
 class TargetError(InputError):
     """A target is unknown, or what it needs is not installed."""
 

@@ -1,0 +1,1 @@
+"""Where neurons and synapses are on a chip: cores, chips, what binds each core."""
