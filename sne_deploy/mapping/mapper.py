@@ -1,14 +1,22 @@
-"""From Programs to a placement: neurons are shared out among cores, cores get their sites."""
+"""From Programs to a placement: a strategy shares neurons out among cores, cores get their sites."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sne_deploy.chips.chip import Chip
+from sne_deploy.errors import InputError
 from sne_deploy.ir.program import Program
-from sne_deploy.mapping.placement import Core, PlacedGroup, Placement, Site, Use
+from sne_deploy.mapping.packing import packed
+from sne_deploy.mapping.partition import Strategy
+from sne_deploy.mapping.placement import Core, Placement, Use
+from sne_deploy.mapping.resources import limits, measure
+from sne_deploy.mapping.sites import sites
+
+STRATEGIES: Mapping[str, Strategy] = {"packed": packed}
+"""How neurons can be shared out among cores, by name."""
 
 
 def map_programs(programs: Sequence[Program], chip: Chip, strategy: str = "packed") -> Placement:
@@ -20,23 +28,28 @@ def map_programs(programs: Sequence[Program], chip: Chip, strategy: str = "packe
         In fixed point, one per student.
     chip : Chip
     strategy : str
+        One of :data:`STRATEGIES`.
 
     Returns
     -------
     Placement
     """
-    limit = chip.limits.neurons_per_core.value if chip.limits.neurons_per_core else None
-    groups: list[PlacedGroup] = []
-    cores: list[Core] = []
-    for program in programs:
-        for group in program.groups:
-            each = program.compartments(group)
-            share = group.size if limit is None else min(group.size, limit // each)
-            core_of = len(cores) + np.arange(group.size, dtype=np.int32) // share
-            groups.append(PlacedGroup(program.name, group.name, core_of, (share,)))
-            for first in range(0, group.size, share):
-                used = each * min(share, group.size - first)
-                cores.append(
-                    Core(Site(0, len(cores) // 4, 0, len(cores) % 4), {"compartments": Use(used, limit)})
-                )
-    return Placement(chip.name, strategy, tuple(groups), tuple(cores), 1)
+    if strategy not in STRATEGIES:
+        raise InputError(f"unknown strategy {strategy!r:.100}; known: {', '.join(STRATEGIES)}")
+    if any(program.precision != "fixed" for program in programs):
+        raise InputError("floating point is on no chip's cores; compile with precision fixed")
+    partition = STRATEGIES[strategy](programs, chip)
+    found = measure(programs, partition, chip)
+    places = sites(found.traffic, chip)
+    on_chip = np.asarray([place.chip for place in places])
+    uses = {**found.uses, "out_axons_across_chips": found.across(on_chip)}
+    most = limits(chip, found.longest_delay)
+    cores = tuple(
+        Core(place, {name: Use(int(used[i]), _at(most[name], i)) for name, used in uses.items()})
+        for i, place in enumerate(places)
+    )
+    return Placement(chip.name, strategy, partition.groups, cores, int(on_chip.max()) + 1)
+
+
+def _at(limit: np.ndarray | None, index: int) -> int | None:
+    return None if limit is None else int(limit[index])
