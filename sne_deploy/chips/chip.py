@@ -17,6 +17,7 @@ from sne_deploy.chips.constants import (
     Constant,
     EnergyTable,
     ErrorTable,
+    IntervalTable,
     LimitTable,
     MacTable,
     PowerTable,
@@ -73,6 +74,8 @@ class Chip(Table):
         Used once neurons are placed on cores and chips.
     error : ErrorTable
         Error to expect against silicon.
+    interval : IntervalTable
+        Factors between which silicon is expected, for each line of power.
     """
 
     name: Text
@@ -87,6 +90,7 @@ class Chip(Table):
     power: PowerTable = PowerTable()
     limits: LimitTable = LimitTable()
     error: ErrorTable = ErrorTable()
+    interval: IntervalTable = IntervalTable()
 
     @property
     def registers(self) -> RegisterFormats:

@@ -143,10 +143,12 @@ class TimeTable(Table):
 
 
 class PowerTable(Table):
-    """``[power]``: watts that do not depend on what is computed; used once chips are known."""
+    """``[power]``: watts that do not depend on what is computed."""
 
     leakage_per_chip: PowerConstant | None = None
+    static_per_core: PowerConstant | None = None
     x86_per_chip: PowerConstant | None = None
+    x86_per_processor: PowerConstant | None = None
 
 
 class MacTable(Table):
@@ -159,6 +161,27 @@ class ErrorTable(Table):
     """``[error]``: what error to expect against silicon."""
 
     neurocore: RatioConstant | None = None
+
+
+class Interval(Sourced):
+    """Factors of a prediction between which silicon is expected."""
+
+    low: Annotated[float, Field(gt=0.0, le=1.0)]
+    high: Annotated[float, Field(ge=1.0, le=units.RATIO_MAX)]
+
+    @model_validator(mode="after")
+    def _check_unit(self) -> Self:
+        if self.unit not in units.RATIO:
+            raise ValueError(f"unit {self.unit!r} is not one of {', '.join(units.RATIO)}")
+        return self
+
+
+class IntervalTable(Table):
+    """``[interval]``: one for each line of power; a line without one has no bounds."""
+
+    neurocore: Interval | None = None
+    x86: Interval | None = None
+    static: Interval | None = None
 
 
 class LimitTable(Table):

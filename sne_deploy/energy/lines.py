@@ -1,0 +1,111 @@
+"""The three lines of a chip's power, which are never one sum.
+
+``neurocore`` is what computing costs, and follows from counts; ``x86`` the embedded processors that are in
+use; ``static`` the leakage of every core that is powered, in use or not. They are measured apart on silicon,
+and on small networks the last two are far more than the first.
+
+Each line has an interval of its own, ``[interval]`` of the hardware file: the factors between which silicon
+lies, taken from cases that gave no constant of the line.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from sne_deploy.chips.chip import Chip
+from sne_deploy.chips.constants import Constant
+from sne_deploy.errors import HardwareError
+from sne_deploy.mapping.placement import Placement
+
+Line = Literal["neurocore", "x86", "static"]
+LINES: tuple[Line, ...] = get_args(Line)
+Powered = Literal["chips", "used"]
+"""Which cores leak: all those of the chips that are in use, or only those that hold a neuron."""
+POWERED: tuple[Powered, ...] = get_args(Powered)
+
+
+def neurocore_energy(
+    chip: Chip,
+    *,
+    synops: Any,
+    updates: Any,
+    messages: Any = 0,
+    hops_east_west: Any = 0,
+    hops_north_south: Any = 0,
+) -> Any:
+    """Joules that the neurocores spend on counts.
+
+    ::
+
+        E = synops e_synop + updates e_update_active + messages e_spike_within_tile
+            + hops_east_west e_hop_east_west + hops_north_south e_hop_north_south
+
+    Parameters
+    ----------
+    chip : Chip
+    synops : number or array
+        Spikes that arrived at non-zero synapses.
+    updates : number or array
+        One for each enabled compartment and step, whether it had input or not: probes show the price of an
+        active neuron for all of them.
+    messages : number or array
+        One for each spike and core that it reaches.
+    hops_east_west, hops_north_south : number or array
+        Links that the messages cross.
+
+    Returns
+    -------
+    float or array
+    """
+    energy = chip.energy
+    total = synops * energy.synop.si + updates * energy.update_active.si
+    total = total + messages * energy.spike_within_tile.si
+    for hops, cost, name in (
+        (hops_east_west, energy.hop_east_west, "energy.hop_east_west"),
+        (hops_north_south, energy.hop_north_south, "energy.hop_north_south"),
+    ):
+        if isinstance(hops, int) and hops == 0:
+            continue
+        total = total + hops * _given(chip, name, cost).si
+    return total
+
+
+def x86_power(processors: int, chip: Chip) -> float:
+    """Watts of embedded processors that are in use, their clock and their code."""
+    return processors * _given(chip, "power.x86_per_processor", chip.power.x86_per_processor).si
+
+
+def static_power(cores_powered: int, chip: Chip) -> float:
+    """Watts that powered cores leak, whether they are in use or not."""
+    return cores_powered * _given(chip, "power.static_per_core", chip.power.static_per_core).si
+
+
+def cores_powered(placement: Placement, chip: Chip, powered: Powered = "chips") -> int:
+    """How many cores leak: those of every chip in use, or only those that hold a neuron of any student.
+
+    A student that is not asked keeps its cores powered: its neurons must keep their registers.
+    """
+    if powered == "used":
+        return len(placement.cores)
+    limit = chip.limits.cores_per_chip
+    if limit is None:
+        raise HardwareError(
+            f"hardware {chip.name!r} gives no limits.cores_per_chip; add it under [limits], as in "
+            "loihi1.toml, or count only the cores in use (--powered used)"
+        )
+    return placement.chips * limit.value
+
+
+def interval(line: Line, chip: Chip) -> tuple[float, float] | None:
+    """Factors of a prediction between which silicon is expected; None where the file says nothing."""
+    found = getattr(chip.interval, line)
+    return None if found is None else (found.low, found.high)
+
+
+def _given(chip: Chip, name: str, constant: Constant | None) -> Constant:
+    if constant is None:
+        table = name.split(".", maxsplit=1)[0]
+        raise HardwareError(
+            f"hardware {chip.name!r} gives no {name}; add it under [{table}], as in loihi1.toml"
+        )
+    return constant
