@@ -55,7 +55,10 @@ Threshold = Annotated[
     ),
 ]
 Students = Annotated[
-    int | None, typer.Option("--students", help="Static policy: how many run, from the first of the order.")
+    int | None,
+    typer.Option(
+        "--students", help="How many run (policy confidence: at most), from the first of the order."
+    ),
 ]
 Measure = Annotated[
     str | None,

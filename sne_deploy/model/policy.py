@@ -107,7 +107,7 @@ class ActivationPolicy:
     threshold : float or None
         In (0, 1]; required by ``confidence`` and ``gate``.
     students : int or None
-        Of ``static``: how many run; None: all.
+        Of ``static``: how many run, of ``confidence``: at most, from the first of ``order``; None: all.
     measure : Measure
         Of ``confidence``.
     gate : Gate or None
@@ -129,7 +129,7 @@ class ActivationPolicy:
         if self.threshold is not None:
             argument.number("policy: threshold", self.threshold)
         if self.students is not None:
-            argument.whole("policy 'static': students", self.students, 1)
+            argument.whole(f"policy {self.kind!r}: students", self.students, 1)
         if self.gate is not None:
             argument.instance("policy: gate", self.gate, Gate, "one that sne.train made")
         if self.kind == "gate" and self.gate is None:
@@ -143,15 +143,16 @@ class ActivationPolicy:
 
     def _check_foreign(self) -> None:
         """Refuse what means nothing to this kind."""
-        foreign = {
-            "students": (self.students is not None, "static"),
-            "measure": (self.measure != "max_probability", "confidence"),
-            "gate": (self.gate is not None, "gate"),
+        foreign: dict[str, tuple[bool, tuple[PolicyKind, ...]]] = {
+            "students": (self.students is not None, ("static", "confidence")),
+            "measure": (self.measure != "max_probability", ("confidence",)),
+            "gate": (self.gate is not None, ("gate",)),
         }
-        for name, (given, kind) in foreign.items():
-            if given and self.kind != kind:
+        for name, (given, kinds) in foreign.items():
+            if given and self.kind not in kinds:
+                known = " and ".join(map(repr, kinds))
                 raise InputError(
-                    f"policy {self.kind!r}: {name} has a meaning for policy {kind!r} alone; leave it out"
+                    f"policy {self.kind!r}: {name} has a meaning for policy {known} alone; leave it out"
                 )
 
 
@@ -168,7 +169,7 @@ def check_policy(policy: ActivationPolicy, students: int, input_shape: tuple[int
         raise InputError(f"policy order {policy.order} is not a permutation of 0..{students - 1}")
     if policy.students is not None and policy.students > students:
         raise InputError(
-            f"policy 'static': students {policy.students} is more than the ensemble's {students}"
+            f"policy {policy.kind!r}: students {policy.students} is more than the ensemble's {students}"
         )
     gate = policy.gate
     if gate is None:
@@ -204,10 +205,12 @@ def changed_policy(
     chosen = kind or own.kind
     _check_options(chosen, threshold, students, measure)
     if chosen == "static":
-        return ActivationPolicy("static", own.order, students=own.students if students is None else students)
+        kept = own.students if own.kind == "static" else None
+        return ActivationPolicy("static", own.order, students=kept if students is None else students)
     if chosen == "gate":
-        kept = own.threshold if threshold is None else threshold
-        return ActivationPolicy("gate", own.order, kept, gate=own.gate)
+        return ActivationPolicy(
+            "gate", own.order, own.threshold if threshold is None else threshold, gate=own.gate
+        )
     if threshold is None and own.kind == "confidence" and measure not in (None, own.measure):
         raise InputError(
             f"--measure {measure}: the model's threshold {own.threshold} is of {own.measure}; give another "
@@ -215,14 +218,16 @@ def changed_policy(
         )
     if threshold is None and own.kind != "gate":  # a gate's threshold says nothing of confidence
         threshold = own.threshold
-    return ActivationPolicy(chosen, own.order, threshold, measure=measure or own.measure)  # type: ignore[arg-type]  # it checks
+    if students is None and own.kind == "confidence":
+        students = own.students
+    return ActivationPolicy(chosen, own.order, threshold, students, measure or own.measure)  # type: ignore[arg-type]  # it checks
 
 
 def _check_options(kind: str, threshold: float | None, students: int | None, measure: str | None) -> None:
     """Refuse options that mean nothing to a kind of policy."""
     given = (
         ("threshold", threshold, kind != "static", "confidence"),
-        ("students", students, kind == "static", "static"),
+        ("students", students, kind != "gate", "static"),
         ("measure", measure, kind == "confidence", "confidence"),
     )
     for name, value, has_meaning, other in given:
@@ -237,7 +242,7 @@ def policy_text(
     names = " then ".join(order)
     if kind == "confidence":
         word = {"margin": "margin", "entropy": "certainty (1 - entropy)"}.get(measure or "", "confidence")
-        return f"confidence until the {word} is {threshold}: {names}"
+        return f"confidence until the {word} is {threshold}: {' then '.join(order[:students])}"
     if kind == "gate":
         return f"gate: students whose probability exceeds {threshold}, at least one"
     return "static" if students is None else f"static, the first {students} of: {names}"

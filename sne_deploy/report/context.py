@@ -44,7 +44,7 @@ def policy_model(ensemble: Ensemble) -> PolicyModel:
         order=tuple(names[index] for index in policy.order or range(len(names))),
         threshold=None if static else policy.threshold,
         measure=policy.measure if policy.kind == "confidence" else None,
-        students=(policy.students or len(names)) if static else None,
+        students=policy.students or (len(names) if static else None),
         gate=_gate_model(ensemble),
     )
 

@@ -184,7 +184,7 @@ class PolicyModel(_Model):
 
     ``order`` names the students as they run. ``threshold``: the confidence, by ``measure``, at which no more
     students run; or the probability above which the gate activates one. ``students``: how many of a static
-    policy run.
+    policy run, or of a cascade at most, where that is not all.
     """
 
     kind: PolicyKind

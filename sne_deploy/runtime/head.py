@@ -66,27 +66,60 @@ def logits(head: Head, outputs: Sequence[Array], active: Array) -> Array:
     -------
     float64 array of shape (N, classes)
     """
+    return joined(head, parts(head, outputs), active)
+
+
+def parts(head: Head, outputs: Sequence[Array]) -> tuple[Array, ...]:
+    """What each student brings to the logits where it runs: float64 arrays of shape (N, classes).
+
+    ``linear``: W_k (f_k - m_k); ``mean``: its outputs.
+    """
     if head.kind == "mean":
-        return _mean(outputs, active)
-    if head.weight is None or head.bias is None or head.mean is None:
-        raise InputError("head 'linear' needs weight, bias and mean")
-    weight, mean = head.weight.astype(np.float64), head.mean.astype(np.float64)
-    result = np.tile(np.einsum("cf,f->c", weight, mean) + head.bias, (len(active), 1))
-    start = 0
-    for index, output in enumerate(outputs):
+        return tuple(outputs)
+    weight, mean, _ = _tensors(head)
+    found, start = [], 0
+    for output in outputs:
         part = slice(start, start + output.shape[1])
         start = part.stop
-        change = np.where(active[:, index, None], output - mean[part], 0.0)
-        result += np.einsum("nf,cf->nc", change, weight[:, part])
+        found.append(np.einsum("nf,cf->nc", output - mean[part], weight[:, part]))
+    return tuple(found)
+
+
+def joined(head: Head, parts: Sequence[Array], active: Array) -> Array:
+    """Logits from the :func:`parts` of the students that ran, added in the ensemble's order.
+
+    Parameters
+    ----------
+    head : Head
+    parts : sequence of float64 arrays of shape (N, classes)
+        One per student; rows of inactive students are ignored.
+    active : bool array of shape (N, students), or (1, students) for all samples alike
+
+    Returns
+    -------
+    float64 array of shape (N, classes)
+    """
+    ran = active.sum(axis=1)
+    if head.kind == "mean":
+        result = np.zeros_like(parts[0])
+    else:
+        weight, mean, bias = _tensors(head)
+        result = np.tile(np.einsum("cf,f->c", weight, mean) + bias, (len(parts[0]), 1))
+    for index, part in enumerate(parts):
+        if bool(active[:, index].any()):
+            result += np.where(active[:, index, None], part, 0.0)
+    if head.kind == "mean":
+        return np.asarray(result / np.maximum(ran, 1)[:, None])
     if head.subset_bias is not None:
-        ran = active.sum(axis=1)
         result += np.where(ran[:, None] > 0, head.subset_bias[np.maximum(ran, 1) - 1], 0.0)
     return result
 
 
-def _mean(outputs: Sequence[Array], active: Array) -> Array:
-    stacked = np.stack([np.where(active[:, k, None], output, 0.0) for k, output in enumerate(outputs)])
-    return np.asarray(stacked.sum(axis=0) / np.maximum(active.sum(axis=1), 1)[:, None])
+def _tensors(head: Head) -> tuple[Array, Array, Array]:
+    """Weight, mean and bias of a linear head."""
+    if head.weight is None or head.bias is None or head.mean is None:
+        raise InputError("head 'linear' needs weight, bias and mean")
+    return head.weight.astype(np.float64), head.mean.astype(np.float64), head.bias
 
 
 def head_macs(head: Head, sizes: Sequence[int], active: Array) -> Array:

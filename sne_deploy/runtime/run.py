@@ -91,7 +91,7 @@ def _run_cascade(
     """One student after another, each on the samples on which the head is not yet confident; who ran."""
     active = np.zeros((len(inputs), len(traces)), dtype=bool)
     undecided = np.ones(len(inputs), dtype=bool)
-    for index in policy.order or tuple(range(len(traces))):
+    for index in (policy.order or tuple(range(len(traces))))[: policy.students]:
         if not undecided.any():
             break
         trace = runner.run([(index, _taken(inputs, undecided))], record)[0]

@@ -79,15 +79,18 @@ def test_a_lower_threshold_runs_no_more_students(
 def test_a_cascade_by_any_measure_equals_its_definition(
     tables: list[Any], measure: Measure, threshold: float, random: Any
 ) -> None:
-    """Sample by sample: students in order until the measure of the mean's softmax reaches the threshold."""
+    """Sample by sample: students in order until the measure of the mean's softmax reaches the threshold, or
+    as many have run as may."""
     order = list(range(len(tables)))
     random.shuffle(order)
+    most = random.choice([None, *range(1, len(order) + 1)])
     fakes = [Fake(np.array(table, float)) for table in tables]
     found = run(
         fakes,
         inputs(*range(6)),
-        ActivationPolicy("confidence", tuple(order), threshold, measure=measure),
+        ActivationPolicy("confidence", tuple(order), threshold, most, measure),
     )
+    order = order[:most]
     for sample in range(6):
         sure = [
             confidence(measure, np.mean([tables[k][sample] for k in order[:ran]], axis=0)[None])[0]
@@ -268,6 +271,9 @@ def test_options_change_a_model_s_policy_or_are_refused() -> None:
     assert changed_policy(sure) is None
     assert changed_policy(static, students=2) == two
     assert changed_policy(sure, kind="static") == static
+    short = replace(sure, students=1)
+    assert changed_policy(sure, students=1) == changed_policy(short, threshold=0.8) == short
+    assert changed_policy(short, kind="static") == static
     assert changed_policy(two, kind="confidence", threshold=0.8) == sure
     assert changed_policy(sure, threshold=0.3, measure="entropy") == ActivationPolicy(
         "confidence", (0, 1), 0.3, measure="entropy"
@@ -277,7 +283,7 @@ def test_options_change_a_model_s_policy_or_are_refused() -> None:
     for own, options, message in (
         (static, {"kind": "gate"}, "policy 'gate': there is no gate; train one"),
         (gated, {"kind": "confidence"}, "threshold None is not in"),
-        (sure, {"students": 2}, "--students 2 has no meaning for policy 'confidence'; add --policy static"),
+        (gated, {"students": 2}, "--students 2 has no meaning for policy 'gate'; add --policy static"),
         (static, {"measure": "margin"}, "--measure margin has no meaning for policy 'static'"),
         (gated, {"measure": "margin"}, "--measure margin has no meaning for policy 'gate'"),
         (sure, {"measure": "margin"}, "the model's threshold 0.8 is of max_probability; give another"),

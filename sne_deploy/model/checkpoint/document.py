@@ -4,7 +4,8 @@ Every version up to ``VERSION`` is read. A model is written in the earliest vers
 that whoever has an earlier sne-deploy can read what that one could run. A key that is new belongs to a new
 version, has a default for files of the earlier ones, and is refused in them.
 
-Version 2 adds to ``policy``: ``students`` (of static), ``measure`` (of confidence), ``gate``.
+Version 2 adds to ``policy``: ``students`` (of static), ``measure`` (of confidence), ``gate``. Version 4:
+``students`` of confidence.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from sne_deploy.model.ensemble import Ensemble
 
 FORMAT = "sne-deploy/model"
-VERSION = 3
+VERSION = 4
 MAX_LAYERS = 1024
 
 Array = npt.NDArray[Any]
@@ -134,6 +135,10 @@ def parse_document(where: object, plain: Any) -> _Document:
     if version < 2 and (later or document.policy.kind == "gate"):
         named = ", ".join(later) or "kind 'gate'"
         raise CheckpointError(f"{where}: policy: {named}: not in format version {version}; {REMEDY}")
+    if version < 4 and document.policy.kind == "confidence" and document.policy.students is not None:
+        raise CheckpointError(
+            f"{where}: policy: students of kind 'confidence': not in format version {version}; {REMEDY}"
+        )
     if version < 3 and "scale" in document.encoder.model_fields_set:
         raise CheckpointError(f"{where}: encoder: scale: not in format version {version}; {REMEDY}")
     return document
@@ -218,6 +223,8 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
 
 def _version(ensemble: Ensemble, policy: Mapping[str, Any]) -> int:
     """The earliest version that says all of it."""
+    if ensemble.policy.kind == "confidence" and ensemble.policy.students is not None:
+        return 4
     layers = [layer for s in ensemble.students if isinstance(s.network, tuple) for layer in s.network]
     if ensemble.encoder.scale != 1 or any(
         layer.kind in KINDS_SINCE_3 or subtracts(layer) for layer in layers

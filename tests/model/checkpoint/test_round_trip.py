@@ -91,7 +91,8 @@ def policies(draw, order):
     threshold = draw(st.floats(0.0, 1.0, exclude_min=True))
     if kind == "confidence":
         measure = draw(st.sampled_from(["max_probability", "margin", "entropy"]))
-        return ActivationPolicy(kind, order, threshold, measure=measure)
+        students = draw(st.none() | st.integers(1, len(order)))
+        return ActivationPolicy(kind, order, threshold, students, measure)
     grid, hidden = draw(st.sampled_from([(2, 3, 3), (1, 6, 2), (2, 6, 6)])), draw(st.integers(1, 4))
     shapes = (hidden, math.prod(grid)), (hidden,), (len(order), hidden), (len(order),)
     tensors = [weights(draw, *shape).astype(np.float32) for shape in shapes]
@@ -158,10 +159,11 @@ def test_a_file_has_the_earliest_version_that_says_all_of_it(ensemble):
     """Whoever has an earlier release can read what it could run."""
     two = ActivationPolicy("static", (1, 0), students=2)
     margin = ActivationPolicy("confidence", (1, 0), 0.5, measure="margin")
-    for policy, version in ((ActivationPolicy(), 1), (ensemble.policy, 1), (two, 2), (margin, 2)):
+    some = dataclasses.replace(margin, students=1)
+    for policy, version in ((ActivationPolicy(), 1), (ensemble.policy, 1), (two, 2), (margin, 2), (some, 4)):
         document = from_ensemble(dataclasses.replace(ensemble, policy=policy))
         assert document["version"] == version
-        added = {"students", "measure", "gate"} if version == 2 else set()
+        added = {"students", "measure", "gate"} if version >= 2 else set()
         assert set(document["policy"]) == {"kind", "order", "threshold"} | added
 
 

@@ -7,6 +7,7 @@ import torch
 
 from sne_deploy.errors import CheckpointError
 from sne_deploy.model.checkpoint import load_checkpoint
+from sne_deploy.model.ensemble import ActivationPolicy
 
 
 def layer(document, student, index):
@@ -44,10 +45,10 @@ NAN, INF = torch.full((4,), float("nan")), torch.full((4,), float("inf"))
     ("change", "message"),
     [
         (put("format", "other"), "format 'other' is not 'sne-deploy/model'"),
-        (put("version", 4), "format version 4 is newer than 3, the newest known; update sne-deploy"),
-        (put("version", 0), "format version 0 is not 1 to 3"),
-        (put("version", True), "format version True is not 1 to 3"),
-        (put("version", "1"), "format version '1' is not 1 to 3"),
+        (put("version", 5), "format version 5 is newer than 4, the newest known; update sne-deploy"),
+        (put("version", 0), "format version 0 is not 1 to 4"),
+        (put("version", True), "format version True is not 1 to 4"),
+        (put("version", "1"), "format version '1' is not 1 to 4"),
         (drop("head"), "head: Field required"),
         (put("extra", 1), r"extra: Extra inputs are not permitted \(got 1\)"),
         (put("students", []), "students: List should have at least 1 item"),
@@ -165,7 +166,11 @@ GATED = {"kind": "gate", "order": [], "threshold": 0.5, "students": None, "measu
         ({"gate": None, "kind": "static", "students": 3}, "students 3 is more than the ensemble's 2"),
         ({"gate": None, "kind": "static", "students": 0}, "students 0 must be at least 1"),
         ({"gate": None, "kind": "static", "students": True}, "policy.students: Input should be a valid int"),
-        ({"gate": None, "kind": "confidence", "students": 1}, "students has a meaning for policy 'static'"),
+        ({"gate": None, "kind": "confidence", "students": 3}, "'confidence': students 3 is more than the"),
+        (
+            {"gate": gate(), "students": 1},
+            "students has a meaning for policy 'static' and 'confidence' alone",
+        ),
         ({"gate": []}, "policy.gate: Input should be a valid dictionary"),
         ({"gate": gate(extra=1)}, "policy.gate.extra: Extra inputs are not permitted"),
         ({"gate": gate(bias="text")}, "policy.gate.bias: Input should be an instance of ndarray"),
@@ -210,7 +215,7 @@ GATED = {"kind": "gate", "order": [], "threshold": 0.5, "students": None, "measu
     ],
 )
 def test_policies_that_cannot_be_are_refused(document, saved, policy, message):
-    document.update(version=2, policy=GATED | policy)
+    document.update(version=4, policy=GATED | policy)
     with pytest.raises(CheckpointError, match=message) as caught:
         load_checkpoint(saved(document))
     assert "\n" not in str(caught.value)
@@ -221,6 +226,14 @@ def test_the_gate_itself_is_fine_and_version_1_does_not_have_it(document, saved)
     assert load_checkpoint(saved(document)).policy.gate.weight.shape == (2, 5)
     document["version"] = 1
     with pytest.raises(CheckpointError, match="policy: students, measure, gate: not in format version 1"):
+        load_checkpoint(saved(document))
+
+
+def test_a_cascade_of_some_students_comes_with_version_4(document, saved):
+    document.update(version=4, policy=GATED | {"gate": None, "kind": "confidence", "students": 1})
+    assert load_checkpoint(saved(document)).policy == ActivationPolicy("confidence", (), 0.5, students=1)
+    document["version"] = 3
+    with pytest.raises(CheckpointError, match="students of kind 'confidence': not in format version 3"):
         load_checkpoint(saved(document))
 
 
