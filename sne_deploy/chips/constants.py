@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Generic, TypeVar
 
@@ -199,6 +200,24 @@ class LimitTable(Table):
     thresholds_per_core: Count | None = None
     synapse_formats_per_core: Count | None = None
     cores_per_chip: Count | None = None
+    mesh_columns: Count | None = None
+    mesh_rows: Count | None = None
+    cores_per_tile: Count | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        mesh = (self.mesh_columns, self.mesh_rows, self.cores_per_tile)
+        known = [each.value for each in mesh if each is not None]
+        if known and (len(known) < len(mesh) or 0 in known):
+            raise ValueError("mesh_columns, mesh_rows and cores_per_tile go together, each at least 1")
+        if self.cores_per_chip is not None and self.cores_per_chip.value == 0:
+            raise ValueError("cores_per_chip is 0, and a chip has at least one core")
+        places = math.prod(known)
+        if known and self.cores_per_chip is not None and self.cores_per_chip.value > places:
+            raise ValueError(
+                f"cores_per_chip is {self.cores_per_chip.value}, and the mesh has {places} places"
+            )
+        return self
 
 
 class RegisterTable(Table):

@@ -1,33 +1,191 @@
-"""Where each core is: its chip, its tile on the mesh, its number in the tile."""
+"""Cores onto chips and onto the sites of their meshes, so that messages cross few links.
+
+Chips first: as few as hold all cores. Whole networks are packed on them; where they do not fit, the cores in
+their order are cut where the fewest messages cross, which is exact for that order.
+
+Then each chip's cores: in their order along several paths over the mesh, from each of which two cores (or a
+core and a free site) are swapped, always the pair that saves most, while any saves; the best is taken. It is
+a local optimum, found in the same way each time.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from sne_deploy.chips.chip import Chip
+from sne_deploy.mapping.mesh import Mesh, hops
 from sne_deploy.mapping.placement import Site
 
-CORES_PER_TILE = 4
-COLUMNS = 8
+Array = npt.NDArray[Any]
+
+SWAPPED = 1024
+"""Cores of a chip beyond which nothing is swapped: the table of all pairs would not be small any more."""
 
 
 def sites(traffic: sparse.csr_matrix, chip: Chip) -> tuple[Site, ...]:
-    """A site for each core, in the order of the cores.
+    """A site for each core, in the order of the cores, on the mesh of the chip's file: see :func:`place`."""
+    return place(traffic, Mesh.of(chip))
+
+
+def place(traffic: sparse.csr_matrix, mesh: Mesh) -> tuple[Site, ...]:
+    """A site for each core.
 
     Parameters
     ----------
     traffic : CSR matrix of shape (cores, cores)
-        Messages that each core sends to each, where every neuron sends as many spikes.
-    chip : Chip
+        Messages from each core to each; only their ratios matter.
+    mesh : Mesh
 
     Returns
     -------
     tuple of Site
+        On as few chips as hold them. Never more messages between chips than :func:`row_major` has, and with
+        as many, never more hops, weighted by their cost.
     """
-    most = chip.limits.cores_per_chip
-    found = []
-    for core in range(traffic.shape[0]):
-        number, index = (0, core) if most is None else divmod(core, most.value)
-        tile, place = divmod(index, CORES_PER_TILE)
-        found.append(Site(number, tile % COLUMNS, tile // COLUMNS, place))
-    return tuple(found)
+    cores = int(traffic.shape[0])
+    plain = row_major(cores, mesh)
+    if mesh.cores is None or not cores:
+        return plain
+    both = sparse.csr_matrix(traffic + traffic.T, dtype=np.float64)
+    known: dict[int, Site] = {}
+    for chip, members in enumerate(_chips(both, mesh.cores)):
+        places = _places(both, members, known, mesh)
+        known |= {int(core): mesh.site(chip, int(at)) for core, at in zip(members, places, strict=True)}
+    placed = tuple(known[core] for core in range(cores))
+    return min(placed, plain, key=lambda each: cost(traffic, each, mesh))
+
+
+def row_major(cores: int, mesh: Mesh) -> tuple[Site, ...]:
+    """The cores in their order: tile by tile, row by row, chip by chip."""
+    full = mesh.cores or max(cores, 1)
+    return tuple(mesh.site(core // full, core % full) for core in range(cores))
+
+
+def cost(traffic: sparse.csr_matrix, sites: Sequence[Site], mesh: Mesh) -> tuple[float, float]:
+    """Messages times borders between chips, and messages times hops times the cost of a hop."""
+    table = traffic.tocoo()
+    way = hops(sites, table.row, table.col, mesh)
+    links = way.east_west * mesh.east_west + way.north_south * mesh.north_south
+    return float(table.data @ way.across), float(table.data @ links)
+
+
+def _chips(both: sparse.csr_matrix, full: int) -> list[Array]:
+    """Which cores each chip has, in order, west to east."""
+    cores = int(both.shape[0])
+    chips = -(-cores // full)
+    _, network = connected_components(both, directed=False)
+    sizes = np.bincount(network)
+    bins = _packed(sizes, full, chips)
+    if bins is not None:
+        return [np.flatnonzero(np.isin(network, each)) for each in bins]
+    order = np.argsort(network, kind="stable")
+    cuts = _cuts(sparse.csr_matrix(both[order][:, order]), full, chips)
+    return [order[first:last] for first, last in pairwise(cuts)]
+
+
+def _packed(sizes: Array, full: int, chips: int) -> list[list[int]] | None:
+    """Networks on that many chips, the largest first, each where it leaves least; None if they do not fit."""
+    free = [full] * chips
+    bins: list[list[int]] = [[] for _ in range(chips)]
+    for network in np.argsort(-sizes, kind="stable"):
+        fitting = [chip for chip in range(chips) if free[chip] >= sizes[network]]
+        if not fitting:
+            return None
+        best = min(fitting, key=lambda chip: free[chip])
+        free[best] -= int(sizes[network])
+        bins[best].append(int(network))
+    return bins
+
+
+def _cuts(both: sparse.csr_matrix, full: int, chips: int) -> list[int]:
+    """Where cores in a row are cut into chips, so that messages cross the fewest borders: 0, ..., cores."""
+    cores = int(both.shape[0])
+    table = sparse.triu(both, 1).tocoo()
+    change = np.zeros(cores + 1)
+    np.add.at(change, table.row + 1, table.data)
+    np.add.at(change, table.col + 1, -table.data)
+    crossing = np.cumsum(change)  # between cores p - 1 and p
+    crossing[cores] = 0
+    best = np.full(cores + 1, np.inf)
+    best[0] = 0
+    came_from = []
+    for _ in range(chips):
+        padded = np.concatenate([np.full(full, np.inf), best])[: cores + full]
+        before = np.lib.stride_tricks.sliding_window_view(padded, full)  # of p: p - full ... p - 1
+        first = np.argmin(before, axis=1)
+        came_from.append(np.arange(cores + 1) - full + first)
+        best = before[np.arange(cores + 1), first] + crossing
+    cuts = [cores]
+    for step in reversed(came_from):
+        cuts.append(int(step[cuts[-1]]))
+    return cuts[::-1]
+
+
+def _places(both: sparse.csr_matrix, members: Array, others: dict[int, Site], mesh: Mesh) -> Array:
+    """Numbers of the sites of a chip's cores, given the sites of the chips to the west."""
+    each, full = mesh.cores_per_tile, mesh.cores
+    if each is None or full is None:
+        return np.arange(len(members))
+    tile = np.arange(full) // each
+    x, y = tile % mesh.columns, tile // mesh.columns
+    if full > SWAPPED:
+        return next(iter(_paths(x, y)))[: len(members)]
+    distance = mesh.east_west * np.abs(x[:, None] - x) + mesh.north_south * np.abs(y[:, None] - y)
+    inside = np.zeros((full, full))  # free sites are cores without messages
+    inside[: len(members), : len(members)] = both[members][:, members].toarray()
+    np.fill_diagonal(inside, 0)
+    outside = np.zeros((full, full))
+    outside[: len(members)] = _to_others(both, members, others, mesh, (x, y))
+    found = [_swapped(inside, outside, distance, path) for path in _paths(x, y)]
+    return min(found, key=lambda one: one[0])[1][: len(members)]
+
+
+def _to_others(
+    both: sparse.csr_matrix, members: Array, others: dict[int, Site], mesh: Mesh, at: tuple[Array, Array]
+) -> Array:
+    """What each core's messages to and from other chips cost at each site, save what is the same at all."""
+    x, y = at
+    known = np.array(sorted(others), np.int64)
+    elsewhere = np.ones(both.shape[0], bool)
+    elsewhere[known] = elsewhere[members] = False
+    rows = np.array([others[core].y for core in known], np.int64)
+    west = both[members][:, known].toarray()
+    by_row = np.stack([west[:, rows == row].sum(axis=1) for row in range(mesh.rows)], axis=1)
+    east = np.asarray(both[members][:, np.flatnonzero(elsewhere)].sum(axis=1)).reshape(-1, 1)
+    to_edges = by_row.sum(axis=1)[:, None] * x + east * (mesh.columns - 1 - x)
+    to_rows = by_row @ np.abs(np.arange(mesh.rows)[:, None] - y)
+    return np.asarray(mesh.east_west * to_edges + mesh.north_south * to_rows)
+
+
+def _paths(x: Array, y: Array) -> Iterator[Array]:
+    """Ways over all sites: by columns to and fro, by rows to and fro, row by row."""
+    yield np.lexsort((np.where(x % 2, -y, y), x))
+    yield np.lexsort((np.where(y % 2, -x, x), y))
+    yield np.arange(len(x))
+
+
+def _swapped(inside: Array, outside: Array, distance: Array, at: Array) -> tuple[float, Array]:
+    """The cost and the site of each core after the swaps, from the sites ``at``."""
+    at = at.copy()
+    everyone = np.arange(len(at))
+    costs = inside @ distance[at] + outside  # of core i at site s, all others staying
+    total = float((costs + outside)[everyone, at].sum()) / 2
+    for _ in range(8 * len(at)):
+        here = costs[:, at]
+        stay = here[everyone, everyone]
+        gain = here + here.T - stay[:, None] - stay + 2 * inside * distance[np.ix_(at, at)]
+        i, j = divmod(int(np.argmin(gain)), len(at))
+        if gain[i, j] >= -1e-9 * total:
+            break
+        total += float(gain[i, j])
+        moved = distance[at[j]] - distance[at[i]]
+        costs += np.outer(inside[:, i] - inside[:, j], moved)
+        at[i], at[j] = at[j], at[i]
+    return total, at

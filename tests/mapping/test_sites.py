@@ -1,0 +1,152 @@
+"""Cores on the mesh: held to brute force, to the plain order, and to what a chip has room for."""
+
+from __future__ import annotations
+
+from itertools import combinations, permutations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sne_deploy.chips.chip import load_chip
+from sne_deploy.mapping.mesh import Mesh, hops, link_loads
+from sne_deploy.mapping.placement import Site
+from sne_deploy.mapping.sites import cost, place, row_major, sites
+from tests.effort import examples
+
+LOIHI1 = Mesh.of(load_chip("loihi1"))
+
+
+def random_messages(rng: np.random.Generator, cores: int, density: float) -> sparse.csr_matrix:
+    table = sparse.random(cores, cores, density, "csr", rng=rng)
+    table.data = np.ceil(table.data * 100)
+    return table.astype(np.int64)
+
+
+def random_mesh(rng: np.random.Generator) -> Mesh:
+    columns, rows, each = (int(n) for n in rng.integers(1, [6, 5, 5]))
+    cores = int(rng.integers(max(1, columns * rows * each - each), columns * rows * each + 1))
+    return Mesh(columns, rows, each, cores, *rng.uniform(1, 5, 2))
+
+
+def walk(start, end, columns: int) -> list[tuple[str, int, int]]:
+    """The links of a message, one by one: direction, and the tile that it leaves (column over all chips)."""
+    x, y = start.chip * columns + start.x, start.y
+    way = []
+    while x != end.chip * columns + end.x:
+        way.append(("east" if x < end.chip * columns + end.x else "west", x, y))
+        x += 1 if way[-1][0] == "east" else -1
+    while y != end.y:
+        way.append(("south" if y < end.y else "north", x, y))
+        y += 1 if way[-1][0] == "south" else -1
+    return way
+
+
+def crosses(link: tuple[str, int, int], columns: int) -> bool:
+    direction, x, _ = link
+    return (direction == "east" and (x + 1) % columns == 0) or (direction == "west" and x % columns == 0)
+
+
+def test_loihi1_has_32_tiles_of_4_cores() -> None:
+    assert (LOIHI1.columns, LOIHI1.rows, LOIHI1.cores_per_tile, LOIHI1.cores) == (8, 4, 4, 128)
+    assert (LOIHI1.east_west, LOIHI1.north_south) == (3.0e-12, 4.0e-12)
+    assert LOIHI1.site(3, 127) == Site(3, 7, 3, 3)
+    assert LOIHI1.site(0, 4).x == 1
+    assert Mesh.of(load_chip("loihi2")).cores == 120
+
+
+@pytest.mark.parametrize("seed", range(examples(40)))
+def test_every_core_has_a_site_of_its_own_on_as_few_chips_as_hold_them(seed) -> None:
+    rng = np.random.default_rng(seed)
+    mesh = random_mesh(rng)
+    cores = int(rng.integers(1, 3 * mesh.cores + 2))
+    messages = random_messages(rng, cores, rng.choice([0.02, 0.1, 0.5]))
+    placed = place(messages, mesh)
+    assert len(set(placed)) == len(placed) == cores
+    assert {site.chip for site in placed} == set(range(-(-cores // mesh.cores)))
+    assert all(site.x < mesh.columns and site.y < mesh.rows for site in placed)
+    assert all(site.in_tile < mesh.cores_per_tile for site in placed)
+    usable = {mesh.site(0, place) for place in range(mesh.cores)}
+    assert {Site(0, site.x, site.y, site.in_tile) for site in placed} <= usable
+    assert placed == place(messages, mesh)
+    assert cost(messages, placed, mesh) <= cost(messages, row_major(cores, mesh), mesh)
+
+
+def test_the_cost_is_within_3_percent_of_the_least_of_all_orders_in_the_mean() -> None:
+    mesh = Mesh(3, 2, 1, 6, 3.0, 4.0)
+    every = [tuple(mesh.site(0, place) for place in order) for order in permutations(range(6))]
+    ratios = []
+    for seed in range(examples(8)):
+        messages = random_messages(np.random.default_rng(seed), 6, 0.5)
+        least = min(cost(messages, placed, mesh) for placed in every)[1]
+        ratios.append(cost(messages, place(messages, mesh), mesh)[1] / least)
+    assert min(ratios) == pytest.approx(1)
+    assert np.mean(ratios) < 1.03
+
+
+@pytest.mark.parametrize("seed", range(examples(3)))
+def test_no_swap_of_two_sites_saves_anything(seed) -> None:
+    rng = np.random.default_rng(seed)
+    mesh = Mesh(4, 2, 2, 15, 3.0, 4.0)
+    messages = random_messages(rng, 13, 0.3)
+    placed = place(messages, mesh)
+    free = sorted({mesh.site(0, at) for at in range(15)} - set(placed), key=str)
+    found = cost(messages, placed, mesh)[1]
+    for first, second in combinations(range(15), 2):
+        swapped = [*placed, *free]
+        swapped[first], swapped[second] = swapped[second], swapped[first]
+        assert cost(messages, swapped[:13], mesh)[1] >= found * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(examples(20)))
+def test_hops_and_loads_are_those_of_messages_that_walk(seed) -> None:
+    rng = np.random.default_rng(seed)
+    mesh = random_mesh(rng)
+    cores = int(rng.integers(2, 3 * mesh.cores + 2))
+    placed = [row_major(cores, mesh)[core] for core in rng.permutation(cores)]
+    source, target = rng.integers(0, cores, (2, 30))
+    messages = rng.integers(0, 9, (2, 30))
+    loads = link_loads(messages, placed, source, target, mesh)
+    way = hops(placed, source, target, mesh)
+    expected = np.zeros_like(loads)
+    for pair in range(30):
+        links = walk(placed[source[pair]], placed[target[pair]], mesh.columns)
+        across = sum(crosses(link, mesh.columns) for link in links)
+        along = sum(direction in ("east", "west") for direction, _, _ in links)
+        found = (way.east_west[pair], way.north_south[pair], way.across[pair])
+        assert found == (along - across, len(links) - along, across)
+        for direction, x, y in links:
+            expected[:, ("east", "west", "south", "north").index(direction), y, x] += messages[:, pair]
+    np.testing.assert_array_equal(loads, expected)
+
+
+def test_networks_are_cut_only_where_they_must_be() -> None:
+    mesh = Mesh(2, 2, 4, 16)
+    rng = np.random.default_rng(0)
+    parts = [sparse.csr_matrix(rng.integers(1, 9, (size, size))) for size in (10, 7, 6, 9)]
+    messages = sparse.csr_matrix(sparse.block_diag(parts))
+    placed = place(messages, mesh)  # 10 + 6 and 7 + 9 fill two chips
+    assert cost(messages, placed, mesh)[0] == 0
+    assert cost(messages, row_major(32, mesh), mesh)[0] > 0
+
+
+def test_chips_are_cut_where_fewest_messages_cross() -> None:
+    chain = np.array([5, 5, 1, 2, 5, 5, 5, 5, 5])  # between core i and i + 1
+    messages = sparse.csr_matrix(np.diag(chain, 1))
+    least = min(
+        chain[first - 1] + chain[second - 1]
+        for first, second in combinations(range(1, 10), 2)
+        if first <= 4 and second - first <= 4 and 10 - second <= 4
+    )
+    mesh = Mesh(2, 1, 2, 4)
+    assert cost(messages, place(messages, mesh), mesh)[0] == least == 6
+    assert cost(messages, row_major(10, mesh), mesh)[0] == 7
+
+
+def test_a_mapping_has_the_sites_that_its_traffic_asks_for() -> None:
+    chip = load_chip("loihi1")
+    traffic = random_messages(np.random.default_rng(0), 20, 0.2)
+    assert sites(traffic, chip) == place(traffic, Mesh.of(chip))
+    bare = Mesh(1, 1, None, None)
+    assert place(traffic, bare) == tuple(Site(0, 0, 0, core) for core in range(20))
+    assert place(sparse.csr_matrix((0, 0), dtype=np.int64), Mesh.of(chip)) == ()
