@@ -2,18 +2,25 @@
 
 Energy of one sample, with n the counts and e the constants of the hardware file::
 
-    E = synops e_synop + (updates_active e_update_active + updates_idle e_update_idle)
-        + spikes e_spike_within_tile + host_macs e_host_mac
+    E = synops e_synop + (updates_active + updates_idle) e_update_active + spikes e_spike_within_tile
+        + hops_east_west e_hop_east_west + hops_north_south e_hop_north_south + host_macs e_host_mac
 
-Not modelled yet, and therefore ``None`` and never 0: hops between cores, which need a placement, and
-static energy (leakage, x86 cores), which needs the number of chips and the latency. Spikes that enter
-from outside cost SynOps where they arrive; their injection by the x86 cores is not modelled.
+Every enabled compartment costs an active update at every step, whether it had input or not: probes of
+networks with hardly any spikes show that price for all of them. ``energy.update_idle`` is for compartments
+that are switched off, of which a network has none.
+
+``spikes`` in the equation are spikes that neurons sent until these are placed on cores; then they are the
+messages, one for each spike and each core that it reaches. Hops are ``None`` without a placement, or a price.
+
+The sum is of the neurocores' dynamic energy and the host's arithmetic. Embedded processors and leakage are
+lines of their own (:mod:`sne_deploy.energy.lines`), so ``static`` is always ``None`` here. Spikes that enter
+from outside cost SynOps where they arrive, and the host's arithmetic is that of its MACs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -27,8 +34,8 @@ from sne_deploy.errors import VerificationError
 Part = Literal["synops", "updates", "spikes", "hops", "host", "static"]
 PARTS: tuple[Part, ...] = get_args(Part)
 """The parts of an energy, in the order in which reports show them."""
-Price = Callable[[str], float]
-"""Joules of one operation, by the constant's name in a hardware file, such as ``energy.synop``."""
+Factors = tuple[float, float]
+"""Of a prediction, between which silicon is expected."""
 
 _Count = Annotated[int, Field(ge=0)]
 _Joules = Annotated[float, Field(ge=0.0)]
@@ -93,6 +100,43 @@ class Counted(Protocol):
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """Exact totals of what a placement adds to :class:`Counts`, over the same samples.
+
+    Attributes
+    ----------
+    within_core, within_tile, within_chip, across_chips : int
+        Messages that neurons sent, one for each spike and core that it reaches, by how far they go.
+    from_host : int
+        Messages that enter from outside.
+    hops_east_west, hops_north_south : int
+        Links that messages cross.
+    memory_words : int
+        Words of synaptic memory read.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    within_core: _Count
+    within_tile: _Count
+    within_chip: _Count
+    across_chips: _Count
+    from_host: _Count
+    hops_east_west: _Count
+    hops_north_south: _Count
+    memory_words: _Count
+
+    @property
+    def messages(self) -> int:
+        """Those that neurons sent."""
+        return self.within_core + self.within_tile + self.within_chip + self.across_chips
+
+
+MOVED = tuple(field.name for field in fields(Traffic))
+"""What a placement counts."""
+
+
+@dataclass(frozen=True)
 class Energy:
     """Joules per sample, in parts, which a report holds as they are; None is not modelled.
 
@@ -104,9 +148,8 @@ class Energy:
         The parts that are None.
     synops, updates, spikes, hops, host, static : float or None
     interval : (float, float) or None
-        Bounds of the total. None: the constants are pre-silicon, some stated as minima, one network on
-        Loihi 1 is all there is to compare with, and the total leaves out hops and static energy, so no
-        honest bound can be given. The error to expect stands in the hardware file as ``error.neurocore``.
+        Bounds of the neurocores' part (synops, updates, spikes and hops): its sum times the factors of
+        ``interval.neurocore`` of the hardware file. None without these, or without updates.
     """
 
     __pydantic_config__ = _STRICT
@@ -138,6 +181,12 @@ def add_counts(counts: Iterable[Counts], samples_run: int) -> Counts:
     return Counts(**sums, samples_run=samples_run)
 
 
+def add_traffic(several: Iterable[Traffic]) -> Traffic:
+    """Sum of totals."""
+    found = list(several)
+    return Traffic(**{name: sum(getattr(each, name) for each in found) for name in MOVED})
+
+
 class Valued(Protocol):
     """A constant, of a hardware file or of a report."""
 
@@ -147,47 +196,76 @@ class Valued(Protocol):
     def unit(self) -> str: ...  # noqa: D102
 
 
-def prices(constants: Mapping[str, Valued]) -> Price:
-    """What operations cost, by constants of energy; asking for one that is not there is an error."""
+@dataclass(frozen=True)
+class Prices:
+    """What operations cost: joules, by the constants' names in a hardware file, such as ``energy.synop``."""
 
-    def price(name: str) -> float:
-        given = constants.get(name)
+    constants: Mapping[str, Valued]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.constants
+
+    def __call__(self, name: str) -> float:
+        """Price of one operation; asking for one that is not there is an error."""
+        given = self.constants.get(name)
         if given is None or given.unit not in units.ENERGY:
             raise VerificationError(f"constant {name} is missing or no energy")
         return units.to_si(given.value, units.ENERGY[given.unit])
 
-    return price
+
+def prices_of(hardware: Chip) -> Prices:
+    """What a chip's operations and its host's cost."""
+    return Prices(hardware.constants("energy", "host"))
 
 
-def energy_parts(counts: Counted, price: Price, samples: int = 1) -> dict[Part, Any]:
+def energy_parts(
+    counts: Counted, price: Prices, samples: int = 1, traffic: Traffic | None = None
+) -> dict[Part, Any]:
     """The equation of the module, part by part: joules of the counts over ``samples``."""
-    active, idle, updates = counts.updates_active, counts.updates_idle, None
-    if active is not None and idle is not None:
-        updates = (active * price("energy.update_active") + idle * price("energy.update_idle")) / samples
+    active, idle = counts.updates_active, counts.updates_idle
+    updates = None if active is None or idle is None else active + idle
+    sent = counts.spikes if traffic is None else traffic.messages
+    hops = None
+    if traffic is not None and "energy.hop_east_west" in price and "energy.hop_north_south" in price:
+        hops = traffic.hops_east_west * price("energy.hop_east_west")
+        hops += traffic.hops_north_south * price("energy.hop_north_south")
     return {
         "synops": counts.synops * price("energy.synop") / samples,
-        "updates": updates,
-        "spikes": counts.spikes * price("energy.spike_within_tile") / samples,
-        "hops": None,
+        "updates": None if updates is None else updates * price("energy.update_active") / samples,
+        "spikes": sent * price("energy.spike_within_tile") / samples,
+        "hops": None if hops is None else hops / samples,
         "host": counts.host_macs * price("host.mac") / samples,
         "static": None,
     }
 
 
-def mean_energy(counts: Counts, price: Price) -> Energy:
+def neurocore_j(energy: Energy) -> float | None:
+    """The neurocores' dynamic part of an energy; None without updates."""
+    if energy.updates is None or energy.synops is None or energy.spikes is None:
+        return None
+    return energy.synops + energy.updates + energy.spikes + (energy.hops or 0.0)
+
+
+def mean_energy(
+    counts: Counts, price: Prices, traffic: Traffic | None = None, factors: Factors | None = None
+) -> Energy:
     """Mean energy of a sample; every part is None where no sample was run."""
     samples = counts.samples_run
-    parts: dict[Any, Any] = energy_parts(counts, price, samples) if samples else dict.fromkeys(PARTS)
+    parts: dict[Any, Any] = energy_parts(counts, price, samples, traffic) if samples else dict.fromkeys(PARTS)
     known = [value for value in parts.values() if value is not None]
-    return Energy(
+    energy = Energy(
         total=sum(known) if known else None,
         total_excludes=tuple(name for name, value in parts.items() if value is None),
         **parts,
         interval=None,
     )
+    neurocores = neurocore_j(energy)
+    if factors is None or neurocores is None:
+        return energy
+    return replace(energy, interval=(factors[0] * neurocores, factors[1] * neurocores))
 
 
-def energy_per_sample(counts: Counts, hardware: Chip) -> Energy:
+def energy_per_sample(counts: Counts, hardware: Chip, traffic: Traffic | None = None) -> Energy:
     """Mean energy of a sample; see the module for the equation and for what it leaves out.
 
     Parameters
@@ -195,18 +273,22 @@ def energy_per_sample(counts: Counts, hardware: Chip) -> Energy:
     counts : Counts
         Totals over ``counts.samples_run`` samples.
     hardware : Chip
+    traffic : Traffic or None
+        Of the same samples, once neurons are placed.
 
     Returns
     -------
     Energy
         In joules. Every part is None where no sample was run.
     """
-    return mean_energy(counts, prices(hardware.constants("energy", "host")))
+    bounds = hardware.interval.neurocore
+    factors = None if bounds is None else (bounds.low, bounds.high)
+    return mean_energy(counts, prices_of(hardware), traffic, factors)
 
 
 def energy_of_samples(counts: Counted, hardware: Chip) -> npt.NDArray[np.float64]:
     """Joules of each of N samples, as far as modelled, from their counts: (N,)."""
-    parts = energy_parts(counts, prices(hardware.constants("energy", "host"))).values()
+    parts = energy_parts(counts, prices_of(hardware)).values()
     return np.asarray(sum(part for part in parts if part is not None), np.float64)
 
 

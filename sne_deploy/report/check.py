@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from sne_deploy.energy.accounting import COUNTED, PARTS, Price, mean_energy, prices
+from sne_deploy.energy.accounting import COUNTED, PARTS, Prices, mean_energy
 from sne_deploy.errors import VerificationError
 from sne_deploy.report.schema import CostModel, ReportModel, StudentModel
 
@@ -34,7 +34,7 @@ def check_report(report: ReportModel) -> None:
     ran = [student for student in report.students if student.totals.samples_run]
     _check_totals(report, ran, samples)
     _check_shared(report, samples)
-    price = prices(report.hardware.constants)
+    price = Prices(report.hardware.constants)
     for name, cost in _costs(report):
         _check_means(name, cost)
         _check_energy(name, cost, price)
@@ -119,7 +119,7 @@ def _check_classes(report: ReportModel, samples: int) -> None:
         require(_close(ensemble.accuracy, right / samples), f"classes: {right} correct against accuracy")
 
 
-def _check_energy(name: str, cost: CostModel, price: Price) -> None:
+def _check_energy(name: str, cost: CostModel, price: Prices) -> None:
     energy, expected = cost.energy_per_sample_j, mean_energy(cost.totals, price)
     require(
         energy.hops is None and energy.static is None, f"{name}: hops or static energy without a placement"

@@ -15,7 +15,6 @@ PACKAGES = ("sne-deploy", "torch", "numpy", "scipy", "norse", "nir", "lava-nc", 
 USED_CONSTANTS = (
     "energy.synop",
     "energy.update_active",
-    "energy.update_idle",
     "energy.spike_within_tile",
     "host.mac",
     "teacher.mac",

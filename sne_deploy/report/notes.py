@@ -22,7 +22,7 @@ Note = tuple[str, str]
 _WHY = {
     "updates": "registers are not modelled on this target",
     "hops": "neurons are not placed on cores yet",
-    "static": "chips and latency are not known yet",
+    "static": "a line of its own",
 }
 
 

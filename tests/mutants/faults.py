@@ -163,10 +163,10 @@ BY_A_READER: tuple[Fault, ...] = (
         (RANDOM,),
     ),
     Fault(
-        "idle-updates-at-the-active-price",
+        "idle-updates-for-nothing",
         "sne_deploy/energy/accounting.py",
-        'idle * price("energy.update_idle")',
-        'idle * price("energy.update_active")',
+        "else active + idle",
+        "else active",
         ("tests/energy",),
     ),
 )

@@ -88,12 +88,12 @@ def test_no_teacher_no_row(report: Report) -> None:
 
 def test_notes_say_what_the_figures_leave_out_and_rest_on(report: Report) -> None:
     notes = "\n".join(f"{label}: {text}" for label, text in report_notes(report))
-    assert "the total excludes hops (neurons are not placed on cores yet), static (chips and latency" in notes
-    assert "synop 23.6 pJ, update_active 81 pJ, update_idle 52 pJ" in notes
+    assert "the total excludes hops (neurons are not placed on cores yet), static (a line" in notes
+    assert "synop 23.6 pJ, update_active 81 pJ, spike_within_tile 1.7 pJ" in notes
     assert "Davies et al. 2018" in notes
     assert "Horowitz 2014" in notes
     assert "pre-silicon, stated as a minimum" in notes
-    assert "error: about 20 % on synops, updates and spikes (one network only" in notes
+    assert "error: about 20 % on synops, updates and spikes (with a second reading" in notes
     assert "640 MACs per sample of its head on the host, 2.94 nJ" in notes
     assert "x the ensemble's operations (SynOps and host MACs)" in notes
     assert "lower bound: no count is known for LSTM x2" in notes
