@@ -23,6 +23,7 @@ from sne_deploy.chips.constants import (
     PowerTable,
     RegisterTable,
     ResetTable,
+    SynapseMemoryTable,
     Table,
     Text,
     TimeTable,
@@ -72,6 +73,8 @@ class Chip(Table):
         The same for the processor that runs the teacher; the host where None.
     time, power, limits
         Used once neurons are placed on cores and chips.
+    synapse_memory : SynapseMemoryTable or None
+        How a core stores weights; None: what they take is not known.
     error : ErrorTable
         Error to expect against silicon.
     interval : IntervalTable
@@ -89,6 +92,7 @@ class Chip(Table):
     time: TimeTable = TimeTable()
     power: PowerTable = PowerTable()
     limits: LimitTable = LimitTable()
+    synapse_memory: SynapseMemoryTable | None = None
     error: ErrorTable = ErrorTable()
     interval: IntervalTable = IntervalTable()
 

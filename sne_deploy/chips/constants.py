@@ -97,10 +97,14 @@ class Limit(Counted, Generic[Value]):
 _Pair = Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(min_length=2, max_length=2)]
 Count = Limit[Annotated[int, Field(ge=0, le=2**62)]]
 Bits = Limit[Annotated[int, Field(ge=1, le=31)]]
+Positive = Limit[Annotated[int, Field(ge=1, le=2**31)]]
+Bits1024 = Limit[Annotated[int, Field(ge=1, le=1024)]]
 Exponent = Limit[Annotated[int, Field(ge=-31, le=31)]]
 Delay = Limit[Annotated[int, Field(ge=0, le=2**16)]]
 """Steps beyond the one that every synapse takes."""
 Compartments = Limit[Annotated[int, Field(ge=1, le=64)]]
+Widths = Limit[Annotated[list[Annotated[int, Field(ge=0, le=64)]], Field(min_length=1, max_length=64)]]
+"""Widths that a field can have, in ascending order."""
 CompartmentsByDelay = Limit[Annotated[list[_Pair], Field(min_length=1, max_length=64)]]
 """The longest delay of a synapse into a core, and the compartments that it leaves: several pairs."""
 
@@ -217,6 +221,38 @@ class LimitTable(Table):
             raise ValueError(
                 f"cores_per_chip is {self.cores_per_chip.value}, and the mesh has {places} places"
             )
+        return self
+
+
+class SynapseMemoryTable(Table):
+    """``[synapse_memory]``: how weights are stored; one that is left out of the encodings does not exist.
+
+    An in-axon is stored in blocks: a header and, for each synapse, its weight, its delay and the index of its
+    target. Each block is rounded up to words.
+
+    Attributes
+    ----------
+    word, header : Bits
+    block : Count or None
+        Most synapses behind one header; None: no limit.
+    weight : Widths
+        Of a stored weight.
+    dense, sparse, convolution : Widths or None
+        Of the index in this encoding; 0 where a synapse's place says its target.
+    """
+
+    word: Bits1024
+    header: Count
+    block: Positive | None = None
+    weight: Widths
+    dense: Widths | None = None
+    sparse: Widths | None = None
+    convolution: Widths | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.dense is None and self.sparse is None:
+            raise ValueError("weights that are no convolution need one of the encodings dense and sparse")
         return self
 
 

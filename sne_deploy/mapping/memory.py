@@ -1,31 +1,58 @@
-"""Bits of synaptic memory that a synapse takes on each core."""
+"""Synaptic memory: the bits that a synapse takes on each core, and the words that a message makes it read.
+
+An in-axon with n synapses on a core is stored as a header and n entries of w + d + i bits, in blocks, each
+rounded up to words::
+
+    words(n) = n // B ceil((h + B e) / W) + ceil((h + (n mod B) e) / W),    e = w + d + i
+
+with the word W, the header h, the block B, and the widths of weight w, delay d and index i. The chip's file
+has them, with sources, in ``[synapse_memory]``. w is the narrowest of the chip's that holds every weight of
+the synapse once their common power of two is in the exponent; d is 0 without a delay.
+
+Encodings, of which a synapse has the smallest on each core:
+
+dense : every in-axon of an all-to-all synapse holds all the target's neurons on the core, zeros included; of
+    other synapses, the in-axons that have a synapse there.
+sparse : existing synapses alone, each with its target's index.
+convolution : one kernel, shared by the core: for each tap and input channel its output channels, in blocks
+    of 16, 8, 4, ... that sum to their number (36 = 32 + 4), whatever the number of positions. The core must
+    hold a box of the output: consecutive channels, rows and columns.
+
+Not modelled: plastic synapses, their tags and traces; run-length encoding; the alignment of a core's base
+address; memory that tables of axons take.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from sne_deploy.chips.chip import Chip
+from sne_deploy.chips.constants import SynapseMemoryTable
 from sne_deploy.ir.program import Synapse
+from sne_deploy.ir.weights import ConvWeights, DenseWeights
+from sne_deploy.mapping.boxes import Boxes, boxes_of, positions_reading
 
 Array = npt.NDArray[Any]
-
-HEADER_BITS = 16
-INDEX_BITS = 10
-WORD_BITS = 64
+Encoding = Literal["dense", "sparse", "convolution"]
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+_IMPOSSIBLE = np.int64(2**40)
+"""Words of an encoding that does not fit."""
 
 
 def memory_bits(
-    synapse: Synapse,  # noqa: ARG001  sparse encoding is the same for all
-    core_of: Array,  # noqa: ARG001
+    synapse: Synapse,
+    core_of: Array,
     cores: int,
     chip: Chip,
     reached: sparse.csr_matrix,
+    encodings: tuple[Encoding, ...] = ENCODINGS,
 ) -> Array:
-    """Synaptic memory of each core, in sparse encoding: a header per in-axon, weight and index per synapse.
+    """Bits of synaptic memory that a synapse takes on each core.
 
     Parameters
     ----------
@@ -34,13 +61,162 @@ def memory_bits(
         The core that holds each target neuron.
     cores : int
     chip : Chip
+        Without ``[synapse_memory]`` in its file, what weights take is not known: 0.
     reached : CSR matrix of shape (n_in, cores)
         What :func:`sne_deploy.mapping.reach.reach` gives for these cores.
+    encodings : tuple of Encoding
+        Those to choose from, among the chip's.
 
     Returns
     -------
     int64 array of shape (cores,)
     """
-    bits = HEADER_BITS + reached.data * (chip.weights.bits.value + INDEX_BITS)
-    words = -(-bits // WORD_BITS)
-    return np.bincount(reached.indices, words * WORD_BITS, cores).astype(np.int64)
+    if chip.synapse_memory is None:
+        return np.zeros(cores, np.int64)
+    layout = _Layout(synapse, core_of, cores, chip.synapse_memory, reached)
+    words = np.stack([layout.words(each) for each in layout.possible(encodings)]).min(axis=0)
+    return np.asarray(words * chip.synapse_memory.word.value)
+
+
+def words_read(
+    synapse: Synapse,
+    core_of: Array,
+    cores: int,
+    chip: Chip,
+    reached: sparse.csr_matrix,
+    encodings: tuple[Encoding, ...] = ENCODINGS,
+) -> sparse.csr_matrix:
+    """Words of synaptic memory that one spike of each source makes each core read.
+
+    In the encoding that :func:`memory_bits` chose for the core. Where a spike reaches no synapse, none.
+
+    Returns
+    -------
+    CSR matrix of shape (n_in, cores), int64
+        Of the pattern of ``reached``; zeros without ``[synapse_memory]``.
+    """
+    found = reached.copy()
+    found.data = np.zeros(reached.nnz, np.int64)
+    if chip.synapse_memory is None:
+        return found
+    layout = _Layout(synapse, core_of, cores, chip.synapse_memory, reached)
+    possible = layout.possible(encodings)
+    chosen = np.stack([layout.words(each) for each in possible]).argmin(axis=0)[reached.indices]
+    for number, each in enumerate(possible):
+        here = chosen == number
+        if here.any():
+            found.data[here] = layout.read(each)[here]
+    return found
+
+
+def weight_width(synapse: Synapse, table: SynapseMemoryTable) -> int:
+    """Bits of a stored weight: the narrowest that holds all; 0 where no weight exists."""
+    values = np.asarray(synapse.weights.values, np.int64)
+    union = int(np.bitwise_or.reduce(np.abs(values), axis=None)) if values.size else 0
+    if not union:
+        return 0
+    shift = (union & -union).bit_length() - 1
+    low, high = int(values.min()) >> shift, int(values.max()) >> shift
+    mixed = synapse.sign_mode == "mixed"
+    needed = max((~low if low < 0 else low).bit_length(), high.bit_length()) + 1 if mixed else (
+        max(-low, high).bit_length()
+    )  # fmt: skip
+    return next((width for width in sorted(table.weight.value) if width >= needed), needed)
+
+
+def words_of(entries: Array, entry_bits: Array | int, table: SynapseMemoryTable) -> Array:
+    """Words of an in-axon with as many synapses; 0 of none."""
+    block = table.block.value if table.block else max(1, int(np.max(entries, initial=1)))
+    whole, rest = np.divmod(entries, block)
+    return np.asarray(whole * _ceil(block, entry_bits, table) + (rest > 0) * _ceil(rest, entry_bits, table))
+
+
+def tap_words(channels: Array, entry_bits: int, table: SynapseMemoryTable) -> Array:
+    """Words of one tap of a shared kernel with as many output channels: blocks of powers of two."""
+    powers = 1 << np.arange(32, dtype=np.int64)
+    held = (np.asarray(channels)[..., None] & powers) > 0
+    return np.asarray((held * words_of(powers, entry_bits, table)).sum(axis=-1))
+
+
+def _ceil(entries: Array | int, entry_bits: Array | int, table: SynapseMemoryTable) -> Array:
+    return np.asarray(
+        -(-(table.header.value + entries * np.asarray(entry_bits, np.int64)) // table.word.value)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """A synapse on its cores, in each encoding."""
+
+    synapse: Synapse
+    core_of: Array
+    cores: int
+    table: SynapseMemoryTable
+    reached: sparse.csr_matrix
+
+    def possible(self, encodings: tuple[Encoding, ...]) -> list[Encoding]:
+        """Those of the encodings that the chip has and that fit the synapse."""
+        found = [each for each in encodings if getattr(self.table, each) is not None]
+        if isinstance(self.synapse.weights, ConvWeights):
+            return found
+        return [each for each in found if each != "convolution"]
+
+    def words(self, encoding: Encoding) -> Array:
+        """Words that each core stores: int64 of shape (cores,); more than any core has where it cannot."""
+        weights = self.synapse.weights
+        if encoding == "convolution" and isinstance(weights, ConvWeights):
+            return self._kernel_words(weights)
+        if encoding == "dense" and isinstance(weights, DenseWeights):
+            return np.asarray(weights.shape[1] * self._dense_words())
+        per_core = np.zeros(self.cores, np.int64)
+        np.add.at(per_core, self.reached.indices, self.read(encoding))
+        return per_core
+
+    def read(self, encoding: Encoding) -> Array:
+        """Words that a spike reads: int64, for each entry of ``reached``."""
+        weights = self.synapse.weights
+        if encoding == "convolution" and isinstance(weights, ConvWeights):
+            return self._taps_read(weights)
+        if encoding == "dense":
+            return np.asarray(self._dense_words()[self.reached.indices])
+        return words_of(self.reached.data, self._entry("sparse")[self.reached.indices], self.table)
+
+    def _entry(self, encoding: Encoding) -> Array:
+        """Bits of a synapse, by core."""
+        delay = (self.synapse.delay + 1).bit_length() if self.synapse.delay else 0
+        widths = np.asarray(sorted(getattr(self.table, encoding).value))
+        held = np.bincount(self.core_of, minlength=self.cores)
+        needed = np.ceil(np.log2(np.maximum(held, 1))).astype(np.int64) * bool(widths.max())
+        index = widths[np.minimum(np.searchsorted(widths, needed), len(widths) - 1)]
+        return np.asarray(weight_width(self.synapse, self.table) + delay + index)
+
+    def _dense_words(self) -> Array:
+        held = np.bincount(self.core_of, minlength=self.cores)
+        return words_of(held, self._entry("dense"), self.table)
+
+    def _boxes(self, conv: ConvWeights) -> tuple[Boxes, Array]:
+        """The cores' boxes, and the words of one tap by core and convolution group: (cores, groups)."""
+        boxes = boxes_of(self.core_of, conv.out_shape, self.cores)
+        first = np.arange(conv.groups) * (conv.out_shape[0] // conv.groups)
+        last = first + conv.out_shape[0] // conv.groups - 1
+        channels = np.minimum(boxes.high[:, :1], last) - np.maximum(boxes.low[:, :1], first) + 1
+        return boxes, tap_words(np.maximum(channels, 0), int(self._entry("convolution").max()), self.table)
+
+    def _kernel_words(self, conv: ConvWeights) -> Array:
+        boxes, words = self._boxes(conv)
+        taps = int(np.prod(conv.kernel.shape[1:]))
+        return np.where(boxes.full, taps * words.sum(axis=1), _IMPOSSIBLE)
+
+    def _taps_read(self, conv: ConvWeights) -> Array:
+        """Each output position on the core that a source feeds reads one tap."""
+        boxes, words = self._boxes(conv)
+        sources = np.repeat(np.arange(self.reached.shape[0]), np.diff(self.reached.indptr))
+        channel, *position = np.unravel_index(sources, conv.in_shape)
+        core = self.reached.indices
+        found = words[core, channel // (conv.in_shape[0] // conv.groups)]
+        for axis in (0, 1):
+            before = np.pad(positions_reading(conv, axis).toarray().cumsum(axis=1), ((0, 0), (1, 0)))
+            first = np.minimum(boxes.low[:, 1 + axis], conv.out_shape[1 + axis])
+            fed = before[:, boxes.high[:, 1 + axis] + 1] - before[:, first]
+            found = found * fed[position[axis], core]
+        return np.asarray(found)
