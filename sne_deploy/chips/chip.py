@@ -6,6 +6,7 @@ unit of another quantity or a missing source is refused in one line.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from importlib import resources
 from pathlib import Path
@@ -130,6 +131,11 @@ def chip_names() -> tuple[str, ...]:
     """Chips whose constants are in this package, sorted."""
     folder = resources.files("sne_deploy.chips")
     return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def chip_sha256(name: str) -> str:
+    """SHA-256 of a packaged chip's file: which constants a figure was computed from."""
+    return hashlib.sha256(_packaged(name)).hexdigest()
 
 
 def load_chip(name_or_path: str | os.PathLike[str]) -> Chip:

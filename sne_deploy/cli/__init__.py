@@ -22,6 +22,7 @@ from sne_deploy.cli.inspect import inspect_command
 from sne_deploy.cli.output import say
 from sne_deploy.cli.report import report_command
 from sne_deploy.cli.train import train_command
+from sne_deploy.cli.validate import validate_command
 
 _SETTINGS: dict[str, Any] = {
     "add_completion": False,
@@ -39,6 +40,7 @@ app.command("report")(report_command)
 app.command("inspect")(inspect_command)
 app.command("train")(train_command)
 app.command("bench")(bench_command)
+app.command("validate")(validate_command)
 
 _compile_app = typer.Typer(**_SETTINGS)
 _compile_app.command()(compile_command)
