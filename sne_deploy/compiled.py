@@ -18,7 +18,7 @@ import numpy.typing as npt
 from sne_deploy import arguments as argument
 from sne_deploy.backend import Executable, FileWriter, Record, RunOptions, load_backend
 from sne_deploy.chips.chip import Chip
-from sne_deploy.errors import DataError, InputError
+from sne_deploy.errors import DataError, InputError, MappingError
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.model.ensemble import Ensemble
 from sne_deploy.runtime.execution import Runner
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sne_deploy.mapping.placement import Placement
     from sne_deploy.report.file import Report
     from sne_deploy.report.schema import VerifiedModel
+    from sne_deploy.runtime.placing import Placer
     from sne_deploy.runtime.slices import Compared
 
 Array = npt.NDArray[Any]
@@ -213,7 +214,8 @@ class Compiled:
         self._check_labels(data)
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
         verified = self._verify(data, verify)
-        run, compared = self._run_slices(data, record)
+        placers, refused = self._placers()
+        run, compared = self._run_slices(data, record, placers)
         report = build_report(
             self.ensemble,
             run,
@@ -226,7 +228,7 @@ class Compiled:
             compared=compared,
             teacher=evaluated,
             verified=verified,
-            warnings=(*self._warnings, *_length_notes(data)),
+            warnings=(*self._warnings, *refused, *_length_notes(data)),
         )
         return Result(run, report)
 
@@ -259,24 +261,49 @@ class Compiled:
         )
         write_compiled(argument.file_path("path", path), content, self.hardware)
 
-    def _run_slices(self, data: DataSet, record: Record) -> tuple[RunResult, Compared | None]:
-        """Run; if there is a reference, run that too, and compare their spikes."""
+    def _placers(self) -> tuple[tuple[Placer, ...], tuple[str, ...]]:
+        """What counts each student on its cores; none, and why, where they do not fit."""
+        from sne_deploy.energy.time import StepRates
+        from sne_deploy.mapping.wiring import Wiring
+        from sne_deploy.runtime.placing import Placer
+
+        if self.precision != "fixed":
+            return (), ()
+        try:
+            placement = self.mapping
+        except MappingError as error:
+            return (), (f"not placed on cores: {error}",)
+        rates = StepRates.of(self.hardware)
+        wired = (Wiring.of(program, placement, self.hardware) for program in self.programs)
+        return tuple(Placer(wiring, rates) for wiring in wired), ()
+
+    def _run_slices(
+        self, data: DataSet, record: Record, placers: tuple[Placer, ...]
+    ) -> tuple[RunResult, Compared | None]:
+        """Run; count on cores; if there is a reference, run that too, and compare their spikes."""
         from sne_deploy.runtime.slices import run_slices, sample_slices
 
         real, keep = self._reference, record != "counts"
-        needed: Record = "spikes" if real is not None and not keep else record
+        spikes_needed = (real is not None or placers) and not keep
+        needed: Record = "spikes" if spikes_needed else record
         slices = sample_slices(self.programs, len(data), recorded=needed != "counts")
         if data.lengths is not None:
-            return self._run_lengths(data, slices, needed, keep=keep)
+            return self._run_lengths(data, slices, needed, placers, keep=keep)
         return run_slices(
             slices,
-            lambda part: self._run_slice(data, part, needed),
+            lambda part: self._run_slice(data, part, needed, placers),
             None if real is None else lambda part: real._run_slice(data, part, "spikes"),  # noqa: SLF001  ours
             keep=keep,
         )
 
     def _run_lengths(
-        self, data: DataSet, slices: Iterator[slice], record: Record, *, keep: bool
+        self,
+        data: DataSet,
+        slices: Iterator[slice],
+        record: Record,
+        placers: tuple[Placer, ...],
+        *,
+        keep: bool,
     ) -> tuple[RunResult, Compared | None]:
         """Run samples of different lengths, sorted by these; what comes out is in their own order."""
         from sne_deploy.runtime.lengths import alike, in_order
@@ -288,7 +315,7 @@ class Compiled:
         data = data.taken(order)
         run, compared = run_slices(
             several,
-            lambda part: self._run_shorter(data, part, record),
+            lambda part: self._run_shorter(data, part, record, placers),
             None if real is None else lambda part: real._run_shorter(data, part, "spikes"),  # noqa: SLF001  ours
             keep=keep,
         )
@@ -296,7 +323,9 @@ class Compiled:
             compared = replace(compared, run=in_order(compared.run, order))
         return in_order(run, order), compared
 
-    def _run_shorter(self, data: DataSet, part: slice, record: Record) -> RunResult:
+    def _run_shorter(
+        self, data: DataSet, part: slice, record: Record, placers: tuple[Placer, ...] = ()
+    ) -> RunResult:
         """Run samples that all last as long, on the same Programs with so many steps."""
         from sne_deploy.runtime.lengths import of_whole_length
         from sne_deploy.runtime.run import run_ensemble
@@ -310,11 +339,21 @@ class Compiled:
         with ExitStack() as resources:
             runner = self._run_with(programs, resources)
             run = run_ensemble(self.ensemble, programs, runner, inputs, labels, policy=policy, record=record)
-        return of_whole_length(run, self.programs)
+        return of_whole_length(self._placed(run, placers, inputs), self.programs)
 
-    def _run_slice(self, data: DataSet, part: slice, record: Record) -> RunResult:
+    def _run_slice(
+        self, data: DataSet, part: slice, record: Record, placers: tuple[Placer, ...] = ()
+    ) -> RunResult:
         labels = None if data.y is None else data.y[part]
-        return self.run_encoded(self._encoded(data, part), labels, record)
+        inputs = self._encoded(data, part)
+        return self._placed(self.run_encoded(inputs, labels, record), placers, inputs)
+
+    def _placed(self, run: RunResult, placers: tuple[Placer, ...], inputs: Array) -> RunResult:
+        from sne_deploy.runtime.placing import place_run
+
+        if not placers:
+            return run
+        return place_run(run, placers, inputs, one_by_one=self.ensemble.policy.kind == "confidence")
 
     def _encoded(self, data: DataSet, part: slice) -> Array:
         from sne_deploy.data.encode import encode

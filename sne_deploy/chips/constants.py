@@ -135,7 +135,7 @@ class EnergyTable(Table):
 
 
 class TimeTable(Table):
-    """``[time]``: seconds per operation; used once neurons are placed on cores."""
+    """``[time]``: seconds per operation, per step and per sample; :mod:`sne_deploy.energy.time` uses them."""
 
     synop: TimeConstant | None = None
     update_active: TimeConstant | None = None
@@ -145,6 +145,11 @@ class TimeTable(Table):
     hop_north_south: TimeConstant | None = None
     barrier_1_tile: TimeConstant | None = None
     barrier_32_tiles: TimeConstant | None = None
+    memory_word: TimeConstant | None = None
+    barrier: TimeConstant | None = None
+    step_floor: TimeConstant | None = None
+    host_per_step: TimeConstant | None = None
+    reset_per_sample: TimeConstant | None = None
 
 
 class PowerTable(Table):

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.ir.program import Program
+from sne_deploy.runtime.placed import PlacedCounts, PlacedTime
 from sne_deploy.runtime.result import RunResult, StudentResult
 from sne_deploy.runtime.trace import LayerTrace, Trace
 
@@ -68,7 +69,7 @@ def in_order(run: PerSample, order: Array) -> PerSample:
         value = getattr(run, part.name)
         if isinstance(value, np.ndarray):
             changes[part.name] = value[back]
-        elif isinstance(value, Trace):
+        elif isinstance(value, Trace | PlacedCounts | PlacedTime):
             changes[part.name] = value.take(back)
         elif part.name == "students":
             changes[part.name] = tuple(in_order(student, order) for student in value)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from sne_deploy.energy.accounting import COUNTED, Counts
 from sne_deploy.ir.program import Program
+from sne_deploy.runtime.placed import PlacedCounts, PlacedTime, join_placed, join_times
 from sne_deploy.runtime.trace import LayerTrace, Trace, join
 
 Array = npt.NDArray[Any]
@@ -29,12 +30,15 @@ class StudentResult:
         Of all samples; where it did not run, outputs are NaN and everything else 0.
     alone : int64 array of shape (N,), or None
         Class predicted from this student alone, -1 where it did not run; None if it ran nowhere.
+    placed : PlacedCounts or None
+        What each core did; None without a placement, or where the target records no spikes.
     """
 
     program: Program
     active: Array
     trace: Trace
     alone: Array | None
+    placed: PlacedCounts | None = None
 
     @property
     def name(self) -> str:
@@ -102,6 +106,8 @@ class RunResult:
     gate_macs : int64 array of shape (N,)
         Those of the gate, on every sample; 0 without one.
     wall_s : float
+    placed : PlacedTime or None
+        Steps of the students together; None where one of them has no counts on cores.
     """
 
     students: tuple[StudentResult, ...]
@@ -112,6 +118,7 @@ class RunResult:
     head_macs: Array
     gate_macs: Array
     wall_s: float
+    placed: PlacedTime | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -149,6 +156,7 @@ def join_runs(parts: Sequence[RunResult]) -> RunResult:
     """Join runs of consecutive samples, in order; at least one, of the same students."""
     if len(parts) == 1:
         return parts[0]
+    times = [part.placed for part in parts if part.placed is not None]
     labels = [part.labels for part in parts if part.labels is not None]
     return RunResult(
         students=tuple(_join_students(same) for same in zip(*(part.students for part in parts), strict=True)),
@@ -159,6 +167,7 @@ def join_runs(parts: Sequence[RunResult]) -> RunResult:
         head_macs=np.concatenate([part.head_macs for part in parts]),
         gate_macs=np.concatenate([part.gate_macs for part in parts]),
         wall_s=sum(part.wall_s for part in parts),
+        placed=join_times(times) if len(times) == len(parts) else None,
     )
 
 
@@ -166,6 +175,7 @@ def _join_students(same: Sequence[StudentResult]) -> StudentResult:
     """A student is in a part where it ran nowhere as another part has it: with the same recordings."""
     ran = [part for part in same if part.alone is not None] or [same[0]]
     nothing = replace(ran[0].trace.take(slice(0)), saturated_inputs=0)
+    placed = [part.placed for part in same if part.placed is not None]
     traces, alone = [], []
     for part in same:
         nowhere = np.zeros(len(part.active), dtype=bool)
@@ -176,4 +186,5 @@ def _join_students(same: Sequence[StudentResult]) -> StudentResult:
         active=np.concatenate([part.active for part in same]),
         trace=join(traces),
         alone=None if ran[0].alone is None else np.concatenate(alone),
+        placed=join_placed(placed) if len(placed) == len(same) else None,
     )

@@ -1,0 +1,198 @@
+"""Counts on cores against a walk of every spike through every synapse, message by message, link by link."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sne_deploy.backend import RunOptions
+from sne_deploy.chips.chip import load_chip
+from sne_deploy.energy.time import StepRates
+from sne_deploy.ir.program import ALWAYS_ON, Program, Synapse
+from sne_deploy.mapping.placement import Core, PlacedGroup, Placement, Site
+from sne_deploy.mapping.wiring import PATHS, Wiring, words_of
+from sne_deploy.runtime.placing import Placer
+from sne_deploy.runtime.result import StudentResult
+from sne_loihi.executable import LoihiExecutable
+from tests import reference, strategies
+from tests.effort import examples
+
+CHIP = load_chip("loihi1")
+PER_CORE = ("synops", "updates", "memory_words", "spikes", "messages_in")
+RATES = (
+    StepRates(1e-9, 1e-9, None, None, None),
+    StepRates(1e-9, 5e-10, 2e-9, 7e-9, 1.1e-8),
+    StepRates(1e-12, 0.0, 0.0, 3e-9, 1e-9),
+)
+
+
+@dataclass
+class Walked:
+    """What one student did, counted one by one."""
+
+    cores: dict[str, Counter[int]] = field(default_factory=lambda: {name: Counter() for name in PER_CORE})
+    samples: dict[str, list[int]] = field(default_factory=dict)
+    streamed: list[list[float]] = field(default_factory=list)
+    alone: list[list[float]] = field(default_factory=list)
+
+
+def walk(program: Program, placement: Placement, run: StudentResult, inputs: Any, rates: StepRates) -> Walked:
+    found, steps = Walked(), program.timesteps
+    where = {g.name: placement.of(program.name, g.name).core_of.tolist() for g in program.groups}
+    reached = {synapse.name: reference.fan_out(synapse) for synapse in program.synapses}
+    idle = max(enabled(program, where).values()) * rates.update_s
+    for name in (*PATHS, "from_host"):
+        found.samples[name] = [0] * len(inputs)
+    for n in np.flatnonzero(run.active):
+        work: list[Counter[Any]] = [Counter() for _ in range(steps + program.max_depth)]
+        walk_whatever_the_sample(found, n, program, where)
+        for source, t, i in sent(program, run, inputs, n):
+            own = where[source][i] if source in where else None
+            if own is not None:
+                found.cores["spikes"][own] += 1
+            for synapse in program.synapses:
+                if synapse.source == source and t + program.lag(synapse) < steps:
+                    at = leaves(program, synapse) + t
+                    targets = [where[synapse.target][o] for o, _ in reached[synapse.name].get(i, [])]
+                    for core, synapses in Counter(targets).items():
+                        deliver(found, n, placement, own, core, synapses, work[at])
+        step = [longest(each, rates, idle) for each in work]
+        found.alone.append(step)
+        folded: list[Counter[Any]] = [Counter() for _ in range(steps)]
+        for at, each in enumerate(work):
+            folded[at % steps].update(each)
+        found.streamed.append([longest(each, rates, idle) for each in folded])
+    return found
+
+
+def enabled(program: Program, where: dict[str, list[int]]) -> Counter[int]:
+    found: Counter[int] = Counter()
+    for group in program.groups:
+        for core in where[group.name]:
+            found[core] += program.compartments(group)
+    return found
+
+
+def walk_whatever_the_sample(found: Walked, n: int, program: Program, where: dict[str, list[int]]) -> None:
+    for core, count in enabled(program, where).items():
+        found.cores["updates"][core] += count * program.timesteps
+    for group in program.groups:
+        host = program.host_of(group.name)
+        if host is not None and host.per_step_messages:
+            found.samples["from_host"][n] += group.size * program.timesteps
+            for core in where[group.name]:
+                found.cores["messages_in"][core] += program.timesteps
+
+
+def sent(program: Program, run: StudentResult, inputs: Any, n: int) -> Any:
+    for name, spikes in run.spikes.items():
+        flat = spikes[n].reshape(program.timesteps, -1)
+        yield from ((name, int(t), int(i)) for t, i in np.argwhere(flat))
+    if program.spike_input:
+        flat = inputs[n].reshape(program.timesteps, -1)
+        yield from ((program.input.name, int(t), int(i)) for t, i in np.argwhere(flat))
+    yield from ((ALWAYS_ON, t, 0) for t in range(program.timesteps))
+
+
+def leaves(program: Program, synapse: Synapse) -> int:
+    if synapse.source == ALWAYS_ON:
+        return max(program.group(synapse.target).depth - 1, 0)
+    return 0 if synapse.source == program.input.name else program.group(synapse.source).depth
+
+
+def deliver(
+    found: Walked,
+    n: int,
+    placement: Placement,
+    own: int | None,
+    core: int,
+    synapses: int,
+    work: Counter[Any],
+) -> None:
+    words = int(words_of(np.array([synapses]), CHIP)[0])
+    found.cores["synops"][core] += synapses
+    found.cores["memory_words"][core] += words
+    found.cores["messages_in"][core] += 1
+    work["synops", core] += synapses
+    work["memory", core] += words
+    if own is None:
+        found.samples["from_host"][n] += 1
+        return
+    a, b = placement.cores[own].site, placement.cores[core].site
+    if own == core:
+        kind = "within_core"
+    elif a.chip != b.chip:
+        kind = "across_chips"
+    else:
+        kind = "within_tile" if (a.x, a.y) == (b.x, b.y) else "within_chip"
+    found.samples[kind][n] += 1
+    if a.chip == b.chip:
+        for x in range(min(a.x, b.x), max(a.x, b.x)):
+            found.samples["hops_east_west"][n] += 1
+            work["x", a.chip, x, a.y, a.x < b.x] += 1
+        for y in range(min(a.y, b.y), max(a.y, b.y)):
+            found.samples["hops_north_south"][n] += 1
+            work["y", a.chip, b.x, y, a.y < b.y] += 1
+
+
+def longest(work: Counter[Any], rates: StepRates, idle: float) -> float:
+    rate = {
+        "synops": rates.synop_s,
+        "memory": rates.word_s,
+        "x": rates.hop_east_west_s,
+        "y": rates.hop_north_south_s,
+    }
+    return max([idle, *(count * (rate[key[0]] or 0.0) for key, count in work.items())])
+
+
+@st.composite
+def placements(draw: Any, programs: list[Program]) -> Placement:
+    """Neurons anywhere, students mixed on a core, sites anywhere: nothing that a mapper would do."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    count = draw(st.integers(1, 9))
+    places = rng.permutation(2 * 3 * 2 * 2)[:count]
+    sites = [Site(*(int(i) for i in np.unravel_index(place, (2, 3, 2, 2)))) for place in places]
+    groups = tuple(
+        PlacedGroup(p.name, g.name, rng.integers(0, count, g.size, dtype=np.int32), (1,))
+        for p in programs
+        for g in p.groups
+    )
+    return Placement("loihi1", "random", groups, tuple(Core(site, {}) for site in sites), 2)
+
+
+def ran(program: Program, inputs: Any, active: Any) -> StudentResult:
+    trace = LoihiExecutable(program, RunOptions()).run(inputs[active], "spikes")
+    return StudentResult(program, active, trace.spread(active), None)
+
+
+@settings(max_examples=examples(15), deadline=None)
+@given(st.data())
+def test_counts_are_those_of_a_walk(data: Any) -> None:
+    programs = [replace(data.draw(strategies.programs("fixed")), name=name) for name in ("a", "b")]
+    placement = data.draw(placements(programs))
+    rates = data.draw(st.sampled_from(RATES))
+    for program in programs:
+        inputs = data.draw(strategies.inputs_for(program))
+        active = np.array(data.draw(st.lists(st.booleans(), min_size=len(inputs), max_size=len(inputs))))
+        active[0] = True
+        student = ran(program, inputs, active)
+        placer = Placer(Wiring.of(program, placement, CHIP), rates)
+        counts, times = placer.count(student, inputs)
+        expected = walk(program, placement, student, inputs, rates)
+        assert counts is not None
+        assert times is not None
+        for name in PER_CORE:
+            assert dict(enumerate(getattr(counts, name).tolist())) == {
+                core: expected.cores[name][core] for core in range(len(placement.cores))
+            }, name
+        for name, values in expected.samples.items():
+            assert getattr(counts, name).tolist() == values, name
+        np.testing.assert_allclose(times.streamed[active], expected.streamed, rtol=1e-12)
+        np.testing.assert_allclose(times.alone[active], expected.alone, rtol=1e-12)
+        assert sum(counts.bound_by.values()) == active.sum() * program.timesteps
+        assert counts.steps.tolist() == (active * program.timesteps).tolist()
