@@ -2,8 +2,9 @@
 
 A request is a length (8 bytes, little endian), a JSON object of that length, and where it names a ``size``,
 as many bytes. ``open`` reads a model, ``cut`` leaves of it the features before its last linear map,
-``check`` finds its layout, ``run`` gives its outputs for a batch, ``count`` its multiply-accumulates. Each
-has a limit of processor time of its own; memory is limited before the first. Answers are those of
+``check`` finds its layout for samples, ``declare`` the one that it states itself, ``run`` gives its outputs
+for a batch, ``count`` its multiply-accumulates. Each has a limit of processor time of its own; memory is
+limited before the first. Answers are those of
 :mod:`sne_deploy.sandbox.limits`.
 """
 
@@ -47,6 +48,7 @@ class Work:
             "open": self._open,
             "cut": self._cut,
             "check": self._check,
+            "declare": self._declare,
             "run": self._run,
             "count": self._count,
         }
@@ -80,6 +82,19 @@ class Work:
             self._session = open_session(model.SerializeToString(), self._name)
         most = batch or max(1, min(MAX_BATCH, MAX_BATCH_ELEMENTS // largest_tensor(self._inferred)))
         numbers = np.array([batch or 0, most])
+        return {"batch": _entry(numbers)}, (numbers,)
+
+    def _declare(self, _request: Mapping[str, Any], _data: bytes) -> Answer:
+        import numpy as np
+
+        from sne_deploy.teacher.onnx_model import infer_shapes
+        from sne_deploy.teacher.session import declared_layout
+
+        model = self._read()
+        batch, shape = self._layout = declared_layout(model, self._name)
+        self._inferred = infer_shapes(model, self._name, (batch or 1, *shape))
+        self._first = np.zeros((batch or 1, *shape), np.float32)
+        numbers = np.array([batch or 1])
         return {"batch": _entry(numbers)}, (numbers,)
 
     def _run(self, request: Mapping[str, Any], data: bytes) -> Answer:

@@ -107,6 +107,13 @@ class TeacherProcess:
         self._batch, self._most = int(found[0]) or None, int(found[1])
         self._sample = x.shape[1:]
 
+    def declare(self) -> None:
+        """Take the model's own word for what one sample is: enough to :meth:`count`."""
+        found = _array(self._ask({"do": "declare"}), "batch", 1)
+        if found.shape != (1,) or found.dtype.kind != "i" or found[0] < 1:
+            raise self._damaged()
+        self._batch = int(found[0])
+
     def rows(self, x: Array) -> Array:
         """Outputs [N, classes] of samples that were checked, in batches, the last filled where it must be."""
         if not self._tried:  # a program without an end is found at the first sample, not at the 64th
@@ -119,7 +126,7 @@ class TeacherProcess:
         return np.concatenate(rows)
 
     def count(self) -> tuple[int, MacCount]:
-        """Samples of a batch, and its multiply-accumulates, after :meth:`rows`."""
+        """Samples of a batch, and its multiply-accumulates, after :meth:`rows` or :meth:`declare`."""
         text = self._ask({"do": "count"}).get("macs")
         try:
             found = json.loads(str(text))
@@ -166,6 +173,7 @@ _DOING = {
     "open": "reading it",
     "cut": "looking for its last linear map",
     "check": "preparing it",
+    "declare": "preparing it",
     "run": "running it",
     "count": "counting its operations",
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sne_deploy.errors import DataError
+from sne_deploy.teacher.onnx_macs import MacCount
 from sne_deploy.teacher.onnx_model import TeacherError, read_onnx
 from sne_deploy.teacher.process import Array, TeacherProcess
 
@@ -74,13 +75,34 @@ def evaluate_teacher(path: str | os.PathLike[str], x: Array, y: Array | None) ->
         teacher.check(samples)
         logits = teacher.rows(samples)
         batch, macs = teacher.count()
+    counted = _of_one_sample(macs, batch, name)
     return TeacherResult(
         accuracy=None if y is None else _accuracy(logits, y, name),
-        macs=_per_sample(macs.total, batch, name),
-        macs_per_operator={key: _per_sample(n, batch, name) for key, n in macs.per_operator.items()},
-        uncounted=macs.uncounted,
+        macs=counted.total,
+        macs_per_operator=counted.per_operator,
+        uncounted=counted.uncounted,
         samples=len(x),
     )
+
+
+def count_network(path: str | os.PathLike[str]) -> MacCount:
+    """MACs of one sample of any ONNX network whose one input has fixed sizes, but for the batch.
+
+    Raises
+    ------
+    TeacherError
+        The file or the graph in it cannot be used.
+    """
+    name = Path(path).name
+    with TeacherProcess(read_onnx(Path(path)), name) as network:
+        network.declare()
+        batch, macs = network.count()
+    return _of_one_sample(macs, batch, name)
+
+
+def _of_one_sample(macs: MacCount, batch: int, name: str) -> MacCount:
+    each = {key: _per_sample(count, batch, name) for key, count in macs.per_operator.items()}
+    return MacCount(_per_sample(macs.total, batch, name), each, macs.uncounted)
 
 
 def _accuracy(logits: Array, y: Array, name: str) -> float:

@@ -31,6 +31,31 @@ def input_layout(
     model: onnx.ModelProto, name: str, sample: tuple[int, ...]
 ) -> tuple[int | None, tuple[int, ...]]:
     """The fixed batch size (None where it is free) and the shape of one sample as the teacher wants it."""
+    batch, wanted, shown = _input_dims(model, name)
+    fixed = tuple(dim for dim in wanted if dim is not None)
+    if len(fixed) == len(wanted) and math.prod(fixed) == math.prod(sample):
+        return batch, fixed
+    same_rank = len(wanted) == len(sample)
+    if same_rank and all(dim in (None, size) for dim, size in zip(wanted, sample, strict=True)):
+        return batch, sample
+    raise TeacherError(
+        f"teacher {name!r}: input {shown} does not fit samples of shape {sample}: "
+        f"use the data that it was trained on"
+    )
+
+
+def declared_layout(model: onnx.ModelProto, name: str) -> tuple[int | None, tuple[int, ...]]:
+    """The same of a model that says itself what one sample is."""
+    batch, wanted, shown = _input_dims(model, name)
+    if None in wanted:
+        raise TeacherError(
+            f"teacher {name!r}: input {shown} leaves more than the batch free; export it with fixed sizes"
+        )
+    return batch, tuple(dim for dim in wanted if dim is not None)
+
+
+def _input_dims(model: onnx.ModelProto, name: str) -> tuple[int | None, list[int | None], str]:
+    """Batch and sizes of the one input, None where they are free; and both as text."""
     inputs = entries(model)
     if len(inputs) != 1:
         names = ", ".join(repr(value.name) for value in inputs[:4]) or "none"
@@ -43,16 +68,7 @@ def input_layout(
     batch, wanted = dims[0], dims[1:]
     if batch is not None and batch > 2**16:
         raise TeacherError(f"teacher {name!r}: fixed batch {batch} exceeds {2**16}; export with a free batch")
-    fixed = tuple(dim for dim in wanted if dim is not None)
-    if len(fixed) == len(wanted) and math.prod(fixed) == math.prod(sample):
-        return batch, fixed
-    same_rank = len(wanted) == len(sample)
-    if same_rank and all(dim in (None, size) for dim, size in zip(wanted, sample, strict=True)):
-        return batch, sample
-    raise TeacherError(
-        f"teacher {name!r}: input {shown} does not fit samples of shape {sample}: "
-        f"use the data that it was trained on"
-    )
+    return batch, wanted, shown
 
 
 def with_observed_shapes(inferred: onnx.ModelProto, name: str, x: Array, batch: int) -> onnx.ModelProto:
@@ -79,7 +95,7 @@ def with_observed_shapes(inferred: onnx.ModelProto, name: str, x: Array, batch: 
     )
     session = open_session(watched.SerializeToString(), name)
     entry = session.get_inputs()[0]
-    part = np.resize(x, (batch, *x.shape[1:])).astype(_DTYPES[entry.type])
+    part = np.resize(x, (batch, *x.shape[1:])).astype(_dtype(entry, name))
     with refusing(name, _CANNOT_RUN, "", Exception):
         found = session.run(list(missing), {entry.name: part})
     known = onnx.ModelProto()
@@ -106,15 +122,9 @@ def open_session(data: bytes, name: str) -> onnxruntime.InferenceSession:
 def run_batch(session: onnxruntime.InferenceSession, name: str, x: Array) -> Array:
     """Outputs [N, classes] of one batch."""
     entry = session.get_inputs()[0]
-    if entry.type not in _DTYPES:
-        raise TeacherError(
-            f"teacher {name!r}: input is {entry.type}, not {' or '.join(_DTYPES)}; export it so"
-        )
-    output = _output_name(session, name)
+    dtype, output = _dtype(entry, name), _output_name(session, name)
     with refusing(name, _CANNOT_RUN, "", Exception):
-        found = np.asarray(
-            session.run([output], {entry.name: np.ascontiguousarray(x, _DTYPES[entry.type])})[0]
-        )
+        found = np.asarray(session.run([output], {entry.name: np.ascontiguousarray(x, dtype)})[0])
     if found.ndim != 2 or len(found) != len(x) or found.shape[1] < 1 or found.dtype.kind != "f":
         raise TeacherError(
             f"teacher {name!r}: output {output!r} is {found.dtype} of shape {found.shape} for "
@@ -123,6 +133,15 @@ def run_batch(session: onnxruntime.InferenceSession, name: str, x: Array) -> Arr
     if not np.isfinite(found).all():
         raise TeacherError(f"teacher {name!r}: output {output!r} is not finite; train or export it again")
     return found
+
+
+def _dtype(entry: Any, name: str) -> Any:
+    """What an input takes."""
+    if entry.type not in _DTYPES:
+        raise TeacherError(
+            f"teacher {name!r}: input is {entry.type}, not {' or '.join(_DTYPES)}; export it so"
+        )
+    return _DTYPES[entry.type]
 
 
 def _output_name(session: onnxruntime.InferenceSession, name: str) -> str:

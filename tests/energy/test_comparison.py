@@ -55,7 +55,7 @@ def processors(draw: st.DrawFn, kind: str = "any") -> Processor:
 
 
 def energies(chip: ChipFigures, processor: Processor, rate: float, end: str) -> tuple[float, float]:
-    """Joules of the chip and of the processor for 1000 MACs, at the chip's best, as stated, or at its worst."""
+    """Joules of the chip and of the processor for 1000 MACs, as stated or at an end of intervals."""
     mine, others = {"value": ("value", 0), "best": ("low", 2), "worst": ("high", 1)}[end]
     per_mac = processor.per_mac_j[others]
     if processor.kind == "arithmetic alone":

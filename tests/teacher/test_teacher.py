@@ -17,8 +17,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import sne_deploy.teacher.onnx_model
 from sne_deploy.errors import DataError, InputError
+from sne_deploy.teacher.onnx_macs import MacCount
 from sne_deploy.teacher.onnx_model import TeacherError
-from sne_deploy.teacher.run import TeacherResult, evaluate_teacher
+from sne_deploy.teacher.run import TeacherResult, count_network, evaluate_teacher
 from tests.teacher_in_process import teachers_in_this_process
 
 OPSETS = [helper.make_opsetid("", 20)]
@@ -299,3 +300,41 @@ def test_a_tensor_of_a_trillion_elements_is_refused_before_it_is_made(saved: Any
     ]
     proto = model(nodes, ["N", 3], {"size": np.array([10**6, 10**6], np.int64)})
     refused(saved(proto), "tensor 'huge' has 1000000000000 elements, more than the limit of")
+
+
+@pytest.mark.parametrize("batch", ["N", 1, 7])
+def test_any_network_is_counted_by_the_sizes_that_it_states(saved: Any, batch: Any) -> None:
+    wide = model(
+        [helper.make_node("Conv", ["x", "w"], ["y"])],
+        [batch, 3, 8, 6],
+        {"w": np.ones((4, 3, 3, 3), np.float32)},
+        rank=4,
+    )
+    with teachers_in_this_process():
+        found = count_network(saved(wide))
+    assert found == MacCount(4 * 6 * 4 * 27, {"Conv": 4 * 6 * 4 * 27}, ())
+
+
+def test_shapes_that_only_a_run_knows_are_observed(saved: Any) -> None:
+    """The shape of what NonZero finds depends on numbers: a run of zeros finds none."""
+    nodes = [
+        helper.make_node("NonZero", ["x"], ["i"]),
+        helper.make_node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["w", "f"], ["y"]),
+    ]
+    with teachers_in_this_process():
+        found = count_network(saved(model(nodes, ["N", 3], {"w": np.ones((5, 2), np.float32)})))
+    assert found == MacCount(0, {"MatMul": 0}, ())
+
+
+def test_a_network_that_leaves_more_than_the_batch_free_is_not_counted(saved: Any) -> None:
+    with (
+        teachers_in_this_process(),
+        pytest.raises(TeacherError, match=r"input \[\?, \?\] leaves more than the batch free; export it"),
+    ):
+        count_network(saved(dense(["N", None], 3)))
+
+
+def test_a_teacher_counts_the_same_as_any_network(saved: Any) -> None:
+    path = saved(dense(["N", 3], 3))
+    assert count_network(path).total == evaluate_teacher(path, X, Y).macs
