@@ -14,9 +14,8 @@ Encodings, of which a synapse has the smallest on each core:
 dense : every in-axon of an all-to-all synapse holds all the target's neurons on the core, zeros included; of
     other synapses, the in-axons that have a synapse there.
 sparse : existing synapses alone, each with its target's index.
-convolution : one kernel, shared by the core: for each tap and input channel its output channels, in blocks
-    of 16, 8, 4, ... that sum to their number (36 = 32 + 4), whatever the number of positions. The core must
-    hold a box of the output: consecutive channels, rows and columns.
+convolution : one kernel, shared by the core's positions that have the same channels there: for each tap and
+    input channel its output channels, in blocks of 32, 16, 8, ... that sum to their number (36 = 32 + 4).
 
 Not modelled: plastic synapses, their tags and traces; run-length encoding; the alignment of a core's base
 address; memory that tables of axons take.
@@ -35,13 +34,11 @@ from sne_deploy.chips.chip import Chip
 from sne_deploy.chips.constants import SynapseMemoryTable
 from sne_deploy.ir.program import Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
-from sne_deploy.mapping.boxes import Boxes, boxes_of, positions_reading
+from sne_deploy.mapping.shared_kernels import Shared
 
 Array = npt.NDArray[Any]
 Encoding = Literal["dense", "sparse", "convolution"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
-_IMPOSSIBLE = np.int64(2**40)
-"""Words of an encoding that does not fit."""
 
 
 def memory_bits(
@@ -162,7 +159,7 @@ class _Layout:
         return [each for each in found if each != "convolution"]
 
     def words(self, encoding: Encoding) -> Array:
-        """Words that each core stores: int64 of shape (cores,); more than any core has where it cannot."""
+        """Words that each core stores: int64 of shape (cores,)."""
         weights = self.synapse.weights
         if encoding == "convolution" and isinstance(weights, ConvWeights):
             return self._kernel_words(weights)
@@ -194,29 +191,22 @@ class _Layout:
         held = np.bincount(self.core_of, minlength=self.cores)
         return words_of(held, self._entry("dense"), self.table)
 
-    def _boxes(self, conv: ConvWeights) -> tuple[Boxes, Array]:
-        """The cores' boxes, and the words of one tap by core and convolution group: (cores, groups)."""
-        boxes = boxes_of(self.core_of, conv.out_shape, self.cores)
-        first = np.arange(conv.groups) * (conv.out_shape[0] // conv.groups)
-        last = first + conv.out_shape[0] // conv.groups - 1
-        channels = np.minimum(boxes.high[:, :1], last) - np.maximum(boxes.low[:, :1], first) + 1
-        return boxes, tap_words(np.maximum(channels, 0), int(self._entry("convolution").max()), self.table)
-
     def _kernel_words(self, conv: ConvWeights) -> Array:
-        boxes, words = self._boxes(conv)
+        shared = Shared.of(conv, self.core_of, self.cores)
+        entry = int(self._entry("convolution").max())
+        words = tap_words(shared.channels, entry, self.table).sum(axis=1)
         taps = int(np.prod(conv.kernel.shape[1:]))
-        return np.where(boxes.full, taps * words.sum(axis=1), _IMPOSSIBLE)
+        return np.bincount(shared.core, shared.first * words * taps, self.cores).astype(np.int64)
 
     def _taps_read(self, conv: ConvWeights) -> Array:
         """Each output position on the core that a source feeds reads one tap."""
-        boxes, words = self._boxes(conv)
+        shared = Shared.of(conv, self.core_of, self.cores)
+        words = tap_words(shared.channels, int(self._entry("convolution").max()), self.table)
         sources = np.repeat(np.arange(self.reached.shape[0]), np.diff(self.reached.indptr))
-        channel, *position = np.unravel_index(sources, conv.in_shape)
-        core = self.reached.indices
-        found = words[core, channel // (conv.in_shape[0] // conv.groups)]
-        for axis in (0, 1):
-            before = np.pad(positions_reading(conv, axis).toarray().cumsum(axis=1), ((0, 0), (1, 0)))
-            first = np.minimum(boxes.low[:, 1 + axis], conv.out_shape[1 + axis])
-            fed = before[:, boxes.high[:, 1 + axis] + 1] - before[:, first]
-            found = found * fed[position[axis], core]
-        return np.asarray(found)
+        channel, position = np.divmod(sources, conv.in_shape[1] * conv.in_shape[2])
+        of_group, found = channel // (conv.in_shape[0] // conv.groups), np.zeros(len(sources), np.int64)
+        for group in range(conv.groups):
+            here = of_group == group
+            keys = position[here] * self.cores + self.reached.indices[here]
+            found[here] = shared.read(conv, words[:, group], keys)
+        return found

@@ -65,41 +65,37 @@ def by_hand(synapse: Synapse, core_of: np.ndarray, cores: int, chip: Chip) -> tu
         choices = [[dense if whole or n else 0 for n in existing], sparse_axons]
         totals = [sum(axons) for axons in choices]
         if chip.name == "loihi2" and isinstance(weights, ConvWeights):
-            kernel = conv_by_hand(weights, here, bits)
-            if kernel:
-                totals.append(kernel[0])
-                choices.append(kernel[1])
+            kernels, read_by_tap = conv_by_hand(weights, here, bits)
+            totals.append(kernels)
+            choices.append(read_by_tap)
         best = min(totals)
         stored.append(best)
         read[:, core] = np.where(np.asarray(existing) > 0, choices[totals.index(best)], 0)
     return stored, read
 
 
-def conv_by_hand(conv: ConvWeights, here: np.ndarray, bits: int) -> tuple[int, list[int]] | None:
-    """Words of the kernel, and those that each source reads; None where the neurons are no box."""
-    places = np.stack(np.unravel_index(here, conv.out_shape), axis=1)
-    if len(here) == 0:
-        return 0, [0] * conv.shape[1]
-    if np.prod(places.max(axis=0) - places.min(axis=0) + 1) != len(here):
-        return None
+def conv_by_hand(conv: ConvWeights, here: np.ndarray, bits: int) -> tuple[int, list[int]]:
+    """Words of the kernels, one for each set of channels that a position has; and what each source reads."""
+    channels: dict[tuple[int, int], set[int]] = {}
+    for c, y, x in np.stack(np.unravel_index(here, conv.out_shape), axis=1).tolist():
+        channels.setdefault((y, x), set()).add(c)
     c_out, per_group, k_h, k_w = conv.kernel.shape
 
-    def tap(group: int) -> int:
-        channels = {c for c, _, _ in places.tolist() if c // (c_out // conv.groups) == group}
-        return sum(block_words(2**i, bits) for i in range(12) if len(channels) >> i & 1)
+    def tap(held: frozenset[int] | set[int], group: int) -> int:
+        count = sum(c // (c_out // conv.groups) == group for c in held)
+        return sum(block_words(2**i, bits) for i in range(12) if count >> i & 1)
 
-    positions = {(y, x) for _, y, x in places.tolist()}
-    read = []
-    for c, y, x in np.ndindex(*conv.in_shape):
-        taps = [
-            (i, j)
-            for i, j in np.ndindex(k_h, k_w)
-            for p, q in positions
-            if (p * conv.stride[0] - conv.padding[0] + i * conv.dilation[0] == y)
-            and (q * conv.stride[1] - conv.padding[1] + j * conv.dilation[1] == x)
-        ]
-        read.append(len(taps) * tap(c // per_group))
-    return sum(tap(g) for g in range(conv.groups)) * per_group * k_h * k_w, read
+    kernels = {frozenset(held) for held in channels.values()}
+    stored = sum(tap(held, g) for held in kernels for g in range(conv.groups)) * per_group * k_h * k_w
+    read = [0] * conv.shape[1]
+    for (p, q), held in channels.items():
+        for group, c, i, j in np.ndindex(conv.groups, per_group, k_h, k_w):
+            y = p * conv.stride[0] - conv.padding[0] + i * conv.dilation[0]
+            x = q * conv.stride[1] - conv.padding[1] + j * conv.dilation[1]
+            if 0 <= y < conv.in_shape[1] and 0 <= x < conv.in_shape[2]:
+                source = ((group * per_group + c) * conv.in_shape[1] + y) * conv.in_shape[2] + x
+                read[source] += tap(held, group)
+    return stored, read
 
 
 @st.composite
