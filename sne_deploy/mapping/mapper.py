@@ -14,8 +14,9 @@ from sne_deploy.mapping.partition import Strategy
 from sne_deploy.mapping.placement import Core, Placement, Use
 from sne_deploy.mapping.resources import limits, measure
 from sne_deploy.mapping.sites import sites
+from sne_deploy.mapping.tiles import intel
 
-STRATEGIES: Mapping[str, Strategy] = {"packed": packed}
+STRATEGIES: Mapping[str, Strategy] = {"packed": packed, "intel": intel}
 """How neurons can be shared out among cores, by name."""
 
 

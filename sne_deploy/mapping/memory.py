@@ -33,12 +33,17 @@ from scipy import sparse
 from sne_deploy.chips.chip import Chip
 from sne_deploy.chips.constants import SynapseMemoryTable
 from sne_deploy.ir.program import Synapse
-from sne_deploy.ir.weights import ConvWeights, DenseWeights
+from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
 from sne_deploy.mapping.shared_kernels import Shared
 
 Array = npt.NDArray[Any]
 Encoding = Literal["dense", "sparse", "convolution"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+
+
+def encodings_of(strategy: str) -> tuple[Encoding, ...]:
+    """Those in which a strategy stores weights that are no sparse matrix: Intel's keeps the zeros."""
+    return ("dense", "convolution") if strategy == "intel" else ENCODINGS
 
 
 def memory_bits(
@@ -62,7 +67,7 @@ def memory_bits(
     reached : CSR matrix of shape (n_in, cores)
         What :func:`sne_deploy.mapping.reach.reach` gives for these cores.
     encodings : tuple of Encoding
-        Those to choose from, among the chip's.
+        Those to choose from, among the chip's; weights that are a sparse matrix may always be sparse.
 
     Returns
     -------
@@ -153,10 +158,10 @@ class _Layout:
 
     def possible(self, encodings: tuple[Encoding, ...]) -> list[Encoding]:
         """Those of the encodings that the chip has and that fit the synapse."""
-        found = [each for each in encodings if getattr(self.table, each) is not None]
-        if isinstance(self.synapse.weights, ConvWeights):
-            return found
-        return [each for each in found if each != "convolution"]
+        weights = self.synapse.weights
+        allowed = ("dense", "sparse") if isinstance(weights, SparseWeights) else encodings
+        found = [each for each in ENCODINGS if each in allowed and getattr(self.table, each) is not None]
+        return found if isinstance(weights, ConvWeights) else [e for e in found if e != "convolution"]
 
     def words(self, encoding: Encoding) -> Array:
         """Words that each core stores: int64 of shape (cores,)."""

@@ -17,6 +17,7 @@ from scipy import sparse
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.ir.program import ALWAYS_ON, Program, Synapse
+from sne_deploy.mapping.memory import Encoding, encodings_of, words_read
 from sne_deploy.mapping.placement import Placement, Site
 from sne_deploy.mapping.reach import reach
 
@@ -126,8 +127,10 @@ class Wiring:
                 host_messages += on_core
         sites = [placement.cores[core].site for core in cores]
         routes = Routes.between(sites)
+        encodings = encodings_of(placement.strategy)
         axons = tuple(
-            _axons(program, several, core_of, len(cores), chip, routes) for several in _alike(program)
+            _axons(program, several, core_of, len(cores), chip, encodings, routes)
+            for several in _alike(program)
         )
         total = len(placement.cores)
         return cls(program, cores, total, core_of, compartments, axons, host_messages, routes.links)
@@ -205,11 +208,15 @@ def _axons(
     core_of: Mapping[str, Array],
     cores: int,
     chip: Chip,
+    encodings: tuple[Encoding, ...],
     routes: Routes,
 ) -> Axons:
     first = synapses[0]
     reached = [reach(synapse.weights, core_of[synapse.target], cores) for synapse in synapses]
-    words = [_with_data(each, words_of(each.data, chip)) for each in reached]
+    words = [
+        words_read(synapse, core_of[synapse.target], cores, chip, each, encodings)
+        for synapse, each in zip(synapses, reached, strict=True)
+    ]
     messages = _sum([_with_data(each, np.ones_like(each.data)) for each in reached])
     n = messages.shape[0]
     source, to = np.repeat(np.arange(n), np.diff(messages.indptr)), messages.indices
@@ -235,16 +242,6 @@ def _axons(
         paths,
         links,
     )
-
-
-def words_of(synapses: Array, chip: Chip) -> Array:
-    """Words of synaptic memory that a spike reads on a core, by its synapses there.
-
-    A header of 16 bits and a weight for each synapse, in words of 32 bits, as Intel's tables of Loihi 2 have
-    it for dense layers.
-    """
-    bits = chip.weights.bits.value
-    return np.asarray(-(-(16 + bits * synapses) // 32))
 
 
 def _with_data(matrix: sparse.csr_matrix, data: Array) -> sparse.csr_matrix:

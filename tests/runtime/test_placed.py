@@ -14,8 +14,10 @@ from sne_deploy.backend import RunOptions
 from sne_deploy.chips.chip import load_chip
 from sne_deploy.energy.time import StepRates
 from sne_deploy.ir.program import ALWAYS_ON, Program, Synapse
+from sne_deploy.mapping.memory import words_read
 from sne_deploy.mapping.placement import Core, PlacedGroup, Placement, Site
-from sne_deploy.mapping.wiring import PATHS, Wiring, words_of
+from sne_deploy.mapping.reach import reach
+from sne_deploy.mapping.wiring import PATHS, Wiring
 from sne_deploy.runtime.placing import Placer
 from sne_deploy.runtime.result import StudentResult
 from sne_loihi.executable import LoihiExecutable
@@ -45,6 +47,7 @@ def walk(program: Program, placement: Placement, run: StudentResult, inputs: Any
     found, steps = Walked(), program.timesteps
     where = {g.name: placement.of(program.name, g.name).core_of.tolist() for g in program.groups}
     reached = {synapse.name: reference.fan_out(synapse) for synapse in program.synapses}
+    read = {synapse.name: words(synapse, where[synapse.target], placement) for synapse in program.synapses}
     idle = max(enabled(program, where).values()) * rates.update_s
     for name in (*PATHS, "from_host"):
         found.samples[name] = [0] * len(inputs)
@@ -60,7 +63,8 @@ def walk(program: Program, placement: Placement, run: StudentResult, inputs: Any
                     at = leaves(program, synapse) + t
                     targets = [where[synapse.target][o] for o, _ in reached[synapse.name].get(i, [])]
                     for core, synapses in Counter(targets).items():
-                        deliver(found, n, placement, own, core, synapses, work[at])
+                        loaded = int(read[synapse.name][i, core])
+                        deliver(found, n, placement, own, core, synapses, loaded, work[at])
         step = [longest(each, rates, idle) for each in work]
         found.alone.append(step)
         folded: list[Counter[Any]] = [Counter() for _ in range(steps)]
@@ -68,6 +72,13 @@ def walk(program: Program, placement: Placement, run: StudentResult, inputs: Any
             folded[at % steps].update(each)
         found.streamed.append([longest(each, rates, idle) for each in folded])
     return found
+
+
+def words(synapse: Synapse, core_of: list[int], placement: Placement) -> np.ndarray:
+    """Words of memory that a spike of each source reads on each core; ``test_memory.py`` counts them."""
+    cores, on = len(placement.cores), np.asarray(core_of)
+    reached = reach(synapse.weights, on, cores)
+    return np.asarray(words_read(synapse, on, cores, CHIP, reached).toarray())
 
 
 def enabled(program: Program, where: dict[str, list[int]]) -> Counter[int]:
@@ -112,9 +123,9 @@ def deliver(
     own: int | None,
     core: int,
     synapses: int,
+    words: int,
     work: Counter[Any],
 ) -> None:
-    words = int(words_of(np.array([synapses]), CHIP)[0])
     found.cores["synops"][core] += synapses
     found.cores["memory_words"][core] += words
     found.cores["messages_in"][core] += 1
