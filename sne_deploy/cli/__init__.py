@@ -48,15 +48,15 @@ _compile_app.command()(compile_command)
 
 def main() -> int:
     """Entry point of ``sne``; gives the exit status."""
-    return _run(app, "sne")
+    return run(app, "sne")
 
 
 def compile_main() -> int:
     """Entry point of ``sne-compile``: the same as ``sne compile``."""
-    return _run(_compile_app, "sne-compile")
+    return run(_compile_app, "sne-compile")
 
 
-def _run(commands: typer.Typer, name: str) -> int:
+def run(commands: typer.Typer, name: str) -> int:
     """Run a command; turn every error into one line and its exit status."""
     from sne_deploy.errors import SneError
 

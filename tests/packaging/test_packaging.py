@@ -144,9 +144,22 @@ def test_the_wheel_holds_the_compiler_and_its_targets_and_nothing_else(project: 
         assert list((ROOT / outside).rglob("*.py")), f"{outside} is gone: change this test"
 
 
+def test_sanafe_is_a_distribution_of_its_own(project: dict[str, Any]) -> None:
+    folder = ROOT / "backends" / "sne_sanafe"
+    its = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    names = {Requirement(line).name for line in its["project"]["dependencies"]}
+    assert names == {"sne-deploy", "sanafe"}
+    assert not {one.name for one in all_requirements(project)} & {"sanafe", "sne-sanafe"}
+    assert its["tool"]["setuptools"]["packages"] == ["sne_sanafe"]
+    assert (folder / "sne_sanafe" / "__init__.py").is_file()
+
+
 def test_every_folder_with_modules_is_a_package() -> None:
     for root in (ROOT, ROOT / "backends"):
+        own = [path.parent for path in root.glob("sne_*/pyproject.toml")]  # distributions of their own
         for module in root.glob("sne_*/**/*.py"):
+            if any(module.is_relative_to(folder) for folder in own):
+                continue
             assert (module.parent / "__init__.py").is_file(), (
                 f"{module.parent} has no __init__.py: not packaged"
             )

@@ -1,0 +1,211 @@
+"""Energy and time of a run by SANA-FE and by sne-deploy: the same spikes on the same cores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.compiled import Compiled
+from sne_deploy.energy.accounting import (
+    COUNTED,
+    MOVED,
+    Counts,
+    Traffic,
+    add_traffic,
+    energy_parts,
+    prices_of,
+)
+from sne_deploy.energy.time import step_floors
+from sne_deploy.errors import VerificationError
+from sne_deploy.ir.fan_out import fan_out
+from sne_deploy.ir.program import ALWAYS_ON
+from sne_deploy.runtime.result import StudentResult
+from sne_sanafe.chip import Found, student
+from sne_sanafe.constants import Charges, charges
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of the energy, of all samples together.
+
+    Attributes
+    ----------
+    sanafe, ours : str
+        What it is called there and here.
+    sanafe_j, ours_j : float
+    """
+
+    sanafe: str
+    ours: str
+    sanafe_j: float
+    ours_j: float
+
+    @property
+    def ratio(self) -> float | None:
+        """Theirs over ours; None where ours is 0."""
+        return self.sanafe_j / self.ours_j if self.ours_j else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A run of an ensemble, by both.
+
+    Attributes
+    ----------
+    samples : int
+    found : Found
+        By SANA-FE.
+    counts : Counts
+    traffic : Traffic
+        Here.
+    terms : tuple of Term
+    charges : Charges
+        What SANA-FE takes for an operation.
+    late_synops : int
+        SynOps of spikes on cycles that would be delivered to the next sample: not counted here.
+    time_s : float or None
+        On the neurocores with the chip's own barrier; None where the chip's file has no rates.
+    run_s : float
+        Processor time of simulating, counting and reporting here.
+    """
+
+    samples: int
+    found: Found
+    counts: Counts
+    traffic: Traffic
+    terms: tuple[Term, ...]
+    charges: Charges
+    late_synops: int
+    time_s: float | None
+    run_s: float
+
+    @property
+    def updates(self) -> int:
+        """Of all compartments, with input and without."""
+        return (self.counts.updates_active or 0) + (self.counts.updates_idle or 0)
+
+    @property
+    def idle_j(self) -> float:
+        """What SANA-FE charges less by its own rule: neurons without input or potential are read only."""
+        return (self.counts.updates_idle or 0) * (self.charges.update_j - self.charges.access_j)
+
+    @property
+    def total(self) -> Term:
+        """The sum of the terms."""
+        ours = sum(term.ours_j for term in self.terms)
+        return Term("total", "total", sum(term.sanafe_j for term in self.terms), ours)
+
+
+def compare(compiled: Compiled, x: Any) -> Comparison:
+    """Run samples, and the same spikes by SANA-FE.
+
+    Parameters
+    ----------
+    compiled : Compiled
+        In fixed point, on a target that records spikes.
+    x : array of shape (N, ...)
+        As :meth:`Compiled.run` takes it.
+
+    Raises
+    ------
+    MappingError
+        The students are not on one Loihi 1.
+    VerificationError
+        SANA-FE counted something else.
+    """
+    networks = [student(program, compiled.mapping) for program in compiled.programs]
+    run = compiled.run(x, record="spikes").run
+    started = time.process_time()
+    compiled.run(x)
+    run_s = time.process_time() - started
+    found, late = Found(), 0
+    for result, network in zip(run.students, networks, strict=True):
+        if not result.active.any():
+            continue
+        sent = _sent(result, np.asarray(x))
+        one = reduce(add, network.run(sent), Found())
+        late += _checked(result, one, sent)
+        found += one
+    totals = [asdict(result.counts) for result in run.students]
+    counts = Counts(
+        **{name: sum(one[name] for one in totals) for name in COUNTED}, samples_run=len(run.active)
+    )
+    traffic = add_traffic(_traffic(result) for result in run.students)
+    parts = energy_parts(counts, prices_of(compiled.hardware), traffic=traffic)
+    terms = (
+        Term("synapse", "SynOps", found.synapse_j, parts["synops"]),
+        Term("dendrite", "(in updates)", found.dendrite_j, 0.0),
+        Term("soma", "updates", found.soma_j, parts["updates"]),
+        Term("network", "messages, hops", found.network_j, parts["spikes"] + (parts["hops"] or 0.0)),
+    )
+    return Comparison(
+        len(run.active),
+        found,
+        counts,
+        traffic,
+        terms,
+        charges(),
+        late,
+        _time_s(compiled, run.students),
+        run_s,
+    )
+
+
+def _sent(result: StudentResult, x: Array) -> dict[str, Array]:
+    """Spikes of every source on the samples on which a student ran: bool, of shape (steps, n)."""
+    program, rows = result.program, np.flatnonzero(result.active)
+    steps = len(rows) * program.timesteps
+    sources = {synapse.source for synapse in program.synapses}
+    sent = {name: spikes[rows] for name, spikes in result.spikes.items() if program.group(name).spiking}
+    if program.input.name in sources:
+        sent[program.input.name] = x[rows]
+    if ALWAYS_ON in sources:
+        sent[ALWAYS_ON] = np.ones(steps)
+    return {name: spikes.reshape(steps, -1).astype(bool) for name, spikes in sent.items()}
+
+
+def _checked(result: StudentResult, found: Found, sent: Mapping[str, Array]) -> int:
+    """Hold what SANA-FE counted to the run; gives the SynOps that the run leaves to no sample."""
+    program, trace = result.program, result.trace
+    reached = sum(
+        int(sent[synapse.source].sum(axis=0) @ fan_out(synapse.weights)) for synapse in program.synapses
+    )
+    entered = sum(int(sent[name].sum()) for name in sent if name in (ALWAYS_ON, program.input.name))
+    updates = sum(program.compartments(group) * group.size for group in program.groups)
+    steps = int(np.count_nonzero(result.active)) * program.timesteps
+    for what, theirs, ours in (
+        ("SynOps", found.synops, reached),
+        ("spikes", found.spikes, int(trace.spikes.sum()) + entered),
+        ("updates", found.updates, updates * steps + entered),
+    ):
+        if theirs != ours:
+            raise VerificationError(f"student {program.name!r}: SANA-FE counted {theirs} {what}, not {ours}")
+    return reached - int(trace.synops.sum())
+
+
+def _traffic(result: StudentResult) -> Traffic:
+    placed = result.placed
+    if placed is None:
+        raise VerificationError(f"student {result.name!r} has no counts on cores; choose target loihi")
+    return Traffic(**{name: int(getattr(placed, name).sum()) for name in MOVED})
+
+
+def _time_s(compiled: Compiled, students: tuple[StudentResult, ...]) -> float | None:
+    """One student after another, as SANA-FE runs them."""
+    total = 0.0
+    for result in students:
+        sites = [compiled.mapping.cores[core].site for core in compiled.mapping.cores_of(result.name)]
+        barrier = step_floors(compiled.hardware, sites).get("barrier")
+        if result.placed is None or result.placed.busy_s is None or barrier is None:
+            return None
+        total += float(result.placed.busy_s.sum() + barrier * result.placed.steps.sum())
+    return total
