@@ -45,7 +45,6 @@ def test_engine_and_call_are_measured_per_sample_and_step(ensemble, x):
         assert all(0 < us["low"] <= us["median"] <= us["high"] for us in target["us"].values())
         assert target["ratio"]["engine"] == {"median": 1.0, "low": 1.0, "high": 1.0}
         assert target["reason"] is None
-    assert loihi["us"]["call, reference"]["median"] > loihi["us"]["engine"]["median"]
 
 
 def test_figures_are_microseconds_per_sample_and_step():
