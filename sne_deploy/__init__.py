@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sne_deploy.api import Compiled, Result, compile, ensemble, estimate, load, load_compiled  # noqa: A004  its name here
     from sne_deploy.distill.command import train
     from sne_deploy.errors import SneError
+    from sne_deploy.exploration.explore import explore
     from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "compile",
     "ensemble",
     "estimate",
+    "explore",
     "load",
     "load_compiled",
     "train",
@@ -47,6 +49,7 @@ _HOME = {
         ("ActivationPolicy", "Encoder", "Ensemble", "Head", "Layer", "Student"), "sne_deploy.model.ensemble"
     ),
     "SneError": "sne_deploy.errors",
+    "explore": "sne_deploy.exploration.explore",
     "train": "sne_deploy.distill.command",
 }
 

@@ -152,6 +152,28 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Prove that :func:`atomic_path` can write a file, and leave nothing behind.
+
+    Raises
+    ------
+    OutputError
+        As there; or it is a folder.
+    """
+    target = Path(path)
+    try:
+        if is_folder(target):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(
+            f"cannot write {target}: {reason}; choose a folder that exists and can be written, and a name "
+            f"that it can hold"
+        ) from error
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -171,7 +171,8 @@ class EnsembleModel(CostModel):
 class GateModel(_Model):
     """The network on the host that chose the students: cells along each axis of the input, hidden neurons.
 
-    ``macs_per_sample``: one for every input value that it averages, one for every weight.
+    ``macs_per_sample``: one for every input value that it averages, one for every weight; of a sample that
+    lasts all time steps.
     """
 
     grid: tuple[Annotated[int, Field(ge=1)], ...]

@@ -10,15 +10,24 @@ _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: ""}
 
 def joules(value: float | None) -> str:
     """Three digits and a unit from fJ to J, such as ``1.23 uJ``; ``-`` for None."""
+    return _scaled(value, "J")
+
+
+def seconds(value: float | None) -> str:
+    """Three digits and a unit from fs to s, such as ``1.23 ms``; ``-`` for None."""
+    return _scaled(value, "s")
+
+
+def _scaled(value: float | None, unit: str) -> str:
     if value is None:
         return ABSENT
     if value == 0.0:
-        return "0 J"
-    exponent = min(0, max(-15, 3 * math.floor(math.log10(value) / 3)))
+        return f"0 {unit}"
+    exponent = min(0, max(-15, 3 * math.floor(math.log10(abs(value)) / 3)))
     digits = three_digits(value / 10.0**exponent)
-    if digits == "1000" and exponent < 0:
-        exponent, digits = exponent + 3, "1.00"
-    return f"{digits} {_PREFIXES[exponent]}J"
+    if digits.removeprefix("-") == "1000" and exponent < 0:
+        exponent, digits = exponent + 3, f"{'-' if value < 0 else ''}1.00"
+    return f"{digits} {_PREFIXES[exponent]}{unit}"
 
 
 def three_digits(value: float) -> str:

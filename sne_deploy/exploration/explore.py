@@ -1,0 +1,283 @@
+"""``sne.explore(...)``: every student is recorded once; policies are judged without simulating again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy import arguments as argument
+from sne_deploy.api import compile  # noqa: A004  its name
+from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
+from sne_deploy.errors import InputError
+from sne_deploy.exploration.figures import Columns, figures
+from sne_deploy.exploration.leave_one_out import LeftOut, leave_one_out
+from sne_deploy.exploration.outcome import Outcome, Places, Subsets, outcome
+from sne_deploy.exploration.points import Points
+from sne_deploy.exploration.recorded import GateRecord, Recorded, recorded
+from sne_deploy.exploration.result import Exploration
+from sne_deploy.exploration.search import Search, candidates, orders_to_try
+from sne_deploy.frontend.given import as_ensemble
+from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Gate, Measure
+from sne_deploy.model.policy import MEASURES
+from sne_deploy.runtime.activation import gate_logits, gate_macs_per_sample
+
+if TYPE_CHECKING:
+    from sne_deploy.backend import Progress
+    from sne_deploy.data.dataset import DataSet
+
+Array = npt.NDArray[Any]
+BLOCK = 1024
+"""Samples whose gate is asked at a time."""
+HALF, ALL = "half", "all"
+"""Of the samples, by which points are chosen."""
+MAX_THRESHOLDS = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class _Halves:
+    """One recording: the samples that choose, those that judge, all; the first two may be the third."""
+
+    chosen_on: Subsets
+    measured: Subsets
+    whole: Subsets
+
+
+def explore(
+    model: Any,
+    x: Any,
+    y: Any,
+    *,
+    lengths: Any = None,
+    select_on: Any = HALF,
+    bits: Sequence[int] = (),
+    measures: Sequence[Measure] = MEASURES,
+    thresholds: int = 100,
+    target: str = "loihi",
+    hardware: str | os.PathLike[str] | Chip = DEFAULT_CHIP,
+    seed: int = 0,
+    progress: Progress | None = None,
+    workers: int | None = None,
+    device: str | None = None,
+    model_name: str = "ensemble",
+    data_name: str = "arrays",
+    **options: Any,
+) -> Exploration:
+    """Find which students, in which order and until which confidence, are worth their energy.
+
+    All students run once on all samples for each number of weight bits. Every policy's result follows from
+    that, and equals a run with that policy: predictions, who ran, counts and energy.
+
+    Parameters
+    ----------
+    model : Ensemble, path, nir.NIRGraph, torch.nn.Module, or a sequence of one of the last three
+    x, y, lengths
+        As for :meth:`sne_deploy.compiled.Compiled.run`; there must be labels.
+    select_on : "half", "all", or a pair (x, y)
+        The samples that points are chosen on. ``half``: a random half, the same every time; figures are then
+        measured on the other half. ``all``: both on all samples, which flatters what was chosen. A pair:
+        samples of its own, such as a validation set; figures are then measured on all of x.
+    bits : sequence of int
+        Weight bits, each simulated once. Empty: the chip's.
+    measures : sequence of {"max_probability", "margin", "entropy"}
+        Of confidence.
+    thresholds : int
+        About how many of each measure, and of the model's gate.
+    target, hardware, seed, progress, workers, device, options
+        As for :func:`sne_deploy.compile`.
+    model_name, data_name : str
+        For the document.
+
+    Returns
+    -------
+    Exploration
+
+    Raises
+    ------
+    InputError
+        An argument does not fit, or there are no labels.
+    """
+    started = time.perf_counter()
+    ensemble = as_ensemble(model, options)
+    chip = hardware if isinstance(hardware, Chip) else load_chip(argument.file_path("hardware", hardware))
+    search = Search(
+        tuple(argument.choice("measure", each, get_args(Measure)) for each in measures),  # type: ignore[misc]
+        argument.whole("thresholds", thresholds, 1, MAX_THRESHOLDS),
+    )
+    seed = argument.whole("seed", seed, 0)
+    several = tuple(dict.fromkeys(argument.whole("bits", each, 1) for each in bits)) or (None,)
+    data = _data(ensemble, data_name, x, y, lengths)
+    other = _select_data(ensemble, select_on)
+    parts: list[_Part] = []
+    left_out: tuple[tuple[ActivationPolicy, tuple[LeftOut, ...]], ...] = ()
+    for weight_bits in several:
+        with compile(
+            ensemble,
+            target,
+            hardware=chip,
+            policy=ActivationPolicy(),
+            seed=seed,
+            weight_bits=weight_bits,
+            fidelity=False,
+            progress=progress,
+            workers=workers,
+            device=device,
+        ) as compiled:
+            runs = [_recorded(compiled, ensemble, each, weight_bits, seed) for each in (data, other) if each]
+        halves = _halves(runs, select_on)
+        parts.append(_searched(halves, ensemble.policy, search, chip))
+        if weight_bits == several[0]:
+            left_out = _leave_one_out(halves.whole, ensemble.policy, chip)
+    return Exploration(
+        ensemble=ensemble,
+        model=argument.text("model_name", model_name),
+        data=data.name,
+        chosen_on=_chosen_on(select_on, other, data),
+        target=target,
+        hardware=chip.name,
+        search=search,
+        orders=len(parts[0].orders),
+        all_orders=parts[0].all_orders,
+        points=_joined(parts),
+        leave_one_out=left_out,
+        wall_s=time.perf_counter() - started,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What was found with one number of weight bits."""
+
+    points: Points
+    orders: tuple[Places, ...]
+    all_orders: bool
+
+
+def _data(ensemble: Ensemble, name: str, x: Any, y: Any, lengths: Any) -> DataSet:
+    from sne_deploy.data.arrays import as_array, as_samples
+    from sne_deploy.data.dataset import ModelInput, fit_to_model
+    from sne_deploy.data.ragged import joined
+
+    takes = ModelInput(ensemble.input_shape, ensemble.timesteps, ensemble.encoder)
+    x, own = joined(x)
+    steps = own if lengths is None else as_array("lengths", lengths)
+    return fit_to_model(argument.text("data_name", name), *as_samples(x, y), takes, lengths=steps)
+
+
+def _select_data(ensemble: Ensemble, select_on: Any) -> DataSet | None:
+    """Samples of their own that choose; None where they are among the others."""
+    if isinstance(select_on, str):
+        argument.choice("select_on", select_on, (HALF, ALL))
+        return None
+    several = argument.entries(select_on)
+    if several is None or len(several) not in (2, 3):
+        raise InputError(f"select_on (a {type(select_on).__name__}) must be 'half', 'all' or a pair (x, y)")
+    return _data(ensemble, "select_on", several[0], several[1], several[2] if len(several) == 3 else None)
+
+
+def _recorded(
+    compiled: Any, ensemble: Ensemble, data: DataSet, weight_bits: int | None, seed: int
+) -> Recorded:
+    gate = ensemble.policy.gate
+    record = None if gate is None else _gate_record(ensemble, gate, data, seed)
+    result = compiled.run(data.x, data.y, lengths=data.lengths, data_name=data.name)
+    return recorded(result.run, ensemble.head, weight_bits, record)
+
+
+def _gate_record(ensemble: Ensemble, gate: Gate, data: DataSet, seed: int) -> GateRecord:
+    """Ask the gate as a run does: block by block, samples of different lengths each for its own steps."""
+    from sne_deploy.data.encode import encode
+
+    logits = np.zeros((len(data), len(ensemble.students)))
+    macs = np.zeros(len(data), np.int64)
+    for start in range(0, len(data), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(data)))
+        inputs = encode(ensemble.encoder, data.x[rows], ensemble.timesteps, seed, first_index=start)
+        lengths = None if data.lengths is None else data.lengths[rows]
+        for steps in (None,) if lengths is None else np.unique(lengths):
+            which = slice(None) if steps is None else np.flatnonzero(lengths == steps)
+            taken = inputs[which] if steps is None else np.ascontiguousarray(inputs[which, :steps])
+            logits[rows[which]] = gate_logits(gate, taken)
+            macs[rows[which]] = gate_macs_per_sample(gate, taken.shape[1:])
+    return GateRecord(gate, logits, macs)
+
+
+def _halves(runs: Sequence[Recorded], select_on: Any) -> _Halves:
+    whole = Subsets(runs[0])
+    if len(runs) == 2:
+        return _Halves(Subsets(runs[1]), whole, whole)
+    if select_on == ALL:
+        return _Halves(whole, whole, whole)
+    if len(runs[0]) < 2:
+        raise InputError("half of one sample chooses nothing; give more samples, or --select-on all")
+    order = np.random.default_rng(0).permutation(len(runs[0]))
+    half = len(order) // 2
+    first, second = (runs[0].taken(np.sort(rows)) for rows in (order[:half], order[half:]))
+    return _Halves(Subsets(first), Subsets(second), whole)
+
+
+def _searched(halves: _Halves, own: ActivationPolicy, search: Search, chip: Chip) -> _Part:
+    chooser = halves.chosen_on
+    students = chooser.recorded.students
+    alone = [
+        ActivationPolicy("static", (k, *(i for i in range(students) if i != k)), students=1)
+        for k in range(students)
+    ]
+    orders, complete = orders_to_try(chooser, figures(outcome(chooser, alone), chip).energy_j, own)
+    policies = candidates(chooser, orders, search, own)
+    found: dict[int, Outcome] = {}
+    for subsets in (halves.chosen_on, halves.measured):
+        if id(subsets) not in found:
+            found[id(subsets)] = outcome(subsets, policies)
+    chosen_on, measured = found[id(halves.chosen_on)], found[id(halves.measured)]
+    whole = measured if halves.whole is halves.measured else chosen_on + measured
+    points = Points(
+        policies,
+        (chooser.recorded.weight_bits,) * len(policies),
+        (True,) + (False,) * (len(policies) - 1),
+        *(figures(each, chip) for each in (chosen_on, measured, whole)),
+    )
+    return _Part(points, orders, complete)
+
+
+def _leave_one_out(
+    subsets: Subsets, own: ActivationPolicy, chip: Chip
+) -> tuple[tuple[ActivationPolicy, tuple[LeftOut, ...]], ...]:
+    """Of everyone, and of the model's own policy where that is another one."""
+    everyone = ActivationPolicy()
+    cascade = own.kind == "confidence" or own.students not in (None, subsets.recorded.students)
+    policies = (everyone, own) if cascade else (everyone,)
+    return tuple((policy, leave_one_out(subsets, policy, chip)) for policy in policies)
+
+
+def _chosen_on(select_on: Any, other: DataSet | None, data: DataSet) -> str:
+    if other is not None:
+        return f"{len(other)} samples of their own"
+    return f"{len(data) // 2} of {len(data)} samples, at random" if select_on == HALF else "all samples"
+
+
+def _joined(parts: Sequence[_Part]) -> Points:
+    """The points of all weight bits."""
+    several = [part.points for part in parts]
+    return Points(
+        policies=tuple(one for each in several for one in each.policies),
+        weight_bits=tuple(one for each in several for one in each.weight_bits),
+        own=tuple(one for each in several for one in each.own),
+        chosen_on=_columns([each.chosen_on for each in several]),
+        measured=_columns([each.measured for each in several]),
+        whole=_columns([each.whole for each in several]),
+    )
+
+
+def _columns(several: Sequence[Columns]) -> Columns:
+    values = {each.name: [getattr(one, each.name) for one in several] for each in fields(Columns)[1:]}
+    arrays: dict[str, Any] = {
+        name: None if any(one is None for one in found) else np.concatenate(found)
+        for name, found in values.items()
+    }
+    return replace(several[0], **arrays)

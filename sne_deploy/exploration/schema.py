@@ -1,0 +1,131 @@
+"""The schema of what ``sne explore`` writes.
+
+Physical quantities are in SI units, named in their fields; ``null`` is not known, and never zero. After a
+change here, write the committed ``explore.schema.json`` anew::
+
+    python -m sne_deploy.exploration.schema
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sne_deploy.model.policy import Measure, PolicyKind
+
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
+SCHEMA_FILE = Path(__file__).with_name("explore.schema.json")
+
+Count = Annotated[int, Field(ge=0)]
+Some = Annotated[int, Field(ge=1)]
+Mean = Annotated[float, Field(ge=0.0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class FiguresModel(_Model):
+    """Means over ``samples``; ``accuracy_error`` is one standard error of the accuracy."""
+
+    samples: Some
+    accuracy: Fraction
+    accuracy_error: Mean
+    energy_j: Mean
+    latency_s: Mean | None
+    synops: Mean
+    students: Mean
+
+
+class ChoiceModel(_Model):
+    """A policy: the students that may run, in their order; null where its kind has no such parameter."""
+
+    kind: PolicyKind
+    students: tuple[str, ...]
+    threshold: Fraction | None
+    measure: Measure | None
+
+
+class PointModel(_Model):
+    """A choice and its figures on the samples that points are chosen on, on those that judge, and on all.
+
+    ``own``: it is the model's own policy. ``weight_bits``: null is the chip's.
+    """
+
+    policy: ChoiceModel
+    weight_bits: Some | None
+    own: bool
+    chosen_on: FiguresModel
+    measured: FiguresModel
+    whole: FiguresModel
+
+
+class LeftOutModel(_Model):
+    """What a student adds to a policy and costs there, on all samples; null where no other student is left.
+
+    ``adds_accuracy_error`` is one standard error of ``adds_accuracy``: the same samples with and without it.
+    """
+
+    student: str
+    alone: FiguresModel
+    without: FiguresModel | None
+    adds_accuracy: float | None
+    adds_accuracy_error: Mean | None
+    adds_energy_j: float | None
+    adds_latency_s: float | None
+
+
+class LeaveOneOutModel(_Model):
+    """Each student left out of one policy."""
+
+    policy: ChoiceModel
+    students: tuple[LeftOutModel, ...]
+
+
+class SearchedModel(_Model):
+    """What was tried. ``all_orders``: every order of the students, else those of a beam search."""
+
+    points: Some
+    weight_bits: tuple[Some | None, ...]
+    measures: tuple[Measure, ...]
+    orders: Some
+    all_orders: bool
+
+
+class ChosenModel(_Model):
+    """The point that was asked for, what it had to keep, and the model that was written with its policy."""
+
+    target_accuracy: Fraction | None
+    energy_budget_j: Mean | None
+    latency_budget_s: Mean | None
+    point: PointModel
+    written: str | None
+
+
+class ExplorationModel(_Model):
+    """One exploration. ``front``: the points that no other dominates on the samples that choose."""
+
+    schema_version: Literal["1.0"]
+    model: str
+    data: str
+    chosen_on: str
+    target: str
+    hardware: str
+    searched: SearchedModel
+    front: tuple[PointModel, ...]
+    chosen: ChosenModel | None
+    leave_one_out: tuple[LeaveOneOutModel, ...]
+    wall_s: Mean
+
+
+def json_schema() -> str:
+    """The schema as the committed file holds it."""
+    return json.dumps(ExplorationModel.model_json_schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(json_schema(), encoding="utf-8")

@@ -1,0 +1,114 @@
+"""An exploration for the terminal: the front, the model's own policy, what was picked, what students add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from sne_deploy.exploration.leave_one_out import LeftOut
+from sne_deploy.exploration.outcome import places
+from sne_deploy.exploration.points import Point
+from sne_deploy.exploration.result import Exploration
+from sne_deploy.model.ensemble import ActivationPolicy
+from sne_deploy.report.units import ABSENT, count, joules, percent, printable, seconds
+
+MAX_ROWS = 16
+"""Of the front; the file has all."""
+_WORDS = {"max_probability": "confidence", "margin": "margin", "entropy": "1 - entropy"}
+
+
+def exploration_view(found: Exploration, picked: Point | None = None) -> Group:
+    """A rich renderable; ``picked`` is shown in a line of its own."""
+    shown, left_out = found.front, found.leave_one_out
+    rows = [shown[int(at)] for at in np.unique(np.linspace(0, len(shown) - 1, MAX_ROWS).astype(int))]
+    title = f"{printable(found.model)} on {found.target} ({found.hardware}), {printable(found.data)}"
+    return Group(
+        Text(f"{title}: the Pareto front", style="bold"),
+        _front(found, rows, picked),
+        *(_left_out(found, policy, students) for policy, students in left_out),
+        *(Text(line) for line in _notes(found, len(rows))),
+    )
+
+
+def choice_text(found: Exploration, policy: ActivationPolicy) -> tuple[str, str]:
+    """Who may run, and until when or from which probability of the gate."""
+    names = [printable(found.names[k]) for k in places(policy, len(found.names))]
+    if policy.kind == "static":
+        return " + ".join(names), ABSENT
+    if policy.kind == "gate":
+        return "gate", f"above {policy.threshold:g}"
+    return " > ".join(names), f"{_WORDS[policy.measure]} {policy.threshold:g}"
+
+
+def _front(found: Exploration, rows: Sequence[Point], picked: Point | None) -> Table:
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
+    several = len(set(found.points.weight_bits)) > 1
+    table.add_column("students", overflow="fold")
+    table.add_column("until")
+    heads = [*(["bits"] if several else []), "accuracy", "chosen on", "ran", "SynOps", "energy"]
+    for head in (*heads, *_latency(found)):
+        table.add_column(head, justify="right", no_wrap=True)
+    marked = [(point, "", "") for point in rows]
+    marked += [(found.own, "the model's own: ", "dim")]
+    marked += [] if picked is None else [(picked, "picked: ", "bold")]
+    for point, label, style in marked:
+        students, until = choice_text(found, point.policy)
+        bits = [ABSENT if point.weight_bits is None else str(point.weight_bits)] if several else []
+        cells = [*_cells(point), *(seconds(point.measured.latency_s) for _ in _latency(found))]
+        table.add_row(label + students, until, *bits, *cells, style=style)
+    return table
+
+
+def _cells(point: Point) -> Iterator[str]:
+    measured = point.measured
+    yield f"{100 * measured.accuracy:.1f} ± {100 * measured.accuracy_error:.1f} %"
+    yield percent(point.chosen_on.accuracy)
+    yield f"{measured.students:.2f}"
+    yield count(measured.synops)
+    yield joules(measured.energy_j)
+
+
+def _latency(found: Exploration) -> tuple[str, ...]:
+    """The head of the column, where latencies are known."""
+    return () if found.points.measured.latency_s is None else ("latency",)
+
+
+def _left_out(found: Exploration, policy: ActivationPolicy, students: Sequence[LeftOut]) -> Group:
+    who, until = choice_text(found, policy)
+    title = f"each student left out of {who}{'' if until == ABSENT else f' until {until}'}, on all samples"
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
+    table.add_column("student", overflow="fold")
+    for head in ("alone", "adds", "costs", *_latency(found)):
+        table.add_column(head, justify="right", no_wrap=True)
+    for each in students:
+        adds = ABSENT
+        if each.adds_accuracy is not None and each.adds_accuracy_error is not None:
+            adds = f"{100 * each.adds_accuracy:+.1f} ± {100 * each.adds_accuracy_error:.1f} %"
+        costs = (joules(each.adds_energy_j), *(seconds(each.adds_latency_s) for _ in _latency(found)))
+        table.add_row(printable(found.names[each.student]), percent(each.alone.accuracy), adds, *costs)
+    return Group(Text(title, style="bold"), table)
+
+
+def _notes(found: Exploration, shown: int) -> Iterator[str]:
+    orders = f"{found.orders:,} orders of a beam search"
+    if found.all_orders:
+        orders = f"all {found.orders:,} orders"
+    yield (
+        f"{len(found.points):,} policies tried in {found.wall_s:.1f} s, simulations included: {orders} of "
+        f"{len(found.names)} students; {len(found.front)} are on the front, {shown} are shown"
+    )
+    if found.chosen_on == "all samples":
+        yield (
+            "points are chosen and measured on the same samples, which flatters them; --select-on half "
+            "chooses on one half and measures on the other"
+        )
+    else:
+        yield (
+            f"points are chosen on {found.chosen_on} (column chosen on); all other figures are measured "
+            f"on the {found.own.measured.samples:,} others, ± one standard error"
+        )
