@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.mapping.placement import Site
@@ -107,13 +108,13 @@ def hops(sites: Sequence[Site], source: Array, target: Array, mesh: Mesh) -> Hop
     return Hops(east_west, np.abs(row[source] - row[target]), across)
 
 
-def link_loads(messages: Array, sites: Sequence[Site], source: Array, target: Array, mesh: Mesh) -> Array:
-    """Messages on each link, by dimension-ordered routing.
+def routes(sites: Sequence[Site], source: Array, target: Array, mesh: Mesh) -> sparse.csr_matrix:
+    """The links within chips that a message from each source to its target crosses.
+
+    Messages on each link, of a step or of many, are ``messages @ routes(...)``.
 
     Parameters
     ----------
-    messages : int array of shape (..., pairs)
-        Messages from each source to its target: of one step, or of several.
     sites : sequence of Site
         One per core.
     source, target : int arrays of shape (pairs,)
@@ -122,29 +123,41 @@ def link_loads(messages: Array, sites: Sequence[Site], source: Array, target: Ar
 
     Returns
     -------
-    int64 array of shape (..., 4, rows, chips x columns)
-        Messages that leave the tile at that row and column (of all chips side by side) to the east, to the
-        west, to the south, to the north. Those from a chip's last column to the east, and from a later
-        chip's first to the west, cross a border between chips.
+    CSR matrix of shape (pairs, links), int64
+        1 where the message leaves a tile in a direction. Links in C order of (4, rows, chips x columns): to
+        the east, west, south and north, of the tile at that row and column, all chips side by side.
     """
     column, row = coordinates(sites, mesh)
-    width = (max((site.chip for site in sites), default=0) + 1) * mesh.columns
+    width = _width(sites, mesh)
     (x0, x1), (y0, y1) = (column[source], column[target]), (row[source], row[target])
-    east, west = x1 > x0, x1 < x0
-    south, north = y1 > y0, y1 < y0
-    # +m on the first tile that messages leave, -m behind the last: running sums are the loads.
-    change = np.zeros((4, mesh.rows + 1, width + 1, *messages.shape[:-1]), np.int64)
-    by_pair = np.moveaxis(messages, -1, 0)
-    for direction, chosen, ends in (
-        (0, east, ((y0, x0), (y0, x1))),
-        (1, west, ((y0, x1 + 1), (y0, x0 + 1))),
-        (2, south, ((y0, x1), (y1, x1))),
-        (3, north, ((y1 + 1, x1), (y0 + 1, x1))),
-    ):
-        for sign, (y, x) in zip((1, -1), ends, strict=True):
-            np.add.at(change[direction], (y[chosen], x[chosen]), sign * by_pair[chosen])
-    loads = np.concatenate([np.cumsum(change[:2], axis=2), np.cumsum(change[2:], axis=1)])
-    return np.moveaxis(loads[:, : mesh.rows, :width], (0, 1, 2), (-3, -2, -1))
+    along, x = _walks(x0, x1)
+    east = (x1 > x0)[along]
+    inside = np.where(east, x + 1, x) % mesh.columns != 0  # else to another chip
+    down, y = _walks(y0, y1)
+    south = (y1 > y0)[down]
+    across_rows = (np.where(east, 0, 1) * mesh.rows + y0[along]) * width + x
+    across_columns = (np.where(south, 2, 3) * mesh.rows + y) * width + x1[down]
+    pair = np.concatenate([along[inside], down])
+    link = np.concatenate([across_rows[inside], across_columns])
+    shape = (len(source), link_count(sites, mesh))
+    return sparse.csr_matrix((np.ones(len(pair), np.int64), (pair, link)), shape)
+
+
+def link_count(sites: Sequence[Site], mesh: Mesh) -> int:
+    """How many links :func:`routes` has: those to the east and west first, then as many north and south."""
+    return 4 * mesh.rows * _width(sites, mesh)
+
+
+def _walks(start: Array, end: Array) -> tuple[Array, Array]:
+    """Every step of every walk from start to end: whose it is, and the place that it leaves."""
+    length = np.abs(end - start)
+    whose = np.repeat(np.arange(len(start)), length)
+    done = np.arange(len(whose)) - np.repeat(np.cumsum(length) - length, length)
+    return whose, start[whose] + np.sign(end - start)[whose] * done
+
+
+def _width(sites: Sequence[Site], mesh: Mesh) -> int:
+    return (max((site.chip for site in sites), default=0) + 1) * mesh.columns
 
 
 def coordinates(sites: Sequence[Site], mesh: Mesh) -> tuple[Array, Array]:

@@ -18,6 +18,7 @@ from scipy import sparse
 from sne_deploy.chips.chip import Chip
 from sne_deploy.ir.program import ALWAYS_ON, Program, Synapse
 from sne_deploy.mapping.memory import Encoding, encodings_of, words_read
+from sne_deploy.mapping.mesh import Mesh, hops, link_count, routes
 from sne_deploy.mapping.placement import Placement, Site
 from sne_deploy.mapping.reach import reach
 
@@ -27,17 +28,6 @@ PATHS = ("within_core", "within_tile", "within_chip", "across_chips", "hops_east
 """How far a message goes, and the links that it crosses."""
 FROM_HOST = len(PATHS)
 """The column of :attr:`Axons.paths` after these: messages that enter from outside."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """A link between neighbouring tiles of a chip, in one direction."""
-
-    chip: int
-    x: int
-    y: int
-    dx: int
-    dy: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +47,7 @@ class Axons:
     paths : int64 array of shape (n, 7)
         Of a spike of each neuron: :data:`PATHS`, and messages from the host.
     links : CSR of shape (n, links), int64
-        Messages of a spike of each neuron on each of :attr:`Wiring.links`.
+        Messages of a spike of each neuron on each link, see :func:`sne_deploy.mapping.mesh.routes`.
     """
 
     source: str
@@ -88,8 +78,6 @@ class Wiring:
     axons : tuple of Axons
     host_messages : int64 array of shape (K,)
         Graded messages of the host that enter at every step.
-    links : tuple of Link
-        Those that a message of the student can cross.
     """
 
     program: Program
@@ -99,7 +87,6 @@ class Wiring:
     compartments: Array
     axons: tuple[Axons, ...]
     host_messages: Array
-    links: tuple[Link, ...]
 
     @classmethod
     def of(cls, program: Program, placement: Placement, chip: Chip) -> Wiring:
@@ -126,65 +113,20 @@ class Wiring:
             if host is not None and host.per_step_messages:
                 host_messages += on_core
         sites = [placement.cores[core].site for core in cores]
-        routes = Routes.between(sites)
         encodings = encodings_of(placement.strategy)
         axons = tuple(
-            _axons(program, several, core_of, len(cores), chip, encodings, routes)
-            for several in _alike(program)
+            _axons(program, several, core_of, sites, chip, encodings) for several in _alike(program)
         )
         total = len(placement.cores)
-        return cls(program, cores, total, core_of, compartments, axons, host_messages, routes.links)
+        return cls(program, cores, total, core_of, compartments, axons, host_messages)
 
 
-@dataclass(frozen=True, eq=False)
-class Routes:
-    """What a message from each core to each other core crosses.
-
-    Attributes
-    ----------
-    paths : int64 array of shape (K, K, 6)
-        From, to; see :data:`PATHS`.
-    links : tuple of Link
-    crossed : CSR of shape (K * K, links)
-    """
-
-    paths: Array
-    links: tuple[Link, ...]
-    crossed: sparse.csr_matrix
-
-    @classmethod
-    def between(cls, sites: Sequence[Site]) -> Routes:
-        """Route every pair: first along the row, then along the column.
-
-        Links from chip to chip are not among those crossed: their rate and place are not published.
-        """
-        chip, x, y = (np.array([getattr(site, name) for site in sites]) for name in ("chip", "x", "y"))
-        dx, dy = np.abs(x[:, None] - x), np.abs(y[:, None] - y)
-        own, same_chip = np.eye(len(sites), dtype=bool), chip[:, None] == chip
-        same_tile = same_chip & (dx + dy == 0)
-        classes = [own, same_tile & ~own, same_chip & ~same_tile, ~same_chip]
-        paths = np.stack([*classes, np.where(same_chip, dx, 0), np.where(same_chip, dy, 0)], axis=-1)
-        index: dict[Link, int] = {}
-        rows, columns = [], []
-        for a, b in zip(*np.nonzero(classes[2]), strict=True):
-            for link in _route(sites[a], sites[b]):
-                rows.append(a * len(sites) + b)
-                columns.append(index.setdefault(link, len(index)))
-        shape = (len(sites) ** 2, len(index))
-        crossed = sparse.csr_matrix((np.ones(len(rows), np.int64), (rows, columns)), shape=shape)
-        return cls(paths.astype(np.int64), tuple(index), crossed)
-
-
-def _route(start: Site, end: Site) -> Iterator[Link]:
-    x, y = start.x, start.y
-    while x != end.x:
-        step = 1 if end.x > x else -1
-        yield Link(start.chip, x, y, step, 0)
-        x += step
-    while y != end.y:
-        step = 1 if end.y > y else -1
-        yield Link(start.chip, x, y, 0, step)
-        y += step
+def _paths(sites: Sequence[Site], source: Array, target: Array, mesh: Mesh) -> Array:
+    """How far messages go and the links that they cross: int64 of shape (pairs, 6), see :data:`PATHS`."""
+    way = hops(sites, source, target, mesh)
+    own, across = source == target, way.across > 0
+    moves = ~across & (way.east_west + way.north_south > 0)
+    return np.stack([own, ~own & ~across & ~moves, moves, across, way.east_west, way.north_south], axis=-1)
 
 
 def _alike(program: Program) -> Iterator[list[Synapse]]:
@@ -206,12 +148,11 @@ def _axons(
     program: Program,
     synapses: Sequence[Synapse],
     core_of: Mapping[str, Array],
-    cores: int,
+    sites: Sequence[Site],
     chip: Chip,
     encodings: tuple[Encoding, ...],
-    routes: Routes,
 ) -> Axons:
-    first = synapses[0]
+    first, cores = synapses[0], len(sites)
     reached = [reach(synapse.weights, core_of[synapse.target], cores) for synapse in synapses]
     words = [
         words_read(synapse, core_of[synapse.target], cores, chip, each, encodings)
@@ -221,17 +162,17 @@ def _axons(
     n = messages.shape[0]
     source, to = np.repeat(np.arange(n), np.diff(messages.indptr)), messages.indices
     paths = np.zeros((n, len(PATHS) + 1), np.int64)
-    none = np.zeros(0, np.int64)
-    links = sparse.csr_matrix((none, (none, none)), shape=(n, len(routes.links)))
-    own = core_of.get(first.source)
+    own, mesh = core_of.get(first.source), Mesh.of(chip)
     if own is None:
         paths[:, FROM_HOST] = np.asarray(messages.sum(axis=1)).reshape(-1)
+        none = np.zeros(0, np.int64)
+        links = sparse.csr_matrix((none, (none, none)), shape=(n, link_count(sites, mesh)))
     else:
-        pair = own[source] * cores + to
-        table = routes.paths.reshape(-1, len(PATHS))
-        np.add.at(paths[:, :FROM_HOST], source, table[pair] * messages.data[:, None])
-        taken = sparse.csr_matrix((messages.data, (source, pair)), shape=(n, cores * cores))
-        links = sparse.csr_matrix(taken @ routes.crossed)
+        pair, which = np.unique(own[source] * cores + to, return_inverse=True)
+        way = (sites, pair // cores, pair % cores, mesh)
+        np.add.at(paths[:, :FROM_HOST], source, _paths(*way)[which] * messages.data[:, None])
+        taken = sparse.csr_matrix((messages.data, (source, which)), shape=(n, len(pair)))
+        links = sparse.csr_matrix(taken @ routes(*way))
     return Axons(
         first.source,
         program.lag(first),

@@ -66,12 +66,12 @@ class Columns:
     def find(cls, wiring: Wiring, rates: StepRates) -> Columns:
         """Every core's SynOps, its memory reads, every link; those left out can never be the longest."""
         cores = len(wiring.cores)
-        links = [rates.hop_east_west_s if link.dx else rates.hop_north_south_s for link in wiring.links]
-        per_core = {"synops": rates.synop_s, "memory": rates.word_s}
-        term = np.repeat([1, 2, 3], [cores, cores, len(links)])
-        core = np.concatenate([np.arange(cores), np.arange(cores), np.full(len(links), -1)])
-        rate_s = np.array([*(each or 0.0 for each in per_core.values() for _ in range(cores)),
-                           *(each or 0.0 for each in links)])  # fmt: skip
+        half = wiring.axons[0].links.shape[1] // 2 if wiring.axons else 0
+        each = (rates.synop_s, rates.word_s, rates.hop_east_west_s, rates.hop_north_south_s)
+        several = [cores, cores, half, half]
+        term = np.repeat([1, 2, 3, 3], several)
+        core = np.concatenate([np.arange(cores), np.arange(cores), np.full(2 * half, -1)])
+        rate_s = np.repeat([rate or 0.0 for rate in each], several)
         most = np.zeros(len(term))
         for axons in wiring.axons:
             for values, start in ((axons.synops, 0), (axons.words, cores), (axons.links, 2 * cores)):

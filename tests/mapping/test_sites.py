@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from sne_deploy.chips.chip import load_chip
-from sne_deploy.mapping.mesh import Mesh, hops, link_loads
+from sne_deploy.mapping.mesh import Mesh, hops, routes
 from sne_deploy.mapping.placement import Site
 from sne_deploy.mapping.sites import cost, place, row_major, sites
 from tests.effort import examples
@@ -99,25 +99,25 @@ def test_no_swap_of_two_sites_saves_anything(seed) -> None:
 
 
 @pytest.mark.parametrize("seed", range(examples(20)))
-def test_hops_and_loads_are_those_of_messages_that_walk(seed) -> None:
+def test_hops_and_routes_are_those_of_messages_that_walk(seed) -> None:
     rng = np.random.default_rng(seed)
     mesh = random_mesh(rng)
     cores = int(rng.integers(2, 3 * mesh.cores + 2))
     placed = [row_major(cores, mesh)[core] for core in rng.permutation(cores)]
     source, target = rng.integers(0, cores, (2, 30))
-    messages = rng.integers(0, 9, (2, 30))
-    loads = link_loads(messages, placed, source, target, mesh)
+    crossed = routes(placed, source, target, mesh)
+    shape = (4, mesh.rows, -1)
     way = hops(placed, source, target, mesh)
-    expected = np.zeros_like(loads)
     for pair in range(30):
         links = walk(placed[source[pair]], placed[target[pair]], mesh.columns)
-        across = sum(crosses(link, mesh.columns) for link in links)
-        along = sum(direction in ("east", "west") for direction, _, _ in links)
+        inside = [link for link in links if not crosses(link, mesh.columns)]
+        along = sum(direction in ("east", "west") for direction, _, _ in inside)
         found = (way.east_west[pair], way.north_south[pair], way.across[pair])
-        assert found == (along - across, len(links) - along, across)
-        for direction, x, y in links:
-            expected[:, ("east", "west", "south", "north").index(direction), y, x] += messages[:, pair]
-    np.testing.assert_array_equal(loads, expected)
+        assert found == (along, len(inside) - along, len(links) - len(inside))
+        expected = np.zeros_like(crossed[pair].toarray().reshape(shape))
+        for direction, x, y in inside:
+            expected[("east", "west", "south", "north").index(direction), y, x] += 1
+        np.testing.assert_array_equal(crossed[pair].toarray().reshape(shape), expected)
 
 
 def test_networks_are_cut_only_where_they_must_be() -> None:

@@ -25,6 +25,7 @@ from tests import reference, strategies
 from tests.effort import examples
 
 CHIP = load_chip("loihi1")
+COLUMNS = 8
 PER_CORE = ("synops", "updates", "memory_words", "spikes", "messages_in")
 RATES = (
     StepRates(1e-9, 1e-9, None, None, None),
@@ -142,13 +143,14 @@ def deliver(
     else:
         kind = "within_tile" if (a.x, a.y) == (b.x, b.y) else "within_chip"
     found.samples[kind][n] += 1
-    if a.chip == b.chip:
-        for x in range(min(a.x, b.x), max(a.x, b.x)):
+    start, end = a.chip * COLUMNS + a.x, b.chip * COLUMNS + b.x  # chips stand side by side
+    for x in range(min(start, end), max(start, end)):
+        if (x + 1) % COLUMNS:  # else from chip to chip
             found.samples["hops_east_west"][n] += 1
-            work["x", a.chip, x, a.y, a.x < b.x] += 1
-        for y in range(min(a.y, b.y), max(a.y, b.y)):
-            found.samples["hops_north_south"][n] += 1
-            work["y", a.chip, b.x, y, a.y < b.y] += 1
+            work["x", x, a.y, start < end] += 1
+    for y in range(min(a.y, b.y), max(a.y, b.y)):
+        found.samples["hops_north_south"][n] += 1
+        work["y", end, y, a.y < b.y] += 1
 
 
 def longest(work: Counter[Any], rates: StepRates, idle: float) -> float:
