@@ -20,6 +20,8 @@ from sne_deploy.files import atomic_path
 from sne_deploy.ir.program import NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
 from sne_deploy.mapping.mapper import map_programs
+from sne_deploy.mapping.memory import encodings_of, memory_bits
+from sne_deploy.mapping.reach import reach
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "mapping.md"
 BEGIN, END = "<!-- begin: written by scripts/write_mapping_table.py -->", "<!-- end -->"
@@ -72,33 +74,39 @@ def mapped(row: Row) -> Mapped:
         update={"synapse_memory_per_core": memory.model_copy(update={"value": row.limit * WORD})}
     )
     chip = chip.model_copy(update={"limits": limits})
-    placement = map_programs([program(row, chip)], chip, "intel")
+    made = program(row, chip)
+    placement = map_programs([made], chip, "intel")
     (group,) = placement.groups
-    used = [core.uses["synapse_memory_bits"].used // WORD for core in placement.cores]
+    stored = np.zeros(len(placement.cores), np.int64)
+    for synapse in made.synapses:
+        where = group.core_of, len(placement.cores)
+        reached = reach(synapse.weights, *where)
+        stored += memory_bits(synapse, *where, chip, reached, encodings_of("intel"))
+    used = (stored // WORD).tolist()
     tile = None if row.tile is None else (group.tile[0], group.tile[1], group.tile[2])
     return Mapped(len(used), tile, max(used) if row.tile else sum(used) // len(used))
 
 
+def comparison(row: Row) -> tuple[str, list[bool]]:
+    """A layer's line of the table, and whether cores, tile and words are Intel's."""
+    found = mapped(row)
+    pairs = [(row.cores, found.cores), (row.tile, found.tile), (row.words, found.words)]
+    cells = [f"{_text(a)} | {_text(b)}{'' if a == b else ' (differs)'}" for a, b in pairs]
+    line = f"| {row.network}, {row.layer} | {_text(row.shape)} | {' | '.join(cells)} |"
+    return line, [a == b for a, b in pairs]
+
+
 def table() -> str:
     """Layer by layer, Intel's table and what the strategy makes of it."""
-    lines = [
-        "| network, layer | shape | cores: Intel's | ours | tile: Intel's | ours | words: Intel's | ours |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    right = np.zeros(3, np.int64)
-    for row in (*PILOTNET, *OTHERS):
-        found = mapped(row)
-        pairs = [(row.cores, found.cores), (row.tile, found.tile), (row.words, found.words)]
-        right += [a == b for a, b in pairs]
-        cells = [f"{_text(a)} | {_text(b)}{'' if a == b else ' (differs)'}" for a, b in pairs]
-        lines.append(f"| {row.network}, {row.layer} | {_text(row.shape)} | {' | '.join(cells)} |")
-    layers, tiles = len(PILOTNET) + len(OTHERS), sum(row.tile is not None for row in (*PILOTNET, *OTHERS))
-    flat = layers - tiles
-    lines.append(
-        f"\nOf {layers} layers {right[0]} have Intel's number of cores and {right[2]} its words; of {tiles} "
-        f"maps {right[1] - flat} have its tile."
+    head = "| network, layer | shape | cores: Intel's | ours | tile: Intel's | ours | words: Intel's | ours |"
+    rows = (*PILOTNET, *OTHERS)
+    lines, right = zip(*map(comparison, rows), strict=True)
+    cores, tiles, words = (sum(each) for each in zip(*right, strict=True))
+    maps = sum(row.tile is not None for row in rows)
+    return "\n".join((head, "|" + " --- |" * 8, *lines)) + (
+        f"\n\nOf {len(rows)} layers {cores} have Intel's number of cores and {words} its words; of "
+        f"{maps} maps {tiles - (len(rows) - maps)} have its tile."
     )
-    return "\n".join(lines)
 
 
 def _text(value: object) -> str:

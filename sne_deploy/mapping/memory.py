@@ -113,8 +113,8 @@ def words_read(
 
 def weight_width(synapse: Synapse, table: SynapseMemoryTable) -> int:
     """Bits of a stored weight: the narrowest that holds all; 0 where no weight exists."""
-    values = np.asarray(synapse.weights.values, np.int64)
-    union = int(np.bitwise_or.reduce(np.abs(values), axis=None)) if values.size else 0
+    values = np.asarray(synapse.weights.values)
+    union = int(np.bitwise_or.reduce(values, axis=None)) if values.size else 0
     if not union:
         return 0
     shift = (union & -union).bit_length() - 1
@@ -170,9 +170,7 @@ class _Layout:
             return self._kernel_words(weights)
         if encoding == "dense" and isinstance(weights, DenseWeights):
             return np.asarray(weights.shape[1] * self._dense_words())
-        per_core = np.zeros(self.cores, np.int64)
-        np.add.at(per_core, self.reached.indices, self.read(encoding))
-        return per_core
+        return np.bincount(self.reached.indices, self.read(encoding), self.cores).astype(np.int64)
 
     def read(self, encoding: Encoding) -> Array:
         """Words that a spike reads: int64, for each entry of ``reached``."""
