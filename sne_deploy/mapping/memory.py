@@ -53,6 +53,7 @@ def memory_bits(
     chip: Chip,
     reached: sparse.csr_matrix,
     encodings: tuple[Encoding, ...] = ENCODINGS,
+    width: int | None = None,
 ) -> Array:
     """Bits of synaptic memory that a synapse takes on each core.
 
@@ -68,6 +69,8 @@ def memory_bits(
         What :func:`sne_deploy.mapping.reach.reach` gives for these cores.
     encodings : tuple of Encoding
         Those to choose from, among the chip's; weights that are a sparse matrix may always be sparse.
+    width : int or None
+        Bits of a weight, where ``synapse`` is a part of one: :func:`weight_width` of the whole.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def memory_bits(
     """
     if chip.synapse_memory is None:
         return np.zeros(cores, np.int64)
-    layout = _Layout(synapse, core_of, cores, chip.synapse_memory, reached)
+    layout = _Layout(synapse, core_of, cores, chip.synapse_memory, reached, width)
     words = np.stack([layout.words(each) for each in layout.possible(encodings)]).min(axis=0)
     return np.asarray(words * chip.synapse_memory.word.value)
 
@@ -155,6 +158,7 @@ class _Layout:
     cores: int
     table: SynapseMemoryTable
     reached: sparse.csr_matrix
+    width: int | None = None
 
     def possible(self, encodings: tuple[Encoding, ...]) -> list[Encoding]:
         """Those of the encodings that the chip has and that fit the synapse."""
@@ -188,7 +192,8 @@ class _Layout:
         held = np.bincount(self.core_of, minlength=self.cores)
         needed = np.ceil(np.log2(np.maximum(held, 1))).astype(np.int64) * bool(widths.max())
         index = widths[np.minimum(np.searchsorted(widths, needed), len(widths) - 1)]
-        return np.asarray(weight_width(self.synapse, self.table) + delay + index)
+        weight = weight_width(self.synapse, self.table) if self.width is None else self.width
+        return np.asarray(weight + delay + index)
 
     def _dense_words(self) -> Array:
         held = np.bincount(self.core_of, minlength=self.cores)
