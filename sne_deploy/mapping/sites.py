@@ -112,7 +112,6 @@ def _cuts(both: sparse.csr_matrix, full: int, chips: int) -> list[int]:
     np.add.at(change, table.row + 1, table.data)
     np.add.at(change, table.col + 1, -table.data)
     crossing = np.cumsum(change)  # between cores p - 1 and p
-    crossing[cores] = 0
     best = np.full(cores + 1, np.inf)
     best[0] = 0
     came_from = []

@@ -120,14 +120,26 @@ def test_hops_and_routes_are_those_of_messages_that_walk(seed) -> None:
         np.testing.assert_array_equal(crossed[pair].toarray().reshape(shape), expected)
 
 
-def test_networks_are_cut_only_where_they_must_be() -> None:
-    mesh = Mesh(2, 2, 4, 16)
+@pytest.mark.parametrize(("sizes", "full"), [((10, 7, 6, 9), 16), ((3, 6, 2, 5, 4), 10)])
+def test_networks_are_cut_only_where_they_must_be(sizes, full) -> None:
+    mesh = Mesh(2, 1, full // 2, full)
     rng = np.random.default_rng(0)
-    parts = [sparse.csr_matrix(rng.integers(1, 9, (size, size))) for size in (10, 7, 6, 9)]
+    parts = [sparse.csr_matrix(rng.integers(1, 9, (size, size))) for size in sizes]
     messages = sparse.csr_matrix(sparse.block_diag(parts))
-    placed = place(messages, mesh)  # 10 + 6 and 7 + 9 fill two chips
-    assert cost(messages, placed, mesh)[0] == 0
-    assert cost(messages, row_major(32, mesh), mesh)[0] > 0
+    assert cost(messages, place(messages, mesh), mesh)[0] == 0  # they fill two chips
+    assert cost(messages, row_major(2 * full, mesh), mesh)[0] > 0
+
+
+def test_what_talks_to_another_chip_is_at_the_edge_and_in_the_same_row() -> None:
+    mesh, many = Mesh(2, 3, 1, 6), np.zeros((12, 12), np.int64)
+    many[np.arange(11), np.arange(1, 12)] = 1
+    for source, target in ((0, 9), (2, 7), (3, 11)):  # three rows
+        many[source, target] = 100
+    placed = place(sparse.csr_matrix(many), mesh)
+    way = hops(placed, np.array([0, 2, 3]), np.array([9, 7, 11]), mesh)
+    assert way.across.tolist() == [1, 1, 1]
+    assert not way.east_west.any()
+    assert not way.north_south.any()
 
 
 def test_chips_are_cut_where_fewest_messages_cross() -> None:
