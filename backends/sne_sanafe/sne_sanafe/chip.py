@@ -128,13 +128,14 @@ class Network:
         weights = {"weight": [0.0] * len(pairs)}
         self._net[source].connect_neurons_sparse(self._net[target], weights, list(pairs))
 
-    def run(self, spikes: Mapping[str, Array]) -> list[Found]:
+    def run(self, spikes: Mapping[str, Array], steps: int) -> list[Found]:
         """Drive the groups.
 
         Parameters
         ----------
         spikes : mapping of group name to bool array of shape (steps, neurons)
             Groups that are not named never spike.
+        steps : int
 
         Returns
         -------
@@ -147,7 +148,6 @@ class Network:
         mapped = chip.mapped_neuron_groups
         neurons = {name: list(mapped[name]) for name in spikes}
         last = {name: np.zeros(each.shape[1], bool) for name, each in spikes.items()}
-        steps = max((len(each) for each in spikes.values()), default=0)
         found = []
         for step in range(steps):
             for name, each in spikes.items():

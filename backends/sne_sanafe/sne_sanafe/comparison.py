@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.compiled import Compiled
+from sne_deploy.data.encode import encode
 from sne_deploy.energy.accounting import (
     COUNTED,
     MOVED,
@@ -22,7 +23,7 @@ from sne_deploy.energy.accounting import (
     energy_parts,
     prices_of,
 )
-from sne_deploy.energy.time import step_floors
+from sne_deploy.energy.time import StepRates, step_floors
 from sne_deploy.errors import VerificationError
 from sne_deploy.ir.fan_out import fan_out
 from sne_deploy.ir.program import ALWAYS_ON
@@ -72,8 +73,10 @@ class Comparison:
         What SANA-FE takes for an operation.
     late_synops : int
         SynOps of spikes on cycles that would be delivered to the next sample: not counted here.
-    time_s : float or None
-        On the neurocores with the chip's own barrier; None where the chip's file has no rates.
+    quiet_s : float
+        What SANA-FE takes for as many steps without spikes.
+    time_s, time_quiet_s : float or None
+        Here, on the neurocores with the chip's own barrier; None where the chip's file has no rates.
     run_s : float
         Processor time of simulating, counting and reporting here.
     """
@@ -85,7 +88,9 @@ class Comparison:
     terms: tuple[Term, ...]
     charges: Charges
     late_synops: int
+    quiet_s: float
     time_s: float | None
+    time_quiet_s: float | None
     run_s: float
 
     @property
@@ -105,7 +110,7 @@ class Comparison:
         return Term("total", "total", sum(term.sanafe_j for term in self.terms), ours)
 
 
-def compare(compiled: Compiled, x: Any) -> Comparison:
+def compare(compiled: Compiled, x: Any, seed: int = 0) -> Comparison:
     """Run samples, and the same spikes by SANA-FE.
 
     Parameters
@@ -113,7 +118,9 @@ def compare(compiled: Compiled, x: Any) -> Comparison:
     compiled : Compiled
         In fixed point, on a target that records spikes.
     x : array of shape (N, ...)
-        As :meth:`Compiled.run` takes it.
+        As :meth:`Compiled.run` takes it, all samples of one length.
+    seed : int
+        That of the compilation: an encoder may draw spikes.
 
     Raises
     ------
@@ -127,14 +134,19 @@ def compare(compiled: Compiled, x: Any) -> Comparison:
     started = time.process_time()
     compiled.run(x)
     run_s = time.process_time() - started
-    found, late = Found(), 0
+    found, late, quiet_s = Found(), 0, 0.0
     for result, network in zip(run.students, networks, strict=True):
         if not result.active.any():
             continue
-        sent = _sent(result, np.asarray(x))
-        one = reduce(add, network.run(sent), Found())
-        late += _checked(result, one, sent)
-        found += one
+        program = result.program
+        inputs = encode(compiled.ensemble.encoder, np.asarray(x), program.timesteps, seed)
+        sent = _sent(result, inputs)
+        steps = int(np.count_nonzero(result.active)) * program.timesteps
+        after_one = {name: np.pad(each, ((1, 0), (0, 0))) for name, each in sent.items()}
+        quiet, *driven = network.run(after_one, 1 + steps)
+        one = reduce(add, driven)
+        late += _checked(result, one, sent, steps)
+        found, quiet_s = found + one, quiet_s + quiet.time_s * steps
     totals = [asdict(result.counts) for result in run.students]
     counts = Counts(
         **{name: sum(one[name] for one in totals) for name in COUNTED}, samples_run=len(run.active)
@@ -147,16 +159,10 @@ def compare(compiled: Compiled, x: Any) -> Comparison:
         Term("soma", "updates", found.soma_j, parts["updates"]),
         Term("network", "messages, hops", found.network_j, parts["spikes"] + (parts["hops"] or 0.0)),
     )
+    time_s, time_quiet_s = _times_s(compiled, run.students)
+    samples = len(run.active)
     return Comparison(
-        len(run.active),
-        found,
-        counts,
-        traffic,
-        terms,
-        charges(),
-        late,
-        _time_s(compiled, run.students),
-        run_s,
+        samples, found, counts, traffic, terms, charges(), late, quiet_s, time_s, time_quiet_s, run_s
     )
 
 
@@ -173,23 +179,24 @@ def _sent(result: StudentResult, x: Array) -> dict[str, Array]:
     return {name: spikes.reshape(steps, -1).astype(bool) for name, spikes in sent.items()}
 
 
-def _checked(result: StudentResult, found: Found, sent: Mapping[str, Array]) -> int:
-    """Hold what SANA-FE counted to the run; gives the SynOps that the run leaves to no sample."""
+def _checked(result: StudentResult, found: Found, sent: Mapping[str, Array], steps: int) -> int:
+    """Hold what SANA-FE counted to the run; gives the SynOps that end with their sample there."""
     program, trace = result.program, result.trace
-    reached = sum(
-        int(sent[synapse.source].sum(axis=0) @ fan_out(synapse.weights)) for synapse in program.synapses
-    )
+    late = 0
+    for synapse in program.synapses:
+        each = sent[synapse.source].astype(np.int64) @ fan_out(synapse.weights)
+        ends = np.arange(steps) % program.timesteps >= program.timesteps - program.lag(synapse)
+        late += int(each[ends].sum())
     entered = sum(int(sent[name].sum()) for name in sent if name in (ALWAYS_ON, program.input.name))
     updates = sum(program.compartments(group) * group.size for group in program.groups)
-    steps = int(np.count_nonzero(result.active)) * program.timesteps
     for what, theirs, ours in (
-        ("SynOps", found.synops, reached),
+        ("SynOps", found.synops, int(trace.synops.sum()) + late),
         ("spikes", found.spikes, int(trace.spikes.sum()) + entered),
         ("updates", found.updates, updates * steps + entered),
     ):
         if theirs != ours:
             raise VerificationError(f"student {program.name!r}: SANA-FE counted {theirs} {what}, not {ours}")
-    return reached - int(trace.synops.sum())
+    return late
 
 
 def _traffic(result: StudentResult) -> Traffic:
@@ -199,13 +206,16 @@ def _traffic(result: StudentResult) -> Traffic:
     return Traffic(**{name: int(getattr(placed, name).sum()) for name in MOVED})
 
 
-def _time_s(compiled: Compiled, students: tuple[StudentResult, ...]) -> float | None:
-    """One student after another, as SANA-FE runs them."""
-    total = 0.0
+def _times_s(compiled: Compiled, students: Sequence[StudentResult]) -> tuple[float | None, float | None]:
+    """One student after another, as SANA-FE runs them; and as many steps without spikes."""
+    rates, cores = StepRates.of(compiled.hardware), compiled.mapping.cores
+    total = quiet = 0.0
     for result in students:
-        sites = [compiled.mapping.cores[core].site for core in compiled.mapping.cores_of(result.name)]
-        barrier = step_floors(compiled.hardware, sites).get("barrier")
-        if result.placed is None or result.placed.busy_s is None or barrier is None:
-            return None
-        total += float(result.placed.busy_s.sum() + barrier * result.placed.steps.sum())
-    return total
+        sites = [cores[core].site for core in compiled.mapping.cores_of(result.name)]
+        barrier, placed = step_floors(compiled.hardware, sites).get("barrier"), result.placed
+        if rates is None or barrier is None or placed is None or placed.busy_s is None:
+            return None, None
+        barriers = barrier * float(placed.steps.sum())
+        total += float(placed.busy_s.sum()) + barriers
+        quiet += float(placed.updates.max()) * rates.update_s + barriers
+    return total, quiet

@@ -52,7 +52,7 @@ def charges() -> Charges:
     network.add("sleeper", [_FIRST], forced=False)
     network.join("source", "target", [(0, 0), (1, 1), (2, 2)])
     turns = np.eye(5, dtype=bool)
-    quiet, awake, here, east, south = network.run({"sleeper": turns[:, 1:2], "source": turns[:, 2:]})
+    quiet, awake, here, east, south = network.run({"sleeper": turns[:, 1:2], "source": turns[:, 2:]}, 5)
     spike, update_only = here.soma_j - quiet.soma_j, awake.soma_j - here.soma_j
     update = (quiet.soma_j + update_only) / 7
     return Charges(

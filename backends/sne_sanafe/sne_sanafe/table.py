@@ -34,7 +34,9 @@ def figures(found: Comparison) -> dict[str, Any]:
         "samples": found.samples,
         "terms": terms,
         "sanafe_time_s": found.found.time_s / found.samples,
+        "sanafe_quiet_s": found.quiet_s / found.samples,
         "ours_time_s": None if found.time_s is None else found.time_s / found.samples,
+        "ours_quiet_s": None if found.time_quiet_s is None else found.time_quiet_s / found.samples,
         "counts": {
             "synops": found.counts.synops,
             "late_synops": found.late_synops,
@@ -104,6 +106,16 @@ def _reasons(found: Comparison) -> list[str]:
         "idle": f"by its own rule SANA-FE charges {pj['access_j']:.1f} pJ for a neuron without input or "
         f"potential: {found.idle_j / found.samples * 1e6:.4f} uJ less in all.",
     }
+    if found.time_s is not None and found.time_quiet_s is not None:
+        n = found.samples / 1e6
+        added = (theirs.time_s - found.quiet_s, found.time_s - found.time_quiet_s)
+        reasons["time"] = (
+            f"as many steps without spikes take {found.quiet_s / n:.2f} us there and "
+            f"{found.time_quiet_s / n:.2f} us here (updates of the fullest core, and synchronisation). "
+            f"Spikes add {added[0] / n:.2f} us there, where each message is followed from the core that "
+            f"sends it to the one that reads it, and {added[1] / n:.2f} us here, where the busiest core or "
+            "link counts."
+        )
     if found.late_synops:
         reasons["cycles"] = (
             f"{found.late_synops / found.samples:,.1f} SynOps of spikes that end with their sample are in "

@@ -62,7 +62,7 @@ def test_messages_cross_the_links_of_our_mesh(price: Charges) -> None:
     network = Network()
     network.add("group", [core_number(site) for site in sites])
     network.join("group", "group", pairs)
-    (found,) = network.run({"group": np.ones((1, 128), bool)})
+    (found,) = network.run({"group": np.ones((1, 128), bool)}, 1)
     source, target = np.array(sorted(set(pairs))).T
     way = hops(sites, source, target, mesh)
     assert found.messages == len(source)
@@ -76,13 +76,40 @@ def test_spikes_from_outside_enter_by_inputs_that_cost_messages_alone(price: Cha
     program = one_layer([[4, 0, 2], [2, -6, 0]], "mixed")
     network = student(program, map_programs((program,), LOIHI1))
     given = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 1]], bool)
-    found = network.run({"input": given})
+    found = network.run({"input": given}, 3)
     assert [each.synops for each in found] == [2 + 1, 0, 1]
     assert [each.spikes for each in found] == [2, 0, 1]
     assert [each.updates - each.spikes for each in found] == [2, 2, 2]
     assert [each.soma_j for each in found] == pytest.approx([2 * price.update_j] * 3)
     assert found[0].network_j >= 2 * price.message_j
     assert found[1].network_j == 0
+
+
+def test_drawn_spikes_enter_as_the_encoder_draws_them() -> None:
+    import norse.torch as norse
+    import torch
+
+    torch.manual_seed(0)
+    module = norse.SequentialState(torch.nn.Linear(12, 20), norse.LIFBoxCell(), torch.nn.Linear(20, 3))
+    model = sne.ensemble(module, input_shape=12, timesteps=5, encoder="bernoulli", readout="v_last")
+    with sne.compile(model, target="loihi", seed=7) as compiled:
+        x = np.random.default_rng(0).random((4, 12))
+        found = compare(compiled, x, seed=7)
+        assert found.found.spikes - found.counts.spikes == found.counts.input_spikes > 0
+        with pytest.raises(VerificationError, match="SANA-FE counted"):
+            compare(compiled, x, seed=8)
+
+
+def test_a_network_that_sends_nothing_costs_its_updates(price: Charges) -> None:
+    import norse.torch as norse
+    import torch
+
+    module = norse.SequentialState(torch.nn.Linear(12, 20), norse.LIBoxCell())
+    model = sne.ensemble(module, input_shape=12, timesteps=5, encoder="constant", readout="v_last")
+    with sne.compile(model, target="loihi") as compiled:
+        found = compare(compiled, np.zeros((2, 12)))
+    assert found.found.total_j == pytest.approx(20 * 5 * 2 * price.update_j)
+    assert "SynOp" in text(found)
 
 
 def test_the_total_on_digits_is_within_25_percent(digits: Comparison) -> None:
@@ -100,6 +127,8 @@ def test_the_energies_are_the_counts_times_the_charges(digits: Comparison, price
     assert digits.found.soma_j == pytest.approx(neurons)
     assert digits.found.synops == digits.counts.synops + digits.late_synops
     assert digits.late_synops > 0  # a student has a cycle
+    assert 0 < digits.quiet_s < digits.found.time_s
+    assert 0 < digits.time_quiet_s < digits.time_s
     read = digits.found.synapse_j / digits.found.synops
     assert 24.0e-12 < read < 35.5e-12
 
@@ -110,7 +139,7 @@ def test_what_sanafe_counts_otherwise_is_refused() -> None:
     result = next(each for each in run.students if each.name == "dense")
     sent = {name: spikes.reshape(16, -1) for name, spikes in result.spikes.items()}
     with pytest.raises(VerificationError, match="SANA-FE counted 1000000 SynOps, not "):
-        _checked(result, Found(synops=1_000_000), sent)
+        _checked(result, Found(synops=1_000_000), sent, 16)
 
 
 def test_a_placement_of_several_chips_is_refused() -> None:
