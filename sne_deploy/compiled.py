@@ -26,6 +26,7 @@ from sne_deploy.runtime.result import RunResult, StudentResult
 
 if TYPE_CHECKING:
     from sne_deploy.data.dataset import DataSet
+    from sne_deploy.energy.lines import Operation, Powered
     from sne_deploy.mapping.placement import Placement
     from sne_deploy.report.file import Report
     from sne_deploy.report.schema import VerifiedModel
@@ -161,6 +162,9 @@ class Compiled:
         data_name: str = "arrays",
         teacher: str | os.PathLike[str] | None = None,
         verify: int = 0,
+        rate: float | None = None,
+        x86: int | None = None,
+        powered: Powered = "chips",
         command: str | None = None,
     ) -> Result:
         """Run samples through the ensemble and report.
@@ -182,6 +186,12 @@ class Compiled:
         verify : int
             Samples, from the first, that are also run on ``lava`` (or, for target lava, on ``loihi``) and
             compared in every spike, register and count. They run in this process.
+        rate : float or None
+            Inferences a second, for the lines of power; as many as there is time for where None.
+        x86 : int or None
+            Embedded processors in use; one for each chip where None.
+        powered : {"chips", "used"}
+            Which cores leak: all of the chips in use, or only those that hold neurons.
         command : str or None
             For the report's provenance.
 
@@ -202,6 +212,7 @@ class Compiled:
         from sne_deploy.teacher.run import evaluate_teacher
 
         argument.choice("record", record, get_args(Record))
+        operation = _operation(rate, x86, powered)
         verify = argument.whole("verify", verify, 0)
         model, data_name = argument.text("model", model), argument.text("data_name", data_name)
         command = None if command is None else argument.text("command", command)
@@ -214,7 +225,8 @@ class Compiled:
         self._check_labels(data)
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
         verified = self._verify(data, verify)
-        placers, refused = self._placers()
+        placement, unplaced = self._placement()
+        placers = () if placement is None else self._placers(placement)
         run, compared = self._run_slices(data, record, placers)
         report = build_report(
             self.ensemble,
@@ -228,7 +240,10 @@ class Compiled:
             compared=compared,
             teacher=evaluated,
             verified=verified,
-            warnings=(*self._warnings, *refused, *_length_notes(data)),
+            placement=placement,
+            unplaced=unplaced,
+            operation=operation,
+            warnings=(*self._warnings, *_length_notes(data)),
         )
         return Result(run, report)
 
@@ -261,21 +276,24 @@ class Compiled:
         )
         write_compiled(argument.file_path("path", path), content, self.hardware)
 
-    def _placers(self) -> tuple[tuple[Placer, ...], tuple[str, ...]]:
-        """What counts each student on its cores; none, and why, where they do not fit."""
+    def _placement(self) -> tuple[Placement | None, str | None]:
+        """The students on cores; None, and why, where they are on none."""
+        if self.precision != "fixed":
+            return None, "floating point has no cores"
+        try:
+            return self.mapping, None
+        except MappingError as error:
+            return None, str(error)
+
+    def _placers(self, placement: Placement) -> tuple[Placer, ...]:
+        """What counts each student on its cores."""
         from sne_deploy.energy.time import StepRates
         from sne_deploy.mapping.wiring import Wiring
         from sne_deploy.runtime.placing import Placer
 
-        if self.precision != "fixed":
-            return (), ()
-        try:
-            placement = self.mapping
-        except MappingError as error:
-            return (), (f"not placed on cores: {error}",)
         rates = StepRates.of(self.hardware)
         wired = (Wiring.of(program, placement, self.hardware) for program in self.programs)
-        return tuple(Placer(wiring, rates) for wiring in wired), ()
+        return tuple(Placer(wiring, rates) for wiring in wired)
 
     def _run_slices(
         self, data: DataSet, record: Record, placers: tuple[Placer, ...]
@@ -409,6 +427,18 @@ class Compiled:
             policy=self.ensemble.policy,
             record=record,
         )
+
+
+def _operation(rate: float | None, x86: int | None, powered: Powered) -> Operation:
+    """How the chip is operated, checked."""
+    from sne_deploy.energy.lines import POWERED, Operation
+
+    rate = None if rate is None else argument.number("rate", rate)
+    if rate is not None and not 0.0 < rate < 1e12:
+        raise InputError(f"rate {rate:g} must be inferences a second, above 0; leave it out for the most")
+    x86 = None if x86 is None else argument.whole("x86", x86, 0)
+    argument.choice("powered", powered, POWERED)
+    return Operation(rate, x86, powered)
 
 
 def _length_notes(data: DataSet) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 import sne_deploy as sne
 from sne_deploy.chips.chip import Chip
-from sne_deploy.energy.accounting import Counts, energy_per_sample, mac_energy_j
+from sne_deploy.energy.accounting import Counts, Traffic, energy_per_sample, mac_energy_j
 
 if TYPE_CHECKING:
     from sne_deploy.data import DataSet
@@ -39,7 +39,9 @@ def test_data(experiment: Experiment, ensemble: sne.Ensemble) -> DataSet:
     )
 
 
-def ratios(counts: Counts, teacher_macs: int, hardware: Chip) -> dict[str, float | None]:
+def ratios(
+    counts: Counts, teacher_macs: int, hardware: Chip, traffic: Traffic | None = None
+) -> dict[str, float | None]:
     r"""Compare an ensemble's cost, its head included, with the teacher's MACs, leaving nothing out.
 
     .. math:: r = \frac{M_T}{S + M}, \quad r_u = \frac{M_T}{S + M + U_a}, \quad
@@ -47,15 +49,15 @@ def ratios(counts: Counts, teacher_macs: int, hardware: Chip) -> dict[str, float
 
     with M_T the teacher's MACs, S SynOps, M host MACs (students and head), U_a and U_i active and idle neuron
     updates, all per sample; E the energy as far as modelled, E_T that of the teacher's MACs: the same figures
-    as in a report. ``ratio_ops`` is r, then r_u, r_a and r_E; None where the ensemble's side is 0 or not
-    modelled.
+    as in a report, with its messages and hops where ``traffic`` has them. ``ratio_ops`` is r, then r_u, r_a
+    and r_E; None where the ensemble's side is 0 or not modelled.
     """
     costs: list[int | None] = [counts.synops + counts.host_macs]
     for updates in (counts.updates_active, counts.updates_idle):
         costs.append(None if costs[-1] is None or updates is None else costs[-1] + updates)
     r, r_u, r_a = (teacher_macs / (cost / counts.samples_run) if cost else None for cost in costs)
     energy_j, teacher_energy_j = (
-        energy_per_sample(counts, hardware).total,
+        energy_per_sample(counts, hardware, traffic).total,
         mac_energy_j(teacher_macs, hardware),
     )
     return {
@@ -113,7 +115,7 @@ def _row(result: sne.Result, floating: sne.Result, weight_bits: int, hardware: C
     theirs = report.teacher
     found: Row = dict.fromkeys(_RATIOS)
     if theirs is not None:
-        found = ratios(ours.totals, theirs.macs, hardware)
+        found = ratios(ours.totals, theirs.macs, hardware, ours.traffic)
     return {
         "name": report.model,
         "weight_bits": weight_bits,

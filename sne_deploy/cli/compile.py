@@ -32,6 +32,9 @@ def compile_command(
     out: opt.Out = None,
     save: opt.Save = None,
     verify: opt.Verify = 0,
+    rate: opt.Rate = None,
+    x86: opt.X86 = None,
+    powered: opt.Powered = "chips",
     workers: opt.Workers = None,
     scheduler: opt.Scheduler = None,
     device: opt.Device = None,
@@ -47,7 +50,7 @@ def compile_command(
     from sne_deploy.progress import ProgressBars
     from sne_deploy.report.table import report_view
 
-    _check_choices(precision, policy, measure)
+    _check_choices(precision, policy, measure, powered)
     limit = load_backend(target).capabilities().max_samples_default
     if out is not None:  # before the run, and without making it
         check_folder(out / "students")
@@ -83,6 +86,9 @@ def compile_command(
             data_name=dataset.name,
             teacher=teacher,
             verify=verify,
+            rate=rate,
+            x86=x86,
+            powered=powered,  # type: ignore[arg-type]  # checked above
             command=shlex.join([context.command_path.split()[0], *sys.argv[1:]]),
         )
     if out is not None:
@@ -94,7 +100,8 @@ def compile_command(
         say(f"Written: {save}")
 
 
-def _check_choices(precision: str | None, policy: str | None, measure: str | None) -> None:
+def _check_choices(precision: str | None, policy: str | None, measure: str | None, powered: str) -> None:
+    from sne_deploy.energy.lines import POWERED
     from sne_deploy.errors import InputError
     from sne_deploy.model.policy import MEASURES, POLICIES
 
@@ -102,6 +109,7 @@ def _check_choices(precision: str | None, policy: str | None, measure: str | Non
         ("precision", precision, ("fixed", "float")),
         ("policy", policy, POLICIES),
         ("measure", measure, MEASURES),
+        ("powered", powered, POWERED),
     ):
         if value is not None and value not in known:
             raise InputError(f"unknown {name} {value!r}; known: {', '.join(known)}")

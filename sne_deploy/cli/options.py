@@ -79,6 +79,14 @@ Seed = Annotated[int, typer.Option(help="Seed of random encoders.", min=0)]
 Verify = Annotated[
     int, typer.Option(help="Samples to compare bit for bit with lava (on target lava: with loihi).", min=0)
 ]
+Rate = Annotated[
+    float | None,
+    typer.Option(help="Inferences a second, for the lines of power; else as many as there is time for."),
+]
+X86 = Annotated[
+    int | None, typer.Option("--x86", help="Embedded processors in use; else one for each chip.", min=0)
+]
+Powered = Annotated[str, typer.Option(help="Cores that leak: all of the chips in use, or those used.")]
 Workers = Annotated[int | None, typer.Option(help="Processes to run on, instead of in this one.")]
 Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to run on, such as tcp://host:8786.")]
 Device = Annotated[str | None, typer.Option(help="PyTorch device for target loihi, such as cuda.")]

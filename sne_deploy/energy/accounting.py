@@ -219,11 +219,19 @@ def prices_of(hardware: Chip) -> Prices:
 
 
 def energy_parts(
-    counts: Counted, price: Prices, samples: int = 1, traffic: Traffic | None = None
+    counts: Counted,
+    price: Prices,
+    samples: int = 1,
+    traffic: Traffic | None = None,
+    idle: str = "energy.update_active",
 ) -> dict[Part, Any]:
-    """The equation of the module, part by part: joules of the counts over ``samples``."""
-    active, idle = counts.updates_active, counts.updates_idle
-    updates = None if active is None or idle is None else active + idle
+    """The equation of the module, part by part: joules of the counts over ``samples``.
+
+    ``idle`` names the price of an update without input: reports of schema 1 had another.
+    """
+    updates = None
+    if counts.updates_active is not None and counts.updates_idle is not None:
+        updates = counts.updates_active * price("energy.update_active") + counts.updates_idle * price(idle)
     sent = counts.spikes if traffic is None else traffic.messages
     hops = None
     if traffic is not None and "energy.hop_east_west" in price and "energy.hop_north_south" in price:
@@ -231,7 +239,7 @@ def energy_parts(
         hops += traffic.hops_north_south * price("energy.hop_north_south")
     return {
         "synops": counts.synops * price("energy.synop") / samples,
-        "updates": None if updates is None else updates * price("energy.update_active") / samples,
+        "updates": None if updates is None else updates / samples,
         "spikes": sent * price("energy.spike_within_tile") / samples,
         "hops": None if hops is None else hops / samples,
         "host": counts.host_macs * price("host.mac") / samples,
@@ -247,11 +255,17 @@ def neurocore_j(energy: Energy) -> float | None:
 
 
 def mean_energy(
-    counts: Counts, price: Prices, traffic: Traffic | None = None, factors: Factors | None = None
+    counts: Counts,
+    price: Prices,
+    traffic: Traffic | None = None,
+    factors: Factors | None = None,
+    idle: str = "energy.update_active",
 ) -> Energy:
     """Mean energy of a sample; every part is None where no sample was run."""
     samples = counts.samples_run
-    parts: dict[Any, Any] = energy_parts(counts, price, samples, traffic) if samples else dict.fromkeys(PARTS)
+    parts: dict[Any, Any] = (
+        energy_parts(counts, price, samples, traffic, idle) if samples else dict.fromkeys(PARTS)
+    )
     known = [value for value in parts.values() if value is not None]
     energy = Energy(
         total=sum(known) if known else None,

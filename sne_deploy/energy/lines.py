@@ -10,7 +10,10 @@ lies, taken from cases that gave no constant of the line.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import ConfigDict, Field
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.chips.constants import Constant
@@ -22,6 +25,51 @@ LINES: tuple[Line, ...] = get_args(Line)
 Powered = Literal["chips", "used"]
 """Which cores leak: all those of the chips that are in use, or only those that hold a neuron."""
 POWERED: tuple[Powered, ...] = get_args(Powered)
+Factors = tuple[float, float]
+_Figure = Annotated[float, Field(ge=0.0)]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """How the chip is operated; nothing that a network decides.
+
+    Attributes
+    ----------
+    rate_per_s : float or None
+        Inferences a second; None: one after the other, without a pause.
+    x86_processors : int or None
+        Embedded processors in use; None: one for each chip that is in use.
+    powered : {"chips", "used"}
+        Which cores leak. Those of students that are not asked do, since their registers must be kept.
+    """
+
+    rate_per_s: float | None = None
+    x86_processors: int | None = None
+    powered: Powered = "chips"
+
+
+@dataclass(frozen=True)
+class LineFigures:
+    """One line: of one inference and as power at the rate of inferences, each with its interval.
+
+    None where the rate, or the factors of the interval, are not known.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    energy_j: _Figure | None
+    energy_interval_j: tuple[_Figure, _Figure] | None
+    power_w: _Figure | None
+    power_interval_w: tuple[_Figure, _Figure] | None
+
+
+def figures(energy_j: float | None, power_w: float | None, factors: Factors | None) -> LineFigures:
+    """A line's figures, with the intervals that the factors give."""
+    return LineFigures(energy_j, _between(energy_j, factors), power_w, _between(power_w, factors))
+
+
+def _between(value: float | None, factors: Factors | None) -> tuple[float, float] | None:
+    return None if value is None or factors is None else (factors[0] * value, factors[1] * value)
 
 
 def neurocore_energy(
@@ -96,7 +144,7 @@ def cores_powered(placement: Placement, chip: Chip, powered: Powered = "chips") 
     return placement.chips * limit.value
 
 
-def interval(line: Line, chip: Chip) -> tuple[float, float] | None:
+def interval(line: Line, chip: Chip) -> Factors | None:
     """Factors of a prediction between which silicon is expected; None where the file says nothing."""
     found = getattr(chip.interval, line)
     return None if found is None else (found.low, found.high)

@@ -10,17 +10,28 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from sne_deploy.chips.chip import Chip
-from sne_deploy.energy.accounting import COUNTED, Counts, add_counts, energy_per_sample, mac_energy_j
+from sne_deploy.energy.accounting import (
+    COUNTED,
+    Counts,
+    Energy,
+    add_counts,
+    energy_per_sample,
+    mac_energy_j,
+)
+from sne_deploy.energy.lines import Operation
 from sne_deploy.errors import VerificationError
 from sne_deploy.frontend.graph_models import ASSUMED
 from sne_deploy.ir.program import Precision, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
+from sne_deploy.mapping.placement import Placement
 from sne_deploy.model.ensemble import Ensemble
 from sne_deploy.report.check import check_report, require
+from sne_deploy.report.chip_schema import OperationModel
 from sne_deploy.report.classes import balanced_accuracy, class_models, tied
 from sne_deploy.report.context import hardware_model, policy_model
 from sne_deploy.report.file import Report
 from sne_deploy.report.findings import clipped_weights, findings_of
+from sne_deploy.report.on_chip import OnChip, traffic_of
 from sne_deploy.report.schema import (
     SCHEMA_VERSION,
     DataModel,
@@ -53,6 +64,9 @@ def build_report(
     hardware: Chip,
     data_name: str,
     provenance: ProvenanceModel,
+    placement: Placement | None = None,
+    unplaced: str | None = None,
+    operation: Operation = Operation(),  # noqa: B008  frozen
     compared: Compared | None = None,
     teacher: TeacherResult | None = None,
     verified: VerifiedModel | None = None,
@@ -72,6 +86,12 @@ def build_report(
     precision : Precision
     hardware : Chip
     provenance : ProvenanceModel
+    placement : Placement or None
+        Of the students on cores.
+    unplaced : str or None
+        Why there is none.
+    operation : Operation
+        How the chip is operated.
     compared : Compared or None
         The same samples in floating point; gives ``fidelity`` and the layers' agreement.
     teacher : TeacherResult or None
@@ -85,6 +105,8 @@ def build_report(
 
     Raises
     ------
+    InputError
+        More inferences a second are asked for than the neurocores reach.
     VerificationError
         The result contradicts itself: counts where a student did not run, negative counts, wrong sums.
     """
@@ -95,22 +117,29 @@ def build_report(
     counts = [student.counts for student in result.students]
     shared = result.shared_counts
     ran = [count for count in counts if count.samples_run]
+    whole = add_counts([shared, *ran], samples)
+    on_chip = OnChip(result, hardware, placement, operation, in_turn=ensemble.policy.kind == "confidence")
+    operated, energy = on_chip.operation(), energy_per_sample(whole, hardware, on_chip.traffic)
     try:
         report = Report(
             schema_version=SCHEMA_VERSION,
+            converted_from=None,
             model=model,
             target=target,
             precision=precision,
             hardware=hardware_model(hardware),
             data=DataModel(name=data_name, samples=samples, timesteps=ensemble.timesteps),
             students=tuple(
-                _student(student, count, result.labels, samples, hardware, comparisons)
+                _student(student, count, result.labels, on_chip, operated, comparisons)
                 for student, count in zip(result.students, counts, strict=True)
             ),
             policy=policy_model(ensemble),
+            mapping=on_chip.mapping(),
+            unplaced=_unplaced(on_chip, unplaced),
+            operation=operated,
             shared=SharedModel(
                 total_host_macs_of={"head": _total(result.head_macs), "gate": _total(result.gate_macs)},
-                **_cost(shared, hardware),
+                **_cost(shared, energy_per_sample(shared, hardware, on_chip.shared_traffic)),
             ),
             ensemble=EnsembleModel(
                 accuracy=result.accuracy,
@@ -118,9 +147,10 @@ def build_report(
                 tied_fraction=float(np.mean(tied(result.logits))),
                 classes=class_models(result),
                 mean_active_students=int(result.active.sum()) / samples,
-                **_cost(add_counts([shared, *ran], samples), hardware),
+                **_cost(whole, energy),
+                **on_chip.ensemble(energy, operated),
             ),
-            teacher=None if teacher is None else _teacher(teacher, [shared, *ran], samples, hardware),
+            teacher=None if teacher is None else _teacher(teacher, whole, energy, hardware),
             fidelity=None if compared is None else _fidelity(result, compared.run),
             verified=verified,
             assumed=tuple(dict.fromkeys(text for text in result.warnings if text.startswith(ASSUMED))),
@@ -147,24 +177,31 @@ def _student(
     student: StudentResult,
     counts: Counts,
     labels: Array | None,
-    samples: int,
-    hardware: Chip,
+    on_chip: OnChip,
+    operation: OperationModel,
     comparisons: LayerComparisons,
 ) -> StudentModel:
     per_layer, alone = comparisons.get(student.name, {}), _predicted_alone(student, labels)
+    energy = energy_per_sample(counts, on_chip.chip, traffic_of(student))
     return StudentModel(
         name=student.name,
-        active_fraction=counts.samples_run / samples,
+        active_fraction=counts.samples_run / len(student.active),
         accuracy=None if alone is None else float(np.mean(alone[0] == alone[1])),
         balanced_accuracy=None if alone is None else balanced_accuracy(*alone),
-        latency_s=None,
-        cores=None,
         layers=tuple(
             _layer(student.program, layer, counts.samples_run, per_layer.get(layer.name))
             for layer in student.layers
         ),
-        **_cost(counts, hardware),
+        **_cost(counts, energy),
+        **on_chip.student(student, counts, energy, operation),
     )
+
+
+def _unplaced(on_chip: OnChip, why: str | None) -> str | None:
+    """Why there are no counts on cores; None where there are."""
+    if on_chip.traffic is not None:
+        return None
+    return why or "the target does not record the spikes"
 
 
 def _late_spikes(result: RunResult, comparisons: LayerComparisons) -> list[str]:
@@ -235,15 +272,14 @@ def _manner(program: Program, synapse: Synapse) -> str:
     return "recurrent-" if names.index(synapse.source) >= names.index(synapse.target) else "delayed-"
 
 
-def _cost(counts: Counts, hardware: Chip) -> dict[str, Any]:
+def _cost(counts: Counts, energy: Energy) -> dict[str, Any]:
     """The fields of a CostModel."""
     means = {f"{name}_per_sample": _mean(getattr(counts, name), counts.samples_run) for name in COUNTED}
-    return {**means, "energy_per_sample_j": energy_per_sample(counts, hardware), "totals": counts}
+    return {**means, "energy_per_sample_j": energy, "totals": counts}
 
 
-def _teacher(teacher: TeacherResult, counts: list[Counts], samples: int, hardware: Chip) -> TeacherModel:
-    ours = add_counts(counts, samples)
-    operations = (ours.synops + ours.host_macs) / samples
+def _teacher(teacher: TeacherResult, ours: Counts, energy: Energy, hardware: Chip) -> TeacherModel:
+    operations = (ours.synops + ours.host_macs) / ours.samples_run
     energy_j = mac_energy_j(teacher.macs, hardware)
     return TeacherModel(
         accuracy=teacher.accuracy,
@@ -252,7 +288,7 @@ def _teacher(teacher: TeacherResult, counts: list[Counts], samples: int, hardwar
         uncounted=teacher.uncounted,
         energy_j=energy_j,
         ratio_ops=_ratio(teacher.macs, operations),
-        ratio_energy=_ratio(energy_j, energy_per_sample(ours, hardware).total),
+        ratio_energy=_ratio(energy_j, energy.total),
     )
 
 

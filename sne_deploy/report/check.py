@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from sne_deploy.energy.accounting import COUNTED, PARTS, Prices, mean_energy
+from sne_deploy.energy.accounting import COUNTED, PARTS, Energy, Prices, Traffic, mean_energy
 from sne_deploy.errors import VerificationError
-from sne_deploy.report.schema import CostModel, ReportModel, StudentModel
+from sne_deploy.report.check_chip import check_chip
+from sne_deploy.report.schema import CostModel, EnsembleModel, ReportModel, StudentModel
 
 _REL_TOL = 1e-9
 _ABS_TOL = 1e-27  # far below one operation of any machine, in joules
@@ -16,14 +17,18 @@ _ABS_TOL = 1e-27  # far below one operation of any machine, in joules
 def check_report(report: ReportModel) -> None:
     """Verify every sum in a report.
 
-    * the ensemble's integer totals are the shared ones plus the students', exactly;
+    * the ensemble's integer totals, and its messages, hops and memory words, are the shared ones plus the
+      students', exactly;
     * the shared host MACs are the head's and the gate's, exactly, and the gate's the same on every sample;
     * every ``*_per_sample`` is its total over the samples run, exactly, and null where there were none;
     * a student's layers sum to the student;
     * every energy is its counts at the report's own constants, its total the sum of its parts;
     * the ensemble's energies are ``shared + sum(active_fraction x student)``;
     * the classes' samples and predictions sum to all samples, and give the ensemble's accuracies;
+    * the lines of power are their energies at the report's rate, and the intervals those of the constants;
     * the warnings begin with what is dead.
+
+    What an older report did not have is not checked.
 
     Raises
     ------
@@ -37,12 +42,13 @@ def check_report(report: ReportModel) -> None:
     price = Prices(report.hardware.constants)
     for name, cost in _costs(report):
         _check_means(name, cost)
-        _check_energy(name, cost, price)
+        _check_energy(name, cost, _expected(report, cost, price))
     for student in report.students:
         _check_student(student, samples)
     _check_ensemble_energy(report, ran)
     _check_classes(report, samples)
-    dead = report.dead
+    check_chip(report)
+    dead = report.dead or ()
     require(report.warnings[: len(dead)] == dead, "the warnings do not begin with what is dead")
     active = sum(student.totals.samples_run for student in report.students)
     require(
@@ -73,6 +79,8 @@ def _check_totals(report: ReportModel, ran: list[StudentModel], samples: int) ->
 
 
 def _check_shared(report: ReportModel, samples: int) -> None:
+    if report.shared.total_host_macs_of is None or report.policy is None:
+        return  # an older report
     parts, gate = report.shared.total_host_macs_of, report.policy.gate
     total = report.shared.totals.host_macs
     require(sum(parts.values()) == total, f"shared: host_macs is {total}, its parts are {parts}")
@@ -106,6 +114,8 @@ def _check_student(student: StudentModel, samples: int) -> None:
 
 def _check_classes(report: ReportModel, samples: int) -> None:
     ensemble, classes = report.ensemble, report.ensemble.classes
+    if classes is None or ensemble.tied_fraction is None:
+        return  # an older report
     require(sum(each.predicted for each in classes) == samples, "classes: not one prediction per sample")
     ties = sum(each.tied for each in classes)
     require(_close(ensemble.tied_fraction, ties / samples), f"classes: {ties} ties against tied_fraction")
@@ -120,19 +130,34 @@ def _check_classes(report: ReportModel, samples: int) -> None:
         require(_close(ensemble.accuracy, right / samples), f"classes: {right} correct against accuracy")
 
 
-def _check_energy(name: str, cost: CostModel, price: Prices) -> None:
-    energy, expected = cost.energy_per_sample_j, mean_energy(cost.totals, price)
-    require(
-        energy.hops is None and energy.static is None, f"{name}: hops or static energy without a placement"
-    )
+def _expected(report: ReportModel, cost: CostModel, price: Prices) -> Energy:
+    """What the counts say; in an older report, neurons without input cost less."""
+    if report.converted_from is not None:
+        return mean_energy(cost.totals, price, idle="energy.update_idle")
+    bounds = report.hardware.intervals.get("neurocore")
+    factors = None if bounds is None else (bounds.low, bounds.high)
+    if isinstance(cost, StudentModel | EnsembleModel):
+        return mean_energy(cost.totals, price, cost.traffic, factors)
+    traffic = None if report.ensemble.traffic is None else Traffic(0, 0, 0, 0, 0, 0, 0, 0)
+    return mean_energy(cost.totals, price, traffic, factors)
+
+
+def _check_energy(name: str, cost: CostModel, expected: Energy) -> None:
+    energy = cost.energy_per_sample_j
+    require(energy.static is None, f"{name}: static energy is a line of its own")
     for part in PARTS:
         stored, counted = getattr(energy, part), getattr(expected, part)
-        require(_same(stored, counted), f"{name}: {part} energy is {stored} J, its counts say {counted} J")
+        require(same(stored, counted), f"{name}: {part} energy is {stored} J, its counts say {counted} J")
     missing, total = expected.total_excludes, expected.total
     require(
         energy.total_excludes == missing, f"{name}: total_excludes is {energy.total_excludes}, not {missing}"
     )
-    require(_same(energy.total, total), f"{name}: total is {energy.total} J, its parts sum to {total} J")
+    require(same(energy.total, total), f"{name}: total is {energy.total} J, its parts sum to {total} J")
+    bounds = energy.interval or (None, None), expected.interval or (None, None)
+    require(
+        all(same(stored, counted) for stored, counted in zip(*bounds, strict=True)),
+        f"{name}: interval is {energy.interval}, its parts and factors say {expected.interval}",
+    )
 
 
 def _check_ensemble_energy(report: ReportModel, ran: list[StudentModel]) -> None:
@@ -145,11 +170,12 @@ def _check_ensemble_energy(report: ReportModel, ran: list[StudentModel]) -> None
         expected = math.fsum(known) if len(known) == len(terms) else None
         stored = getattr(report.ensemble.energy_per_sample_j, part)
         require(
-            _same(stored, expected), f"ensemble: {part} energy is {stored} J, the parts sum to {expected} J"
+            same(stored, expected), f"ensemble: {part} energy is {stored} J, the parts sum to {expected} J"
         )
 
 
-def _same(a: float | None, b: float | None) -> bool:
+def same(a: float | None, b: float | None) -> bool:
+    """Equal to float rounding, or both None."""
     return a is b if a is None or b is None else _close(a, b)
 
 

@@ -8,7 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.model.ensemble import Ensemble
-from sne_deploy.report.schema import ConstantModel, GateModel, HardwareModel, PolicyModel, ProvenanceModel
+from sne_deploy.report.chip_schema import IntervalModel
+from sne_deploy.report.schema import (
+    ConstantModel,
+    GateModel,
+    HardwareModel,
+    PolicyModel,
+    ProvenanceModel,
+)
 from sne_deploy.runtime.activation import gate_macs_per_sample
 
 PACKAGES = ("sne-deploy", "torch", "numpy", "scipy", "norse", "nir", "lava-nc", "onnxruntime")
@@ -16,6 +23,10 @@ USED_CONSTANTS = (
     "energy.synop",
     "energy.update_active",
     "energy.spike_within_tile",
+    "energy.hop_east_west",
+    "energy.hop_north_south",
+    "power.static_per_core",
+    "power.x86_per_processor",
     "host.mac",
     "teacher.mac",
     "error.neurocore",
@@ -25,11 +36,16 @@ USED_CONSTANTS = (
 
 def hardware_model(hardware: Chip) -> HardwareModel:
     """The constants that the figures rest on, as the hardware file gives them."""
-    given = hardware.constants("energy", "host", "teacher", "error")
+    given = hardware.constants("energy", "power", "host", "teacher", "error")
+    times = hardware.constants("time")
+    used = {name: given[name] for name in USED_CONSTANTS if name in given} | times
     return HardwareModel(
         name=hardware.name,
-        constants={
-            name: ConstantModel(**given[name].model_dump()) for name in USED_CONSTANTS if name in given
+        constants={name: ConstantModel(**constant.model_dump()) for name, constant in used.items()},
+        intervals={
+            line: IntervalModel(**bounds.model_dump(exclude={"unit"}))
+            for line, bounds in hardware.interval
+            if bounds is not None
         },
     )
 

@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from sne_deploy.errors import InputError, VerificationError
 from sne_deploy.files import atomic_path, ensure_folder, is_folder, read_regular
 from sne_deploy.report.check import check_report
+from sne_deploy.report.older import is_older, upgraded
 from sne_deploy.report.schema import SCHEMA_VERSION, ReportModel
 
 REPORT_NAME = "report.json"
@@ -48,7 +50,7 @@ def report_text(report: Report) -> str:
 
 
 def load_report(path: str | os.PathLike[str]) -> Report:
-    """Read ``report.json``, or the one in a folder.
+    """Read ``report.json``, or the one in a folder; one of schema 1 gets a null for all that came later.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def load_report(path: str | os.PathLike[str]) -> Report:
     if is_folder(file):
         file = file / REPORT_NAME
     try:
-        report = Report.model_validate_json(read_regular(file, MAX_REPORT_BYTES))
+        report = Report.model_validate_json(_of_today(read_regular(file, MAX_REPORT_BYTES)))
         check_report(report)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}; give a report.json or its folder") from error
@@ -73,3 +75,12 @@ def load_report(path: str | os.PathLike[str]) -> Report:
     except VerificationError as error:
         raise InputError(f"{file}: its figures contradict each other: {error}") from error
     return report
+
+
+def _of_today(text: bytes) -> bytes | str:
+    """A report's text, an older one's in the form of this version; what is no JSON is left to the model."""
+    try:
+        document = from_json(text)
+        return json.dumps(upgraded(document)) if is_older(document) else text
+    except ValueError:
+        return text

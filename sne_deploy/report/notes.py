@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from sne_deploy.model.policy import policy_text
+from sne_deploy.report.chip_view import chip_notes
 from sne_deploy.report.file import Report
 from sne_deploy.report.schema import FidelityModel, TeacherModel
 from sne_deploy.report.units import count, joules, percent, printable, three_digits
@@ -19,11 +20,8 @@ balanced one differs by this."""
 Note = tuple[str, str]
 """(label, text)."""
 
-_WHY = {
-    "updates": "registers are not modelled on this target",
-    "hops": "neurons are not placed on cores yet",
-    "static": "a line of its own",
-}
+_UPDATES = "registers are not modelled on this target"
+_HOPS = "the hardware file has no price of one"
 
 
 def report_notes(report: Report) -> tuple[Note, ...]:
@@ -31,7 +29,8 @@ def report_notes(report: Report) -> tuple[Note, ...]:
 
     What is dead is not among them: the table begins with it.
     """
-    notes = [*_classes(report), *_policy(report), *_energy(report), *_constants(report), *_shared(report)]
+    notes = [*_classes(report), *_policy(report), *_energy(report), *chip_notes(report)]
+    notes += [*_constants(report), *_shared(report)]
     if report.teacher is not None:
         notes += _teacher(report.teacher)
     if report.fidelity is not None:
@@ -41,8 +40,8 @@ def report_notes(report: Report) -> tuple[Note, ...]:
         verified = report.verified
         bits = f"{verified.differing_bits:,} differing bits on {verified.samples:,} samples"
         notes.append(("verified", f"{bits} against {printable(verified.against)}"))
-    notes += [("assumed", printable(text.removeprefix("assumed, "))) for text in report.assumed]
-    notes += [("warning", printable(text)) for text in summed_up(report.warnings[len(report.dead) :])]
+    notes += [("assumed", printable(text.removeprefix("assumed, "))) for text in report.assumed or ()]
+    notes += [("warning", printable(text)) for text in summed_up(report.warnings[len(report.dead or ()) :])]
     return tuple(notes)
 
 
@@ -67,7 +66,7 @@ def summed_up(warnings: Sequence[str]) -> list[str]:
 def _classes(report: Report) -> list[Note]:
     """Balanced accuracy and the worst class, where classes are unequal or the accuracy hides one."""
     ensemble = report.ensemble
-    found = [each for each in ensemble.classes if each.samples]
+    found = [each for each in ensemble.classes or () if each.samples]
     if ensemble.accuracy is None or ensemble.balanced_accuracy is None or len(found) < 2:
         return []
     largest = max(found, key=lambda each: each.samples or 0)
@@ -124,17 +123,17 @@ def _change(value: float, reference: float) -> str:
 
 def _energy(report: Report) -> list[Note]:
     excluded = report.ensemble.energy_per_sample_j.total_excludes
-    if not excluded:
-        return []
-    reasons = [f"{name} ({_WHY[name]})" if name in _WHY else name for name in excluded]
-    return [("energy", f"the total excludes {', '.join(reasons)}")]
+    why = {"updates": _UPDATES, "hops": "no cores" if report.unplaced else _HOPS}
+    reasons = [f"{name} ({why[name]})" if name in why else name for name in excluded if name != "static"]
+    text = "the total is the neurocores' and the host's arithmetic, without x86 processors and leakage"
+    return [("energy", f"{text}, and without {', '.join(reasons)}" if reasons else text)]
 
 
 def _constants(report: Report) -> list[Note]:
     """The sources of the constants, each once, and the error to expect."""
     by_source: dict[str, list[str]] = {}
     for name, constant in report.hardware.constants.items():
-        if name.startswith("error."):
+        if name.startswith(("error.", "time.")):
             continue
         short = name.split(".")[0] if name.endswith(".mac") else name.split(".")[-1]
         by_source.setdefault(constant.source, []).append(f"{short} {constant.value:g} {constant.unit}")
@@ -148,7 +147,7 @@ def _constants(report: Report) -> list[Note]:
     }
     notes += [("constants", f"{name}: {printable(text)}") for name, text in remarks.items()]
     error = report.hardware.constants.get("error.neurocore")
-    if error is not None:
+    if error is not None and not report.hardware.intervals:
         remark = f" ({printable(error.note)})" if error.note else ""
         notes.append(("error", f"about {100 * error.value:g} % on synops, updates and spikes{remark}"))
     return notes
@@ -156,7 +155,7 @@ def _constants(report: Report) -> list[Note]:
 
 def _shared(report: Report) -> list[Note]:
     shared = report.shared
-    if not shared.totals.host_macs:
+    if not shared.totals.host_macs or shared.total_host_macs_of is None:
         return []
     energy = joules(shared.energy_per_sample_j.host)
     macs = count(shared.host_macs_per_sample)
@@ -171,6 +170,8 @@ def _shared(report: Report) -> list[Note]:
 def _policy(report: Report) -> list[Note]:
     """Who ran, where that was not simply everyone."""
     policy = report.policy
+    if policy is None:
+        return []
     if policy.kind == "static" and policy.students == len(report.students):
         return []
     order = [printable(name) for name in policy.order]

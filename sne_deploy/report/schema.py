@@ -12,31 +12,27 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from sne_deploy.energy.accounting import Counts, Energy
 from sne_deploy.model.policy import Measure, PolicyKind
+from sne_deploy.report.chip_schema import (
+    Count,
+    Fraction,
+    IntervalModel,
+    MappingModel,
+    Mean,
+    Model,
+    OnChipModel,
+    OperationModel,
+    Text,
+)
 
-SCHEMA_VERSION: Literal["1.3"] = "1.3"
+SCHEMA_VERSION: Literal["2.0"] = "2.0"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 
-def _escaped(text: object) -> object:
-    """Text that UTF-8 can hold: the names of files, and what is named after them, need not be."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(text, str) else text
-
-
-Text = Annotated[str, BeforeValidator(_escaped)]
-Count = Annotated[int, Field(ge=0)]
-Mean = Annotated[float, Field(ge=0.0)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class ConstantModel(_Model):
+class ConstantModel(Model):
     """One constant that the energies rest on."""
 
     value: float
@@ -45,14 +41,18 @@ class ConstantModel(_Model):
     note: Text | None
 
 
-class HardwareModel(_Model):
-    """The hardware file's name, and every constant that was used, by its dotted name there."""
+class HardwareModel(Model):
+    """The hardware file's name, and every constant that was used, by its dotted name there.
+
+    ``intervals`` are those of the lines of power: ``neurocore``, ``x86``, ``static``.
+    """
 
     name: Text
     constants: dict[str, ConstantModel]
+    intervals: dict[str, IntervalModel]
 
 
-class DataModel(_Model):
+class DataModel(Model):
     """The samples that were run."""
 
     name: Text
@@ -60,7 +60,7 @@ class DataModel(_Model):
     timesteps: Annotated[int, Field(ge=1)]
 
 
-class CostModel(_Model):
+class CostModel(Model):
     """Mean counts and energies per sample, and the totals behind them. Null where no sample was run."""
 
     synops_per_sample: Mean | None
@@ -73,7 +73,7 @@ class CostModel(_Model):
     totals: Counts
 
 
-class NeuronModel(_Model):
+class NeuronModel(Model):
     """The neuron of a layer that agrees least with floating point, of those with enough spikes to tell.
 
     ``index`` is flat, from 0. Enough are ten, and a tenth of the layer's mean per neuron, in either run.
@@ -83,7 +83,7 @@ class NeuronModel(_Model):
     spike_agreement: Fraction
 
 
-class LayerModel(_Model):
+class LayerModel(Model):
     """One neuron group and the synapses that end on it.
 
     ``rate`` is spikes per neuron and step. ``quantisation_snr_db`` is null in floating point, and where
@@ -101,7 +101,7 @@ class LayerModel(_Model):
     synops_per_sample: Mean | None
     spikes_per_sample: Mean | None
     rate: Mean | None
-    weights: Count
+    weights: Count | None
     saturated_weights: Count
     u_wraps: Count | None
     u_wrap_rate: Fraction | None
@@ -114,7 +114,7 @@ class LayerModel(_Model):
     worst_neuron: NeuronModel | None
 
 
-class StudentModel(CostModel):
+class StudentModel(CostModel, OnChipModel):
     """One student; means are over the samples that it ran on. The accuracies are those of the student alone.
 
     ``balanced_accuracy`` is the mean of the accuracies on each class that occurs.
@@ -124,8 +124,6 @@ class StudentModel(CostModel):
     active_fraction: Fraction
     accuracy: Fraction | None
     balanced_accuracy: Fraction | None
-    latency_s: Mean | None
-    cores: Count | None
     layers: tuple[LayerModel, ...]
 
 
@@ -135,10 +133,10 @@ class SharedModel(CostModel):
     ``total_host_macs_of`` says whose the ``totals.host_macs`` are: the head's, the gate's.
     """
 
-    total_host_macs_of: dict[Literal["head", "gate"], Count]
+    total_host_macs_of: dict[Literal["head", "gate"], Count] | None
 
 
-class ClassModel(_Model):
+class ClassModel(Model):
     """One class: of how many samples it is the label and for how many it was predicted.
 
     ``tied`` of the predictions are ties, in which several classes share the highest output and the first of
@@ -153,7 +151,7 @@ class ClassModel(_Model):
     accuracy: Fraction | None
 
 
-class EnsembleModel(CostModel):
+class EnsembleModel(CostModel, OnChipModel):
     """shared + sum(active_fraction x student). Means are over all samples.
 
     ``balanced_accuracy`` is the mean of the accuracies on each class that occurs; ``tied_fraction`` the
@@ -163,12 +161,12 @@ class EnsembleModel(CostModel):
 
     accuracy: Fraction | None
     balanced_accuracy: Fraction | None
-    tied_fraction: Fraction
-    classes: tuple[ClassModel, ...]
+    tied_fraction: Fraction | None
+    classes: tuple[ClassModel, ...] | None
     mean_active_students: Mean
 
 
-class GateModel(_Model):
+class GateModel(Model):
     """The network on the host that chose the students: cells along each axis of the input, hidden neurons.
 
     ``macs_per_sample``: one for every input value that it averages, one for every weight; of a sample that
@@ -180,7 +178,7 @@ class GateModel(_Model):
     macs_per_sample: Count
 
 
-class PolicyModel(_Model):
+class PolicyModel(Model):
     """Which students ran: the policy and its parameters; null where the kind has no such parameter.
 
     ``order`` names the students as they run. ``threshold``: the confidence, by ``measure``, at which no more
@@ -196,7 +194,7 @@ class PolicyModel(_Model):
     gate: GateModel | None
 
 
-class TeacherModel(_Model):
+class TeacherModel(Model):
     """The network that the students were distilled from.
 
     ``macs`` and ``energy_j`` are per sample. ``ratio_ops`` is its MACs over the ensemble's SynOps and host
@@ -213,7 +211,7 @@ class TeacherModel(_Model):
     ratio_energy: Mean | None
 
 
-class FidelityModel(_Model):
+class FidelityModel(Model):
     """Floating point against what was run: accuracies, and the fraction with the same predicted class."""
 
     float_accuracy: Fraction | None
@@ -221,7 +219,7 @@ class FidelityModel(_Model):
     agreement: Fraction
 
 
-class VerifiedModel(_Model):
+class VerifiedModel(Model):
     """A comparison with another implementation, bit for bit."""
 
     against: Text
@@ -229,7 +227,7 @@ class VerifiedModel(_Model):
     differing_bits: Count
 
 
-class ProvenanceModel(_Model):
+class ProvenanceModel(Model):
     """What made the report."""
 
     versions: dict[Text, Text]
@@ -238,8 +236,12 @@ class ProvenanceModel(_Model):
     wall_s: Mean
 
 
-class ReportModel(_Model):
+class ReportModel(Model):
     """``report.json``.
+
+    ``converted_from`` is the version of an older report, whose energies are as they were then: neurons
+    without input at the price of ``energy.update_idle``. What it did not say is null. ``unplaced`` says why
+    neurons are on no cores.
 
     ``dead`` says what computed nothing, so that the figures mean nothing; it is what ``warnings`` begin with.
     ``assumed`` is what the model's files do not say and was assumed, with the options that would say it.
@@ -247,21 +249,25 @@ class ReportModel(_Model):
 
     model_config = ConfigDict(title="Report")
 
-    schema_version: Literal["1.3"]
+    schema_version: Literal["2.0"]
+    converted_from: Text | None
     model: Text
     target: Text
     precision: Literal["fixed", "float"]
     hardware: HardwareModel
     data: DataModel
-    policy: PolicyModel
+    policy: PolicyModel | None
+    mapping: MappingModel | None
+    unplaced: Text | None
+    operation: OperationModel | None
     students: Annotated[tuple[StudentModel, ...], Field(min_length=1)]
     shared: SharedModel
     ensemble: EnsembleModel
     teacher: TeacherModel | None
     fidelity: FidelityModel | None
     verified: VerifiedModel | None
-    assumed: tuple[Text, ...]
-    dead: tuple[Text, ...]
+    assumed: tuple[Text, ...] | None
+    dead: tuple[Text, ...] | None
     warnings: tuple[Text, ...]
     provenance: ProvenanceModel
 

@@ -15,6 +15,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from sne_deploy.energy.accounting import Energy
+from sne_deploy.report.chip_view import Lines, chip_tables
 from sne_deploy.report.file import Report
 from sne_deploy.report.notes import Note, report_notes
 from sne_deploy.report.schema import CostModel, TeacherModel
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 COUNTS = ("accuracy", "active", "SynOps", "spikes")
-ENERGIES = ("energy", "synops", "updates", "spikes", "host")
+ENERGIES = ("energy", "synops", "updates", "sent", "host")
 _NAME_MIN = 10
 _NOTES_MIN = 60
 
@@ -53,9 +55,12 @@ class ReportView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Choose the columns that fit."""
         rows = report_rows(self.report)
-        yield from (Text(printable(text), style="bold red") for text in self.report.dead)
+        yield from (Text(printable(text), style="bold red") for text in self.report.dead or ())
         yield Text(_title(self.report), style="bold")
         yield _fitting(rows, console, options.max_width)
+        for lines in chip_tables(self.report):
+            table = _lines_table(lines)
+            yield table if _fits(table, console, options.max_width) else _lines_list(lines)
         yield _notes(report_notes(self.report), options.max_width)
 
 
@@ -83,10 +88,16 @@ def _row(name: str, cost: CostModel, accuracy: float | None, active: str, style:
         name=name,
         counts=(percent(accuracy), active, count(cost.synops_per_sample), count(cost.spikes_per_sample)),
         energies=tuple(
-            joules(part) for part in (energy.total, energy.synops, energy.updates, energy.spikes, energy.host)
+            joules(part)
+            for part in (energy.total, energy.synops, energy.updates, _moved(energy), energy.host)
         ),
         style=style,
     )
+
+
+def _moved(energy: Energy) -> float | None:
+    """Messages and the links that they cross; until neurons are placed, spikes."""
+    return None if energy.spikes is None else energy.spikes + (energy.hops or 0.0)
 
 
 def _teacher_row(teacher: TeacherModel) -> Row:
@@ -139,6 +150,30 @@ def _table(rows: Sequence[Row], heads: Sequence[str], cells: Sequence[Sequence[s
     for row, line in zip(rows, cells, strict=True):
         table.add_row(Text(row.name), *(Text(cell) for cell in line), style=row.style)
     return table
+
+
+def _lines_table(lines: Lines) -> Table:
+    """What stands in a row stays whole."""
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
+    names = [name for name, _ in lines.rows]
+    table.add_column(lines.title, overflow="fold", min_width=min(max(map(len, names)), _NAME_MIN))
+    for index, head in enumerate(lines.heads):
+        size = max(len(head), *(len(cells[index]) for _, cells in lines.rows))
+        table.add_column(head, justify="right", no_wrap=True, min_width=size)
+    for name, cells in lines.rows:
+        style = "bold" if name == "ensemble" else ""
+        table.add_row(Text(name), *(Text(cell) for cell in cells), style=style)
+    return table
+
+
+def _lines_list(lines: Lines) -> Group:
+    found = [Text(lines.title, style="bold", overflow="fold")]
+    for name, cells in lines.rows:
+        found.append(Text(name, style="bold", overflow="fold"))
+        found += [
+            Text(f"  {head}: {cell}", overflow="fold") for head, cell in zip(lines.heads, cells, strict=True)
+        ]
+    return Group(*found)
 
 
 def _notes(notes: Sequence[Note], width: int) -> RenderableType:

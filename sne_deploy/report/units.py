@@ -18,6 +18,11 @@ def seconds(value: float | None) -> str:
     return _scaled(value, "s")
 
 
+def watts(value: float | None) -> str:
+    """Three digits and a unit from fW to W, such as ``1.23 mW``; ``-`` for None."""
+    return _scaled(value, "W")
+
+
 def _scaled(value: float | None, unit: str) -> str:
     if value is None:
         return ABSENT

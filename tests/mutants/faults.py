@@ -165,8 +165,8 @@ BY_A_READER: tuple[Fault, ...] = (
     Fault(
         "idle-updates-for-nothing",
         "sne_deploy/energy/accounting.py",
-        "else active + idle",
-        "else active",
+        " + counts.updates_idle * price(idle)",
+        "",
         ("tests/energy",),
     ),
 )

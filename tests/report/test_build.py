@@ -275,7 +275,11 @@ def test_a_run_that_contradicts_itself_is_refused(
         ("students.0.layers.1.synops_per_sample", 2.0, "its layers sum to"),
         ("students.2.layers.1.spikes_per_sample", 2.0, "though it never ran"),
         ("students.2.spikes_per_sample", 0.0, "'third': spikes_per_sample is 0.0"),
-        ("shared.energy_per_sample_j.static", 0.0, "shared: hops or static"),
+        ("shared.energy_per_sample_j.static", 0.0, "shared: static energy is a line of its own"),
+        ("students.0.energy_per_sample_j.interval", [0.0, 1.0], "interval is"),
+        ("ensemble.power.neurocore.energy_j", 1e-9, "ensemble: neurocore energy is 1e-09"),
+        ("operation", None, "operation is missing"),
+        ("unplaced", None, "unplaced contradicts traffic"),
         ("hardware.constants.energy.synop", None, "constant energy.synop is missing"),
     ],
 )

@@ -88,12 +88,13 @@ def test_no_teacher_no_row(report: Report) -> None:
 
 def test_notes_say_what_the_figures_leave_out_and_rest_on(report: Report) -> None:
     notes = "\n".join(f"{label}: {text}" for label, text in report_notes(report))
-    assert "the total excludes hops (neurons are not placed on cores yet), static (a line" in notes
+    assert "without x86 processors and leakage, and without hops (no cores)" in notes
+    assert "cores: none are counted: the target does not record the spikes" in notes
     assert "synop 23.6 pJ, update_active 81 pJ, spike_within_tile 1.7 pJ" in notes
     assert "Davies et al. 2018" in notes
     assert "Horowitz 2014" in notes
     assert "pre-silicon, stated as a minimum" in notes
-    assert "error: about 20 % on synops, updates and spikes (with a second reading" in notes
+    assert "interval: neurocores x0.8 to x1.25 (chosen knowing these six points" in notes
     assert "640 MACs per sample of its head on the host, 2.94 nJ" in notes
     assert "x the ensemble's operations (SynOps and host MACs)" in notes
     assert "lower bound: no count is known for LSTM x2" in notes
@@ -111,10 +112,10 @@ def test_a_floating_point_run_says_that_updates_are_left_out(
     result = make_result([student], head_macs=0)
     report = make_report(result, target="norse", precision="float", warnings=())
     notes = dict(report_notes(report))
-    assert notes["energy"].startswith(
-        "the total excludes updates (registers are not modelled on this target), hops"
+    assert notes["energy"].endswith(
+        "and without updates (registers are not modelled on this target), hops (no cores)"
     )
-    assert set(notes) == {"energy", "constants", "error"}
+    assert set(notes) == {"energy", "cores", "constants"}
     assert report_rows(report)[0].energies[2] == "-"
 
 

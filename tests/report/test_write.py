@@ -10,6 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from sne_deploy.chips.chip import load_chip
 from sne_deploy.errors import OutputError, VerificationError
 from sne_deploy.report.file import Report, report_text
 from sne_deploy.report.schema import SCHEMA_FILE, json_schema, schema_text
@@ -45,22 +46,26 @@ def test_the_file_validates_and_reads_back_equal(report: Report, tmp_path: Path)
 def test_the_keys_are_those_of_the_design_in_its_order(report: Report) -> None:
     document = json.loads(report_text(report))
     assert list(document) == [
-        "schema_version", "model", "target", "precision", "hardware", "data", "policy", "students",
-        "shared", "ensemble", "teacher", "fidelity", "verified", "assumed", "dead", "warnings",
-        "provenance",
+        "schema_version", "converted_from", "model", "target", "precision", "hardware", "data", "policy",
+        "mapping", "unplaced", "operation", "students", "shared", "ensemble", "teacher",
+        "fidelity", "verified", "assumed", "dead", "warnings", "provenance",
     ]  # fmt: skip
     costs = {
         "synops_per_sample", "spikes_per_sample", "input_spikes_per_sample", "updates_active_per_sample",
         "updates_idle_per_sample", "host_macs_per_sample", "energy_per_sample_j", "totals",
     }  # fmt: skip
+    on_chip = {
+        "cores", "chips", "latency_s", "throughput_per_s", "messages_per_sample", "hops_per_sample",
+        "memory_words_per_sample", "traffic", "time", "power",
+    }  # fmt: skip
     assert set(document["shared"]) == costs | {"total_host_macs_of"}
     assert list(document["policy"]) == ["kind", "order", "threshold", "measure", "students", "gate"]
-    assert set(document["ensemble"]) == costs | {
+    assert set(document["ensemble"]) == costs | on_chip | {
         "accuracy", "balanced_accuracy", "tied_fraction", "classes", "mean_active_students",
     }  # fmt: skip
     student = document["students"][0]
-    assert set(student) == costs | {
-        "name", "active_fraction", "accuracy", "balanced_accuracy", "latency_s", "cores", "layers",
+    assert set(student) == costs | on_chip | {
+        "name", "active_fraction", "accuracy", "balanced_accuracy", "layers",
     }  # fmt: skip
     assert list(student["energy_per_sample_j"]) == [
         "total", "total_excludes", "synops", "updates", "spikes", "hops", "host", "static", "interval",
@@ -79,9 +84,11 @@ def test_the_text_is_the_same_every_time(report: Report) -> None:
 
 def test_every_constant_that_was_used_has_its_source(report: Report) -> None:
     assert set(report.hardware.constants) == {
-        "energy.synop", "energy.update_active", "energy.spike_within_tile", "host.mac",
-        "error.neurocore",
+        "energy.synop", "energy.update_active", "energy.spike_within_tile", "energy.hop_east_west",
+        "energy.hop_north_south", "host.mac", "power.static_per_core", "power.x86_per_processor",
+        "error.neurocore", *load_chip("loihi1").constants("time"),
     }  # fmt: skip
+    assert set(report.hardware.intervals) == {"neurocore", "x86", "static"}
     assert all(constant.source and constant.unit for constant in report.hardware.constants.values())
 
 

@@ -59,7 +59,7 @@ def test_a_row_is_the_reports() -> None:
         "updates_idle": ours.updates_idle_per_sample,
         "energy_j": ours.energy_per_sample_j.total,
         "energy_interval_j": list(ours.energy_per_sample_j.interval),
-        "energy_excludes": ["hops", "static"],
+        "energy_excludes": ["static"],
         "energy_error_neurocore": report.hardware.constants["error.neurocore"].value,
         "teacher_accuracy": theirs.accuracy,
         "teacher_macs": theirs.macs,
