@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sne_deploy.data.dataset import DataSet
     from sne_deploy.energy.lines import Operation, Powered
     from sne_deploy.mapping.placement import Placement
+    from sne_deploy.report.compare import Names
+    from sne_deploy.report.comparison import Network
     from sne_deploy.report.file import Report
     from sne_deploy.report.schema import VerifiedModel
     from sne_deploy.runtime.placing import Placer
@@ -161,6 +163,8 @@ class Compiled:
         model: str = "ensemble",
         data_name: str = "arrays",
         teacher: str | os.PathLike[str] | None = None,
+        compare: Names | None = None,
+        compare_onnx: Iterable[str | os.PathLike[str]] = (),
         verify: int = 0,
         rate: float | None = None,
         x86: int | None = None,
@@ -183,6 +187,12 @@ class Compiled:
             Names for the report.
         teacher : path or None
             An ONNX file to compare with, on the same samples.
+        compare : str, path or several, or None
+            Processors that the teacher could run on: ``all``, ``boards``, ``published``, ``arithmetic``,
+            names or TOML files; all where there is only ``compare_onnx``. The report then has
+            ``comparison``.
+        compare_onnx : several paths
+            ONNX files of other networks to put on these processors.
         verify : int
             Samples, from the first, that are also run on ``lava`` (or, for target lava, on ``loihi``) and
             compared in every spike, register and count. They run in this process.
@@ -208,6 +218,7 @@ class Compiled:
         from sne_deploy.data.dataset import ModelInput, fit_to_model
         from sne_deploy.data.ragged import joined
         from sne_deploy.report.build import build_report
+        from sne_deploy.report.compare import compared as compared_with
         from sne_deploy.report.context import provenance
         from sne_deploy.teacher.run import evaluate_teacher
 
@@ -217,6 +228,7 @@ class Compiled:
         model, data_name = argument.text("model", model), argument.text("data_name", data_name)
         command = None if command is None else argument.text("command", command)
         teacher = None if teacher is None else argument.file_path("teacher", teacher)
+        others = self._others(compare, compare_onnx, teacher)
         started = time.perf_counter()
         takes = ModelInput(self.ensemble.input_shape, self.ensemble.timesteps, self.ensemble.encoder)
         x, own = joined(x)
@@ -245,7 +257,26 @@ class Compiled:
             operation=operation,
             warnings=(*self._warnings, *_length_notes(data)),
         )
-        return Result(run, report)
+        return Result(run, report if others is None else compared_with(report, *others))
+
+    def _others(
+        self, names: Names | None, networks: Iterable[str | os.PathLike[str]], teacher: Path | None
+    ) -> tuple[Names, tuple[Network, ...]] | None:
+        """What to compare with, found before the run."""
+        from sne_deploy.energy.processor import find_processors
+        from sne_deploy.report.chip_figures import NO_UPDATES
+        from sne_deploy.report.compare import NO_NETWORK, other_networks
+
+        paths = list(networks)
+        if names is None and not paths:
+            return None
+        if self.precision != "fixed":
+            raise InputError(NO_UPDATES)
+        if teacher is None and not paths:
+            raise InputError(NO_NETWORK)
+        names = "all" if names is None else names
+        find_processors(names)
+        return names, other_networks(argument.file_path("compare_onnx", path) for path in paths)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Keep what was compiled in one file, which :func:`sne_deploy.api.load_compiled` reads.

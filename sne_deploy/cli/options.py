@@ -67,6 +67,17 @@ Measure = Annotated[
 Teacher = Annotated[
     Path | None, typer.Option(help="The teacher as ONNX, to compare with on the same samples.")
 ]
+Compare = Annotated[
+    str | None,
+    typer.Option(
+        help="Other processors for the teacher: all, boards, published, arithmetic, names, a FILE.toml; "
+        "several with commas."
+    ),
+]
+CompareOnnx = Annotated[
+    list[Path] | None,
+    typer.Option("--compare-onnx", help="Another network for those processors; repeatable."),
+]
 Out = Annotated[
     Path | None,
     typer.Option(help="Folder for report.json, students/NAME.nir, with netx NAME.net."),

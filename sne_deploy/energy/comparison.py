@@ -21,48 +21,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal, Protocol
 
-from pydantic import ConfigDict, Field
-
-from sne_deploy.energy.processor import ARITHMETIC, Kind, Processor
-
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-_Number = Annotated[float, Field(ge=0.0)]
+from sne_deploy.energy.figure import STRICT, ZERO, Figure, Number, exact
+from sne_deploy.energy.processor import ARITHMETIC, Kind
 
 Side = Literal["always", "never", "above", "below"]
 """At which rates the chip takes less: all, none, those above or below one at which it turns."""
 Answer = Literal["yes", "no", "open"]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure and the interval in which it is expected."""
-
-    __pydantic_config__ = _STRICT
-
-    value: _Number
-    low: _Number
-    high: _Number
-
-    def __post_init__(self) -> None:
-        assert 0.0 <= self.low <= self.value <= self.high, self  # noqa: S101  the callers' figures
-
-    def __add__(self, other: Figure) -> Figure:
-        """Sum whose parts err together: no interval of a sum is narrower than that of its parts."""
-        return Figure(self.value + other.value, self.low + other.low, self.high + other.high)
-
-    def __mul__(self, factor: float) -> Figure:
-        """Times a number of at least 0."""
-        return Figure(self.value * factor, self.low * factor, self.high * factor)
-
-
-def exact(value: float) -> Figure:
-    """A figure without an interval."""
-    return Figure(value, value, value)
-
-
-ZERO = exact(0.0)
 
 
 @dataclass(frozen=True)
@@ -75,29 +41,37 @@ class ChipFigures:
         Joules of one inference on the neurocores.
     host_j : float
         Joules of one inference's arithmetic on the host; on the whole chip the x86 processors do this.
-    x86_w, static_w : Figure
-        Watts, at every rate.
-    throughput_per_s : float
-        Inferences per second that the chip makes at most.
+    x86_w, static_w : Figure or None
+        Watts, at every rate; None where not known.
+    throughput_per_s : Figure or None
+        Inferences per second that the chip makes at most, with host and reset and, as its upper end, without;
+        None where not known.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     neurocore_j: Figure
-    host_j: _Number
-    x86_w: Figure
-    static_w: Figure
-    throughput_per_s: Annotated[float, Field(gt=0.0)]
+    host_j: Number
+    x86_w: Figure | None
+    static_w: Figure | None
+    throughput_per_s: Figure | None
+
+    @property
+    def power_w(self) -> Figure | None:
+        """What is drawn at every rate; None where the whole chip is not known."""
+        if self.x86_w is None or self.static_w is None or self.throughput_per_s is None:
+            return None
+        return self.x86_w + self.static_w
 
 
 @dataclass(frozen=True)
 class Turn:
     """At which rates the chip takes less; ``rate_per_s`` is None where it turns at none that it reaches."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     side: Side
-    rate_per_s: _Number | None
+    rate_per_s: Number | None
 
     def cheaper(self, rate_per_s: float) -> bool:
         """Whether the chip takes less at a rate."""
@@ -145,36 +119,38 @@ class Comparison:
         return "open" if self.best.cheaper(self.rate_per_s) else "no"
 
 
-def whole_chip_j(chip: ChipFigures, rate_per_s: float) -> Figure:
-    """Joules of one inference with everything that is switched on for it."""
-    return chip.neurocore_j + (chip.x86_w + chip.static_w) * (1.0 / rate_per_s)
+class Costed(Protocol):
+    """What a processor takes: see :class:`sne_deploy.energy.processor.Processor`."""
+
+    @property
+    def kind(self) -> Kind: ...  # noqa: D102
+    @property
+    def per_mac_j(self) -> Figure: ...  # noqa: D102
+    @property
+    def idle_w(self) -> float: ...  # noqa: D102
 
 
-def computing_j(chip: ChipFigures) -> Figure:
-    """Joules of one inference's operations alone: the neurocores' and the host's."""
-    return chip.neurocore_j + exact(chip.host_j)
+def compare(macs: int, processor: Costed, chip: ChipFigures, rate_per_s: float) -> Comparison:
+    """A network of so many multiply-accumulates on a processor against the ensemble on the chip.
 
-
-def compare(macs: int, processor: Processor, chip: ChipFigures, rate_per_s: float) -> Comparison:
-    """A network of so many multiply-accumulates on a processor against the ensemble on the chip."""
-    per_mac = Figure(*_ordered(processor.per_mac_j)) * macs
+    Arithmetic needs no rate, and no more of the chip than its operations; a whole processor the whole chip.
+    """
+    theirs = processor.per_mac_j * macs
     if processor.kind == ARITHMETIC:
-        ours, power, most = computing_j(chip), ZERO, math.inf
-        return _compared(processor.kind, rate_per_s, per_mac, 0.0, ours, power, most)
-    power, most = chip.x86_w + chip.static_w, chip.throughput_per_s
-    return _compared(processor.kind, rate_per_s, per_mac, processor.idle_w, chip.neurocore_j, power, most)
-
-
-def _ordered(figure: tuple[float, float, float]) -> tuple[float, float, float]:
-    value, low, high = figure
-    return value, min(low, value), max(high, value)
+        ours = chip.neurocore_j + exact(chip.host_j)
+        return _compared(processor, rate_per_s, theirs, ours, ZERO, math.inf)
+    power, most = chip.power_w, chip.throughput_per_s
+    if power is None or most is None:
+        raise ValueError("the whole chip is not known")
+    return _compared(processor, rate_per_s, theirs, chip.neurocore_j, power, most.high)
 
 
 def _compared(
-    kind: Kind, rate: float, theirs: Figure, idle_w: float, ours: Figure, power_w: Figure, most: float
+    processor: Costed, rate: float, theirs: Figure, ours: Figure, power_w: Figure, most: float
 ) -> Comparison:
+    idle_w = processor.idle_w
     return Comparison(
-        kind=kind,
+        kind=processor.kind,
         rate_per_s=rate,
         theirs_j=theirs + exact(idle_w / rate),
         ours_j=ours + power_w * (1.0 / rate),

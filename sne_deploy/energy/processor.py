@@ -22,6 +22,7 @@ from typing_extensions import Self
 
 from sne_deploy.chips import units
 from sne_deploy.chips.constants import Constant, EnergyConstant, PowerConstant, Table, Text
+from sne_deploy.energy.figure import Figure, exact
 from sne_deploy.errors import HardwareError
 from sne_deploy.files import parse_toml, read_regular
 
@@ -89,12 +90,12 @@ class Processor(Table):
         return self
 
     @property
-    def per_mac_j(self) -> tuple[float, float, float]:
-        """Joules of a multiply-accumulate; the least and the most of the networks that were measured."""
+    def per_mac_j(self) -> Figure:
+        """Joules of a multiply-accumulate; its interval holds all networks that were measured."""
         if self.mac is not None:
-            return self.mac.si, self.mac.si, self.mac.si
+            return exact(self.mac.si)
         found = [network.per_mac_j for network in self.networks]
-        return found[0], min(found), max(found)
+        return Figure(found[0], min(found), max(found))
 
     @property
     def idle_w(self) -> float:

@@ -153,6 +153,7 @@ def build_report(
             teacher=None if teacher is None else _teacher(teacher, whole, energy, hardware),
             fidelity=None if compared is None else _fidelity(result, compared.run),
             verified=verified,
+            comparison=None,
             assumed=tuple(dict.fromkeys(text for text in result.warnings if text.startswith(ASSUMED))),
             dead=found.dead,
             warnings=(

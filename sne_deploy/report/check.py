@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from sne_deploy.energy.accounting import COUNTED, PARTS, Energy, Prices, Traffic, mean_energy
 from sne_deploy.errors import VerificationError
 from sne_deploy.report.check_chip import check_chip
+from sne_deploy.report.chip_figures import chip_figures
+from sne_deploy.report.comparison import check_comparison
 from sne_deploy.report.schema import CostModel, EnsembleModel, ReportModel, StudentModel
 
 _REL_TOL = 1e-9
@@ -26,6 +28,7 @@ def check_report(report: ReportModel) -> None:
     * the ensemble's energies are ``shared + sum(active_fraction x student)``;
     * the classes' samples and predictions sum to all samples, and give the ensemble's accuracies;
     * the lines of power are their energies at the report's rate, and the intervals those of the constants;
+    * a comparison's rows and sentences follow from its own figures, which are the report's;
     * the warnings begin with what is dead.
 
     What an older report did not have is not checked.
@@ -48,6 +51,7 @@ def check_report(report: ReportModel) -> None:
     _check_ensemble_energy(report, ran)
     _check_classes(report, samples)
     check_chip(report)
+    _check_comparison(report)
     dead = report.dead or ()
     require(report.warnings[: len(dead)] == dead, "the warnings do not begin with what is dead")
     active = sum(student.totals.samples_run for student in report.students)
@@ -76,6 +80,16 @@ def _check_totals(report: ReportModel, ran: list[StudentModel], samples: int) ->
         require(stored == expected, f"ensemble: {name} is {stored}, shared and students sum to {expected}")
     for label, totals in (("shared", report.shared.totals), ("ensemble", report.ensemble.totals)):
         require(totals.samples_run == samples, f"{label}: samples_run is {totals.samples_run}, not {samples}")
+
+
+def _check_comparison(report: ReportModel) -> None:
+    found, teacher = report.comparison, report.teacher
+    if found is None:
+        return
+    require(found.chip == chip_figures(report), "comparison: the chip's figures are not the report's")
+    counted = teacher is None or found.networks[0].macs == teacher.macs
+    require(counted, "comparison: the teacher's multiply-accumulates are not the report's")
+    check_comparison(found)
 
 
 def _check_shared(report: ReportModel, samples: int) -> None:

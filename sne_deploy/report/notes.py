@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from sne_deploy.energy.processor import KINDS
 from sne_deploy.model.policy import policy_text
 from sne_deploy.report.chip_view import chip_notes
+from sne_deploy.report.comparison import ComparisonModel
 from sne_deploy.report.file import Report
 from sne_deploy.report.schema import FidelityModel, TeacherModel
 from sne_deploy.report.units import count, joules, percent, printable, three_digits
@@ -33,6 +35,8 @@ def report_notes(report: Report) -> tuple[Note, ...]:
     notes += [*_constants(report), *_shared(report)]
     if report.teacher is not None:
         notes += _teacher(report.teacher)
+    if report.comparison is not None:
+        notes += _comparison(report.comparison)
     if report.fidelity is not None:
         notes.append(("fidelity", _fidelity(report.fidelity)))
         notes += _layers(report)
@@ -185,12 +189,37 @@ def _policy(report: Report) -> list[Note]:
     return [("policy", text)]
 
 
+_BOARDS = (
+    "boards: each multiply-accumulate takes what it took in the network that was measured there, with the "
+    "interval from a second one; power between inferences that nobody publishes is taken as 0"
+)
+_PUBLISHED = "published: at full load and without memory beside the chip; a small network takes more"
+_ARITHMETIC = "arithmetic: a lower bound, against the ensemble's operations alone, never the whole chip"
+
+
+def _comparison(comparison: ComparisonModel) -> list[Note]:
+    """The verdicts, and what the figures beside the ensemble's are."""
+    texts = [printable(network.verdict) for network in comparison.networks]
+    texts += [
+        f"the multiply-accumulates of {printable(network.name)} are a lower bound: no count is known for "
+        f"{printable(', '.join(network.uncounted))}"
+        for network in comparison.networks
+        if network.uncounted
+    ]
+    kinds = {processor.kind for processor in comparison.processors}
+    remarks = zip(KINDS, (_BOARDS, _PUBLISHED, _ARITHMETIC), strict=True)
+    return [("compare", text) for text in (*texts, *(text for kind, text in remarks if kind in kinds))]
+
+
 def _teacher(teacher: TeacherModel) -> list[Note]:
     notes = []
     if teacher.ratio_ops is not None:
         notes.append(f"{three_digits(teacher.ratio_ops)} x the ensemble's operations (SynOps and host MACs)")
     if teacher.ratio_energy is not None:
-        notes.append(f"{three_digits(teacher.ratio_energy)} x its energy, as far as modelled")
+        notes.append(
+            f"its arithmetic alone takes {three_digits(teacher.ratio_energy)} x the energy of the ensemble's "
+            "operations, and any processor more: --compare"
+        )
     if teacher.uncounted:
         operators = printable(", ".join(teacher.uncounted))
         notes.append(f"its MACs are a lower bound: no count is known for {operators}")

@@ -15,7 +15,7 @@ _LAYER = (
     "v_saturation_rate", "worst_neuron",
 )  # fmt: skip
 _ENSEMBLE = ("balanced_accuracy", "tied_fraction", "classes")
-_REPORT = ("policy", "assumed", "dead")
+_REPORT = ("policy", "comparison", "assumed", "dead")
 
 
 def is_older(document: Any) -> bool:

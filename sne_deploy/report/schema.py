@@ -27,6 +27,7 @@ from sne_deploy.report.chip_schema import (
     OperationModel,
     Text,
 )
+from sne_deploy.report.comparison import ComparisonModel
 
 SCHEMA_VERSION: Literal["2.0"] = "2.0"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -244,6 +245,7 @@ class ReportModel(Model):
     neurons are on no cores.
 
     ``dead`` says what computed nothing, so that the figures mean nothing; it is what ``warnings`` begin with.
+    ``comparison`` is null where none was asked for.
     ``assumed`` is what the model's files do not say and was assumed, with the options that would say it.
     """
 
@@ -266,6 +268,7 @@ class ReportModel(Model):
     teacher: TeacherModel | None
     fidelity: FidelityModel | None
     verified: VerifiedModel | None
+    comparison: ComparisonModel | None
     assumed: tuple[Text, ...] | None
     dead: tuple[Text, ...] | None
     warnings: tuple[Text, ...]

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from sne_deploy.energy.accounting import Energy
 from sne_deploy.report.chip_view import Lines, chip_tables
+from sne_deploy.report.comparison_table import comparison_view
 from sne_deploy.report.file import Report
 from sne_deploy.report.notes import Note, report_notes
 from sne_deploy.report.schema import CostModel, TeacherModel
@@ -61,6 +62,8 @@ class ReportView:
         for lines in chip_tables(self.report):
             table = _lines_table(lines)
             yield table if _fits(table, console, options.max_width) else _lines_list(lines)
+        if self.report.comparison is not None:
+            yield from comparison_view(self.report.comparison, console, options.max_width)
         yield _notes(report_notes(self.report), options.max_width)
 
 

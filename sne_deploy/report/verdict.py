@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from sne_deploy.energy.comparison import ChipFigures, Comparison, Figure, Turn
+from sne_deploy.energy.comparison import ChipFigures, Comparison, Turn
+from sne_deploy.energy.figure import Figure
 from sne_deploy.energy.processor import ARITHMETIC, KINDS, Kind
 from sne_deploy.report.units import joules, percent, three_digits
 
@@ -25,7 +26,13 @@ _AGAINST: dict[Kind, str] = {
 _LINES = {"neurocore": "the neurocores", "x86": "the x86 processors", "static": "static power"}
 
 
-def verdict(network: str, rows: Sequence[Named], chip: ChipFigures, rate_per_s: float) -> str:
+def verdict(
+    network: str,
+    rows: Sequence[Named],
+    chip: ChipFigures,
+    rate_per_s: float | None,
+    left_out: str | None = None,
+) -> str:
     """The sentence: whether, against what, from which rate of inferences on, and on which line it hinges.
 
     Parameters
@@ -33,16 +40,23 @@ def verdict(network: str, rows: Sequence[Named], chip: ChipFigures, rate_per_s: 
     network : str
         What runs on the processors.
     rows : sequence of (str, Comparison)
-        At least one.
     chip : ChipFigures
-    rate_per_s : float
-        At which the energies are compared.
+    rate_per_s : float or None
+        At which the energies are compared; None where only arithmetic is.
+    left_out : str or None
+        Why whole processors are not among the rows.
     """
     kinds = [(kind, [row for row in rows if row[1].kind == kind]) for kind in KINDS]
     found = [(kind, several) for kind, several in kinds if several]
-    answer = _answer({state(several) for _, several in found})
-    clauses = "; ".join(_clause(kind, several) for kind, several in found)
-    return f"is the chip worth it against {network}? {answer}: {clauses}; {_hinge(found, chip, rate_per_s)}"
+    clauses = [_clause(kind, several) for kind, several in found]
+    answer = _answer({state(several) for _, several in found}) if found else "that cannot be told"
+    if left_out is not None:
+        clauses.append(f"against whole processors that cannot be told: {left_out}")
+    if any(_beyond(comparison, chip) for _, comparison in rows):
+        clauses.append(_reached(chip))
+    if found:
+        clauses.append(_hinge([kind for kind, _ in found], chip, rate_per_s))
+    return f"is the chip worth it against {network}? {answer}: {'; '.join(clauses)}"
 
 
 def state(rows: Sequence[Named]) -> State:
@@ -132,7 +146,7 @@ def _turning(rows: Sequence[Named]) -> str:
     parts = [f"{when(comparison)} than {name}" for name, comparison in ends]
     if len(turning) > 2:
         parts[-1] += f", {len(turning) - 2} more between"
-    for word, answer in (("at every rate", "yes"), ("and at no rate less", "no")):
+    for word, answer in (("at every rate", "yes"), ("and never less", "no")):
         names = [name for name, comparison in rows if _always(comparison) == answer]
         if names:
             parts.append(f"{word} than {', '.join(names)}")
@@ -145,23 +159,35 @@ def when(comparison: Comparison) -> str:
     if _always(comparison) == "yes":
         return "at every rate" if comparison.kind != ARITHMETIC else "yes"
     if _always(comparison) == "no":
-        return "at no rate" if comparison.kind != ARITHMETIC else "no"
+        return "never" if comparison.kind != ARITHMETIC else "no"
     if comparison.kind == ARITHMETIC:
         return "cannot be told"
     if _always(comparison) == "rate":
         low, high = sorted(each.rate_per_s or 0.0 for each in (best, worst))
         return f"{found.side} {rate(found.rate_per_s or 0.0)} ({number(low)} to {number(high)})"
-    return f"cannot be told, {_at(best)} at best and {_at(worst)} at worst"
+    return f"{_at(best)} at best, {_at(worst)} at worst"
 
 
 def _at(found: Turn) -> str:
     if found.rate_per_s is None:
-        return {"always": "at every rate", "never": "at no rate"}[found.side]
+        return {"always": "at every rate", "never": "never"}[found.side]
     return f"{found.side} {rate(found.rate_per_s)}"
 
 
-def _hinge(kinds: Sequence[tuple[Kind, Sequence[Named]]], chip: ChipFigures, rate_per_s: float) -> str:
-    if [kind for kind, _ in kinds] == [ARITHMETIC]:
+def _beyond(comparison: Comparison, chip: ChipFigures) -> bool:
+    """Whether it turns at a rate that is reached without host and reset alone."""
+    most, turns = chip.throughput_per_s, (comparison.best, comparison.turn, comparison.worst)
+    return most is not None and any((each.rate_per_s or 0.0) > most.value for each in turns)
+
+
+def _reached(chip: ChipFigures) -> str:
+    most = chip.throughput_per_s
+    assert most is not None  # noqa: S101  the caller's
+    return f"host and reset allow {rate(most.value)}, the neurocores alone {rate(most.high)}"
+
+
+def _hinge(rows: Sequence[Kind], chip: ChipFigures, rate_per_s: float | None) -> str:
+    if set(rows) == {ARITHMETIC} or rate_per_s is None:
         return f"it hinges on {_LINES['neurocore']}"
     name, share = hinge(chip, rate_per_s)
     return f"at {rate(rate_per_s)} it hinges on {_LINES[name]}, {percent(share)} of what the whole chip takes"
@@ -169,14 +195,15 @@ def _hinge(kinds: Sequence[tuple[Kind, Sequence[Named]]], chip: ChipFigures, rat
 
 def hinge(chip: ChipFigures, rate_per_s: float) -> tuple[str, float]:
     """The line that is most of the whole chip's energy at a rate, and its share."""
-    lines = {
-        "neurocore": chip.neurocore_j.value,
-        "x86": chip.x86_w.value / rate_per_s,
-        "static": chip.static_w.value / rate_per_s,
+    found = {"neurocore": chip.neurocore_j.value * rate_per_s}
+    found |= {
+        name: power.value
+        for name, power in (("x86", chip.x86_w), ("static", chip.static_w))
+        if power is not None
     }
-    name = max(lines, key=lambda line: lines[line])
-    total = sum(lines.values())
-    return name, lines[name] / total if total else 0.0
+    name = max(found, key=lambda line: found[line])
+    total = sum(found.values())
+    return name, found[name] / total if total else 0.0
 
 
 def interval(figure: Figure) -> str:

@@ -6,11 +6,13 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sne_deploy.energy.comparison import ChipFigures, Comparison, Figure, Turn, compare, exact, turn
+from sne_deploy.energy.comparison import ChipFigures, Comparison, Turn, compare, turn
+from sne_deploy.energy.figure import Figure, exact
 from sne_deploy.energy.processor import Processor, find_processors
+from tests.effort import examples
 
 SIZE = st.floats(1e-3, 1e3)
 FACTOR = st.floats(0.5, 1.0)
@@ -30,7 +32,7 @@ def chips(draw: st.DrawFn) -> ChipFigures:
         host_j=draw(SIZE) * 1e-8,
         x86_w=draw(figures(1e-3)),
         static_w=draw(figures(1e-3)),
-        throughput_per_s=draw(SIZE) * 1e3,
+        throughput_per_s=draw(figures(1e3)),
     )
 
 
@@ -56,19 +58,20 @@ def processors(draw: st.DrawFn, kind: str = "any") -> Processor:
 
 def energies(chip: ChipFigures, processor: Processor, rate: float, end: str) -> tuple[float, float]:
     """Joules of the chip and of the processor for 1000 MACs, as stated or at an end of intervals."""
-    mine, others = {"value": ("value", 0), "best": ("low", 2), "worst": ("high", 1)}[end]
-    per_mac = processor.per_mac_j[others]
+    mine, other = {"value": ("value", "value"), "best": ("low", "high"), "worst": ("high", "low")}[end]
+    per_mac = getattr(processor.per_mac_j, other)
     if processor.kind == "arithmetic alone":
         return getattr(chip.neurocore_j, mine) + chip.host_j, 1000 * per_mac
     power = getattr(chip.x86_w, mine) + getattr(chip.static_w, mine)
     return getattr(chip.neurocore_j, mine) + power / rate, 1000 * per_mac + processor.idle_w / rate
 
 
+@settings(max_examples=examples(50))
 @given(chips(), processors(), st.floats(1e-4, 1.0))
 def test_less_is_less_at_every_rate_and_end_of_the_intervals(
     chip: ChipFigures, processor: Processor, share: float
 ) -> None:
-    rate = share * chip.throughput_per_s
+    rate = share * chip.throughput_per_s.high
     found = compare(1000, processor, chip, rate)
     for name, end in (("turn", "value"), ("best", "best"), ("worst", "worst")):
         ours, theirs = energies(chip, processor, rate, end)
@@ -78,22 +81,25 @@ def test_less_is_less_at_every_rate_and_end_of_the_intervals(
     assert math.isclose(found.theirs_j.value, energies(chip, processor, rate, "value")[1], rel_tol=1e-12)
 
 
+@settings(max_examples=examples(50))
 @given(chips(), processors())
 def test_where_it_turns_the_two_energies_are_equal(chip: ChipFigures, processor: Processor) -> None:
-    found = compare(1000, processor, chip, chip.throughput_per_s)
+    most = chip.throughput_per_s
+    found = compare(1000, processor, chip, most.value)
     for name, end in (("turn", "value"), ("best", "best"), ("worst", "worst")):
         at = getattr(found, name)
         if at.rate_per_s is not None:
-            assert at.rate_per_s <= chip.throughput_per_s * (1 + 1e-9)
+            assert at.rate_per_s <= most.high * (1 + 1e-9)
             ours, theirs = energies(chip, processor, at.rate_per_s, end)
             assert math.isclose(ours, theirs, rel_tol=1e-6)
 
 
+@settings(max_examples=examples(50))
 @given(chips(), processors(), st.floats(1e-4, 1.0))
 def test_yes_and_no_hold_for_the_whole_interval(
     chip: ChipFigures, processor: Processor, share: float
 ) -> None:
-    found = compare(1000, processor, chip, share * chip.throughput_per_s)
+    found = compare(1000, processor, chip, share * chip.throughput_per_s.high)
     if found.answer == "yes":
         assert found.ours_j.high <= found.theirs_j.low * (1 + 1e-9)
     elif found.answer == "no":
@@ -103,6 +109,7 @@ def test_yes_and_no_hold_for_the_whole_interval(
         assert found.ours_j.high >= found.theirs_j.low
 
 
+@settings(max_examples=examples(50))
 @given(chips(), chips(), processors("arithmetic"), st.floats(1.0, 100.0))
 def test_arithmetic_meets_computing_alone(
     chip: ChipFigures, other: ChipFigures, processor: Processor, rate: float
@@ -116,6 +123,7 @@ def test_arithmetic_meets_computing_alone(
     assert a.turn.rate_per_s is None
 
 
+@settings(max_examples=examples(50))
 @given(chips(), processors("whole"), st.floats(1.0, 100.0))
 def test_a_whole_processor_meets_the_whole_chip(chip: ChipFigures, processor: Processor, rate: float) -> None:
     """All three lines, and not the host's arithmetic, which the embedded processors do."""
@@ -126,6 +134,7 @@ def test_a_whole_processor_meets_the_whole_chip(chip: ChipFigures, processor: Pr
         assert compare(1000, processor, replace(chip, **{name: more}), rate).ours_j.value > found.ours_j.value
 
 
+@settings(max_examples=examples(50))
 @given(chips(), processors(), st.integers(1, 10**6))
 def test_the_ratio_is_theirs_over_ours(chip: ChipFigures, processor: Processor, macs: int) -> None:
     found = compare(macs, processor, chip, 100.0)
@@ -134,8 +143,18 @@ def test_the_ratio_is_theirs_over_ours(chip: ChipFigures, processor: Processor, 
     assert found.ratio.low <= found.ratio.value <= found.ratio.high
 
 
+def test_without_the_whole_chip_there_is_arithmetic_alone() -> None:
+    chip = ChipFigures(exact(1e-6), 0.0, exact(1e-3), None, exact(100.0))
+    assert chip.power_w is None
+    known = replace(chip, static_w=exact(1e-3))
+    arithmetic, board = (find_processors(name)[name] for name in ("7nm-int8", "stm32u385"))
+    assert compare(1000, arithmetic, chip, math.inf).turn == compare(1000, arithmetic, known, 10.0).turn
+    with pytest.raises(ValueError, match="the whole chip is not known"):
+        compare(1000, board, chip, 10.0)
+
+
 def test_nothing_computed_has_no_ratio() -> None:
-    chip = ChipFigures(exact(0.0), 0.0, exact(1e-3), exact(1e-3), 100.0)
+    chip = ChipFigures(exact(0.0), 0.0, exact(1e-3), exact(1e-3), exact(100.0))
     found = compare(1000, find_processors("7nm-int8")["7nm-int8"], chip, 100.0)
     assert (found.ratio, found.answer) == (None, "yes")
 
@@ -160,7 +179,7 @@ def test_turns(energy_j: float, power_w: float, most: float, expected: Turn) -> 
 def digits_on_loihi1(neurocore_uj: float) -> Comparison:
     """The committed ensemble's teacher has 337,536 multiply-accumulates."""
     value = neurocore_uj * 1e-6
-    chip = ChipFigures(Figure(value, 0.8 * value, 1.25 * value), 0.0, exact(0.02), exact(0.1), 1e4)
+    chip = ChipFigures(Figure(value, 0.8 * value, 1.25 * value), 0.0, exact(0.02), exact(0.1), exact(1e4))
     return compare(337_536, find_processors("45nm-fp32")["45nm-fp32"], chip, 1e4)
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sne_deploy.energy.figure import exact
 from sne_deploy.energy.processor import FAMILIES, KINDS, MAX_FILE_BYTES, find_processors, packaged
 from sne_deploy.errors import HardwareError
 
@@ -35,7 +36,7 @@ def written(tmp_path: Path) -> Any:
 
 
 def test_boards_take_8_to_1619_pj_for_a_multiply_accumulate_of_resnet_8() -> None:
-    found = [round(processor.per_mac_j[0] * 1e12) for processor in find_processors("boards").values()]
+    found = [round(processor.per_mac_j.value * 1e12) for processor in find_processors("boards").values()]
     assert found == [8, 11, 77, 205, 291, 407, 440, 553, 1619]
 
 
@@ -80,7 +81,7 @@ def test_names_come_in_the_order_asked_for_each_once(written: Any) -> None:
 
 def test_an_own_file_says_idle_power_too(written: Any) -> None:
     mine = find_processors(written(OWN))["mine"]
-    assert (mine.per_mac_j, mine.idle_w, mine.sources) == ((1e-11,) * 3, 0.002, ("its data sheet",))
+    assert (mine.per_mac_j, mine.idle_w, mine.sources) == (exact(1e-11), 0.002, ("its data sheet",))
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**9), st.floats(1e-3, 1e6)), min_size=1, max_size=5))
@@ -91,11 +92,11 @@ def test_the_interval_holds_every_network_that_was_measured(networks: list[tuple
     found = Processor.model_validate(
         {"description": "d", "kind": "measured, whole board", "networks": several}
     )
-    per_mac, low, high = found.per_mac_j
+    per_mac = found.per_mac_j
     each = [uj * 1e-6 / macs for macs, uj in networks]
-    assert math.isclose(per_mac, each[0], rel_tol=1e-12)
-    assert math.isclose(low, min(each), rel_tol=1e-12)
-    assert math.isclose(high, max(each), rel_tol=1e-12)
+    assert math.isclose(per_mac.value, each[0], rel_tol=1e-12)
+    assert math.isclose(per_mac.low, min(each), rel_tol=1e-12)
+    assert math.isclose(per_mac.high, max(each), rel_tol=1e-12)
 
 
 MEASURED = '{ name = "n", macs = 5, value = 1.0, unit = "uJ", source = "s" }'

@@ -48,7 +48,7 @@ def test_the_keys_are_those_of_the_design_in_its_order(report: Report) -> None:
     assert list(document) == [
         "schema_version", "converted_from", "model", "target", "precision", "hardware", "data", "policy",
         "mapping", "unplaced", "operation", "students", "shared", "ensemble", "teacher",
-        "fidelity", "verified", "assumed", "dead", "warnings", "provenance",
+        "fidelity", "verified", "comparison", "assumed", "dead", "warnings", "provenance",
     ]  # fmt: skip
     costs = {
         "synops_per_sample", "spikes_per_sample", "input_spikes_per_sample", "updates_active_per_sample",
