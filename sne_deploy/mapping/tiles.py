@@ -21,6 +21,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sne_deploy.chips.chip import Chip
+from sne_deploy.errors import MappingError
 from sne_deploy.ir.program import NeuronGroup, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights
 from sne_deploy.mapping.memory import encodings_of, memory_bits
@@ -34,7 +35,18 @@ Extent = tuple[int, int, int]
 
 
 def intel(programs: Sequence[Program], chip: Chip) -> Partition:
-    """Share neurons out among cores by Intel's rule for Loihi 2."""
+    """Share neurons out among cores by Intel's rule for Loihi 2.
+
+    Raises
+    ------
+    MappingError
+        The chip's cores cannot share a convolution's kernel.
+    """
+    if chip.synapse_memory is None or chip.synapse_memory.convolution is None:
+        raise MappingError(
+            f"strategy 'intel' is Loihi 2's: chip {chip.name!r} has no synapse_memory.convolution; "
+            "map with strategy 'packed'"
+        )
     groups: list[PlacedGroup] = []
     cores = 0
     for program in programs:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.chips.chip import load_chip
+from sne_deploy.errors import MappingError
 from sne_deploy.ir.program import Program
 from sne_deploy.mapping.mapper import map_programs
 from sne_deploy.mapping.placement import Placement
@@ -82,6 +83,13 @@ def test_pilotnet_is_on_74_cores(placed: Placement) -> None:
     assert placed.chips == 1
     largest = [np.bincount(group.core_of).max() for group in placed.groups]
     assert largest == FILLED
+
+
+def test_a_chip_without_shared_kernels_is_refused_and_packed(script: ModuleType) -> None:
+    program, loihi1 = script.program(script.PILOTNET[-2], load_chip("loihi1")), load_chip("loihi1")
+    with pytest.raises(MappingError, match=r"'loihi1' has no synapse_memory\.convolution; map with strategy"):
+        map_programs([program], loihi1, "intel")
+    assert len(map_programs([program], loihi1, "packed").cores) == 1
 
 
 @settings(max_examples=examples(100), deadline=None)
