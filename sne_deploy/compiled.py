@@ -307,6 +307,27 @@ class Compiled:
         )
         write_compiled(argument.file_path("path", path), content, self.hardware)
 
+    def record(self, data: DataSet) -> tuple[RunResult, Placement | None]:
+        """Run samples for their counts alone, without a report; every step of each student on cores is kept.
+
+        ``data`` fits the model: :func:`sne_deploy.data.dataset.fit_to_model`.
+
+        Returns
+        -------
+        run : RunResult
+        placement : Placement or None
+            None where the students are on no cores.
+
+        Raises
+        ------
+        DataError
+            A label that the model cannot give.
+        """
+        self._check_labels(data)
+        placement, _ = self._placement()
+        placers = () if placement is None else self._placers(placement, keep_steps=True)
+        return self._run_slices(data, "counts", placers)[0], placement
+
     def _placement(self) -> tuple[Placement | None, str | None]:
         """The students on cores; None, and why, where they are on none."""
         if self.precision != "fixed":
@@ -316,7 +337,7 @@ class Compiled:
         except MappingError as error:
             return None, str(error)
 
-    def _placers(self, placement: Placement) -> tuple[Placer, ...]:
+    def _placers(self, placement: Placement, *, keep_steps: bool = False) -> tuple[Placer, ...]:
         """What counts each student on its cores."""
         from sne_deploy.energy.time import StepRates
         from sne_deploy.mapping.wiring import Wiring
@@ -324,7 +345,7 @@ class Compiled:
 
         rates = StepRates.of(self.hardware)
         wired = (Wiring.of(program, placement, self.hardware) for program in self.programs)
-        return tuple(Placer(wiring, rates) for wiring in wired)
+        return tuple(Placer(wiring, rates, keep_steps=keep_steps) for wiring in wired)
 
     def _run_slices(
         self, data: DataSet, record: Record, placers: tuple[Placer, ...]

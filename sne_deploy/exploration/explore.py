@@ -19,21 +19,20 @@ from sne_deploy.exploration.figures import Columns, figures
 from sne_deploy.exploration.leave_one_out import LeftOut, leave_one_out
 from sne_deploy.exploration.outcome import Outcome, Places, Subsets, outcome
 from sne_deploy.exploration.points import Points
-from sne_deploy.exploration.recorded import GateRecord, Recorded, recorded
+from sne_deploy.exploration.recorded import Recorded
+from sne_deploy.exploration.recording import record
 from sne_deploy.exploration.result import Exploration
 from sne_deploy.exploration.search import Search, candidates, orders_to_try
+from sne_deploy.exploration.standing import Standing
 from sne_deploy.frontend.given import as_ensemble
-from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Gate, Measure
+from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Measure
 from sne_deploy.model.policy import MEASURES
-from sne_deploy.runtime.activation import gate_logits, gate_macs_per_sample
 
 if TYPE_CHECKING:
     from sne_deploy.backend import Progress
     from sne_deploy.data.dataset import DataSet
 
 Array = npt.NDArray[Any]
-BLOCK = 1024
-"""Samples whose gate is asked at a time."""
 HALF, ALL = "half", "all"
 """Of the samples, by which points are chosen."""
 MAX_THRESHOLDS = 10_000
@@ -115,6 +114,7 @@ def explore(
     other = _select_data(ensemble, select_on)
     parts: list[_Part] = []
     left_out: tuple[tuple[ActivationPolicy, tuple[LeftOut, ...]], ...] = ()
+    lines: Standing | None = None
     for weight_bits in several:
         with compile(
             ensemble,
@@ -128,11 +128,12 @@ def explore(
             workers=workers,
             device=device,
         ) as compiled:
-            runs = [_recorded(compiled, ensemble, each, weight_bits, seed) for each in (data, other) if each]
-        halves = _halves(runs, select_on)
+            found = [record(compiled, ensemble, each, weight_bits, seed) for each in (data, other) if each]
+        halves = _halves([one for one, _ in found], select_on)
         parts.append(_searched(halves, ensemble.policy, search, chip))
         if weight_bits == several[0]:
             left_out = _leave_one_out(halves.whole, ensemble.policy, chip)
+            lines = found[0][1]
     return Exploration(
         ensemble=ensemble,
         model=argument.text("model_name", model_name),
@@ -145,6 +146,7 @@ def explore(
         all_orders=parts[0].all_orders,
         points=_joined(parts),
         leave_one_out=left_out,
+        standing=lines,
         wall_s=time.perf_counter() - started,
     )
 
@@ -178,33 +180,6 @@ def _select_data(ensemble: Ensemble, select_on: Any) -> DataSet | None:
     if several is None or len(several) not in (2, 3):
         raise InputError(f"select_on (a {type(select_on).__name__}) must be 'half', 'all' or a pair (x, y)")
     return _data(ensemble, "select_on", several[0], several[1], several[2] if len(several) == 3 else None)
-
-
-def _recorded(
-    compiled: Any, ensemble: Ensemble, data: DataSet, weight_bits: int | None, seed: int
-) -> Recorded:
-    gate = ensemble.policy.gate
-    record = None if gate is None else _gate_record(ensemble, gate, data, seed)
-    result = compiled.run(data.x, data.y, lengths=data.lengths, data_name=data.name)
-    return recorded(result.run, ensemble.head, weight_bits, record)
-
-
-def _gate_record(ensemble: Ensemble, gate: Gate, data: DataSet, seed: int) -> GateRecord:
-    """Ask the gate as a run does: block by block, samples of different lengths each for its own steps."""
-    from sne_deploy.data.encode import encode
-
-    logits = np.zeros((len(data), len(ensemble.students)))
-    macs = np.zeros(len(data), np.int64)
-    for start in range(0, len(data), BLOCK):
-        rows = np.arange(start, min(start + BLOCK, len(data)))
-        inputs = encode(ensemble.encoder, data.x[rows], ensemble.timesteps, seed, first_index=start)
-        lengths = None if data.lengths is None else data.lengths[rows]
-        for steps in (None,) if lengths is None else np.unique(lengths):
-            which = slice(None) if steps is None else np.flatnonzero(lengths == steps)
-            taken = inputs[which] if steps is None else np.ascontiguousarray(inputs[which, :steps])
-            logits[rows[which]] = gate_logits(gate, taken)
-            macs[rows[which]] = gate_macs_per_sample(gate, taken.shape[1:])
-    return GateRecord(gate, logits, macs)
 
 
 def _halves(runs: Sequence[Recorded], select_on: Any) -> _Halves:

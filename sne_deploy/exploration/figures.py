@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.chips.chip import Chip
-from sne_deploy.energy.accounting import COUNTED, energy_parts, prices_of
+from sne_deploy.energy.accounting import COUNTED, Traffic, energy_parts, prices_of
 from sne_deploy.exploration.outcome import Outcome
+from sne_deploy.exploration.recorded import MESSAGES
 
 Array = npt.NDArray[Any]
 
@@ -28,7 +29,8 @@ class Figures:
     energy_j : float
         Per sample, as a report's ``energy_per_sample_j.total`` of the ensemble.
     latency_s : float or None
-        Per sample; None where it is not known.
+        Per sample, as a report's ``latency_s`` of the ensemble: of a cascade's students one after another, of
+        others side by side. None where it is not known.
     synops, students : float
         SynOps, and how many students ran, per sample.
     """
@@ -83,7 +85,7 @@ def figures(found: Outcome, chip: Chip) -> Columns:
         accuracy=found.right / found.samples,
         accuracy_error=standard_error(found.right, found.samples),
         energy_j=_energy_j(found, chip),
-        latency_s=None,
+        latency_s=None if found.seconds is None else found.seconds / found.samples,
         synops=found.totals["synops"] / found.samples,
         students=found.ran / found.samples,
     )
@@ -92,8 +94,15 @@ def figures(found: Outcome, chip: Chip) -> Columns:
 def _energy_j(found: Outcome, chip: Chip) -> Array:
     """Mean joules per sample, the parts added in a report's order."""
     totals = _Totals(**{name: found.totals.get(name) for name in COUNTED})  # type: ignore[arg-type]  # as they are
-    parts = energy_parts(totals, prices_of(chip), found.samples).values()
+    parts = energy_parts(totals, prices_of(chip), found.samples, _traffic(found)).values()
     return np.asarray(sum(part for part in parts if part is not None), np.float64)
+
+
+def _traffic(found: Outcome) -> Traffic | None:
+    """Arrays over policies, where messages were counted; the words of memory have no price."""
+    if not set(MESSAGES) <= found.totals.keys():
+        return None
+    return Traffic(**{name: found.totals[name] for name in MESSAGES}, memory_words=0)  # type: ignore[arg-type]  # arrays
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,17 +39,22 @@ class Outcome:
         Students that ran, over all samples.
     totals : mapping of str to int64 array of shape (P,)
         Sums of the counts, the head's and the gate's among ``host_macs``.
+    seconds : float64 array of shape (P,), or None
+        Sum of the latencies.
     """
 
     samples: int
     right: Array
     ran: Array
     totals: dict[str, Array]
+    seconds: Array | None
 
     def __add__(self, other: Outcome) -> Outcome:
         """The same policies over both samples."""
         totals = {name: total + other.totals[name] for name, total in self.totals.items()}
-        return Outcome(self.samples + other.samples, self.right + other.right, self.ran + other.ran, totals)
+        seconds = None if self.seconds is None or other.seconds is None else self.seconds + other.seconds
+        samples, right, ran = self.samples + other.samples, self.right + other.right, self.ran + other.ran
+        return Outcome(samples, right, ran, totals, seconds)
 
 
 class Subsets:
@@ -96,7 +101,7 @@ def outcome(subsets: Subsets, policies: Sequence[ActivationPolicy]) -> Outcome:
         Of any kinds; a gate is the one that was recorded.
     """
     recorded = subsets.recorded
-    table = np.zeros((len(policies), 2 + len(recorded.counts)))
+    table = np.zeros((len(policies), 2 + recorded.costs.shape[1]))
     grouped: dict[Any, list[int]] = defaultdict(list)
     for index, policy in enumerate(policies):
         grouped[policy.kind, policy.measure].append(index)
@@ -108,14 +113,19 @@ def outcome(subsets: Subsets, policies: Sequence[ActivationPolicy]) -> Outcome:
             table[which] = [_gated(recorded, policy.threshold or 1.0) for policy in chosen]
         else:
             table[which] = [_static(subsets, places(policy, recorded.students)) for policy in chosen]
-    right, ran, *totals = np.rint(table).astype(np.int64).T
-    return Outcome(len(recorded), right, ran, dict(zip(recorded.counts, totals, strict=True)))
+    counted = 2 + len(recorded.counts)
+    right, ran, *totals = np.rint(table[:, :counted]).astype(np.int64).T
+    seconds = table[:, counted] if recorded.timed is not None else None
+    return Outcome(len(recorded), right, ran, dict(zip(recorded.counts, totals, strict=True)), seconds)
 
 
 def _static(subsets: Subsets, students: Places) -> Array:
     """A row of the table: right, ran, counts."""
     recorded = subsets.recorded
     sums = recorded.costs[list(students)].sum(axis=(0, 2))
+    if recorded.timed is not None:
+        active = np.isin(np.arange(recorded.students), students)
+        sums[-1] = recorded.timed.together(np.tile(active, (len(recorded), 1))).sum()
     return np.array([subsets.right(students).sum(), len(students) * len(recorded), *sums])
 
 
@@ -126,6 +136,8 @@ def _gated(recorded: Recorded, threshold: float) -> Array:
     right = joined(recorded.head, recorded.parts, active).argmax(axis=1) == recorded.labels
     sums = np.einsum("kqn,nk->q", recorded.costs, active)
     sums[list(recorded.counts).index("host_macs")] += record.macs.sum()
+    if recorded.timed is not None:
+        sums[-1] = recorded.timed.together(active).sum()
     return np.array([right.sum(), active.sum(), *sums])
 
 
@@ -136,7 +148,7 @@ def _cascades(subsets: Subsets, measure: Measure, policies: Sequence[ActivationP
     wanted: dict[Places, list[int]] = defaultdict(list)
     for index, policy in enumerate(policies):
         wanted[places(policy, subsets.recorded.students)].append(index)
-    rows = np.zeros((len(policies), 2 + len(subsets.recorded.counts)))
+    rows = np.zeros((len(policies), 2 + subsets.recorded.costs.shape[1]))
     for order, sums in _orders(subsets, measure, thresholds, list(wanted)):
         rows[wanted[order]] = sums[:, column[wanted[order]]].T
     return rows

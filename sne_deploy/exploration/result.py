@@ -15,6 +15,7 @@ from sne_deploy.exploration.outcome import places
 from sne_deploy.exploration.points import NO_LIMITS, Limits, Point, Points
 from sne_deploy.exploration.schema import SCHEMA_VERSION, ExplorationModel
 from sne_deploy.exploration.search import Search
+from sne_deploy.exploration.standing import Standing
 from sne_deploy.files import atomic_path
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble
 
@@ -36,6 +37,8 @@ class Exploration:
     points : Points
     leave_one_out : tuple of (ActivationPolicy, tuple of LeftOut)
         Of all students together, and of the model's own policy where that is a cascade or some students.
+    standing : Standing or None
+        Power that no policy changes; None where the students are on no cores.
     wall_s : float
     """
 
@@ -50,6 +53,7 @@ class Exploration:
     all_orders: bool
     points: Points
     leave_one_out: tuple[tuple[ActivationPolicy, tuple[LeftOut, ...]], ...]
+    standing: Standing | None
     wall_s: float
 
     @property
@@ -153,6 +157,7 @@ class Exploration:
                     }
                     for policy, students in self.leave_one_out
                 ),
+                "standing": self.standing and asdict(self.standing),
                 "wall_s": self.wall_s,
             }
         )

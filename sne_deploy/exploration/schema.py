@@ -106,8 +106,20 @@ class ChosenModel(_Model):
     written: str | None
 
 
+class StandingModel(_Model):
+    """Power beside the energies of points, whatever the policy: a processor and all cores of each chip."""
+
+    cores: Some
+    chips: Some
+    x86_w: Mean | None
+    static_w: Mean | None
+
+
 class ExplorationModel(_Model):
-    """One exploration. ``front``: the points that no other dominates on the samples that choose."""
+    """One exploration. ``front``: the points that no other dominates on the samples that choose.
+
+    ``standing`` is null where the students are on no cores.
+    """
 
     schema_version: Literal["1.0"]
     model: str
@@ -119,6 +131,7 @@ class ExplorationModel(_Model):
     front: tuple[PointModel, ...]
     chosen: ChosenModel | None
     leave_one_out: tuple[LeaveOneOutModel, ...]
+    standing: StandingModel | None
     wall_s: Mean
 
 

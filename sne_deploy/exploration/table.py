@@ -25,7 +25,7 @@ _WORDS = {"max_probability": "confidence", "margin": "margin", "entropy": "1 - e
 def exploration_view(found: Exploration, picked: Point | None = None) -> Group:
     """A rich renderable; ``picked`` is shown in a line of its own."""
     shown, left_out = found.front, found.leave_one_out
-    rows = [shown[int(at)] for at in np.unique(np.linspace(0, len(shown) - 1, MAX_ROWS).astype(int))]
+    rows = _spread(shown)
     title = f"{printable(found.model)} on {found.target} ({found.hardware}), {printable(found.data)}"
     return Group(
         Text(f"{title}: the Pareto front", style="bold"),
@@ -33,6 +33,14 @@ def exploration_view(found: Exploration, picked: Point | None = None) -> Group:
         *(_left_out(found, policy, students) for policy, students in left_out),
         *(Text(line) for line in _notes(found, len(rows))),
     )
+
+
+def _spread(front: Sequence[Point]) -> list[Point]:
+    """At most :data:`MAX_ROWS` points, evenly spread over the logarithm of the error rate."""
+    errors = np.array([1 - point.chosen_on.accuracy + 1 / point.chosen_on.samples for point in front])
+    wanted = np.linspace(np.log(errors.max()), np.log(errors.min()), MAX_ROWS)
+    nearest = np.abs(np.log(errors)[:, None] - wanted).argmin(axis=0)
+    return [front[int(at)] for at in np.unique(nearest)]
 
 
 def choice_text(found: Exploration, policy: ActivationPolicy) -> tuple[str, str]:
@@ -95,12 +103,11 @@ def _left_out(found: Exploration, policy: ActivationPolicy, students: Sequence[L
 
 
 def _notes(found: Exploration, shown: int) -> Iterator[str]:
-    orders = f"{found.orders:,} orders of a beam search"
-    if found.all_orders:
-        orders = f"all {found.orders:,} orders"
+    orders = _several(found.orders, "order")
+    found_by = f"all {orders}" if found.all_orders else f"{orders} of a beam search"
     yield (
-        f"{len(found.points):,} policies tried in {found.wall_s:.1f} s, simulations included: {orders} of "
-        f"{len(found.names)} students; {len(found.front)} are on the front, {shown} are shown"
+        f"{_several(len(found.points), 'policy', 'policies')} tried, each student simulated once: {found_by} "
+        f"of {_several(len(found.names), 'student')}; {len(found.front)} on the front, {shown} shown"
     )
     if found.chosen_on == "all samples":
         yield (
@@ -112,3 +119,22 @@ def _notes(found: Exploration, shown: int) -> Iterator[str]:
             f"points are chosen on {found.chosen_on} (column chosen on); all other figures are measured "
             f"on the {found.own.measured.samples:,} others, ± one standard error"
         )
+    yield from _standing_notes(found)
+
+
+def _standing_notes(found: Exploration) -> Iterator[str]:
+    standing = found.standing
+    if standing is None:
+        return
+    known = {"embedded processors": standing.x86_w, "leakage": standing.static_w}
+    lines = [f"{1e3 * watts:.4g} mW of {name}" for name, watts in known.items() if watts is not None]
+    if lines:
+        chips = _several(standing.chips, "chip")
+        yield (
+            f"beside these energies, whatever the policy: {' and '.join(lines)} "
+            f"({_several(standing.cores, 'core')} in use; all of {chips} powered)"
+        )
+
+
+def _several(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

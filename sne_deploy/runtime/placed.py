@@ -96,6 +96,42 @@ def join_placed(parts: Sequence[PlacedCounts]) -> PlacedCounts:
 
 
 @dataclass(frozen=True, eq=False)
+class StepTimes:
+    """The longest core or link of every step, without barrier, in seconds: arrays over samples and steps.
+
+    Attributes
+    ----------
+    streamed : float64 array of shape (N, T)
+        Where the sample follows itself.
+    alone : float64 array of shape (N, T + D)
+        From its first step to its last.
+    idle_s : float
+        Of a step in which nothing arrives: updates alone.
+    """
+
+    streamed: Array
+    alone: Array
+    idle_s: float
+
+    def take(self, rows: Array) -> StepTimes:
+        """The samples in another order, or some of them."""
+        return replace(self, streamed=self.streamed[rows], alone=self.alone[rows])
+
+
+def join_steps(parts: Sequence[StepTimes]) -> StepTimes:
+    """Steps of consecutive samples of one student; shorter ones are idle at the end."""
+    idle_s = parts[0].idle_s
+    streamed = _joined([part.streamed for part in parts], 0.0)
+    return StepTimes(streamed, _joined([part.alone for part in parts], idle_s), idle_s)
+
+
+def _joined(parts: Sequence[Array], after: float) -> Array:
+    longest = max(part.shape[1] for part in parts)
+    padded = [np.pad(part, [(0, 0), (0, longest - part.shape[1])], constant_values=after) for part in parts]
+    return np.concatenate(padded)
+
+
+@dataclass(frozen=True, eq=False)
 class PlacedTime:
     """An ensemble on N samples: its students' steps, side by side or one student after another.
 
@@ -104,24 +140,33 @@ class PlacedTime:
     steps, latency_steps : int64 array of shape (N,)
         As :class:`PlacedCounts` has them.
     busy_s, latency_busy_s : float64 array of shape (N,), or None
+    each : tuple of StepTimes, one for each student
+        Every step by itself, where that was asked for; else empty.
     """
 
     steps: Array
     latency_steps: Array
     busy_s: Array | None
     latency_busy_s: Array | None
+    each: tuple[StepTimes, ...] = ()
 
     def take(self, rows: Array) -> PlacedTime:
         """The samples in another order."""
-        changes: list[Any] = [_or_none(getattr(self, part.name), rows) for part in fields(self)]
-        return PlacedTime(*changes)
+        changes: dict[str, Any] = {name: _or_none(getattr(self, name), rows) for name in _SUMS}
+        return replace(self, **changes, each=tuple(one.take(rows) for one in self.each))
+
+
+_SUMS = ("steps", "latency_steps", "busy_s", "latency_busy_s")
 
 
 def join_times(parts: Sequence[PlacedTime]) -> PlacedTime:
     """Times of consecutive samples, in order; at least one."""
-    columns = [[getattr(each, part.name) for each in parts] for part in fields(PlacedTime)]
-    joined: list[Any] = [None if values[0] is None else np.concatenate(values) for values in columns]
-    return PlacedTime(*joined)
+    columns = {name: [getattr(part, name) for part in parts] for name in _SUMS}
+    joined: dict[str, Any] = {
+        name: None if values[0] is None else np.concatenate(values) for name, values in columns.items()
+    }
+    same = zip(*(part.each for part in parts), strict=True)
+    return PlacedTime(**joined, each=tuple(join_steps(steps) for steps in same))
 
 
 def _or_none(values: Array | None, rows: Array) -> Array | None:

@@ -19,9 +19,9 @@ from sne_deploy.energy.time import StepRates
 from sne_deploy.errors import VerificationError
 from sne_deploy.ir.program import ALWAYS_ON, Program
 from sne_deploy.mapping.wiring import FROM_HOST, PATHS, Axons, Wiring
-from sne_deploy.runtime.placed import PlacedCounts
+from sne_deploy.runtime.placed import PlacedCounts, StepTimes
 from sne_deploy.runtime.result import RunResult, StudentResult
-from sne_deploy.runtime.step_times import TERMS, Columns, StepTimes, in_turn, side_by_side
+from sne_deploy.runtime.step_times import TERMS, Columns, in_turn, side_by_side
 from sne_deploy.runtime.trace import Trace
 
 Array = npt.NDArray[Any]
@@ -55,10 +55,13 @@ class Placer:
     wiring : Wiring
     rates : StepRates or None
         None: no times.
+    keep_steps : bool
+        Whether a run keeps every step of every student by itself.
     """
 
-    def __init__(self, wiring: Wiring, rates: StepRates | None) -> None:
+    def __init__(self, wiring: Wiring, rates: StepRates | None, *, keep_steps: bool = False) -> None:
         self.wiring = wiring
+        self.keep_steps = keep_steps
         self._columns = None if rates is None else Columns.find(wiring, rates)
         empty = [sparse.csr_matrix((axons.synops.shape[0], 0)) for axons in wiring.axons]
         of = empty if self._columns is None else self._columns.of
@@ -236,6 +239,8 @@ def place_run(run: RunResult, placers: Sequence[Placer], inputs: Array, *, one_b
         return replace(run, students=students)
     times = [each for _, each in found if each is not None]
     joined = in_turn(placed) if one_by_one else side_by_side(placed, times, run.active)
+    if all(placer.keep_steps for placer in placers):
+        joined = replace(joined, each=tuple(times))
     return replace(run, students=students, placed=joined)
 
 

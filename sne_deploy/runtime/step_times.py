@@ -13,30 +13,11 @@ from scipy import sparse
 
 from sne_deploy.energy.time import StepRates
 from sne_deploy.mapping.wiring import Wiring
-from sne_deploy.runtime.placed import PlacedCounts, PlacedTime
+from sne_deploy.runtime.placed import PlacedCounts, PlacedTime, StepTimes
 
 Array = npt.NDArray[Any]
 
 TERMS = ("updates", "synops", "memory", "links")
-
-
-@dataclass(frozen=True, eq=False)
-class StepTimes:
-    """The longest core or link of every step, without barrier, in seconds: arrays over samples and steps.
-
-    Attributes
-    ----------
-    streamed : float64 array of shape (N, T)
-        Where the sample follows itself.
-    alone : float64 array of shape (N, T + D)
-        From its first step to its last.
-    idle_s : float
-        Of a step in which nothing arrives: updates alone.
-    """
-
-    streamed: Array
-    alone: Array
-    idle_s: float
 
 
 @dataclass(frozen=True, eq=False)

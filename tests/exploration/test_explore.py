@@ -45,7 +45,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with torch.no_grad():
             layer.weight.copy_(torch.from_numpy((means - means.mean(axis=0)) / 3))
             layer.bias.zero_()
-        modules.append(torch.nn.Sequential(torch.nn.Flatten(), layer, lif_box(v_th=0.1)))
+        last = torch.nn.Linear(10, 10, bias=False)
+        with torch.no_grad():
+            last.weight.copy_(torch.eye(10) - 0.05 * torch.rand(10, 10))
+        modules.append(
+            torch.nn.Sequential(torch.nn.Flatten(), layer, lif_box(v_th=0.1), last, lif_box(0.8, v_th=0.3))
+        )
     ensemble = sne.ensemble(
         modules, input_shape=(1, 8, 8), timesteps=4, encoder=sne.Encoder("constant"), names=["a", "b", "c"]
     )
@@ -64,7 +69,9 @@ def assert_is_its_run(ensemble: sne.Ensemble, point: Point, x: Any, y: Any, **gi
     with sne.compile(
         ensemble, "loihi", policy=point.policy, weight_bits=point.weight_bits, fidelity=False
     ) as compiled:
-        report = compiled.run(x, y, **given).report.ensemble
+        result = compiled.run(x, y, **given)
+    report = result.report.ensemble
+    assert point.whole.latency_s == pytest.approx(report.latency_s, rel=1e-12)
     assert point.whole.accuracy == report.accuracy
     assert point.whole.energy_j == report.energy_per_sample_j.total
     assert point.whole.synops == report.synops_per_sample
@@ -77,6 +84,15 @@ def test_points_are_runs(model: Path, digits: Any, found: Exploration) -> None:
     assert set(found.points.weight_bits) == {3, 8}
     for index in rng.choice(len(found.points), examples(6), replace=False):
         assert_is_its_run(ensemble, found.points[int(index)], *digits)
+
+
+def test_the_power_beside_the_points_is_the_report_s(model: Path, digits: Any, found: Exploration) -> None:
+    with sne.compile(sne.load(model), "loihi", fidelity=False) as compiled:
+        report = compiled.run(*digits).report.ensemble
+    lines, power = found.standing, report.power
+    assert lines is not None
+    assert (lines.cores, lines.chips) == (report.cores, report.chips)
+    assert (lines.x86_w, lines.static_w) == (power.x86.power_w, power.static.power_w)
 
 
 def test_samples_that_choose_do_not_judge(model: Path, digits: Any, found: Exploration) -> None:

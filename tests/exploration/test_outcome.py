@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,6 +110,22 @@ def test_a_policy_read_off_a_recording_is_its_run(tables: list[Any], seed: int, 
         assert columns.at(index).students == report.ensemble.mean_active_students
         if policy.kind != "gate":
             np.testing.assert_array_equal(right_of(subsets, policy), real.predictions == case.y)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_threshold_that_is_reached_exactly_is_enough(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    case = Case(rng.integers(-3, 4, (3, SAMPLES, CLASSES)).tolist(), seed)
+    subsets, order = Subsets(case.recorded()), (2, 0, 1)
+    chosen = [
+        ActivationPolicy("confidence", order, float(reached), measure=measure)
+        for measure in MEASURES
+        for place in (1, 2)
+        for reached in subsets.sure(measure, order[:place])
+        if reached > 0
+    ]
+    found = outcome(subsets, chosen)
+    assert found.ran.tolist() == [case.run(policy).active.sum() for policy in chosen]
 
 
 @given(TABLES, st.integers(0, 2**16), st.data())
