@@ -178,7 +178,7 @@ def _calls() -> dict[str, Callable[[Any], object]]:
         (sne.Encoder, {"kind": "constant"}, "kind input_range"),
         (sne.ActivationPolicy, {}, "kind order threshold students measure gate"),
         (sne.Head, linear, "kind weight bias mean subset_bias"),
-        (ran, {}, "x y record model data_name teacher verify command"),
+        (ran, {}, "x y record model data_name teacher verify rate x86 powered command"),
         (
             lambda **given: sne.compile(**given).__exit__(None, None, None),
             {"model": ENSEMBLE, "target": "norse"},

@@ -40,7 +40,7 @@ def chip_notes(report: Report) -> Iterator[tuple[str, str]]:
         yield "cores", _fits(report)
     if report.ensemble.time is not None and report.operation is not None:
         yield "rate", _rate(report.ensemble.time, report.operation)
-        yield "power", _operated(report.operation)
+        yield "power", _operated(report)
     bounds = report.hardware.intervals.get("neurocore")
     if bounds is not None and report.ensemble.energy_per_sample_j.interval is not None:
         remark = f" ({printable(bounds.note)})" if bounds.note else ""
@@ -131,11 +131,19 @@ def _rate(time: TimeModel, operation: OperationModel) -> str:
     return f"as often as that allows: {text}" if operation.back_to_back else f"as chosen; {text}"
 
 
-def _operated(operation: OperationModel) -> str:
+def _operated(report: Report) -> str:
+    """What the second and third line are of, and whether the hardware file has a constant for them."""
+    operation, power = report.operation, report.ensemble.power
+    assert operation is not None  # noqa: S101  the caller's
+    assert power is not None  # noqa: S101  of every report of this schema
     which = "all of the chips in use" if operation.powered == "chips" else "those in use"
+    x86, static = (
+        "" if line is not None else " (no constant in the hardware file)"
+        for line in (power.x86, power.static)
+    )
     return (
-        f"three lines, never one sum; x86: {count(operation.x86_processors)} in use; static: "
-        f"{count(operation.cores_powered)} powered cores, {which}; by inference both include the waiting"
+        f"three lines, never one sum; x86: {count(operation.x86_processors)} in use{x86}; static: "
+        f"{count(operation.cores_powered)} powered cores, {which}{static}; both by inference with the waiting"
     )
 
 

@@ -136,8 +136,9 @@ def _energy(report: Report) -> list[Note]:
 def _constants(report: Report) -> list[Note]:
     """The sources of the constants, each once, and the error to expect."""
     by_source: dict[str, list[str]] = {}
+    unused = () if report.mapping is not None else ("energy.hop_", "power.")
     for name, constant in report.hardware.constants.items():
-        if name.startswith(("error.", "time.")):
+        if name.startswith(("error.", "time.", *unused)):
             continue
         short = name.split(".")[0] if name.endswith(".mac") else name.split(".")[-1]
         by_source.setdefault(constant.source, []).append(f"{short} {constant.value:g} {constant.unit}")

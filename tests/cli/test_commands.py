@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -102,6 +103,26 @@ def test_options_reach_the_run(model: Path, tmp_path: Path) -> None:
     assert report["provenance"]["seed"] == 7
     assert report["data"] == {"name": "digits", "samples": 20, "timesteps": 4}
     assert report["ensemble"]["mean_active_students"] < 2
+
+
+def test_the_lines_of_power_are_of_the_rate_and_the_processors_of_the_options(
+    model: Path, tmp_path: Path
+) -> None:
+    arguments = [model, "--target", "loihi", "--samples", 5, "--out", tmp_path]
+    asked = command(*arguments, "--rate", 20, "--x86", 3, "--powered", "used")
+    assert asked.status == 0, asked.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    power, operation = report["ensemble"]["power"], report["operation"]
+    assert (operation["rate_per_s"], operation["x86_processors"], operation["powered"]) == (20, 3, "used")
+    assert operation["cores_powered"] == report["mapping"]["cores"]
+    assert power["x86"]["power_w"] == pytest.approx(3 * 23.195e-3)
+    assert power["x86"]["energy_j"] == pytest.approx(3 * 23.195e-3 / 20)
+    assert "at 20.0 /s" in asked.stdout
+    most = report["ensemble"]["throughput_per_s"]
+    too_many = command(*arguments, "--rate", 1.01 * most)
+    assert too_many.status == 2
+    assert re.search(r"--rate .* a second at most; give that or less$", too_many.stderr.strip())
+    assert command(*arguments, "--rate", 0.99 * most).status == 0
 
 
 def test_the_policy_of_the_options_is_the_report_s(model: Path, tmp_path: Path) -> None:
