@@ -20,7 +20,7 @@ of as many multiply-accumulates may take more or less than one that was measured
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from sne_deploy.energy.figure import STRICT, ZERO, Figure, Number, exact
@@ -130,11 +130,19 @@ class Costed(Protocol):
     def idle_w(self) -> float: ...  # noqa: D102
 
 
-def compare(macs: int, processor: Costed, chip: ChipFigures, rate_per_s: float) -> Comparison:
+def compare(
+    macs: int, processor: Costed, chip: ChipFigures, rate_per_s: float, *, at_least: bool = False
+) -> Comparison:
     """A network of so many multiply-accumulates on a processor against the ensemble on the chip.
 
     Arithmetic needs no rate, and no more of the chip than its operations; a whole processor the whole chip.
+    Where there are ``at_least`` so many, the network may take any amount more, so that no is never told.
     """
+    found = _compare(macs, processor, chip, rate_per_s)
+    return replace(found, best=Turn("always", None)) if at_least else found
+
+
+def _compare(macs: int, processor: Costed, chip: ChipFigures, rate_per_s: float) -> Comparison:
     theirs = processor.per_mac_j * macs
     if processor.kind == ARITHMETIC:
         ours = chip.neurocore_j + exact(chip.host_j)

@@ -202,6 +202,17 @@ def _parse(data: bytes, name: str) -> dict[str, Processor]:
         table = parse_toml(data)
     except ValueError as error:
         raise HardwareError(f"processor file {name!r} is not TOML: {error}; correct it") from error
+    return processors_of_table(table, name)
+
+
+def processors_of_table(table: dict[str, Any], name: str) -> dict[str, Processor]:
+    """The processors that a file's content describes; ``name`` is what messages call it.
+
+    Raises
+    ------
+    HardwareError
+        Incomplete or impossible.
+    """
     for key in table:
         if not _NAME.fullmatch(key):
             raise HardwareError(

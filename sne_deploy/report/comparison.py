@@ -55,7 +55,8 @@ class RowModel(Model):
     arithmetic. ``ratio`` is theirs over ours; above 1 the chip takes less; null where ours may be 0.
     ``answer``: whether the chip takes less at this rate; ``open`` where the intervals do not say. ``turn``:
     at which rates it does, with the figures as they are, ``best`` and ``worst`` with all intervals in its
-    favour and against it.
+    favour and against it. Of a network with uncounted operators, which may take any amount more, no is never
+    told.
     """
 
     processor: Text
@@ -152,7 +153,7 @@ def _network(
     rate: float | None,
     left_out: str | None,
 ) -> NetworkModel:
-    found = _compared(network.macs, processors, chip, rate)
+    found = _compared(network, processors, chip, rate)
     return NetworkModel(
         name=network.name,
         macs=network.macs,
@@ -175,11 +176,15 @@ def _network(
 
 
 def _compared(
-    macs: int, processors: Sequence[ProcessorModel], chip: ChipFigures, rate: float | None
+    network: Network | NetworkModel,
+    processors: Sequence[ProcessorModel],
+    chip: ChipFigures,
+    rate: float | None,
 ) -> list[tuple[str, Comparison]]:
     """All that can be: arithmetic always, whole processors at a rate of the whole chip."""
+    at, at_least = inf if rate is None else rate, bool(network.uncounted)
     return [
-        (each.name, compare(macs, each, chip, inf if rate is None else rate))
+        (each.name, compare(network.macs, each, chip, at, at_least=at_least))
         for each in processors
         if rate is not None or each.kind == ARITHMETIC
     ]
@@ -187,7 +192,7 @@ def _compared(
 
 def comparisons(model: ComparisonModel, network: NetworkModel) -> list[tuple[str, Comparison]]:
     """What the figures of a report say, computed anew."""
-    return _compared(network.macs, model.processors, model.chip, model.rate_per_s)
+    return _compared(network, model.processors, model.chip, model.rate_per_s)
 
 
 def check_comparison(model: ComparisonModel) -> None:

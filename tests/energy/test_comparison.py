@@ -143,6 +143,21 @@ def test_the_ratio_is_theirs_over_ours(chip: ChipFigures, processor: Processor, 
     assert found.ratio.low <= found.ratio.value <= found.ratio.high
 
 
+@settings(max_examples=examples(50))
+@given(chips(), processors(), st.integers(1, 50))
+def test_a_lower_bound_of_operations_never_gives_a_no(
+    chip: ChipFigures, processor: Processor, times: int
+) -> None:
+    """What is sure with as many holds with more."""
+    assert chip.throughput_per_s is not None
+    rate = chip.throughput_per_s.value
+    found = compare(1000, processor, chip, rate, at_least=True)
+    assert found.answer in ("yes", "open")
+    assert (found.answer == "yes") == (compare(1000, processor, chip, rate).answer == "yes")
+    if found.answer == "yes":
+        assert compare(1000 * times, processor, chip, rate).answer == "yes"
+
+
 def test_without_the_whole_chip_there_is_arithmetic_alone() -> None:
     chip = ChipFigures(exact(1e-6), 0.0, exact(1e-3), None, exact(100.0))
     assert chip.power_w is None

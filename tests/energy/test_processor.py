@@ -6,15 +6,24 @@ import itertools
 import math
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.energy.figure import exact
-from sne_deploy.energy.processor import FAMILIES, KINDS, MAX_FILE_BYTES, find_processors, packaged
+from sne_deploy.energy.processor import (
+    FAMILIES,
+    KINDS,
+    MAX_FILE_BYTES,
+    find_processors,
+    packaged,
+    processors_of_table,
+)
 from sne_deploy.errors import HardwareError
+from tests.effort import examples
 
 OWN = """
 [mine]
@@ -148,3 +157,34 @@ def test_unknown_and_unreadable_names(tmp_path: Path) -> None:
     (tmp_path / "huge.toml").write_bytes(b"#" * (MAX_FILE_BYTES + 1))
     with pytest.raises(HardwareError, match="more than the limit"):
         find_processors(tmp_path / "huge.toml")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(["description", "kind", "mac", "networks", "idle", "value", "unit", "macs", "x"])
+
+
+@settings(max_examples=examples(50))
+@given(st.dictionaries(st.sampled_from(["a", "b"]), st.dictionaries(KEYS, VALUES, max_size=5), max_size=2))
+def test_whatever_a_file_holds_is_read_or_refused_in_one_line(table: dict[str, Any]) -> None:
+    message = ""
+    try:
+        assert list(processors_of_table(table, "own.toml")) == list(table)
+    except HardwareError as error:
+        message = str(error)
+    assert "\n" not in message
+    assert len(message) < 600
+
+
+@settings(max_examples=examples(50))
+@given(st.binary(max_size=60))
+def test_bytes_are_toml_or_refused_in_one_line(data: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "own.toml"
+        path.write_bytes(data)
+        with pytest.raises(HardwareError) as caught:
+            find_processors(path)
+    assert "\n" not in str(caught.value)

@@ -84,6 +84,13 @@ def test_no_answer_can_be_changed_alone(model: ComparisonModel, old: str, new: s
         check_comparison(ComparisonModel.model_validate_json(text.replace(old, new, 1)))
 
 
+def test_of_a_network_with_uncounted_operators_no_is_never_told(model: ComparisonModel) -> None:
+    teacher, other = model.networks
+    assert {row.answer for row in teacher.rows} > {"no"}
+    assert "no" not in {row.answer for row in other.rows}
+    assert "? no: " not in other.verdict
+
+
 def test_where_the_whole_chip_is_not_known_arithmetic_is_left(model: ComparisonModel) -> None:
     chip = replace(CHIP, static_w=None)
     left = comparison_model(NETWORKS, find_processors("all"), chip, 5.0, "it does not fit")
