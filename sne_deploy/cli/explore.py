@@ -52,6 +52,9 @@ def explore_command(
         str, typer.Option(help="Where to run: loihi, norse, lava or another target.")
     ] = "loihi",
     hardware: opt.Hardware = "loihi1",
+    rate: Annotated[
+        float | None, typer.Option(help="Inferences a second, for what processors and leakage take of each.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the tables.")] = False,
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
     workers: opt.Workers = None,
@@ -95,6 +98,7 @@ def explore_command(
             bits=several,
             measures=tuple(measure or MEASURES),  # type: ignore[arg-type]  # it checks
             thresholds=thresholds,
+            rate=rate,
             target=target,
             hardware=hardware,
             seed=seed,

@@ -36,6 +36,7 @@ Array = npt.NDArray[Any]
 HALF, ALL = "half", "all"
 """Of the samples, by which points are chosen."""
 MAX_THRESHOLDS = 10_000
+MAX_RATE = 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,7 @@ def explore(
     thresholds: int = 100,
     target: str = "loihi",
     hardware: str | os.PathLike[str] | Chip = DEFAULT_CHIP,
+    rate: float | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     workers: int | None = None,
@@ -87,6 +89,8 @@ def explore(
         Of confidence.
     thresholds : int
         About how many of each measure, and of the model's gate.
+    rate : float or None
+        Inferences a second, for what embedded processors and leakage take of each.
     target, hardware, seed, progress, workers, device, options
         As for :func:`sne_deploy.compile`.
     model_name, data_name : str
@@ -108,6 +112,9 @@ def explore(
         tuple(argument.choice("measure", each, get_args(Measure)) for each in measures),  # type: ignore[misc]
         argument.whole("thresholds", thresholds, 1, MAX_THRESHOLDS),
     )
+    rate = None if rate is None else argument.number("rate", rate)
+    if rate is not None and not 0.0 < rate < MAX_RATE:
+        raise InputError(f"rate {rate:g} must be inferences a second, above 0; leave it out for power alone")
     seed = argument.whole("seed", seed, 0)
     several = tuple(dict.fromkeys(argument.whole("bits", each, 1) for each in bits)) or (None,)
     data = _data(ensemble, data_name, x, y, lengths)
@@ -146,7 +153,7 @@ def explore(
         all_orders=parts[0].all_orders,
         points=_joined(parts),
         leave_one_out=left_out,
-        standing=lines,
+        standing=lines and replace(lines, rate_per_s=rate),
         wall_s=time.perf_counter() - started,
     )
 

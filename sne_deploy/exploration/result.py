@@ -157,7 +157,7 @@ class Exploration:
                     }
                     for policy, students in self.leave_one_out
                 ),
-                "standing": self.standing and asdict(self.standing),
+                "standing": self._standing(),
                 "wall_s": self.wall_s,
             }
         )
@@ -165,6 +165,12 @@ class Exploration:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the front, and what each student adds, as JSON; see ``exploration/explore.schema.json``."""
         write_document(self.document(), path)
+
+    def _standing(self) -> dict[str, Any] | None:
+        lines = self.standing
+        if lines is None:
+            return None
+        return {**asdict(lines), "x86_j": lines.x86_j, "static_j": lines.static_j}
 
     def _choice(self, policy: ActivationPolicy) -> dict[str, Any]:
         return {

@@ -107,12 +107,18 @@ class ChosenModel(_Model):
 
 
 class StandingModel(_Model):
-    """Power beside the energies of points, whatever the policy: a processor and all cores of each chip."""
+    """Power beside the energies, whatever the policy: of a processor and all cores of each chip.
+
+    ``x86_j``, ``static_j``: of one inference at ``rate_per_s`` inferences a second; null without a rate.
+    """
 
     cores: Some
     chips: Some
     x86_w: Mean | None
     static_w: Mean | None
+    rate_per_s: Annotated[float, Field(gt=0.0)] | None
+    x86_j: Mean | None
+    static_j: Mean | None
 
 
 class ExplorationModel(_Model):

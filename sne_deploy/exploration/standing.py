@@ -23,12 +23,29 @@ class Standing:
         In use.
     x86_w, static_w : float or None
         None where the chip's file has no such constant.
+    rate_per_s : float or None
+        Inferences a second that were asked for.
     """
 
     cores: int
     chips: int
     x86_w: float | None
     static_w: float | None
+    rate_per_s: float | None = None
+
+    @property
+    def x86_j(self) -> float | None:
+        """Of one inference at that rate."""
+        return _per_inference(self.x86_w, self.rate_per_s)
+
+    @property
+    def static_j(self) -> float | None:
+        """Of one inference at that rate."""
+        return _per_inference(self.static_w, self.rate_per_s)
+
+
+def _per_inference(watts: float | None, rate_per_s: float | None) -> float | None:
+    return None if watts is None or rate_per_s is None else watts / rate_per_s
 
 
 def standing(placement: Placement, chip: Chip) -> Standing:

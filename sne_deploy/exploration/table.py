@@ -134,6 +134,11 @@ def _standing_notes(found: Exploration) -> Iterator[str]:
             f"beside these energies, whatever the policy: {' and '.join(lines)} "
             f"({_several(standing.cores, 'core')} in use; all of {chips} powered)"
         )
+    if standing.rate_per_s is not None:
+        yield (
+            f"at {standing.rate_per_s:g} inferences a second, {joules(standing.x86_j)} and "
+            f"{joules(standing.static_j)} for each"
+        )
 
 
 def _several(number: int, one: str, many: str | None = None) -> str:

@@ -93,6 +93,12 @@ def test_the_power_beside_the_points_is_the_report_s(model: Path, digits: Any, f
     assert lines is not None
     assert (lines.cores, lines.chips) == (report.cores, report.chips)
     assert (lines.x86_w, lines.static_w) == (power.x86.power_w, power.static.power_w)
+    assert (lines.x86_j, lines.static_j) == (None, None)
+    with sne.compile(sne.load(model), "loihi", fidelity=False) as compiled:
+        power = compiled.run(*digits, rate=250.0).report.ensemble.power
+    lines = sne.explore(model, *digits, rate=250.0, thresholds=2, measures=["margin"]).standing
+    assert lines is not None
+    assert (lines.x86_j, lines.static_j) == (power.x86.energy_j, power.static.energy_j)
 
 
 def test_samples_that_choose_do_not_judge(model: Path, digits: Any, found: Exploration) -> None:
@@ -148,7 +154,7 @@ def test_a_gate_and_samples_of_different_lengths(tmp_path: Path) -> None:
 
 def test_the_command_prints_what_it_writes(model: Path, tmp_path: Path) -> None:
     out, cheap = tmp_path / "front.json", tmp_path / "cheap.pt"
-    given = ("--samples", SAMPLES, "--thresholds", 12, "--energy-budget", "1uJ")
+    given = ("--samples", SAMPLES, "--thresholds", 12, "--energy-budget", "1uJ", "--rate", 100)
     one = command("explore", model, *given, "--json", "--out", out, "--write", cheap, name="sne")
     assert one.status == 0, one.stderr
     assert one.stdout == out.read_text("utf-8")
@@ -164,6 +170,7 @@ def test_the_command_prints_what_it_writes(model: Path, tmp_path: Path) -> None:
     assert ran["energy_per_sample_j"]["total"] == document.chosen.point.whole.energy_j
     table = command("explore", model, *given, name="sne").stdout
     for text in ("the Pareto front", "picked: ", "the model's own: ", "each student left out of a + b + c",
+                 "at 100 inferences a second, 232 uJ and 1.04 mJ for each",
                  "points are chosen on 30 of 60 samples, at random"):  # fmt: skip
         assert text in " ".join(table.split())
 
@@ -178,6 +185,7 @@ def test_the_committed_schema_is_the_one_in_use() -> None:
         (("--write", "x.pt"), "--write x.pt needs a point: give --target-accuracy, --energy-budget or"),
         (("--write", "{model}", "--energy-budget", "1J"), "is the model itself, which stays as it is"),
         (("--energy-budget", "2"), "energy budget '2': give a number and its unit, such as 2uJ"),
+        (("--rate", "0"), "rate 0 must be inferences a second, above 0; leave it out for power alone"),
         (("--bits", "4,x"), "--bits '4,x' is no list of whole numbers; give such as 4,6,8"),
         (("--measure", "luck"), "measure 'luck' is not one of max_probability, margin, entropy"),
         (("--select-on", "third"), "unknown data 'third'; give one of digits"),
