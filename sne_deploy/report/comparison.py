@@ -122,7 +122,7 @@ def comparison_model(
     rate = rate_per_s if rate_per_s is not None or most is None else most.value
     if whole and most is not None and not 0.0 < (rate or 0.0) <= most.high:
         raise InputError(
-            f"the chip makes at most {most.high:.4g} inferences/s, not {rate:.4g}; give a rate up to that"
+            f"the chip makes at most {most.high:,.6g} inferences/s, not {rate:,.6g}; give a rate up to that"
         )
     several = tuple(
         ProcessorModel(

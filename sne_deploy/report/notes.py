@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sne_deploy.energy.processor import KINDS
+from sne_deploy.energy.processor import ARITHMETIC, KINDS
 from sne_deploy.model.policy import policy_text
 from sne_deploy.report.chip_view import chip_notes
 from sne_deploy.report.comparison import ComparisonModel
@@ -207,7 +207,8 @@ def _comparison(comparison: ComparisonModel) -> list[Note]:
         for network in comparison.networks
         if network.uncounted
     ]
-    kinds = {processor.kind for processor in comparison.processors}
+    left = (ARITHMETIC,) if comparison.left_out is not None else KINDS
+    kinds = {processor.kind for processor in comparison.processors} & set(left)
     remarks = zip(KINDS, (_BOARDS, _PUBLISHED, _ARITHMETIC), strict=True)
     return [("compare", text) for text in (*texts, *(text for kind, text in remarks if kind in kinds))]
 

@@ -49,7 +49,10 @@ def verdict(
     kinds = [(kind, [row for row in rows if row[1].kind == kind]) for kind in KINDS]
     found = [(kind, several) for kind, several in kinds if several]
     clauses = [_clause(kind, several) for kind, several in found]
-    answer = _answer({state(several) for _, several in found}) if found else "that cannot be told"
+    states: set[State] = {state(several) for _, several in found}
+    if left_out is not None:
+        states.add("open")
+    answer = _answer(states)
     if left_out is not None:
         clauses.append(f"against whole processors that cannot be told: {left_out}")
     if any(_beyond(comparison, chip) for _, comparison in rows):
@@ -107,7 +110,7 @@ def _alone(against: str, rows: Sequence[Named]) -> str:
         return f"no against {against}: {_energies(rows, dearest, 'most')}"
     if found == "yes":
         return f"yes against {against}: {_energies(rows, cheapest, 'least')}"
-    ours = f"computing alone the chip takes {interval(rows[0][1].ours_j)}"
+    ours = f"computing alone the chip takes {_ours(rows[0][1])}"
     parts = [
         f"{word} {_listed([row for row in rows if _always(row[1]) == answer])}"
         for answer, word in (
@@ -135,7 +138,12 @@ def _energies(rows: Sequence[Named], row: Named, end: str) -> str:
     which = f", the {end} of {len(rows)}" if len(rows) > 1 else ""
     part = "computing alone" if comparison.kind == ARITHMETIC else f"at {rate(comparison.rate_per_s)}"
     theirs = interval(comparison.theirs_j)
-    return f"{part} the chip takes {interval(comparison.ours_j)}, {name} {theirs}{which}"
+    return f"{part} the chip takes {_ours(comparison)}, {name} {theirs}{which}"
+
+
+def _ours(comparison: Comparison) -> str:
+    ours = comparison.ours_j
+    return f"{joules(ours.value)} (no interval is known)" if ours.low == ours.high else interval(ours)
 
 
 def _turning(rows: Sequence[Named]) -> str:

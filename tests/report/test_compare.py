@@ -148,3 +148,15 @@ def test_the_command_compares_a_saved_report(report: Report, tmp_path: Path) -> 
     refused = command("report", tmp_path, "--rate", "10", name="sne")
     assert (refused.status, refused.stdout) == (2, "")
     assert "--rate is that of a comparison; add --compare" in refused.stderr
+
+
+def test_the_command_compares_what_it_runs(ensemble: Any, network: Path, tmp_path: Path) -> None:
+    ensemble.save(tmp_path / "model.pt")
+    asked = ("--target", "loihi", "--samples", 2, "--rate", 100, "--compare-onnx", network)
+    with teachers_in_this_process():
+        found = command(tmp_path / "model.pt", *asked, "--compare", "boards", "--out", tmp_path)
+    assert found.status == 0
+    comparison = load_report(tmp_path).comparison
+    assert comparison is not None
+    assert (comparison.rate_per_s, len(comparison.processors)) == (100.0, len(find_processors("boards")))
+    assert comparison.networks[0].name == "small.onnx"

@@ -107,7 +107,7 @@ def test_where_the_whole_chip_is_not_known_arithmetic_is_left(model: ComparisonM
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, 2.1e4])
 def test_a_rate_that_the_chip_does_not_reach_is_refused(rate: float) -> None:
-    with pytest.raises(InputError, match=r"the chip makes at most 2e\+04 inferences/s, not"):
+    with pytest.raises(InputError, match=r"the chip makes at most 20,000 inferences/s, not"):
         comparison_model(NETWORKS, find_processors("7nm-int8"), CHIP, rate)
 
 

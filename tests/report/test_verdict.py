@@ -144,8 +144,13 @@ def test_what_is_not_known_is_not_answered() -> None:
     assert verdict("its teacher", [], chip, None, reason) == f"{START}that cannot be told: {unsaid}"
     rows = [(name, compare(337_536, each, chip, 1.0)) for name, each in find_processors("arithmetic").items()]
     text = verdict("its teacher", rows, chip, None, reason)
-    assert text.startswith(f"{START}no: no against arithmetic alone")
+    assert text.startswith(f"{START}that depends on the processor: no against arithmetic alone")
     assert text.endswith(f"; {unsaid}; it hinges on the neurocores")
+
+
+def test_a_figure_without_an_interval_is_said_to_have_none() -> None:
+    chip = replace(digits(3.4), neurocore_j=exact(3.4e-6))
+    assert "computing alone the chip takes 3.47 uJ (no interval is known), 45nm" in said(chip, "arithmetic")
 
 
 def test_what_the_interval_spans_cannot_be_told() -> None:
