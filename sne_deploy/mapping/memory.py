@@ -13,7 +13,8 @@ Encodings, of which a synapse has the smallest on each core:
 
 dense : every in-axon of an all-to-all synapse holds all the target's neurons on the core, zeros included; of
     other synapses, the in-axons that have a synapse there.
-sparse : existing synapses alone, each with its target's index.
+sparse : existing synapses alone, each with its target's index, which is as wide as the target group, or as
+    all that fits on a core, asks for.
 convolution : one kernel, shared by the core's positions that have the same channels there: for each tap and
     input channel its output channels, in blocks of 32, 16, 8, ... that sum to their number (36 = 32 + 4).
 
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +35,13 @@ from scipy import sparse
 from sne_deploy.chips.chip import Chip
 from sne_deploy.chips.constants import SynapseMemoryTable
 from sne_deploy.ir.program import Synapse
-from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights
+from sne_deploy.ir.weights import ConvWeights, DenseWeights, SparseWeights, Weights
 from sne_deploy.mapping.shared_kernels import Shared
 
 Array = npt.NDArray[Any]
 Encoding = Literal["dense", "sparse", "convolution"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+_RANGES: WeakKeyDictionary[Weights, tuple[int, int]] = WeakKeyDictionary()
 
 
 def encodings_of(strategy: str) -> tuple[Encoding, ...]:
@@ -53,7 +56,7 @@ def memory_bits(
     chip: Chip,
     reached: sparse.csr_matrix,
     encodings: tuple[Encoding, ...] = ENCODINGS,
-    width: int | None = None,
+    whole: Synapse | None = None,
 ) -> Array:
     """Bits of synaptic memory that a synapse takes on each core.
 
@@ -69,8 +72,8 @@ def memory_bits(
         What :func:`sne_deploy.mapping.reach.reach` gives for these cores.
     encodings : tuple of Encoding
         Those to choose from, among the chip's; weights that are a sparse matrix may always be sparse.
-    width : int or None
-        Bits of a weight, where ``synapse`` is a part of one: :func:`weight_width` of the whole.
+    whole : Synapse or None
+        What ``synapse`` is a part of, whose widths it has.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def memory_bits(
     """
     if chip.synapse_memory is None:
         return np.zeros(cores, np.int64)
-    layout = _Layout(synapse, core_of, cores, chip.synapse_memory, reached, width)
+    layout = _Layout(synapse, core_of, cores, chip, chip.synapse_memory, reached, whole or synapse)
     words = np.stack([layout.words(each) for each in layout.possible(encodings)]).min(axis=0)
     return np.asarray(words * chip.synapse_memory.word.value)
 
@@ -104,7 +107,7 @@ def words_read(
     found.data = np.zeros(reached.nnz, np.int64)
     if chip.synapse_memory is None:
         return found
-    layout = _Layout(synapse, core_of, cores, chip.synapse_memory, reached)
+    layout = _Layout(synapse, core_of, cores, chip, chip.synapse_memory, reached, synapse)
     possible = layout.possible(encodings)
     chosen = np.stack([layout.words(each) for each in possible]).argmin(axis=0)[reached.indices]
     for number, each in enumerate(possible):
@@ -114,19 +117,45 @@ def words_read(
     return found
 
 
-def weight_width(synapse: Synapse, table: SynapseMemoryTable) -> int:
-    """Bits of a stored weight: the narrowest that holds all; 0 where no weight exists."""
-    values = np.asarray(synapse.weights.values)
-    union = int(np.bitwise_or.reduce(values, axis=None)) if values.size else 0
-    if not union:
+def in_axons(synapse: Synapse, reached: sparse.csr_matrix, chip: Chip, strategy: str = "packed") -> Array:
+    """In-axons of a synapse on each core: int64 of shape (cores,).
+
+    One for each source that has a synapse there. In the tables of Intel's compiler a shared kernel has
+    one for each column of its stride.
+    """
+    heard = np.bincount(reached.indices, minlength=reached.shape[1])
+    weights, table = synapse.weights, chip.synapse_memory
+    shared = isinstance(weights, ConvWeights) and table is not None and table.convolution is not None
+    if strategy == "intel" and shared and isinstance(weights, ConvWeights):
+        return np.asarray(np.minimum(heard, weights.stride[1]))
+    return heard
+
+
+def weight_width(synapse: Synapse, chip: Chip) -> int:
+    """Bits of a stored weight: the narrowest that holds all; 0 where no weight exists, or none is known."""
+    table = chip.synapse_memory
+    if table is None:
         return 0
-    shift = (union & -union).bit_length() - 1
-    low, high = int(values.min()) >> shift, int(values.max()) >> shift
-    mixed = synapse.sign_mode == "mixed"
-    needed = max((~low if low < 0 else low).bit_length(), high.bit_length()) + 1 if mixed else (
-        max(-low, high).bit_length()
-    )  # fmt: skip
+    low, high = _range(synapse.weights)
+    if low == high == 0:
+        return 0
+    if synapse.sign_mode == "mixed":
+        needed = max((~low if low < 0 else low).bit_length(), high.bit_length()) + 1
+    else:
+        needed = max(-low, high).bit_length()
     return next((width for width in sorted(table.weight.value) if width >= needed), needed)
+
+
+def _range(weights: Weights) -> tuple[int, int]:
+    """The smallest and the largest weight, less the power of two that all have; found once, and kept."""
+    found = _RANGES.get(weights)
+    if found is None:
+        values = np.asarray(weights.values)
+        union = int(np.bitwise_or.reduce(values, axis=None)) if values.size else 0
+        shift = max((union & -union).bit_length() - 1, 0)
+        found = (int(values.min()) >> shift, int(values.max()) >> shift) if union else (0, 0)
+        _RANGES[weights] = found
+    return found
 
 
 def words_of(entries: Array, entry_bits: Array | int, table: SynapseMemoryTable) -> Array:
@@ -156,9 +185,10 @@ class _Layout:
     synapse: Synapse
     core_of: Array
     cores: int
+    chip: Chip
     table: SynapseMemoryTable
     reached: sparse.csr_matrix
-    width: int | None = None
+    whole: Synapse
 
     def possible(self, encodings: tuple[Encoding, ...]) -> list[Encoding]:
         """Those of the encodings that the chip has and that fit the synapse."""
@@ -183,17 +213,16 @@ class _Layout:
             return self._taps_read(weights)
         if encoding == "dense":
             return np.asarray(self._dense_words()[self.reached.indices])
-        return words_of(self.reached.data, self._entry("sparse")[self.reached.indices], self.table)
+        return words_of(self.reached.data, self._entry("sparse"), self.table)
 
-    def _entry(self, encoding: Encoding) -> Array:
-        """Bits of a synapse, by core."""
+    def _entry(self, encoding: Encoding) -> int:
+        """Bits of a synapse."""
         delay = (self.synapse.delay + 1).bit_length() if self.synapse.delay else 0
-        widths = np.asarray(sorted(getattr(self.table, encoding).value))
-        held = np.bincount(self.core_of, minlength=self.cores)
-        needed = np.ceil(np.log2(np.maximum(held, 1))).astype(np.int64) * bool(widths.max())
-        index = widths[np.minimum(np.searchsorted(widths, needed), len(widths) - 1)]
-        weight = weight_width(self.synapse, self.table) if self.width is None else self.width
-        return np.asarray(weight + delay + index)
+        widths, most = sorted(getattr(self.table, encoding).value), self.chip.limits.neurons_per_core
+        targets = self.whole.weights.shape[0]
+        needed = (max(1, min(targets, most.value) if most else targets) - 1).bit_length()
+        index = next((width for width in widths if width >= needed), widths[-1])
+        return int(weight_width(self.whole, self.chip) + delay + index)
 
     def _dense_words(self) -> Array:
         held = np.bincount(self.core_of, minlength=self.cores)
@@ -201,7 +230,7 @@ class _Layout:
 
     def _kernel_words(self, conv: ConvWeights) -> Array:
         shared = Shared.of(conv, self.core_of, self.cores)
-        entry = int(self._entry("convolution").max())
+        entry = self._entry("convolution")
         words = tap_words(shared.channels, entry, self.table).sum(axis=1)
         taps = int(np.prod(conv.kernel.shape[1:]))
         return np.bincount(shared.core, shared.first * words * taps, self.cores).astype(np.int64)
@@ -209,7 +238,7 @@ class _Layout:
     def _taps_read(self, conv: ConvWeights) -> Array:
         """Each output position on the core that a source feeds reads one tap."""
         shared = Shared.of(conv, self.core_of, self.cores)
-        words = tap_words(shared.channels, int(self._entry("convolution").max()), self.table)
+        words = tap_words(shared.channels, self._entry("convolution"), self.table)
         sources = np.repeat(np.arange(self.reached.shape[0]), np.diff(self.reached.indptr))
         channel, position = np.divmod(sources, conv.in_shape[1] * conv.in_shape[2])
         of_group, found = channel // (conv.in_shape[0] // conv.groups), np.zeros(len(sources), np.int64)

@@ -1,27 +1,107 @@
-"""The strategy ``packed``: as few cores as every limit allows, whatever share one."""
+"""The strategy ``packed``: as few cores as every limit allows, whatever shares one.
+
+Every group is cut into pieces that fit on a core, targets before their sources, since a source's out-axons
+are as many as the pieces that it reaches; on cycles again until nothing changes. Then pieces are put on
+cores, those of different groups and students together: largest first, each on the fullest core that has room.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.ir.program import Program
+from sne_deploy.mapping.bins import Item, fill
+from sne_deploy.mapping.cutting import Cut, cut
+from sne_deploy.mapping.halving import extent
+from sne_deploy.mapping.layer import Layer
 from sne_deploy.mapping.partition import Partition
-from sne_deploy.mapping.placement import PlacedGroup
+from sne_deploy.mapping.placement import PlacedGroup, Resource
+
+Array = npt.NDArray[Any]
+
+ROUNDS = 8
+"""How often the groups of a cycle are cut; the mapper looks at what does not fit then."""
 
 
 def packed(programs: Sequence[Program], chip: Chip) -> Partition:
-    """Share neurons out among cores, several groups to a core."""
-    limit = chip.limits.neurons_per_core.value if chip.limits.neurons_per_core else None
-    groups: list[PlacedGroup] = []
-    cores = 0
-    for program in programs:
-        for group in program.groups:
-            each = program.compartments(group)
-            share = group.size if limit is None else min(group.size, limit // each)
-            core_of = cores + np.arange(group.size, dtype=np.int32) // share
-            groups.append(PlacedGroup(program.name, group.name, core_of, (share,)))
-            cores = int(core_of[-1]) + 1
-    return Partition(tuple(groups), cores)
+    """Share neurons out among cores, several groups and students to a core."""
+    cuts = [cut_program(program, chip) for program in programs]
+    items = [
+        item
+        for student, found in enumerate(cuts)
+        for layer, each in found
+        for item in _items(student, layer, each)
+    ]
+    core_of_item = fill(items, chip)
+    groups, at = [], 0
+    for found in cuts:
+        for layer, each in found:
+            core_of = core_of_item[at + each.piece_of]
+            at += each.pieces
+            groups.append(
+                PlacedGroup(layer.program.name, layer.group.name, core_of, extent(layer.group.shape, core_of))
+            )
+    return Partition(tuple(groups), int(core_of_item.max()) + 1)
+
+
+def cut_program(program: Program, chip: Chip) -> list[tuple[Layer, Cut]]:
+    """Every group with its pieces, in the Program's order."""
+    cuts: dict[str, tuple[Layer, Cut]] = {}
+    sent = {group.name: np.zeros(group.size, np.int64) for group in program.groups}
+    for _ in range(ROUNDS):
+        changed = False
+        for group in reversed(program.groups):
+            needed = np.maximum(sent[group.name], _sent(program, group.name, cuts))
+            if group.name in cuts and np.array_equal(needed, sent[group.name]):
+                continue
+            sent[group.name] = needed
+            layer = Layer(program, group, needed, chip)
+            cuts[group.name] = (layer, cut(layer))
+            changed = True
+        if not changed:
+            break
+    return [cuts[group.name] for group in program.groups]
+
+
+def _sent(program: Program, name: str, cuts: dict[str, tuple[Layer, Cut]]) -> Array:
+    """Out-axons of each neuron of a group: pieces that it reaches, of the targets that are cut."""
+    found = np.zeros(program.group(name).size, np.int64)
+    for layer, each in cuts.values():
+        for synapse, reached in zip(layer.synapses, each.found.arriving.reached, strict=True):
+            if synapse.source == name:
+                found += np.diff(reached.indptr)
+    return found
+
+
+def _items(student: int, layer: Layer, each: Cut) -> list[Item]:
+    """The pieces of a group, as what is put on cores."""
+    uses, arriving = each.found.uses, each.found.arriving
+    thresholds: list[set[int]] = [set() for _ in range(each.pieces)]
+    formats: list[set[Any]] = [set() for _ in range(each.pieces)]
+    if layer.group.spiking:
+        pairs = np.unique(np.stack([each.piece_of, layer.thresholds], axis=1), axis=0)
+        for piece, value in pairs.tolist():
+            thresholds[piece].add(value)
+    for pieces, form in arriving.formats:
+        for piece in pieces.tolist():
+            formats[piece].add(form)
+    added: tuple[Resource, ...] = (
+        "compartments", "in_axons", "out_axons", "synapse_memory_bits", "groups",
+    )  # fmt: skip
+    table = np.stack([uses[name] for name in added], axis=1)
+    return [
+        Item(
+            student,
+            table[k],
+            int(arriving.longest_delay[k]),
+            float(each.found.ratio[k]),
+            thresholds[k],
+            formats[k],
+        )
+        for k in range(each.pieces)
+    ]

@@ -19,10 +19,13 @@ class Partition:
     groups : tuple of PlacedGroup
         Every group of every student, in the order of students and of their Programs' groups.
     cores : int
+    strategy : str
+        Whose way of counting what a core uses it keeps to.
     """
 
     groups: tuple[PlacedGroup, ...]
     cores: int
+    strategy: str = "packed"
 
 
 Strategy = Callable[[Sequence[Program], Chip], Partition]

@@ -2,7 +2,7 @@
 
 compartments : those of each neuron; a neuron with a soft reset takes as many as the chip's file says.
 in_axons : pairs (source neuron, synapse) with a weight other than 0 on the core; the always-on axon and
-    the input's values are sources too.
+    the input's values are sources too. By Intel's strategy a shared kernel takes one or two.
 out_axons : triples (source neuron, core that it reaches, synapse) of the core's neurons.
 out_axons_across_chips : those of them whose cores are on other chips.
 synapse_memory_bits : see :mod:`sne_deploy.mapping.memory`.
@@ -26,14 +26,14 @@ from scipy import sparse
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.ir.program import NeuronGroup, Program, Synapse
-from sne_deploy.mapping.memory import memory_bits
+from sne_deploy.mapping.memory import encodings_of, in_axons, memory_bits
 from sne_deploy.mapping.partition import Partition
 from sne_deploy.mapping.placement import PlacedGroup, Resource
 from sne_deploy.mapping.reach import reach
 
 Array = npt.NDArray[Any]
 
-_LIMITS: dict[Resource, str] = {
+LIMITS: dict[Resource, str] = {
     "in_axons": "in_axons_per_core",
     "out_axons": "out_axons_per_core",
     "out_axons_across_chips": "out_axons_across_chips_per_core",
@@ -42,6 +42,7 @@ _LIMITS: dict[Resource, str] = {
     "thresholds": "thresholds_per_core",
     "synapse_formats": "synapse_formats_per_core",
 }
+"""Where a resource's limit stands in ``[limits]``; that of compartments depends on delays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,35 +69,94 @@ class Resources:
         return np.bincount(sent.row[other], sent.data[other], len(chips)).astype(np.int64)
 
 
+@dataclass(frozen=True, eq=False)
+class Arriving:
+    """What the synapses into a group take on each core.
+
+    Attributes
+    ----------
+    in_axons, memory_bits, longest_delay : int64 array of shape (cores,)
+    formats : tuple of (int64 array, tuple)
+        The cores that have a synapse of a format, and the format.
+    reached : tuple of CSR matrix of shape (n_in, cores)
+        Of each synapse.
+    """
+
+    in_axons: Array
+    memory_bits: Array
+    longest_delay: Array
+    formats: tuple[tuple[Array, tuple[Any, ...]], ...]
+    reached: tuple[sparse.csr_matrix, ...]
+
+
+def arriving(
+    synapses: Sequence[Synapse],
+    core_of: Array,
+    cores: int,
+    chip: Chip,
+    strategy: str = "packed",
+    whole: Sequence[Synapse] = (),
+) -> Arriving:
+    """What synapses into one group, whose neurons are on the cores ``core_of``, take there.
+
+    Parameters
+    ----------
+    synapses : sequence of Synapse
+    core_of : int array of shape (n_out,)
+    cores : int
+    chip : Chip
+    strategy : str
+        Intel's counts as its compiler does.
+    whole : sequence of Synapse
+        Those that ``synapses`` are parts of; left out where they are whole.
+    """
+    axons, bits, delays = (np.zeros(cores, np.int64) for _ in range(3))
+    formats, all_reached = [], []
+    for synapse, all_of_it in zip(synapses, whole or synapses, strict=True):
+        reached = reach(synapse.weights, core_of, cores)
+        own = np.bincount(reached.indices, minlength=cores)
+        axons += in_axons(synapse, reached, chip, strategy)
+        bits += memory_bits(synapse, core_of, cores, chip, reached, encodings_of(strategy), all_of_it)
+        delays = np.maximum(delays, np.where(own > 0, synapse.delay, 0))
+        formats.append((np.flatnonzero(own), format_of(synapse)))
+        all_reached.append(reached)
+    return Arriving(axons, bits, delays, tuple(formats), tuple(all_reached))
+
+
 def measure(programs: Sequence[Program], partition: Partition, chip: Chip) -> Resources:
     """What every core uses."""
     cores = partition.cores
-    found: dict[Resource, Array] = {
-        name: np.zeros(cores, np.int64) for name in ("compartments", "in_axons", "synapse_memory_bits")
-    }
-    delays, sent = np.zeros(cores, np.int64), [np.zeros((3, 0), np.int64)]
+    compartments, axons, bits, delays, configured = (np.zeros(cores, np.int64) for _ in range(5))
+    sent, held = [np.zeros((3, 0), np.int64)], [np.zeros((0, 2), np.int64)]
     formats: list[tuple[Array, tuple[Any, ...]]] = []
     for program, placed in by_program(programs, partition.groups):
-        for group, each in zip(program.groups, placed.values(), strict=True):
-            per_core = np.bincount(each.core_of, minlength=cores)
-            found["compartments"] += per_core * program.compartments(group)
-        for synapse in program.synapses:
-            core_of = placed[synapse.target].core_of
-            reached = reach(synapse.weights, core_of, cores)
-            axons = np.bincount(reached.indices, minlength=cores)
-            found["in_axons"] += axons
-            found["synapse_memory_bits"] += memory_bits(synapse, core_of, cores, chip, reached)
-            delays = np.maximum(delays, np.where(axons > 0, synapse.delay, 0))
-            formats.append((np.flatnonzero(axons), format_of(synapse)))
-            if synapse.source in placed:
-                sent.append(_sent(placed[synapse.source].core_of, reached))
+        for group in program.groups:
+            core_of, each = placed[group.name].core_of, program.compartments(group)
+            synapses = program.synapses_into(group.name)
+            found = arriving(synapses, core_of, cores, chip, partition.strategy)
+            compartments += np.bincount(core_of, minlength=cores) * each
+            configured += _per_core(distinct(core_of, configurations(group)), cores) * each
+            axons += found.in_axons
+            bits += found.memory_bits
+            delays = np.maximum(delays, found.longest_delay)
+            formats += found.formats
+            if group.spiking:
+                held.append(distinct(core_of, thresholds(group)))
+            for synapse, reached in zip(synapses, found.reached, strict=True):
+                if synapse.source in placed:
+                    sent.append(_sent(placed[synapse.source].core_of, reached))
     source, target, messages = np.concatenate(sent, axis=1)
-    found["out_axons"] = np.bincount(source, messages, cores).astype(np.int64)
-    found["groups"] = _configurations(programs, partition)
-    found["thresholds"] = _thresholds(programs, partition)
-    found["synapse_formats"] = _formats(formats, cores)
+    uses: dict[Resource, Array] = {
+        "compartments": compartments,
+        "in_axons": axons,
+        "out_axons": np.bincount(source, messages, cores).astype(np.int64),
+        "synapse_memory_bits": bits,
+        "groups": configured,
+        "thresholds": _per_core(np.unique(np.concatenate(held), axis=0), cores),
+        "synapse_formats": format_counts(formats, cores),
+    }
     traffic = sparse.coo_matrix((messages, (source, target)), (cores, cores))
-    return Resources(found, delays, sparse.csr_matrix(traffic))
+    return Resources(uses, delays, sparse.csr_matrix(traffic))
 
 
 def limits(chip: Chip, longest_delay: Array) -> dict[Resource, Array | None]:
@@ -105,7 +165,7 @@ def limits(chip: Chip, longest_delay: Array) -> dict[Resource, Array | None]:
     Long delays cost compartments on some chips.
     """
     found: dict[Resource, Array | None] = {"compartments": compartment_limit(chip, longest_delay)}
-    for resource, name in _LIMITS.items():
+    for resource, name in LIMITS.items():
         limit = getattr(chip.limits, name)
         found[resource] = None if limit is None else np.full(len(longest_delay), limit.value, np.int64)
     return found
@@ -165,34 +225,21 @@ def _sent(source_core: Array, reached: sparse.csr_matrix) -> Array:
     return np.stack([pairs // cores, pairs % cores, messages])
 
 
-def _configurations(programs: Sequence[Program], partition: Partition) -> Array:
-    found = np.zeros(partition.cores, np.int64)
-    for program, placed in by_program(programs, partition.groups):
-        for group in program.groups:
-            pairs = _pairs(placed[group.name].core_of, configurations(group))
-            found += np.bincount(pairs[:, 0], minlength=partition.cores) * program.compartments(group)
-    return found
-
-
-def _thresholds(programs: Sequence[Program], partition: Partition) -> Array:
+def format_counts(formats: Sequence[tuple[Array, tuple[Any, ...]]], cores: int) -> Array:
+    """How many distinct formats each core has; ``formats`` as in :class:`Arriving`."""
+    number = {each: index for index, each in enumerate(dict.fromkeys(form for _, form in formats))}
     pairs = [np.zeros((0, 2), np.int64)]
-    for program, placed in by_program(programs, partition.groups):
-        pairs += [_pairs(placed[g.name].core_of, thresholds(g)) for g in program.groups if g.spiking]
-    distinct = np.unique(np.concatenate(pairs), axis=0)
-    return np.bincount(distinct[:, 0], minlength=partition.cores)
+    pairs += [np.stack([held, np.full(len(held), number[form])], axis=1) for held, form in formats]
+    return _per_core(np.unique(np.concatenate(pairs), axis=0), cores)
 
 
-def _formats(found: list[tuple[Array, tuple[Any, ...]]], cores: int) -> Array:
-    number = {each: index for index, each in enumerate(dict.fromkeys(form for _, form in found))}
-    pairs = [np.zeros((0, 2), np.int64)]
-    pairs += [np.stack([held, np.full(len(held), number[form])], axis=1) for held, form in found]
-    distinct = np.unique(np.concatenate(pairs), axis=0)
-    return np.bincount(distinct[:, 0], minlength=cores)
-
-
-def _pairs(core_of: Array, values: Array) -> Array:
+def distinct(core_of: Array, values: Array) -> Array:
     """Distinct (core, value), of shape (pairs, 2)."""
     if len(values) and not np.any(values != values[0]):
         cores = np.unique(core_of).astype(np.int64)
         return np.stack([cores, np.full(len(cores), values[0])], axis=1)
     return np.unique(np.stack([core_of.astype(np.int64), values], axis=1), axis=0)
+
+
+def _per_core(pairs: Array, cores: int) -> Array:
+    return np.bincount(pairs[:, 0], minlength=cores)

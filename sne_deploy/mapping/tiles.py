@@ -18,17 +18,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.errors import MappingError
-from sne_deploy.ir.program import NeuronGroup, Program, Synapse
+from sne_deploy.ir.program import NeuronGroup, Program
 from sne_deploy.ir.weights import ConvWeights
-from sne_deploy.mapping.memory import encodings_of, memory_bits
 from sne_deploy.mapping.partition import Partition
 from sne_deploy.mapping.placement import PlacedGroup
-from sne_deploy.mapping.reach import reach
-from sne_deploy.mapping.resources import compartment_limit
+from sne_deploy.mapping.resources import arriving, limits
 
 Array = npt.NDArray[Any]
 Extent = tuple[int, int, int]
@@ -54,7 +51,7 @@ def intel(programs: Sequence[Program], chip: Chip) -> Partition:
             core_of, tile = _map(program, group, chip)
             groups.append(PlacedGroup(program.name, group.name, core_of + np.int32(cores), tile))
             cores += int(core_of.max()) + 1
-    return Partition(tuple(groups), cores)
+    return Partition(tuple(groups), cores, "intel")
 
 
 def tile_of(shape: Extent, channels: int, neurons: int) -> Extent:
@@ -142,31 +139,19 @@ def _divided(program: Program, group: NeuronGroup, chip: Chip) -> tuple[Array, t
         part = -(-part // int(np.ceil(ratio)))
 
 
-def in_axons_of(synapse: Synapse, reached: sparse.csr_matrix, chip: Chip) -> Array:
-    """In-axons of a synapse on each core, as Intel's tables have them: int64 of shape (cores,).
-
-    One for each source that it hears; of a shared kernel one for each column of its stride.
-    """
-    heard = np.bincount(reached.indices, minlength=reached.shape[1])
-    table = chip.synapse_memory
-    if isinstance(synapse.weights, ConvWeights) and table is not None and table.convolution is not None:
-        return np.asarray(np.minimum(heard, synapse.weights.stride[1]))
-    return heard
-
-
 def _overflow(program: Program, group: NeuronGroup, core_of: Array, chip: Chip) -> tuple[float, float]:
     """Used over limit on the fullest core: of synaptic memory, and of compartments and in-axons."""
-    cores = int(core_of.max()) + 1
-    bits, axons, delay = np.zeros(cores, np.int64), np.zeros(cores, np.int64), np.zeros(1, np.int64)
-    for synapse in program.synapses_into(group.name):
-        reached = reach(synapse.weights, core_of, cores)
-        axons += in_axons_of(synapse, reached, chip)
-        bits += memory_bits(synapse, core_of, cores, chip, reached, encodings_of("intel"))
-        delay = np.maximum(delay, synapse.delay)
-    compartments = np.bincount(core_of).max() * program.compartments(group)
-    limits, most = chip.limits, compartment_limit(chip, delay)
-    other = 0.0 if most is None else float(compartments / max(1, most[0]))
-    if limits.in_axons_per_core is not None:
-        other = max(other, float(axons.max() / limits.in_axons_per_core.value))
-    memory = limits.synapse_memory_per_core
-    return (0.0 if memory is None else float(bits.max() / memory.value)), other
+    found = arriving(
+        program.synapses_into(group.name), core_of, int(core_of.max()) + 1, chip, strategy="intel"
+    )
+    most = limits(chip, found.longest_delay)
+    held = np.bincount(core_of) * program.compartments(group)
+    memory, *other = (
+        0.0 if limit is None else float((used / np.maximum(limit, 1e-9)).max())
+        for used, limit in (
+            (found.memory_bits, most["synapse_memory_bits"]),
+            (held, most["compartments"]),
+            (found.in_axons, most["in_axons"]),
+        )
+    )
+    return memory, max(other)

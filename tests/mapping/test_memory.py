@@ -55,7 +55,7 @@ def by_hand(synapse: Synapse, core_of: np.ndarray, cores: int, chip: Chip) -> tu
     stored, read = [], np.zeros((matrix.shape[1], cores), np.int64)
     for core in range(cores):
         here = np.flatnonzero(core_of == core)
-        index = int(np.ceil(np.log2(max(1, len(here)))))
+        index = int(np.ceil(np.log2(max(1, min(len(core_of), chip.limits.neurons_per_core.value)))))
         existing = [int(np.count_nonzero(matrix[here, i])) for i in range(matrix.shape[1])]
         sparse_axons = [
             axon_words(chip, n, bits + min(w for w in INDEX[chip.name][1] if w >= index)) for n in existing
