@@ -20,6 +20,7 @@ from sne_deploy.cli.bench import bench_command
 from sne_deploy.cli.compile import compile_command
 from sne_deploy.cli.explore import explore_command
 from sne_deploy.cli.inspect import inspect_command
+from sne_deploy.cli.map import map_command
 from sne_deploy.cli.output import say
 from sne_deploy.cli.report import report_command
 from sne_deploy.cli.train import train_command
@@ -41,6 +42,7 @@ app.command("report")(report_command)
 app.command("inspect")(inspect_command)
 app.command("train")(train_command)
 app.command("bench")(bench_command)
+app.command("map")(map_command)
 app.command("validate")(validate_command)
 app.command("explore")(explore_command)
 
