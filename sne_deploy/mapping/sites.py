@@ -1,23 +1,25 @@
 """Cores onto chips and onto the sites of their meshes, so that messages cross few links.
 
-Chips first: as few as hold all cores. Whole networks are packed on them; where they do not fit, the cores in
-their order are cut where the fewest messages cross, which is exact for that order.
+Chips first: as few as hold all cores. Whole networks are packed on them. Where they do not fit, cores are
+cut in their order where the fewest messages cross (which is exact for that order), and in one that keeps what
+talks together (reverse Cuthill-McKee); then cores of two chips, and whole chips, are exchanged while that
+saves borders, and the better of both is taken.
 
 Then each chip's cores: in their order along several paths over the mesh, from each of which two cores (or a
-core and a free site) are swapped, always the pair that saves most, while any saves; the best is taken. It is
-a local optimum, found in the same way each time.
+core and a free site) are swapped, always the pair that saves most, while any saves; the best is taken. Both
+are local optima, found in the same way each time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, reverse_cuthill_mckee
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.mapping.mesh import Mesh, hops
@@ -27,6 +29,9 @@ Array = npt.NDArray[Any]
 
 SWAPPED = 1024
 """Cores of a chip beyond which nothing is swapped: the table of all pairs would not be small any more."""
+
+SWEEPS = 8
+"""How often all pairs of chips are gone through, at most."""
 
 
 def sites(traffic: sparse.csr_matrix, chip: Chip) -> tuple[Site, ...]:
@@ -54,6 +59,7 @@ def place(traffic: sparse.csr_matrix, mesh: Mesh) -> tuple[Site, ...]:
     if mesh.cores is None or not cores:
         return plain
     both = sparse.csr_matrix(traffic + traffic.T, dtype=np.float64)
+    both = sparse.csr_matrix(both - sparse.diags(both.diagonal()))  # what stays on its core crosses nothing
     known: dict[int, Site] = {}
     for chip, members in enumerate(_chips(both, mesh.cores)):
         places = _places(both, members, known, mesh)
@@ -77,17 +83,65 @@ def cost(traffic: sparse.csr_matrix, sites: Sequence[Site], mesh: Mesh) -> tuple
 
 
 def _chips(both: sparse.csr_matrix, full: int) -> list[Array]:
-    """Which cores each chip has, in order, west to east."""
+    """Which cores each chip has, west to east."""
     cores = int(both.shape[0])
     chips = -(-cores // full)
     _, network = connected_components(both, directed=False)
-    sizes = np.bincount(network)
-    bins = _packed(sizes, full, chips)
+    bins = _packed(np.bincount(network), full, chips)
     if bins is not None:
         return [np.flatnonzero(np.isin(network, each)) for each in bins]
-    order = np.argsort(network, kind="stable")
-    cuts = _cuts(sparse.csr_matrix(both[order][:, order]), full, chips)
-    return [order[first:last] for first, last in pairwise(cuts)]
+    found = []
+    for order in (np.argsort(network, kind="stable"), reverse_cuthill_mckee(both, symmetric_mode=True)):
+        cuts = _cuts(sparse.csr_matrix(both[order][:, order]), full, chips)
+        chip_of = np.empty(cores, np.int64)
+        chip_of[order] = np.repeat(np.arange(chips), np.diff(cuts))
+        found.append(_exchanged(both, chip_of, full, chips))
+    chip_of = min(found, key=lambda each: _crossing(both, each))
+    return [np.flatnonzero(chip_of == chip) for chip in range(chips)]
+
+
+def _crossing(both: sparse.csr_matrix, chip_of: Array) -> float:
+    table = both.tocoo()
+    return float(table.data @ np.abs(chip_of[table.row] - chip_of[table.col]))
+
+
+def _exchanged(both: sparse.csr_matrix, chip_of: Array, full: int, chips: int) -> Array:
+    """The chips after exchanges of two chips' cores, or a core and a free place, while that saves borders."""
+    cores, places = len(chip_of), chips * full
+    free = np.repeat(np.arange(chips), full - np.bincount(chip_of, minlength=chips))
+    chip_of = np.concatenate([chip_of, free])  # free places are cores without messages
+    both = sparse.csr_matrix((both.data, both.indices, np.pad(both.indptr, (0, places - cores), "edge")),
+                             shape=(places, places))  # fmt: skip
+    away = np.abs(np.arange(chips)[:, None] - np.arange(chips))
+    for _ in range(SWEEPS):
+        before = chip_of.copy()
+        costs = np.asarray(both @ away[chip_of])  # of each core on each chip, all others staying
+        for a, b in combinations(range(chips), 2):
+            _exchange_two(both, chip_of, costs, away, a, b)
+        member = sparse.csr_matrix((np.ones(places), (chip_of, np.arange(places))), (chips, places))
+        between = (member @ both @ member.T).toarray()
+        np.fill_diagonal(between, 0)
+        chip_of = _swapped(between, np.zeros_like(between), away, np.arange(chips))[1][chip_of]
+        if np.array_equal(before, chip_of):
+            break
+    return chip_of[:cores]
+
+
+def _exchange_two(both: sparse.csr_matrix, chip_of: Array, costs: Array, away: Array, a: int, b: int) -> None:
+    """Exchange cores of two chips, always the two that save most; changes ``chip_of`` and ``costs``."""
+    for _ in range(len(chip_of)):
+        here, there = np.flatnonzero(chip_of == a), np.flatnonzero(chip_of == b)
+        gain = (costs[here, a] - costs[here, b])[:, None] + (costs[there, b] - costs[there, a])
+        gain = gain - 2 * away[a, b] * both[here][:, there].toarray()
+        best = int(np.argmax(gain))
+        if gain.flat[best] <= 1e-9 * costs.max(initial=0.0):
+            return
+        i, j = here[best // len(there)], there[best % len(there)]
+        moved = away[b] - away[a]
+        for core, sign in ((i, 1), (j, -1)):
+            heard = slice(both.indptr[core], both.indptr[core + 1])
+            costs[both.indices[heard]] += sign * np.outer(both.data[heard], moved)
+        chip_of[i], chip_of[j] = b, a
 
 
 def _packed(sizes: Array, full: int, chips: int) -> list[list[int]] | None:
@@ -139,7 +193,6 @@ def _places(both: sparse.csr_matrix, members: Array, others: dict[int, Site], me
     distance = mesh.east_west * np.abs(x[:, None] - x) + mesh.north_south * np.abs(y[:, None] - y)
     inside = np.zeros((full, full))  # free sites are cores without messages
     inside[: len(members), : len(members)] = both[members][:, members].toarray()
-    np.fill_diagonal(inside, 0)
     outside = np.zeros((full, full))
     outside[: len(members)] = _to_others(both, members, others, mesh, (x, y))
     found = [_swapped(inside, outside, distance, path) for path in _paths(x, y)]

@@ -11,7 +11,7 @@ from scipy import sparse
 from sne_deploy.chips.chip import load_chip
 from sne_deploy.mapping.mesh import Mesh, hops, routes
 from sne_deploy.mapping.placement import Site
-from sne_deploy.mapping.sites import cost, place, row_major, sites
+from sne_deploy.mapping.sites import _cuts, cost, place, row_major, sites
 from tests.effort import examples
 
 LOIHI1 = Mesh.of(load_chip("loihi1"))
@@ -132,7 +132,7 @@ def test_networks_are_cut_only_where_they_must_be(sizes, full) -> None:
 
 def test_what_talks_to_another_chip_is_at_the_edge_and_in_the_same_row() -> None:
     mesh, many = Mesh(2, 3, 1, 6), np.zeros((12, 12), np.int64)
-    many[np.arange(11), np.arange(1, 12)] = 1
+    many[:6, :6] = many[6:, 6:] = 1000  # all places in a chip are as good for this
     for source, target in ((0, 9), (2, 7), (3, 11)):  # three rows
         many[source, target] = 100
     placed = place(sparse.csr_matrix(many), mesh)
@@ -142,16 +142,45 @@ def test_what_talks_to_another_chip_is_at_the_edge_and_in_the_same_row() -> None
     assert not way.north_south.any()
 
 
+@pytest.mark.parametrize("seed", range(examples(4)))
+def test_no_exchange_between_chips_saves_a_border(seed) -> None:
+    rng = np.random.default_rng(seed)
+    mesh = Mesh(2, 1, 2, 4)
+    messages = random_messages(rng, 11, 0.3)
+    placed = place(messages, mesh)
+    free = sorted({mesh.site(chip, at) for chip in range(3) for at in range(4)} - set(placed), key=str)
+    found = cost(messages, placed, mesh)[0]
+    for first, second in combinations(range(12), 2):
+        swapped = [*placed, *free]
+        swapped[first], swapped[second] = swapped[second], swapped[first]
+        assert cost(messages, swapped[:11], mesh)[0] >= found
+
+
+@pytest.mark.parametrize("seed", [34, *range(examples(3))])  # in the first, whole chips change places
+def test_chips_do_not_depend_on_the_order_of_cores_where_groups_are_clear(seed) -> None:
+    rng = np.random.default_rng(seed)
+    mesh, size = Mesh(2, 2, 2, 8), 8
+    table = np.kron(np.diag([50, 50, 50]), np.ones((size, size), np.int64))
+    table[np.arange(16), np.arange(8, 24)] += rng.integers(0, 9, 16)  # a dataflow from chip to chip
+    order = rng.permutation(24)
+    shuffled = sparse.csr_matrix(table[order][:, order])
+    placed = place(shuffled, mesh)
+    groups = {(placed[at].chip, int(core) // size) for at, core in enumerate(order)}
+    assert len(groups) == 3
+    assert cost(shuffled, placed, mesh)[0] == table[:8, 8:16].sum() + table[8:16, 16:].sum()
+
+
 def test_chips_are_cut_where_fewest_messages_cross() -> None:
     chain = np.array([5, 5, 1, 2, 5, 5, 5, 5, 5])  # between core i and i + 1
     messages = sparse.csr_matrix(np.diag(chain, 1))
-    least = min(
-        chain[first - 1] + chain[second - 1]
+    every = [
+        (chain[first - 1] + chain[second - 1], [0, first, second, 10])
         for first, second in combinations(range(1, 10), 2)
         if first <= 4 and second - first <= 4 and 10 - second <= 4
-    )
-    mesh = Mesh(2, 1, 2, 4)
-    assert cost(messages, place(messages, mesh), mesh)[0] == least == 6
+    ]
+    mesh, both = Mesh(2, 1, 2, 4), sparse.csr_matrix(messages + messages.T)
+    assert (6, _cuts(both, 4, 3)) == min(every)
+    assert cost(messages, place(messages, mesh), mesh)[0] <= 6
     assert cost(messages, row_major(10, mesh), mesh)[0] == 7
 
 
