@@ -25,10 +25,11 @@ from sne_deploy.text import one_line
 MAX_FILE_BYTES = 256 * 1024
 """A case is written by hand, with its counts layer by layer; the largest in this package is 12 kB."""
 
-Quantity = Literal["neurocore dynamic energy", "x86 power", "static power", "chip power"]
-"""What can be predicted: joules of an inference, or watts."""
+Quantity = Literal["neurocore dynamic energy", "x86 power", "static power", "chip power", "time per step"]
+"""What can be predicted: joules of an inference, watts, or seconds of a step."""
 UNITS: Mapping[Quantity, Mapping[str, int]] = {
-    quantity: units.ENERGY if "energy" in quantity else units.POWER for quantity in get_args(Quantity)
+    quantity: units.ENERGY if "energy" in quantity else units.TIME if "time" in quantity else units.POWER
+    for quantity in get_args(Quantity)
 }
 Seen = Literal[
     "neurocore dynamic", "neurocore static", "x86 dynamic", "x86 static", "input and output", "board"
@@ -123,7 +124,7 @@ class Reading(Part):
 
     @property
     def si(self) -> float:
-        """The value in J or W."""
+        """The value in J, W or s."""
         return units.to_si(self.value, UNITS[self.quantity][self.unit])
 
 
@@ -156,6 +157,10 @@ class Point(Part):
     time_per_step : Raw or None
     cores_used, cores_powered, chips, processors : int or None
         Cores that hold a neuron, that leak, chips, and embedded processors in use.
+    core_updates : number or None
+        Enabled compartments of the fullest core.
+    core_synops : list of number
+        SynOps of the busiest core in each step of the machine.
     layers : list of Layer
         Their sums are the point's counts.
     raw : mapping of str to Raw
@@ -173,6 +178,8 @@ class Point(Part):
     cores_powered: Cores | None = None
     chips: Cores | None = None
     processors: Cores | None = None
+    core_updates: Number | None = None
+    core_synops: PerStep = []
     layers: Annotated[list[Layer], Field(max_length=512)] = []
     raw: Annotated[dict[Name, Raw], Field(max_length=64)] = {}
     readings: Annotated[list[Reading], Field(max_length=32)] = []

@@ -17,11 +17,17 @@ import numpy as np
 from sne_deploy.chips import units
 from sne_deploy.chips.chip import Chip
 from sne_deploy.energy.lines import Line, interval, neurocore_energy, static_power, x86_power
+from sne_deploy.energy.time import StepRates, step_floors
 from sne_deploy.energy.validation.case import UNITS, Amount, Case, Point, Quantity, Reading
 from sne_deploy.errors import DataError
+from sne_deploy.mapping.placement import Site
 
 WIDEST = 2.0
 """No interval reaches further than this factor from its prediction; what is known less is not predicted."""
+TIME_FACTORS = (0.7, 1 / 0.7)
+"""A step's time is expected within 30 %: its rates come from public scripts that name no measurement."""
+_ONE_TILE = 4
+"""Cores that share a tile: the barrier among more depends on where they are."""
 LINE_OF: Mapping[Quantity, Line] = {
     "neurocore dynamic energy": "neurocore",
     "x86 power": "x86",
@@ -131,17 +137,56 @@ def predict(case: Case, chip: Chip) -> tuple[list[Prediction], list[Unpredicted]
     left: list[Unpredicted] = []
     for point in case.points:
         for reading in point.readings:
-            found = _reading(case, point, reading, chip)
-            if isinstance(found, Prediction):
-                rows.append(found)
+            if reading.quantity == "time per step":
+                found = _times(case, point, reading, chip)
             else:
-                left.append(found)
+                found = [_reading(case, point, reading, chip)]
+            rows += [each for each in found if isinstance(each, Prediction)]
+            left += [each for each in found if isinstance(each, Unpredicted)]
     return [*rows, *_over_points(case, chip)], left
 
 
-def _reading(case: Case, point: Point, reading: Reading, chip: Chip) -> Prediction | Unpredicted:
+def _named(case: Case, point: Point, reading: Reading) -> tuple[str, str]:
     name = case.name if len(case.points) == 1 else f"{case.name} {point.name}"
-    quantity = f"{reading.quantity}, {reading.label}" if reading.label else reading.quantity
+    return name, f"{reading.quantity}, {reading.label}" if reading.label else reading.quantity
+
+
+def _times(case: Case, point: Point, reading: Reading, chip: Chip) -> list[Prediction | Unpredicted]:
+    """A step's time with each floor of the chip's file: the slower of updates and SynOps, step by step."""
+    name, quantity = _named(case, point, reading)
+    rates = StepRates.of(chip)
+    missing = [key for key in ("core_updates", "core_synops") if not getattr(point, key)]
+    if chip.time.barrier is None and (point.cores_used or _ONE_TILE + 1) > _ONE_TILE:
+        missing.append("where its cores are")
+    if missing or rates is None:
+        reason = f"missing: {', '.join(missing) or f'rates of {chip.name}'}"
+        return [Unpredicted(name, quantity, reading.unit, reading.value, reason)]
+    updates = (point.core_updates or 0.0) * rates.update_s
+    synops = np.asarray(point.core_synops) * rates.synop_s
+    busy = float(np.maximum(updates, synops).mean())
+    exponent = UNITS[reading.quantity][reading.unit]
+    rows: list[Prediction | Unpredicted] = []
+    for floor, seconds in step_floors(chip, [Site(0, 0, 0, 0)]).items():
+        parts = {"SynOps" if synops.mean() > updates else "updates": busy, floor: seconds}
+        predicted = _scaled(busy + seconds, exponent)
+        rows.append(
+            Prediction(
+                case=name,
+                quantity=f"{quantity}, {floor.replace('_', ' ')} {seconds * 1e6:g} us",
+                unit=reading.unit,
+                predicted=predicted,
+                measured=reading.value,
+                low=TIME_FACTORS[0] * predicted,
+                high=TIME_FACTORS[1] * predicted,
+                dominating=max(parts, key=lambda part: parts[part]),
+                likely_cause=reading.likely_cause,
+            )
+        )
+    return rows
+
+
+def _reading(case: Case, point: Point, reading: Reading, chip: Chip) -> Prediction | Unpredicted:
+    name, quantity = _named(case, point, reading)
     here = point.model_copy(
         update={
             key: value

@@ -97,12 +97,18 @@ def _table(rows: Sequence[tuple[str, ...]], style: str) -> Table:
     return table
 
 
-def _causes(found: Validation) -> Iterator[Text | Padding]:
+def causes(found: Validation) -> dict[str, list[str]]:
+    """What is outside its interval, by the likely cause."""
     missed: dict[str, list[str]] = {}
     for row in found.rows:
         if not row.inside:
             cause = row.likely_cause or "no cause is known"
             missed.setdefault(cause, []).append(f"{row.case}, {row.quantity} (x{row.ratio:.2f})")
+    return missed
+
+
+def _causes(found: Validation) -> Iterator[Text | Padding]:
+    missed = causes(found)
     if missed:
         yield Text("Outside, and the likely cause:", style="bold")
     for cause, rows in missed.items():

@@ -201,3 +201,32 @@ def test_a_prediction_changes_with_the_constants_and_not_with_what_was_measured(
         if not one.derived:
             assert one.predicted == two.predicted
             assert one.measured * 2 == pytest.approx(two.measured)
+
+
+def test_time_per_step_of_pilotnet_with_both_floors(found: Validation) -> None:
+    """The busiest core's SynOps in the four steps of the cycle, as the measured cycle has them."""
+    busy = np.mean([195104, 108420, 177184, 124376]) * 0.66e-3
+    for floor, name in ((10.0, "barrier 10 us"), (1.78, "step floor 1.78 us")):
+        time = row(found, "pilotnet_lif_loihi2", f"time per step, {name}")
+        assert time.predicted == pytest.approx(busy + floor)
+        assert (time.measured, time.unit, time.dominating) == (152.85, "us", "SynOps")
+        assert (time.low, time.high) == pytest.approx((0.7 * time.predicted, time.predicted / 0.7))
+    (case,) = [each for each in found.cases if each.name == "pilotnet_lif_loihi2"]
+    (point,) = case.points
+    steps = [
+        max(
+            layer.synops_of_busiest_core_per_step[(step - depth) % 16]
+            for depth, layer in enumerate(point.layers)
+            if layer.synops_of_busiest_core_per_step
+        )
+        for step in range(16)
+    ]
+    assert point.core_synops == steps
+    cycle = [point.raw[f"step {index} of the cycle"].value for index in range(4)]
+    assert np.corrcoef(cycle, steps[:4])[0, 1] > 0.99
+
+
+def test_time_per_step_of_lsnns_neurocore(found: Validation) -> None:
+    time = row(found, "lsnn_smnist_loihi1", "time per step, neurocores, barrier 0.113 us")
+    assert time.predicted == pytest.approx(max(350 * 8.4e-3, 634017.985 / 840 * 3.5e-3) + 0.113)
+    assert not time.inside
