@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.errors import InputError
@@ -15,6 +15,7 @@ from sne_deploy.exploration.front import front
 from sne_deploy.exploration.points import Limits, Points
 from sne_deploy.exploration.quantities import at_least, at_most, fraction, quantity
 from sne_deploy.model.ensemble import ActivationPolicy
+from tests.effort import examples
 
 TRIPLES = st.lists(st.tuples(*[st.integers(1, 5)] * 3), min_size=1, max_size=12)
 
@@ -31,6 +32,7 @@ def points(triples: list[tuple[float, ...]], *, timed: bool = True) -> Points:
     return Points((ActivationPolicy(),) * n, (None,) * n, (True,) + (False,) * (n - 1), found, found, found)
 
 
+@settings(max_examples=examples(40))
 @given(TRIPLES, st.booleans())
 def test_the_front_is_what_nothing_dominates_and_the_first_of_equals(triples: Any, timed: bool) -> None:
     values = [triple if timed else (*triple[:2], 0) for triple in triples]
@@ -48,6 +50,7 @@ def test_the_front_is_what_nothing_dominates_and_the_first_of_equals(triples: An
     assert list(np.array(values)[found, 1]) == sorted(np.array(values)[found, 1])
 
 
+@settings(max_examples=examples(40))
 @given(TRIPLES, *[st.none() | st.integers(1, 5)] * 3)
 def test_the_pick_is_the_best_within_the_limits_or_the_nearest_is_named_and_works(
     triples: Any, accuracy: int | None, energy: int | None, latency: int | None
@@ -91,6 +94,7 @@ def test_without_latencies_a_budget_is_refused() -> None:
         points([(1, 1, 1)], timed=False).pick(Limits.read(latency_budget="1ms"))
 
 
+@settings(max_examples=examples(40))
 @given(st.floats(1e-12, 1e3), st.sampled_from("Js"))
 def test_what_is_named_is_no_less_has_three_digits_and_is_read_again(value: float, unit: str) -> None:
     text = at_least(value, unit)
@@ -99,6 +103,7 @@ def test_what_is_named_is_no_less_has_three_digits_and_is_read_again(value: floa
     assert at_least(quantity("budget", text, unit), unit) == text
 
 
+@settings(max_examples=examples(40))
 @given(st.floats(0.0001, 1))
 def test_the_accuracy_that_is_named_is_reached(value: float) -> None:
     assert value - 1e-4 < fraction("target accuracy", at_most(value)) <= value

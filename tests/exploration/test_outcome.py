@@ -128,6 +128,7 @@ def test_a_threshold_that_is_reached_exactly_is_enough(seed: int) -> None:
     assert found.ran.tolist() == [case.run(policy).active.sum() for policy in chosen]
 
 
+@settings(max_examples=examples(20))
 @given(TABLES, st.integers(0, 2**16), st.data())
 def test_two_parts_of_the_samples_add_up(tables: list[Any], seed: int, data: Any) -> None:
     case = Case(tables, seed)
@@ -142,6 +143,7 @@ def test_two_parts_of_the_samples_add_up(tables: list[Any], seed: int, data: Any
         np.testing.assert_array_equal(together.totals[name], total)
 
 
+@settings(max_examples=examples(20))
 @given(TABLES, st.integers(0, 2**16), st.data())
 def test_leaving_a_student_out_is_a_run_of_the_others(tables: list[Any], seed: int, data: Any) -> None:
     case = Case(tables, seed)
