@@ -25,7 +25,7 @@ _WORDS = {"max_probability": "confidence", "margin": "margin", "entropy": "1 - e
 def exploration_view(found: Exploration, picked: Point | None = None) -> Group:
     """A rich renderable; ``picked`` is shown in a line of its own."""
     shown, left_out = found.front, found.leave_one_out
-    rows = _spread(shown)
+    rows = spread(shown)
     title = f"{printable(found.model)} on {found.target} ({found.hardware}), {printable(found.data)}"
     return Group(
         Text(f"{title}: the Pareto front", style="bold"),
@@ -35,12 +35,18 @@ def exploration_view(found: Exploration, picked: Point | None = None) -> Group:
     )
 
 
-def _spread(front: Sequence[Point]) -> list[Point]:
-    """At most :data:`MAX_ROWS` points, evenly spread over the logarithm of the error rate."""
-    errors = np.array([1 - point.chosen_on.accuracy + 1 / point.chosen_on.samples for point in front])
-    wanted = np.linspace(np.log(errors.max()), np.log(errors.min()), MAX_ROWS)
-    nearest = np.abs(np.log(errors)[:, None] - wanted).argmin(axis=0)
-    return [front[int(at)] for at in np.unique(nearest)]
+def spread(front: Sequence[Point]) -> list[Point]:
+    """At most :data:`MAX_ROWS` points: the most accurate, then each time the one that differs most.
+
+    Points differ by the ratio of their error rates.
+    """
+    keys = np.log([1 - point.chosen_on.accuracy + 1 / point.chosen_on.samples for point in front])
+    chosen = [int(keys.argmin())]
+    while len(chosen) < min(MAX_ROWS, len(front)):
+        distance = np.abs(keys[:, None] - keys[chosen]).min(axis=1)
+        distance[chosen] = -1.0
+        chosen.append(int(distance.argmax()))
+    return [front[at] for at in sorted(chosen)]
 
 
 def choice_text(found: Exploration, policy: ActivationPolicy) -> tuple[str, str]:

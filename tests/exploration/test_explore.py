@@ -14,9 +14,11 @@ import torch
 import sne_deploy as sne
 from sne_deploy.data import digits_split
 from sne_deploy.errors import CheckpointError, DataError, InputError
+from sne_deploy.exploration.figures import Figures
 from sne_deploy.exploration.points import Point
 from sne_deploy.exploration.result import Exploration
 from sne_deploy.exploration.schema import SCHEMA_FILE, ExplorationModel, json_schema
+from sne_deploy.exploration.table import spread
 from sne_deploy.model.ensemble import Gate
 from tests.command_line import command
 from tests.effort import examples
@@ -173,6 +175,19 @@ def test_the_command_prints_what_it_writes(model: Path, tmp_path: Path) -> None:
                  "at 100 inferences a second, 232 uJ and 1.04 mJ for each",
                  "points are chosen on 30 of 60 samples, at random"):  # fmt: skip
         assert text in " ".join(table.split())
+
+
+def test_the_table_has_as_many_rows_as_fit_the_cheapest_and_the_most_accurate_among_them() -> None:
+    def point(energy: int, accuracy: float) -> Point:
+        figures = Figures(100, accuracy, 0.01, energy * 1e-6, None, 1.0, 1.0)
+        return Point(sne.ActivationPolicy(), None, False, figures, figures, figures)
+
+    front = [point(k, 0.5 + 0.01 * k) for k in range(50)]
+    rows = spread(front)
+    assert len(rows) == 16
+    assert [row.chosen_on.energy_j for row in rows] == sorted(row.chosen_on.energy_j for row in rows)
+    assert {front[0], front[-1]} <= set(rows)
+    assert spread(front[:3]) == front[:3]
 
 
 def test_the_committed_schema_is_the_one_in_use() -> None:
