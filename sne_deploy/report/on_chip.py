@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,11 +94,12 @@ class OnChip:
         placement, rate = self.placement, self.asked.rate_per_s
         time = self._ensemble_time()
         if rate is None and time is not None:
-            rate = 1.0 / (_longest(time.period_s) + (time.host_s or 0.0) + (time.reset_s or 0.0))
+            whole_s = _longest(time.period_s) + (time.host_s or 0.0) + (time.reset_s or 0.0)
+            rate = 1.0 / whole_s if whole_s else None  # None: no student ran at all
         elif rate is not None and time is not None and rate * _longest(time.period_s) > 1.0:
             raise InputError(
                 f"--rate {rate:g}: the neurocores take {_longest(time.period_s):.3g} s for an inference, "
-                f"which is {1 / _longest(time.period_s):.4g} a second at most; give that or less"
+                f"which is {_floor(1 / _longest(time.period_s)):.4g} a second at most; give that or less"
             )
         processors = self.asked.x86_processors
         if processors is None and placement is not None:
@@ -262,6 +264,12 @@ def _tightest(placement: Placement) -> TightestModel | None:
 
 def _longest(by_floor: dict[str, float]) -> float:
     return max(by_floor.values())
+
+
+def _floor(value: float) -> float:
+    """Four digits of a number above 0, rounded down."""
+    unit: float = 10.0 ** (math.floor(math.log10(value)) - 3)
+    return math.floor(value / unit) * unit
 
 
 def _mean(total: int | None, samples: int) -> float | None:

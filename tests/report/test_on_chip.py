@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 from sne_deploy.chips.chip import load_chip
@@ -17,13 +21,16 @@ from sne_deploy.energy.lines import Operation
 from sne_deploy.errors import InputError, VerificationError
 from sne_deploy.mapping.placement import Core, PlacedGroup, Placement, Site, Use
 from sne_deploy.report.check import check_report
-from sne_deploy.report.file import Report
+from sne_deploy.report.file import Report, report_text
+from sne_deploy.report.schema import json_schema
 from sne_deploy.report.table import report_view
 from sne_deploy.runtime.placed import PlacedCounts, PlacedTime
 from sne_deploy.runtime.result import RunResult, StudentResult
+from tests.effort import examples
 
 N = 4
 ACTIVE = {"always": [1, 1, 1, 1], "at times": [0, 1, 0, 1], "never": [0, 0, 0, 0]}
+SCHEMA = json_schema()
 STEPS, FLOOR_S = 5, 113e-9
 """All cores are on one tile: no hop across it."""
 
@@ -39,13 +46,13 @@ def placement() -> Placement:
     return Placement("loihi1", "packed", groups, cores, 2)
 
 
-def placed(student: StudentResult, seed: int) -> StudentResult:
+def placed(student: StudentResult, seed: int, most: int = 1000) -> StudentResult:
     rng, active = np.random.default_rng(seed), student.active
 
     def counted() -> Any:
-        return np.where(active, rng.integers(1, 1000, N), 0)
+        return np.where(active, rng.integers(1, most, len(active)), 0)
 
-    steps, per_core = STEPS * active, rng.integers(0, 1000, 4) * int(active.any())
+    steps, per_core = STEPS * active, rng.integers(0, most, 4) * int(active.any())
     return replace(
         student,
         placed=PlacedCounts(
@@ -137,11 +144,15 @@ def test_a_chosen_rate_changes_power_but_no_energy_of_the_neurocores(
 def test_more_than_the_neurocores_reach_is_refused_and_the_remedy_works(
     result: RunResult, make_report: Any
 ) -> None:
-    with pytest.raises(InputError, match=r"--rate 1e\+06: .* 6\.39e\+05 a second at most; give that or less"):
-        make_report(result, placement=placement(), operation=Operation(1e6))
-    assert (
-        make_report(result, placement=placement(), operation=Operation(6.3e5)).operation.rate_per_s == 6.3e5
-    )
+    said = re.compile(r"--rate 1e\+06: .* which is (\S+) a second at most; give that or less")
+    for ending in range(8):  # rounded down, whatever the time
+        busy_s = (1 + ending / 7) * result.placed.busy_s
+        slower = replace(result, placed=replace(result.placed, busy_s=busy_s))
+        with pytest.raises(InputError, match=said) as refused:
+            make_report(slower, placement=placement(), operation=Operation(1e6))
+        most = float(said.search(str(refused.value))[1])
+        report = make_report(slower, placement=placement(), operation=Operation(most))
+        assert 0.999 < report.operation.rate_per_s / report.ensemble.throughput_per_s <= 1
 
 
 def test_both_floors_of_loihi2_are_reported(result: RunResult, make_report: Any) -> None:
@@ -221,3 +232,62 @@ def test_what_does_not_add_up_is_refused(report: Report, path: str, value: Any, 
     target[last] = value
     with pytest.raises(VerificationError, match=message):
         check_report(Report.model_validate_json(json.dumps(document)))
+
+
+@settings(max_examples=examples(10), deadline=None)
+@given(
+    active=st.integers(1, 5).flatmap(
+        lambda n: st.lists(st.lists(st.booleans(), min_size=n, max_size=n), min_size=1, max_size=3)
+    ),
+    seed=st.integers(0, 2**32 - 1),
+    most=st.sampled_from([2, 1000, 2**40]),
+    share=st.none() | st.floats(1e-6, 0.999),
+    x86=st.none() | st.integers(0, 100),
+    powered=st.sampled_from(["chips", "used"]),
+    chip=st.sampled_from(["loihi1", "loihi2"]),
+)
+def test_whatever_runs_adds_up_and_reads_back(
+    active: list[list[bool]],
+    seed: int,
+    most: int,
+    share: float | None,
+    x86: int | None,
+    powered: Any,
+    chip: str,
+    make_student: Any,
+    make_result: Any,
+    make_report: Any,
+) -> None:
+    rng, samples, names = np.random.default_rng(seed), len(active[0]), list(ACTIVE)
+    students = [
+        placed(make_student(name, on, rng, high=most), seed + i, most)
+        for i, (name, on) in enumerate(zip(names, active, strict=False))
+    ]
+    steps = np.max([student.placed.steps for student in students], axis=0)
+    busy_s = np.max([student.placed.busy_s for student in students], axis=0)
+    result = replace(make_result(students), placed=PlacedTime(steps, 2 * steps, busy_s, 3 * busy_s))
+    options: dict[str, Any] = {"placement": placement(), "hardware": load_chip(chip)}
+    free = make_report(result, **options, operation=Operation(None, x86, powered))
+    most_per_s = free.ensemble.throughput_per_s
+    rate = None if share is None or most_per_s is None else share * most_per_s
+    report = make_report(result, **options, operation=Operation(rate, x86, powered))
+
+    assert Report.model_validate_json(report_text(report)) == report
+    jsonschema.validate(json.loads(report_text(report)), SCHEMA)
+    ensemble, several = report.ensemble, report.students
+    assert ensemble.traffic.messages == sum(
+        int(getattr(student.placed, path).sum())
+        for student in students
+        for path in ("within_core", "within_tile", "within_chip", "across_chips")
+    )
+    lines = [each.power for each in (*several, ensemble)]
+    if report.operation.rate_per_s is not None:
+        shares = [each.power.neurocore.power_w for each in several if each.power.neurocore]
+        assert ensemble.power.neurocore.power_w == pytest.approx(sum(shares), rel=1e-9)
+    owned = [each.power.static.power_w for each in several]
+    assert sum(owned) <= ensemble.power.static.power_w * (1 + 1e-12)
+    for line in [line for power in lines for line in (power.neurocore, power.x86, power.static) if line]:
+        for value, bounds in ((line.energy_j, line.energy_interval_j), (line.power_w, line.power_interval_w)):
+            if value is not None:
+                assert value / 2 <= bounds[0] <= value <= bounds[1] <= 2 * value
+    assert samples == report.data.samples
