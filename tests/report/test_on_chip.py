@@ -39,7 +39,7 @@ def placement() -> Placement:
     """Students on cores 0 and 1, 2, and 3; on two chips."""
     cores = tuple(
         Core(Site(chip, 0, 0, slot), {"compartments": Use(100 + slot, 1024), "in_axons": Use(9, None)})
-        for chip, slot in ((0, 0), (0, 1), (0, 2), (1, 3))
+        for chip, slot in ((0, 0), (1, 1), (0, 2), (1, 3))
     )
     of = {"always": [0, 1, 1], "at times": [2], "never": [3]}
     groups = tuple(PlacedGroup(name, "lif", np.array(core, np.int32), (1,)) for name, core in of.items())
@@ -100,7 +100,7 @@ def test_messages_and_hops_sum_exactly_and_are_paid_for(report: Report) -> None:
 
 def test_time_and_cores_by_hand(report: Report) -> None:
     first, second, third = report.students
-    assert [each.cores for each in report.students] == [2, 1, 1]
+    assert [(each.cores, each.chips) for each in report.students] == [(2, 2), (1, 1), (1, 1)]
     assert (report.ensemble.cores, report.ensemble.chips) == (4, 2)
     assert first.latency_s == pytest.approx(3e-6 + 2 * STEPS * FLOOR_S)
     assert first.throughput_per_s == pytest.approx(1 / (1e-6 + STEPS * FLOOR_S))
