@@ -85,6 +85,17 @@ def test_pilotnet_is_on_74_cores(placed: Placement) -> None:
     assert largest == FILLED
 
 
+def test_packed_takes_hardly_more_cores_than_the_neurons_alone(pilotnet: Program) -> None:
+    """docs/mapping.md says how many."""
+    chip = load_chip("loihi2")
+    packed = map_programs([pilotnet], chip)
+    neurons = sum(group.size for group in pilotnet.groups)
+    assert -(-neurons // chip.limits.neurons_per_core.value) == 39
+    assert 39 <= len(packed.cores) <= 42
+    uses = [use for core in packed.cores for use in core.uses.values()]
+    assert all(use.limit is None or use.used <= use.limit for use in uses)
+
+
 def test_a_chip_without_shared_kernels_is_refused_and_packed(script: ModuleType) -> None:
     program, loihi1 = script.program(script.PILOTNET[-2], load_chip("loihi1")), load_chip("loihi1")
     with pytest.raises(MappingError, match=r"'loihi1' has no synapse_memory\.convolution; map with strategy"):
