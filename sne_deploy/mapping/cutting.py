@@ -21,8 +21,10 @@ BATCH = 2**22
 """Synapses of the pieces that are tried at once."""
 SLACK = 0.9
 """Pieces that use less of what binds them are made larger."""
-TRIED = 150
+TRIED = 300
 """Boxes of a map that are tried at most."""
+MARGIN = 0.7
+"""Of what a box took that did not fit, the part that others of its size are sure to take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,20 +143,47 @@ def _largest(layer: Layer, order: Array, start: int, fails: int) -> int:
 def _by_boxes(layer: Layer, shape: tuple[int, int, int]) -> Cut | None:
     """Boxes of one size, as few as may be and then with the fewest in-axons; None where none is found."""
     failed: list[tuple[int, int, int]] = []
-    for tried, size in enumerate(_box_sizes(layer, shape)):
+    memory = _LeastMemory(layer)
+    tried = 0
+    for size in _box_sizes(layer, shape):
+        larger = any(all(a >= b for a, b in zip(size, other, strict=True)) for other in failed)
+        if larger or not memory.may_fit(size):
+            continue
         if tried == TRIED:
             return None
-        if any(all(a >= b for a, b in zip(size, other, strict=True)) for other in failed):
-            continue
+        tried += 1
         box = _middle(shape, size)
-        neurons = len(box.index)
-        if layer.pieces(box, np.zeros(neurons, np.int32), 1).ratio[0] > 1:
+        found = layer.pieces(box, np.zeros(len(box.index), np.int32), 1)
+        if found.ratio[0] > 1:
             failed.append(size)
+            memory.learn(size, int(found.uses["synapse_memory_bits"][0]))
             continue
-        found = _whole(layer, _numbered(shape, size))
-        if np.all(found.found.ratio <= 1):
-            return found
+        whole = _whole(layer, _numbered(shape, size))
+        if np.all(whole.found.ratio <= 1):
+            return whole
     return None
+
+
+class _LeastMemory:
+    """What boxes need of synaptic memory, from those that were tried: in proportion, with a margin."""
+
+    def __init__(self, layer: Layer) -> None:
+        table, limit = layer.chip.synapse_memory, layer.chip.limits.synapse_memory_per_core
+        self._shared = table is not None and table.convolution is not None
+        self._limit = np.inf if limit is None else limit.value
+        self._bits = 0.0
+
+    def learn(self, size: tuple[int, int, int], bits: int) -> None:
+        """A box that does not fit takes this."""
+        each = MARGIN * bits / self._amount(size)
+        self._bits = each if self._bits == 0 else min(self._bits, each)
+
+    def may_fit(self, size: tuple[int, int, int]) -> bool:
+        """Whether a box of this size is worth trying."""
+        return self._bits * self._amount(size) <= self._limit
+
+    def _amount(self, size: tuple[int, int, int]) -> int:
+        return size[0] if self._shared else size[0] * size[1] * size[2]
 
 
 def _numbered(shape: tuple[int, int, int], size: tuple[int, int, int]) -> Array:
@@ -190,6 +219,9 @@ def _box_sizes(layer: Layer, shape: tuple[int, int, int]) -> Iterator[tuple[int,
     limit = layer.chip.limits.in_axons_per_core
     if limit is not None and all(np.count_nonzero(w.kernel) > 0.7 * w.kernel.size for w in convolutions):
         allowed &= axons <= limit.value
+    most = layer.chip.limits.out_axons_per_core
+    if most is not None:
+        allowed &= c * h * w * layer.sent.mean() * MARGIN <= most.value
     chosen = np.flatnonzero(allowed)
     chosen = chosen[np.lexsort((np.abs(h - w)[chosen], axons[chosen] * number[chosen], number[chosen]))]
     return ((int(c[k]), int(h[k]), int(w[k])) for k in chosen)
