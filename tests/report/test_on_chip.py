@@ -130,6 +130,19 @@ def test_the_three_lines_by_hand_back_to_back(report: Report) -> None:
     )
 
 
+def test_a_core_that_students_share_leaks_once(result: RunResult, make_report: Any) -> None:
+    apart = placement()
+    shared = replace(
+        apart,
+        groups=tuple(replace(each, core_of=0 * each.core_of) for each in apart.groups),
+        cores=apart.cores[:1],
+    )
+    report = make_report(result, placement=replace(shared, chips=1), operation=Operation(powered="used"))
+    assert [each.cores for each in (*report.students, report.ensemble)] == [1, 1, 1, 1]
+    assert report.ensemble.power.static.power_w == pytest.approx(0.8125e-3)
+    assert [each.power.static.power_w for each in report.students] == pytest.approx(3 * [0.8125e-3])
+
+
 def test_a_chosen_rate_changes_power_but_no_energy_of_the_neurocores(
     result: RunResult, report: Report, make_report: Any
 ) -> None:
