@@ -320,7 +320,7 @@ def test_samples_that_are_not_there(tmp_path: Path, model: Path, samples: int) -
         (["--students", "many"], "'--students'.*see sne-compile --help"),
         (["--measure", "luck"], "unknown measure 'luck'; known: max_probability, margin, entropy"),
         (["--measure", "margin"], "no meaning for policy 'static'; add --policy confidence"),
-        (["--policy", "confidence", "--threshold", "1", "--students", "1"], "--students 1 has no meaning"),
+        (["--policy", "confidence", "--threshold", "1", "--students", "99"], "students 99 is more than the"),
         (["--policy", "confidence"], r"threshold None is not in \(0, 1\]; give one with --threshold"),
         (["--policy", "confidence", "--threshold", "0"], r"threshold 0\.0 is not in \(0, 1\]"),
         (["--policy", "confidence", "--threshold", "1.01"], r"threshold 1\.01 is not in \(0, 1\]"),
