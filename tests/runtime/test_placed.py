@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sne_deploy.backend import RunOptions
 from sne_deploy.chips.chip import load_chip
 from sne_deploy.energy.time import StepRates
+from sne_deploy.errors import VerificationError
 from sne_deploy.ir.program import ALWAYS_ON, Program, Synapse
 from sne_deploy.mapping.memory import words_read
 from sne_deploy.mapping.placement import Core, PlacedGroup, Placement, Site
 from sne_deploy.mapping.reach import reach
 from sne_deploy.mapping.wiring import PATHS, Wiring
-from sne_deploy.runtime.placing import Placer
-from sne_deploy.runtime.result import StudentResult
+from sne_deploy.runtime import placing
+from sne_deploy.runtime.placed import join_placed
+from sne_deploy.runtime.placing import Placer, place_run
+from sne_deploy.runtime.result import RunResult, StudentResult
+from sne_deploy.runtime.trace import not_run
 from sne_loihi.executable import LoihiExecutable
 from tests import reference, strategies
 from tests.effort import examples
+from tests.small_programs import one_layer
 
 CHIP = load_chip("loihi1")
 COLUMNS = 8
@@ -179,6 +185,8 @@ def placements(draw: Any, programs: list[Program]) -> Placement:
 
 
 def ran(program: Program, inputs: Any, active: Any) -> StudentResult:
+    if not active.any():
+        return StudentResult(program, active, not_run(program, len(inputs)), None)
     trace = LoihiExecutable(program, RunOptions()).run(inputs[active], "spikes")
     return StudentResult(program, active, trace.spread(active), None)
 
@@ -209,3 +217,116 @@ def test_counts_are_those_of_a_walk(data: Any) -> None:
         np.testing.assert_allclose(times.alone[active], expected.alone, rtol=1e-12)
         assert sum(counts.bound_by.values()) == active.sum() * program.timesteps
         assert counts.steps.tolist() == (active * program.timesteps).tolist()
+
+
+def students(data: Any, samples: int = 5) -> tuple[list[Program], Placement, Any]:
+    """Two students on the same input and steps."""
+    first = data.draw(strategies.programs("fixed"))
+    programs = [replace(first, name="a"), replace(first, name="b")]
+    return programs, data.draw(placements(programs)), data.draw(strategies.inputs_for(first, samples))
+
+
+def run_of(programs: list[Program], inputs: Any, active: Any) -> RunResult:
+    several = tuple(ran(p, inputs, active[:, k]) for k, p in enumerate(programs))
+    nothing = np.zeros(len(inputs), np.int64)
+    return RunResult(several, np.zeros((len(inputs), 1)), nothing, active, None, nothing, nothing, 0.0)
+
+
+ACTIVE = np.array([[True, True], [True, False], [False, True], [True, True], [False, True]])
+
+
+@settings(max_examples=examples(5), deadline=None)
+@given(st.data())
+def test_a_cascade_sums_its_students_and_an_ensemble_waits_for_the_longest_of_each_step(data: Any) -> None:
+    programs, placement, inputs = students(data)
+    rates = data.draw(st.sampled_from(RATES))
+    placers = [Placer(Wiring.of(program, placement, CHIP), rates) for program in programs]
+    run = run_of(programs, inputs, ACTIVE)
+    each = [walk(p, placement, s, inputs, rates) for p, s in zip(programs, run.students, strict=True)]
+    in_turn = place_run(run, placers, inputs, one_by_one=True).placed
+    together = place_run(run, placers, inputs, one_by_one=False).placed
+    assert in_turn is not None
+    assert together is not None
+    steps, latency = programs[0].timesteps, programs[0].timesteps + programs[0].max_depth
+    assert together.steps.tolist() == [steps] * 5
+    assert together.latency_steps.tolist() == [latency] * 5
+    assert in_turn.steps.tolist() == in_turn.latency_steps.tolist() == (ACTIVE.sum(axis=1) * latency).tolist()
+    for n in range(5):
+        mine = [k for k in (0, 1) if ACTIVE[n, k]]
+        at = {k: int(ACTIVE[:n, k].sum()) for k in mine}
+        alone = [each[k].alone[at[k]] for k in mine]
+        assert in_turn.busy_s is not None
+        assert together.busy_s is not None
+        assert together.latency_busy_s is not None
+        assert in_turn.busy_s[n] == pytest.approx(sum(map(sum, alone)), rel=1e-12)
+        assert together.latency_busy_s[n] == pytest.approx(sum(map(max, zip(*alone, strict=True))), rel=1e-12)
+        streamed = [each[k].streamed[at[k]] for k in mine]
+        assert together.busy_s[n] == pytest.approx(sum(map(max, zip(*streamed, strict=True))), rel=1e-12)
+
+
+@settings(max_examples=examples(5), deadline=None)
+@given(st.data())
+def test_slices_joined_are_the_run_at_once(data: Any) -> None:
+    programs, placement, inputs = students(data)
+    placers = [Placer(Wiring.of(program, placement, CHIP), RATES[1]) for program in programs]
+
+    def placed(part: slice) -> RunResult:
+        return place_run(
+            run_of(programs, inputs[part], ACTIVE[part]), placers, inputs[part], one_by_one=False
+        )
+
+    whole, parts = placed(slice(0, 5)), [placed(slice(0, 2)), placed(slice(2, 3)), placed(slice(3, 5))]
+    for k in (0, 1):
+        found = [part.students[k].placed for part in parts]
+        one, joined = whole.students[k].placed, join_placed([each for each in found if each is not None])
+        assert one is not None
+        for each in fields(one):
+            value = getattr(one, each.name)
+            if isinstance(value, np.ndarray):
+                np.testing.assert_allclose(getattr(joined, each.name), value, rtol=1e-12, err_msg=each.name)
+            else:
+                assert getattr(joined, each.name) == value, each.name
+
+
+def test_a_run_that_contradicts_its_spikes_is_refused() -> None:
+    program = one_layer([[2, 4], [0, 6]], "mixed")
+    group = PlacedGroup("tiny", "g", np.zeros(2, np.int32), (2,))
+    placement = Placement("loihi1", "one", (group,), (Core(Site(0, 0, 0, 0), {}),), 1)
+    inputs = np.ones((1, 4, 2), np.uint8)
+    student = ran(program, inputs, np.array([True]))
+    placer = Placer(Wiring.of(program, placement, CHIP), None)
+    counts, times = placer.count(student, inputs)
+    assert counts is not None
+    assert times is None
+    assert counts.busy_s is None
+    assert counts.synops.tolist() == [12]
+    layer = student.trace.layers[0]
+    for name in ("synops", "spikes", "updates_idle"):
+        wrong = replace(layer, **{name: getattr(layer, name) + 1})
+        changed = replace(student, trace=replace(student.trace, layers=(wrong,)))
+        with pytest.raises(VerificationError, match=r"student 'tiny': .* on cores are .*, those of the run"):
+            placer.count(changed, inputs)
+    silent = replace(student, trace=student.trace.without_recordings())
+    assert placer.count(silent, inputs) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["CHUNK_NEURONS", "CHUNK_ROWS", "BLOCK_BYTES", "EXACT"])
+@settings(
+    max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_how_products_are_cut_changes_nothing(monkeypatch: pytest.MonkeyPatch, name: str, data: Any) -> None:
+    (program, _), placement, inputs = students(data)
+    student, wiring = ran(program, inputs, np.ones(5, bool)), Wiring.of(program, placement, CHIP)
+    expected, _ = Placer(wiring, RATES[1]).count(student, inputs)
+    with monkeypatch.context() as patch:
+        patch.setattr(placing, name, 3)
+        found, _ = Placer(wiring, RATES[1]).count(student, inputs)
+    assert expected is not None
+    assert found is not None
+    for each in fields(expected):
+        values = [getattr(counts, each.name) for counts in (found, expected)]
+        if isinstance(values[0], dict):
+            assert values[0] == values[1]
+        else:
+            np.testing.assert_allclose(*values, rtol=1e-12, err_msg=each.name)
