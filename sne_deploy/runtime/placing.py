@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import sparse
 
 from sne_deploy.energy.time import StepRates
@@ -22,6 +23,7 @@ from sne_deploy.mapping.wiring import FROM_HOST, PATHS, Axons, Wiring
 from sne_deploy.runtime.placed import PlacedCounts, StepTimes
 from sne_deploy.runtime.result import RunResult, StudentResult
 from sne_deploy.runtime.step_times import TERMS, Columns, in_turn, side_by_side
+from sne_deploy.runtime.threads import all_threads
 from sne_deploy.runtime.trace import Trace
 
 Array = npt.NDArray[Any]
@@ -94,9 +96,9 @@ class Placer:
         tally = _Tally(self.wiring, program, len(inputs), timed=self._columns is not None)
         for block in self._blocks(program, rows):
             whole = len(block) == len(inputs)
-            load = self._add(
-                tally, block, {name: each if whole else each[block] for name, each in sent.items()}
-            )
+            taken = {name: each if whole else each[block] for name, each in sent.items()}
+            with all_threads():
+                load = self._add(tally, block, taken)
             if self._columns is not None:
                 tally.add_times(self._columns, block, load)
         counts = tally.counts(rows)
@@ -126,10 +128,7 @@ class Placer:
                     kept = max(steps - axons.lag, 0)
                     arriving = part[:, :kept]
                     tally.delivered[index][neurons] += total if kept == steps else _summed(arriving)
-                    flat = arriving.reshape(-1, arriving.shape[2])
-                    found = (flat @ chunk.matrix.toarray().astype(self._dtype)).reshape(
-                        len(block), kept, chunk.matrix.shape[1]
-                    )
+                    found = _product(arriving, chunk.matrix.toarray().astype(self._dtype))
                     wide = found.shape[2] - SYNOPS - 1
                     at = slice(axons.sent_at, axons.sent_at + kept)
                     load[:, at, chunk.low : chunk.low + wide] += found[:, :, :wide]
@@ -273,8 +272,14 @@ def _chunks(axons: Axons, columns: sparse.csr_matrix) -> Iterator[Chunk]:
 
 def _summed(spikes: Array) -> Array:
     """Over samples and steps."""
-    flat = spikes.reshape(-1, spikes.shape[2])
-    return np.asarray(np.ones(len(flat), flat.dtype) @ flat)
+    return np.asarray(spikes.reshape(-1, spikes.shape[2]).sum(axis=0))
+
+
+def _product(spikes: Array, matrix: Array) -> Array:
+    """(B, T, n) times (n, m), by PyTorch, whose threads :func:`all_threads` keeps from waiting for others."""
+    flat = torch.from_numpy(spikes.reshape(-1, len(matrix)))
+    found = (flat @ torch.from_numpy(matrix)).numpy()
+    return np.asarray(found.reshape(*spikes.shape[:2], matrix.shape[1]))
 
 
 def _check(counts: PlacedCounts, synops: Array, student: StudentResult) -> None:
