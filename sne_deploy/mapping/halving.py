@@ -24,10 +24,10 @@ def halved(programs: Sequence[Program], partition: Partition, cores: Collection[
     """Half the neurons of each of these cores, group by group, go to a core of their own.
 
     A map is parted by positions, so that few sources come to reach both halves. A core of one neuron stays.
+    The new core is numbered next to the old one: what talks together stays together.
     """
-    new = {core: partition.cores + index for index, core in enumerate(sorted(cores))}
     shapes = [group for program in programs for group in program.groups]
-    groups = [_parted(group, each, new) for group, each in zip(shapes, partition.groups, strict=True)]
+    groups = [_parted(group, each, cores) for group, each in zip(shapes, partition.groups, strict=True)]
     used, numbers = np.unique(np.concatenate([each.core_of for each in groups]), return_inverse=True)
     numbers = numbers.astype(np.int32)
     ends = np.cumsum([len(each.core_of) for each in groups])
@@ -38,12 +38,13 @@ def halved(programs: Sequence[Program], partition: Partition, cores: Collection[
     return replace(partition, groups=tuple(groups), cores=len(used))
 
 
-def _parted(group: NeuronGroup, placed: PlacedGroup, new: dict[int, int]) -> PlacedGroup:
-    core_of = placed.core_of.copy()
+def _parted(group: NeuronGroup, placed: PlacedGroup, cores: Collection[int]) -> PlacedGroup:
+    """The second half of a core's neurons is on the core that is numbered 0.5 more."""
+    core_of = placed.core_of.astype(np.float64)
     by_position = np.arange(group.size).reshape(group.shape[0], -1).T.reshape(-1)
-    for core, other in new.items():
+    for core in set(cores) & set(np.unique(placed.core_of).tolist()):
         here = by_position[placed.core_of[by_position] == core]
-        core_of[here[(len(here) + 1) // 2 :]] = other
+        core_of[here[(len(here) + 1) // 2 :]] = core + 0.5
     return replace(placed, core_of=core_of)
 
 
