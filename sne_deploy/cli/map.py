@@ -21,6 +21,7 @@ def map_command(
         str,
         typer.Option(help="packed: as few cores as fit; intel: as Intel's compiler does on Loihi 2."),
     ] = "packed",
+    chips: Annotated[int | None, typer.Option(help="How many chips there are; default: as it takes.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the mapping as JSON.")] = False,
     weight_bits: opt.WeightBits = None,
     reading: ReadOptions = ReadOptions(),  # noqa: B008  frozen
@@ -31,7 +32,7 @@ def map_command(
     from sne_deploy.inspect.mapping import map_model
 
     paths = model if len(model) > 1 else model[0]
-    found = map_model(paths, reading, load_chip(hardware), strategy, weight_bits)
+    found = map_model(paths, reading, load_chip(hardware), strategy, weight_bits, chips)
     if as_json:
         print(json.dumps(found.as_json(), indent=2, allow_nan=False))  # noqa: T201  may print
     else:

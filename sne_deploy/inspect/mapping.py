@@ -100,6 +100,7 @@ def map_model(
     chip: Chip,
     strategy: str = "packed",
     weight_bits: int | None = None,
+    chips: int | None = None,
 ) -> MappingView:
     """Compile a model's students in fixed point and place them.
 
@@ -113,7 +114,7 @@ def map_model(
     ensemble = load_model(model, options)
     formats = chip.registers.narrowed(weight_bits)
     programs = [compile_member(ensemble, student, "fixed", formats) for student in ensemble.students]
-    return view(map_programs(programs, chip, strategy))
+    return view(map_programs(programs, chip, strategy, chips))
 
 
 def view(placement: Placement) -> MappingView:

@@ -24,7 +24,6 @@ class Item:
 
     Attributes
     ----------
-    student : int
     uses : int64 array of shape (5,)
         Compartments, in-axons, out-axons, bits of synaptic memory, compartment configurations.
     longest_delay : int
@@ -34,7 +33,6 @@ class Item:
     thresholds, formats : set
     """
 
-    student: int
     uses: Array
     longest_delay: int
     ratio: float
@@ -47,14 +45,11 @@ def fill(items: Sequence[Item], chip: Chip) -> Array:
 
     Cores are numbered by the first item on each.
     """
-    by_size = sorted(range(len(items)), key=lambda k: -items[k].ratio)
-    by_student = sorted(by_size, key=lambda k: items[k].student)
-    found = [_fill(items, order, chip) for order in (by_student, by_size)]
-    best = found[0] if found[0].max() <= found[1].max() else found[1]
-    first = np.unique(best, return_index=True)[1]
+    found = _fill(items, sorted(range(len(items)), key=lambda k: -items[k].ratio), chip)
+    first = np.unique(found, return_index=True)[1]
     number = np.empty(len(first), np.int32)
     number[np.argsort(first, kind="stable")] = np.arange(len(first))
-    return number[best]
+    return number[found]
 
 
 def _fill(items: Sequence[Item], order: Sequence[int], chip: Chip) -> Array:

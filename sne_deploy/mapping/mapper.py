@@ -6,27 +6,30 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sne_deploy import arguments
 from sne_deploy.chips.chip import Chip
 from sne_deploy.errors import InputError
 from sne_deploy.ir.program import Program
-from sne_deploy.mapping.halving import halved
+from sne_deploy.mapping.mesh import Mesh
 from sne_deploy.mapping.packing import packed
 from sne_deploy.mapping.partition import Partition, Strategy
-from sne_deploy.mapping.placement import Core, Placement, Resource, Use
-from sne_deploy.mapping.refusal import refuse_core
-from sne_deploy.mapping.resources import limits, measure
-from sne_deploy.mapping.sites import sites
+from sne_deploy.mapping.placement import Core, Placement, Resource, Site, Use
+from sne_deploy.mapping.refusal import refuse_chips, refuse_core
+from sne_deploy.mapping.repair import repaired
+from sne_deploy.mapping.resources import Resources, limits, measure
+from sne_deploy.mapping.sites import place_on, sites
 from sne_deploy.mapping.tiles import intel
 
 STRATEGIES: Mapping[str, Strategy] = {"packed": packed, "intel": intel}
 """How neurons can be shared out among cores, by name."""
 
 
-ROUNDS = 24
-"""How often cores that use too much are halved."""
+MAX_CHIPS = 2**16
 
 
-def map_programs(programs: Sequence[Program], chip: Chip, strategy: str = "packed") -> Placement:
+def map_programs(
+    programs: Sequence[Program], chip: Chip, strategy: str = "packed", chips: int | None = None
+) -> Placement:
     """Place students on cores.
 
     Parameters
@@ -36,6 +39,8 @@ def map_programs(programs: Sequence[Program], chip: Chip, strategy: str = "packe
     chip : Chip
     strategy : str
         One of :data:`STRATEGIES`.
+    chips : int or None
+        How many chips there are; None: as many as it takes.
 
     Returns
     -------
@@ -45,30 +50,33 @@ def map_programs(programs: Sequence[Program], chip: Chip, strategy: str = "packe
     Raises
     ------
     InputError
-        The strategy is not known, or a Program is in floating point.
+        The strategy is not known, a Program is in floating point, or there is no chip.
     MappingError
-        A neuron fits on no core, or a strategy's cores do not keep the limits.
+        A neuron fits on no core, a strategy's cores do not keep the limits, or it takes more chips.
     """
     if strategy not in STRATEGIES:
         raise InputError(f"unknown strategy {strategy!r:.100}; known: {', '.join(STRATEGIES)}")
     if any(program.precision != "fixed" for program in programs):
         raise InputError("floating point is on no chip's cores; compile with precision fixed")
+    if chips is not None:
+        arguments.whole("chips", chips, 1, MAX_CHIPS)
     partition = STRATEGIES[strategy](programs, chip)
-    placed = _placed(programs, partition, chip, strategy)
-    for _ in range(ROUNDS if strategy == "packed" else 0):
-        exceeded = _exceeded(placed)
-        if not exceeded:
-            break
-        partition = halved(programs, partition, exceeded)
-        placed = _placed(programs, partition, chip, strategy)
+    found = measure(programs, partition, chip)
+    placed = _placement(partition, found, sites(found.traffic, chip), chip, strategy)
+    if strategy == "packed" and _exceeded(placed):
+        partition, found, on_chip = repaired(programs, partition, chip, alone=placed.chips == 1)
+        places = place_on(found.traffic, Mesh.of(chip), on_chip)
+        placed = _placement(partition, found, places, chip, strategy)
     for core, resource in _exceeded(placed).items():
         refuse_core(placed, core, resource)
+    if chips is not None and placed.chips > chips:
+        refuse_chips(placed, chips)
     return placed
 
 
-def _placed(programs: Sequence[Program], partition: Partition, chip: Chip, strategy: str) -> Placement:
-    found = measure(programs, partition, chip)
-    places = sites(found.traffic, chip)
+def _placement(
+    partition: Partition, found: Resources, places: Sequence[Site], chip: Chip, strategy: str
+) -> Placement:
     on_chip = np.asarray([place.chip for place in places])
     uses = {**found.uses, "out_axons_across_chips": found.across(on_chip)}
     most = limits(chip, found.longest_delay)

@@ -2,7 +2,10 @@
 
 Every group is cut into pieces that fit on a core, targets before their sources, since a source's out-axons
 are as many as the pieces that it reaches; on cycles again until nothing changes. Then pieces are put on
-cores, those of different groups and students together: largest first, each on the fullest core that has room.
+cores, those of different groups together: largest first, each on the fullest core that has room.
+
+Students share no core: the cores of one that is not asked have nothing to do, its time is its own, and its
+cores can be switched off without another's.
 """
 
 from __future__ import annotations
@@ -29,24 +32,20 @@ ROUNDS = 8
 
 
 def packed(programs: Sequence[Program], chip: Chip) -> Partition:
-    """Share neurons out among cores, several groups and students to a core."""
-    cuts = [cut_program(program, chip) for program in programs]
-    items = [
-        item
-        for student, found in enumerate(cuts)
-        for layer, each in found
-        for item in _items(student, layer, each)
-    ]
-    core_of_item = fill(items, chip)
-    groups, at = [], 0
-    for found in cuts:
+    """Share neurons out among cores, several groups of a student to a core."""
+    groups: list[PlacedGroup] = []
+    cores = 0
+    for program in programs:
+        found = cut_program(program, chip)
+        core_of_item = cores + fill([item for layer, each in found for item in _items(layer, each)], chip)
+        cores = int(core_of_item.max()) + 1
+        at = 0
         for layer, each in found:
-            core_of = core_of_item[at + each.piece_of]
+            core_of = core_of_item[at + each.piece_of].astype(np.int32)
             at += each.pieces
-            groups.append(
-                PlacedGroup(layer.program.name, layer.group.name, core_of, extent(layer.group.shape, core_of))
-            )
-    return Partition(tuple(groups), int(core_of_item.max()) + 1)
+            tile = extent(layer.group.shape, core_of)
+            groups.append(PlacedGroup(program.name, layer.group.name, core_of, tile))
+    return Partition(tuple(groups), cores)
 
 
 def cut_program(program: Program, chip: Chip) -> list[tuple[Layer, Cut]]:
@@ -78,7 +77,7 @@ def _sent(program: Program, name: str, cuts: dict[str, tuple[Layer, Cut]]) -> Ar
     return found
 
 
-def _items(student: int, layer: Layer, each: Cut) -> list[Item]:
+def _items(layer: Layer, each: Cut) -> list[Item]:
     """The pieces of a group, as what is put on cores."""
     uses, arriving = each.found.uses, each.found.arriving
     thresholds: list[set[int]] = [set() for _ in range(each.pieces)]
@@ -96,7 +95,6 @@ def _items(student: int, layer: Layer, each: Cut) -> list[Item]:
     table = np.stack([uses[name] for name in added], axis=1)
     return [
         Item(
-            student,
             table[k],
             int(arriving.longest_delay[k]),
             float(each.found.ratio[k]),

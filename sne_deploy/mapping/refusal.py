@@ -53,6 +53,17 @@ def refuse_core(placement: Placement, core: int, resource: Resource) -> NoReturn
     )
 
 
+def refuse_chips(placement: Placement, chips: int) -> NoReturn:
+    """More chips than there are."""
+    students = len({each.student for each in placement.groups})
+    fewer = "" if students == 1 else ", map fewer students"
+    raise MappingError(
+        f"{len(placement.cores):,} cores take {placement.chips:,} chips of {placement.chip}, "
+        f"{placement.chips - chips:,} more than the {chips:,} there are; give {placement.chips:,}{fewer} or "
+        "smaller layers, or another --hardware"
+    )
+
+
 def _other_strategy(strategy: str) -> str:
     if strategy == "packed":
         return "give each neuron fewer targets in other layers"

@@ -58,14 +58,33 @@ def place(traffic: sparse.csr_matrix, mesh: Mesh) -> tuple[Site, ...]:
     plain = row_major(cores, mesh)
     if mesh.cores is None or not cores:
         return plain
-    both = sparse.csr_matrix(traffic + traffic.T, dtype=np.float64)
-    both = sparse.csr_matrix(both - sparse.diags(both.diagonal()))  # what stays on its core crosses nothing
+    placed = place_on(traffic, mesh, chips_of(traffic, mesh.cores))
+    return min(placed, plain, key=lambda each: cost(traffic, each, mesh))
+
+
+def place_on(traffic: sparse.csr_matrix, mesh: Mesh, chip_of: Array) -> tuple[Site, ...]:
+    """A site for each core on a chip that is given, int array of shape (cores,)."""
+    both = _both_ways(traffic)
     known: dict[int, Site] = {}
-    for chip, members in enumerate(_chips(both, mesh.cores)):
+    for chip in range(int(chip_of.max()) + 1):
+        members = np.flatnonzero(chip_of == chip)
         places = _places(both, members, known, mesh)
         known |= {int(core): mesh.site(chip, int(at)) for core, at in zip(members, places, strict=True)}
-    placed = tuple(known[core] for core in range(cores))
-    return min(placed, plain, key=lambda each: cost(traffic, each, mesh))
+    return tuple(known[core] for core in range(len(chip_of)))
+
+
+def chips_of(traffic: sparse.csr_matrix, full: int) -> Array:
+    """The chip of each core, int array of shape (cores,): as few chips as hold them, ``full`` cores each."""
+    chip_of = np.empty(int(traffic.shape[0]), np.int64)
+    for chip, members in enumerate(_chips(_both_ways(traffic), full)):
+        chip_of[members] = chip
+    return chip_of
+
+
+def _both_ways(traffic: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Messages between two cores, whoever sends; what stays on its core crosses nothing."""
+    both = sparse.csr_matrix(traffic + traffic.T, dtype=np.float64)
+    return sparse.csr_matrix(both - sparse.diags(both.diagonal()))
 
 
 def row_major(cores: int, mesh: Mesh) -> tuple[Site, ...]:

@@ -10,10 +10,10 @@ from tests.command_line import command
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits" / "model.pt"
 
 
-def test_students_of_the_example_share_a_core_and_layers_of_intels_do_not() -> None:
+def test_layers_of_the_example_share_a_core_and_layers_of_intels_do_not() -> None:
     found = command("map", DIGITS, name="sne")
     assert (found.status, found.stderr) == (0, "")
-    assert found.stdout.startswith("1 core on 1 chip (loihi1, strategy packed)\n")
+    assert found.stdout.startswith("4 cores on 1 chip (loihi1, strategy packed)\n")
     listed = command("map", DIGITS, "--hardware", "loihi2", "--strategy", "intel", "--json", name="sne")
     mapping = json.loads(listed.stdout)
     layers = mapping["layers"]
@@ -24,7 +24,12 @@ def test_students_of_the_example_share_a_core_and_layers_of_intels_do_not() -> N
 
 
 def test_a_wrong_strategy_or_chip_is_one_line() -> None:
-    for wrong in (["--strategy", "best"], ["--strategy", "intel"], ["--hardware", "loihi3"]):
+    for wrong in (
+        ["--strategy", "best"],
+        ["--strategy", "intel"],
+        ["--hardware", "loihi3"],
+        ["--chips", "0"],
+    ):
         found = command("map", DIGITS, *wrong, name="sne")
         assert (found.status, found.stdout, found.stderr.count("\n")) == (2, "", 1)
         assert found.stderr.startswith("error: ")

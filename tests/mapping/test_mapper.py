@@ -103,6 +103,8 @@ def chips(draw: Any) -> Chip:
     if chip.name == "loihi1":
         limits["out_axons_per_core"] = draw(st.integers(30, 60))
         limits["thresholds_per_core"] = draw(st.integers(1, 8))
+        limits["cores_per_chip"] = draw(st.integers(2, 8))
+        limits["out_axons_across_chips_per_core"] = draw(st.integers(8, 30))
     return small(chip, **limits)
 
 
@@ -119,10 +121,45 @@ def test_every_mapping_keeps_every_limit_and_loses_nothing(data: Any) -> None:
     check(programs, placement, chip)
 
 
-def test_students_share_a_core_by_packed_and_none_by_intel() -> None:
+@pytest.mark.parametrize("strategy", ["packed", "intel"])
+def test_students_share_no_core(strategy: str) -> None:
     programs = [replace(one_layer([[2] * 3] * 5, "mixed"), name=name) for name in "abc"]
-    assert len(map_programs(programs, load_chip("loihi2")).cores) == 1
-    assert len(map_programs(programs, load_chip("loihi2"), "intel").cores) == 3
+    placement = map_programs(programs, load_chip("loihi2"), strategy)
+    assert [group.core_of.tolist() for group in placement.groups] == [[0] * 5, [1] * 5, [2] * 5]
+
+
+def test_more_chips_than_there_are_is_refused_and_the_remedies_work() -> None:
+    programs = [replace(one_layer([[2] * 3] * 5, "mixed"), name=name) for name in "abc"]
+    chip = small(load_chip("loihi1"), cores_per_chip=1)
+    message = (
+        "3 cores take 3 chips of loihi1, 1 more than the 2 there are; give 3, map fewer students or smaller "
+        "layers, or another --hardware"
+    )
+    with pytest.raises(MappingError, match=f"^{message}$"):
+        map_programs(programs, chip, chips=2)
+    assert map_programs(programs, chip, chips=3).chips == 3
+    assert map_programs(programs[:2], chip, chips=2).chips == 2
+    assert map_programs(programs, load_chip("loihi2"), chips=2).chips == 1
+    for none in (0, -1, 1.5, "two"):
+        with pytest.raises(InputError, match="chips"):
+            map_programs(programs, chip, chips=none)  # type: ignore[arg-type]
+
+
+def test_cores_that_send_too_much_to_other_chips_are_halved() -> None:
+    """Forty neurons, each to forty others, on chips of four cores of ten compartments."""
+    weights = DenseWeights(np.full((40, 40), 2, np.int32))
+    first = one_layer([[2] * 4] * 40, "mixed")
+    second = replace(first.groups[0], name="h", depth=1)
+    synapse = replace(first.synapses[0], name="s", source="g", target="h", weights=weights)
+    program = replace(
+        first, groups=(*first.groups, second), synapses=(*first.synapses, synapse), outputs=("h",)
+    )
+    plain = small(load_chip("loihi1"), neurons_per_core=10, cores_per_chip=4)
+    for most, wanted in ((20, 8), (12, 9), (6, 13)):
+        chip = small(plain, out_axons_across_chips_per_core=most)
+        placement = map_programs([program], chip)
+        check([program], placement, chip)
+        assert len(placement.cores) >= wanted
 
 
 def test_too_many_inputs_are_refused_and_the_remedies_work() -> None:
