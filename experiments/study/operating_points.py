@@ -22,12 +22,14 @@ from sne_deploy.distill.policy.confidences import Confidences, confidences
 from sne_deploy.distill.policy.deploy import run_deployed
 from sne_deploy.distill.policy.fitting import ROUNDING
 from sne_deploy.distill.policy.gate import GateTraining, train_gate
-from sne_deploy.energy.accounting import Counts, add_counts, energy_per_sample
+from sne_deploy.energy.accounting import Counts, Traffic, add_counts, add_traffic, energy_per_sample
 from sne_deploy.errors import InputError
+from sne_deploy.mapping.wiring import PATHS
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Gate, Head, Measure
 from sne_deploy.report.schema import TeacherModel
 from sne_deploy.runtime import head as heads
 from sne_deploy.runtime.activation import chosen_students, gate_macs
+from sne_deploy.runtime.placed import PlacedCounts
 from sne_deploy.runtime.result import RunResult, StudentResult
 
 Array = npt.NDArray[Any]
@@ -63,6 +65,9 @@ class OperatingPoint:
     accuracy, mean_students : float
     counts : Counts
         Exact totals, the head's host MACs included.
+    traffic : Traffic or None
+        Exact totals of messages and hops, from all students' placement, which no policy changes; None without
+        one. Words of memory, which a run counts for all its samples together and nobody prices, are left 0.
     head_macs : int
         Total, those of a gate among them.
     """
@@ -71,6 +76,7 @@ class OperatingPoint:
     accuracy: float
     mean_students: float
     counts: Counts
+    traffic: Traffic | None
     head_macs: int
     hardware: Chip
     teacher: TeacherModel | None
@@ -92,7 +98,7 @@ class OperatingPoint:
             "mean_students": self.mean_students,
             **{name: None if total is None else total / samples for name, total in totals.items()},
             "head_macs": self.head_macs / samples,
-            "energy_j": energy_per_sample(counts, self.hardware).total,
+            "energy_j": energy_per_sample(counts, self.hardware, self.traffic).total,
         }
         theirs = self.teacher
         if theirs is None:
@@ -102,7 +108,7 @@ class OperatingPoint:
             "teacher_accuracy": theirs.accuracy,
             "teacher_macs": theirs.macs,
             "drop": None if theirs.accuracy is None else theirs.accuracy - self.accuracy,
-            **ratios(counts, theirs.macs, self.hardware),
+            **ratios(counts, theirs.macs, self.hardware, self.traffic),
         }
 
 
@@ -204,10 +210,24 @@ def point_of(full: FullRun, active: Array, policy: ActivationPolicy) -> Operatin
         accuracy=float(np.mean(run.predictions == _labels(run))),
         mean_students=int(active.sum()) / len(active),
         counts=add_counts([shared, *counts], len(active)),
+        traffic=_traffic(full.run, active),
         head_macs=shared.host_macs,
         hardware=full.hardware,
         teacher=full.teacher,
     )
+
+
+def _traffic(run: RunResult, active: Array) -> Traffic | None:
+    """Messages and hops of the samples that each student runs on; None where one has no counts on cores."""
+    placed = [student.placed for student in run.students if student.placed is not None]
+    if len(placed) < len(run.students):
+        return None
+    return add_traffic(_moved(each, active[:, k]) for k, each in enumerate(placed))
+
+
+def _moved(placed: PlacedCounts, rows: Array) -> Traffic:
+    totals = {name: int(getattr(placed, name)[rows].sum()) for name in (*PATHS, "from_host")}
+    return Traffic(**totals, memory_words=0)
 
 
 def _restricted(run: RunResult, head: Head, active: Array) -> RunResult:

@@ -50,6 +50,9 @@ def with_policy(policy: ActivationPolicy) -> sne.Result:
 def equal(point: OperatingPoint, result: sne.Result) -> None:
     ours, report = point.row(), result.report
     assert point.counts == report.ensemble.totals
+    assert report.ensemble.traffic is not None
+    assert point.traffic == replace(report.ensemble.traffic, memory_words=0)
+    assert point.traffic.messages > 0
     assert point.head_macs == report.shared.totals.host_macs
     assert point.accuracy == result.accuracy
     assert point.mean_students == report.ensemble.mean_active_students
