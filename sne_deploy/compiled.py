@@ -217,6 +217,7 @@ class Compiled:
         from sne_deploy.data.arrays import as_array, as_samples
         from sne_deploy.data.dataset import ModelInput, fit_to_model
         from sne_deploy.data.ragged import joined
+        from sne_deploy.energy.lines import processors
         from sne_deploy.report.build import build_report
         from sne_deploy.report.compare import compared as compared_with
         from sne_deploy.report.context import provenance
@@ -238,6 +239,8 @@ class Compiled:
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
         verified = self._verify(data, verify)
         placement, unplaced = self._placement()
+        if placement is not None:
+            processors(operation, placement, self.hardware)  # refuses before the run
         placers = () if placement is None else self._placers(placement)
         run, compared = self._run_slices(data, record, placers)
         report = build_report(

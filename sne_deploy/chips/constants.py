@@ -209,6 +209,7 @@ class LimitTable(Table):
     thresholds_per_core: Count | None = None
     synapse_formats_per_core: Count | None = None
     cores_per_chip: Count | None = None
+    embedded_processors_per_chip: Count | None = None
     mesh_columns: Count | None = None
     mesh_rows: Count | None = None
     cores_per_tile: Count | None = None

@@ -17,7 +17,8 @@ from pydantic import ConfigDict, Field
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.chips.constants import Constant
-from sne_deploy.errors import HardwareError
+from sne_deploy.energy.accounting import Factors, Traffic, energy_parts, prices_of
+from sne_deploy.errors import HardwareError, InputError
 from sne_deploy.mapping.placement import Placement
 
 Line = Literal["neurocore", "x86", "static"]
@@ -25,7 +26,6 @@ LINES: tuple[Line, ...] = get_args(Line)
 Powered = Literal["chips", "used"]
 """Which cores leak: all those of the chips that are in use, or only those that hold a neuron."""
 POWERED: tuple[Powered, ...] = get_args(Powered)
-Factors = tuple[float, float]
 _Figure = Annotated[float, Field(ge=0.0)]
 
 
@@ -105,22 +105,49 @@ def neurocore_energy(
     -------
     float or array
     """
-    energy = chip.energy
-    total = synops * energy.synop.si + updates * energy.update_active.si
-    total = total + messages * energy.spike_within_tile.si
-    for hops, cost, name in (
-        (hops_east_west, energy.hop_east_west, "energy.hop_east_west"),
-        (hops_north_south, energy.hop_north_south, "energy.hop_north_south"),
-    ):
-        if isinstance(hops, int) and hops == 0:
-            continue
-        total = total + hops * _given(chip, name, cost).si
-    return total
+    if any(not isinstance(hops, int) or hops for hops in (hops_east_west, hops_north_south)):
+        for name in ("hop_east_west", "hop_north_south"):
+            _given(chip, f"energy.{name}", getattr(chip.energy, name))
+    traffic = Traffic(messages, 0, 0, 0, 0, hops_east_west, hops_north_south, 0)
+    parts = energy_parts(_Counted(synops, updates), prices_of(chip), traffic=traffic)
+    return sum(part for part in parts.values() if part is not None)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Numbers or arrays, of neurocores alone."""
+
+    synops: Any
+    updates_active: Any
+    updates_idle: int = 0
+    spikes: int = 0
+    host_macs: int = 0
 
 
 def x86_power(processors: int, chip: Chip) -> float:
     """Watts of embedded processors that are in use, their clock and their code."""
     return processors * _given(chip, "power.x86_per_processor", chip.power.x86_per_processor).si
+
+
+def processors(operation: Operation, placement: Placement, chip: Chip) -> int:
+    """How many embedded processors are in use: as many as asked, else one for each chip.
+
+    Raises
+    ------
+    InputError
+        More than the chips in use have.
+    """
+    asked, limit = operation.x86_processors, chip.limits.embedded_processors_per_chip
+    if asked is None:
+        return placement.chips
+    if limit is not None and asked > limit.value * placement.chips:
+        chips = f"{placement.chips:,} chip{' is' if placement.chips == 1 else 's are'}"
+        raise InputError(
+            f"--x86 {asked}: {chips} in use, with {limit.value} embedded processors each "
+            f"(limits.embedded_processors_per_chip of hardware {chip.name!r}); "
+            f"give {limit.value * placement.chips} or less"
+        )
+    return asked
 
 
 def static_power(cores_powered: int, chip: Chip) -> float:

@@ -25,7 +25,8 @@ from sne_deploy.ir.program import Precision, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights
 from sne_deploy.mapping.placement import Placement
 from sne_deploy.model.ensemble import Ensemble
-from sne_deploy.report.check import check_report, require
+from sne_deploy.report.adding_up import mean, require
+from sne_deploy.report.check import check_report
 from sne_deploy.report.chip_schema import OperationModel
 from sne_deploy.report.classes import balanced_accuracy, class_models, tied
 from sne_deploy.report.context import hardware_model, policy_model
@@ -106,7 +107,7 @@ def build_report(
     Raises
     ------
     InputError
-        More inferences a second are asked for than the neurocores reach.
+        More inferences a second are asked for than the neurocores reach, or more processors than there are.
     VerificationError
         The result contradicts itself: counts where a student did not run, negative counts, wrong sums.
     """
@@ -162,6 +163,7 @@ def build_report(
                 *(text for text in result.warnings if not text.startswith(ASSUMED)),
                 *_late_spikes(result, comparisons),
                 *clipped_weights(result),
+                *on_chip.remarks(energy),
                 *warnings,
             ),
             provenance=provenance,
@@ -233,19 +235,19 @@ def _layer(program: Program, layer: LayerTrace, ran: int, found: SpikeComparison
         name=layer.name,
         kind=layer_kind(program, layer.name),
         shape=tuple(int(size) for size in group.shape),
-        synops_per_sample=_mean(_total(layer.synops), ran),
-        spikes_per_sample=_mean(spikes, ran),
-        rate=_mean(spikes, ran * updates),
+        synops_per_sample=mean(_total(layer.synops), ran),
+        spikes_per_sample=mean(spikes, ran),
+        rate=mean(spikes, ran * updates),
         weights=sum(int(np.size(synapse.weights.values)) for synapse in synapses),
         u_wraps=wraps,
-        u_wrap_rate=_mean(wraps, ran * updates),
+        u_wrap_rate=mean(wraps, ran * updates),
         v_saturations=saturations,
-        v_saturation_rate=_mean(saturations, ran * updates),
+        v_saturation_rate=mean(saturations, ran * updates),
         saturated_weights=sum(synapse.saturated_weights for synapse in synapses),
         quantisation_snr_db=_finite_or_none(min(snrs, default=None), layer.name),
-        rate_float=None if found is None else _mean(found.reference, found.samples * updates),
+        rate_float=None if found is None else mean(found.reference, found.samples * updates),
         spike_agreement=None if found is None else found.agreement,
-        spikes_differing_per_sample=None if found is None else _mean(found.differing, found.samples),
+        spikes_differing_per_sample=None if found is None else mean(found.differing, found.samples),
         worst_neuron=_neuron(found.worst_neuron) if found is not None else None,
     )
 
@@ -275,7 +277,7 @@ def _manner(program: Program, synapse: Synapse) -> str:
 
 def _cost(counts: Counts, energy: Energy) -> dict[str, Any]:
     """The fields of a CostModel."""
-    means = {f"{name}_per_sample": _mean(getattr(counts, name), counts.samples_run) for name in COUNTED}
+    means = {f"{name}_per_sample": mean(getattr(counts, name), counts.samples_run) for name in COUNTED}
     return {**means, "energy_per_sample_j": energy, "totals": counts}
 
 
@@ -333,10 +335,6 @@ def _check_result(result: RunResult, samples: int) -> None:
 
 def _total(counts: Array) -> int:
     return int(counts.sum(dtype=np.int64))
-
-
-def _mean(total: int | None, samples: int) -> float | None:
-    return None if total is None or samples == 0 else total / samples
 
 
 def _ratio(theirs: float, ours: float | None) -> float | None:

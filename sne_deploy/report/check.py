@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from sne_deploy.energy.accounting import COUNTED, PARTS, Energy, Prices, Traffic, mean_energy
-from sne_deploy.errors import VerificationError
+from sne_deploy.report.adding_up import mean, require
 from sne_deploy.report.check_chip import check_chip
 from sne_deploy.report.chip_figures import chip_figures
 from sne_deploy.report.comparison import check_comparison
@@ -27,6 +27,7 @@ def check_report(report: ReportModel) -> None:
     * every energy is its counts at the report's own constants, its total the sum of its parts;
     * the ensemble's energies are ``shared + sum(active_fraction x student)``;
     * the classes' samples and predictions sum to all samples, and give the ensemble's accuracies;
+    * cores and chips of the students are those of the ensemble and of the mapping;
     * the lines of power are their energies at the report's rate, and the intervals those of the constants;
     * a comparison's rows and sentences follow from its own figures, which are the report's;
     * the warnings begin with what is dead.
@@ -58,12 +59,6 @@ def check_report(report: ReportModel) -> None:
     require(
         report.ensemble.mean_active_students == active / samples, "ensemble: mean_active_students is wrong"
     )
-
-
-def require(condition: bool, message: str) -> None:
-    """Raise VerificationError unless the condition holds."""
-    if not condition:
-        raise VerificationError(f"the report does not add up: {message}")
 
 
 def _costs(report: ReportModel) -> Iterable[tuple[str, CostModel]]:
@@ -105,8 +100,7 @@ def _check_shared(report: ReportModel, samples: int) -> None:
 
 def _check_means(name: str, cost: CostModel) -> None:
     for count in COUNTED:
-        total, samples = getattr(cost.totals, count), cost.totals.samples_run
-        expected = None if total is None or samples == 0 else total / samples
+        expected = mean(getattr(cost.totals, count), cost.totals.samples_run)
         stored = getattr(cost, f"{count}_per_sample")
         require(stored == expected, f"{name}: {count}_per_sample is {stored}, its total says {expected}")
 

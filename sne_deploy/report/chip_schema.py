@@ -60,8 +60,8 @@ class PowerModel(Model):
 
     ``neurocore``: the dynamic energy of a sample that it ran on; its power is that of all inferences.
     ``x86``: the processors serve all students: null for one alone. ``static``: leakage, of a student that of
-    its own cores, of an ensemble that of all powered cores; by inference, waiting included. A core that
-    students share is in each one's line, and once in the ensemble's.
+    its own cores, of an ensemble that of all powered cores; by inference, waiting included. Students share
+    no core.
     """
 
     neurocore: LineFigures | None

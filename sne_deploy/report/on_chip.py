@@ -16,12 +16,14 @@ from sne_deploy.energy.lines import (
     cores_powered,
     figures,
     interval,
+    processors,
     static_power,
     x86_power,
 )
 from sne_deploy.energy.time import sample_time, step_floors
 from sne_deploy.errors import InputError
 from sne_deploy.mapping.placement import Placement
+from sne_deploy.report.adding_up import mean
 from sne_deploy.report.chip_schema import (
     MappingModel,
     OperationModel,
@@ -89,31 +91,45 @@ class OnChip:
         Raises
         ------
         InputError
-            More inferences a second than the neurocores reach.
+            More inferences a second than the neurocores reach, or more processors than there are.
         """
         placement, rate = self.placement, self.asked.rate_per_s
         time = self._ensemble_time()
         if rate is None and time is not None:
-            whole_s = _longest(time.period_s) + (time.host_s or 0.0) + (time.reset_s or 0.0)
-            rate = 1.0 / whole_s if whole_s else None  # None: no student ran at all
+            rate = _with_host_per_s(time)
         elif rate is not None and time is not None and rate * _longest(time.period_s) > 1.0:
             raise InputError(
                 f"--rate {rate:g}: the neurocores take {_longest(time.period_s):.3g} s for an inference, "
                 f"which is {_floor(1 / _longest(time.period_s)):.4g} a second at most; give that or less"
             )
-        processors = self.asked.x86_processors
-        if processors is None and placement is not None:
-            processors = placement.chips
+        in_use = self.asked.x86_processors
+        if placement is not None:
+            in_use = processors(self.asked, placement, self.chip)
         leaking = None
         if placement is not None and (self.asked.powered == "used" or self.chip.limits.cores_per_chip):
             leaking = cores_powered(placement, self.chip, self.asked.powered)
         return OperationModel(
             rate_per_s=rate,
             back_to_back=self.asked.rate_per_s is None,
-            x86_processors=processors,
+            x86_processors=in_use,
             powered=self.asked.powered,
             cores_powered=leaking,
         )
+
+    def remarks(self, energy: Energy) -> tuple[str, ...]:
+        """What a chosen rate takes for granted, or that it is not used."""
+        asked, time = self.asked.rate_per_s, self._ensemble_time()
+        if asked is None:
+            return ()
+        text = f"--rate {asked:g} is "
+        if self.placement is None and neurocore_j(energy) is None:
+            text += "not used: without registers there are no lines of power; --target loihi has them"
+            return (text,)
+        most = None if time is None else _with_host_per_s(time)
+        if most is None or asked <= most * (1 + 1e-9):
+            return ()
+        text += "faster than host injection and reset as published allow "
+        return (f"{text}({_floor(most):.4g} /s): takes the host to be replaced",)
 
     def student(
         self, student: StudentResult, counts: Counts, energy: Energy, operation: OperationModel
@@ -213,9 +229,9 @@ def _fields(
     return {
         "latency_s": None if time is None else _longest(time.latency_s),
         "throughput_per_s": None if not longest else 1.0 / longest,
-        "messages_per_sample": _mean(None if traffic is None else traffic.messages, samples),
-        "hops_per_sample": _mean(hops, samples),
-        "memory_words_per_sample": _mean(None if traffic is None else traffic.memory_words, samples),
+        "messages_per_sample": mean(None if traffic is None else traffic.messages, samples),
+        "hops_per_sample": mean(hops, samples),
+        "memory_words_per_sample": mean(None if traffic is None else traffic.memory_words, samples),
         "traffic": traffic,
         "time": time,
         **others,
@@ -262,6 +278,12 @@ def _tightest(placement: Placement) -> TightestModel | None:
     return TightestModel(resource=resource, used=most, limit=limit)
 
 
+def _with_host_per_s(time: TimeModel) -> float | None:
+    """Inferences a second with the host's injection and reset, as far as modelled; None: no student ran."""
+    whole_s = _longest(time.period_s) + (time.host_s or 0.0) + (time.reset_s or 0.0)
+    return 1.0 / whole_s if whole_s else None
+
+
 def _longest(by_floor: dict[str, float]) -> float:
     return max(by_floor.values())
 
@@ -270,7 +292,3 @@ def _floor(value: float) -> float:
     """Four digits of a number above 0, rounded down."""
     unit: float = 10.0 ** (math.floor(math.log10(value)) - 3)
     return math.floor(value / unit) * unit
-
-
-def _mean(total: int | None, samples: int) -> float | None:
-    return None if total is None or samples == 0 else total / samples

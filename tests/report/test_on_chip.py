@@ -35,15 +35,15 @@ STEPS, FLOOR_S = 5, 113e-9
 """All cores are on one tile: no hop across it."""
 
 
-def placement() -> Placement:
-    """Students on cores 0 and 1, 2, and 3; on two chips."""
+def placement(students: int = 3) -> Placement:
+    """The first students on cores 0 and 1, 2, and 3; on two chips."""
     cores = tuple(
         Core(Site(chip, 0, 0, slot), {"compartments": Use(100 + slot, 1024), "in_axons": Use(9, None)})
         for chip, slot in ((0, 0), (1, 1), (0, 2), (1, 3))
     )
     of = {"always": [0, 1, 1], "at times": [2], "never": [3]}
     groups = tuple(PlacedGroup(name, "lif", np.array(core, np.int32), (1,)) for name, core in of.items())
-    return Placement("loihi1", "packed", groups, cores, 2)
+    return Placement("loihi1", "packed", groups[:students], cores[: students + 1], 2)
 
 
 def placed(student: StudentResult, seed: int, most: int = 1000) -> StudentResult:
@@ -130,17 +130,12 @@ def test_the_three_lines_by_hand_back_to_back(report: Report) -> None:
     )
 
 
-def test_a_core_that_students_share_leaks_once(result: RunResult, make_report: Any) -> None:
+def test_students_that_share_a_core_are_refused(result: RunResult, make_report: Any) -> None:
     apart = placement()
-    shared = replace(
-        apart,
-        groups=tuple(replace(each, core_of=0 * each.core_of) for each in apart.groups),
-        cores=apart.cores[:1],
-    )
-    report = make_report(result, placement=replace(shared, chips=1), operation=Operation(powered="used"))
-    assert [each.cores for each in (*report.students, report.ensemble)] == [1, 1, 1, 1]
-    assert report.ensemble.power.static.power_w == pytest.approx(0.8125e-3)
-    assert [each.power.static.power_w for each in report.students] == pytest.approx(3 * [0.8125e-3])
+    groups = tuple(replace(each, core_of=0 * each.core_of) for each in apart.groups)
+    shared = replace(apart, groups=groups, cores=apart.cores[:1], chips=1)
+    with pytest.raises(VerificationError, match="ensemble: cores is 1, the students have 3"):
+        make_report(result, placement=shared)
 
 
 def test_a_chosen_rate_changes_power_but_no_energy_of_the_neurocores(
@@ -166,6 +161,42 @@ def test_more_than_the_neurocores_reach_is_refused_and_the_remedy_works(
         most = float(said.search(str(refused.value))[1])
         report = make_report(slower, placement=placement(), operation=Operation(most))
         assert 0.999 < report.operation.rate_per_s / report.ensemble.throughput_per_s <= 1
+
+
+def test_a_rate_that_takes_the_host_to_be_replaced_is_accepted_and_said(
+    result: RunResult, report: Report, make_report: Any
+) -> None:
+    said = [text for text in report.warnings if "--rate" in text]
+    most = report.operation.rate_per_s
+    same = make_report(result, placement=placement(), operation=Operation(most))
+    assert said == [text for text in same.warnings if "--rate" in text] == []
+    assert same.ensemble.power == report.ensemble.power
+    faster = make_report(result, placement=placement(), operation=Operation(1.01 * most))
+    (text,) = (text for text in faster.warnings if "--rate" in text)
+    allowed = re.search(r"as published allow \((\S+) /s\): takes the host to be replaced", text)
+    assert 0.999 < float(allowed[1]) / most <= 1
+    assert "takes the host to be replaced" in " ".join(rendered(faster, 200).split())
+
+
+def test_a_rate_without_lines_of_power_is_said_to_be_unused(
+    make_student: Any, make_result: Any, make_report: Any
+) -> None:
+    student = make_student("one", [1, 0], np.random.default_rng(0))
+    layers = tuple(replace(each, updates_active=None, updates_idle=None) for each in student.trace.layers)
+    plain = make_result([replace(student, trace=replace(student.trace, layers=layers))])
+    report = make_report(plain, operation=Operation(7.0))
+    assert report.ensemble.power.neurocore is None
+    assert any(text.startswith("--rate 7 is not used") for text in report.warnings)
+    assert not any("--rate" in text for text in make_report(plain).warnings)
+
+
+def test_more_processors_than_the_chips_have_are_refused_and_the_remedy_works(
+    result: RunResult, make_report: Any
+) -> None:
+    with pytest.raises(InputError, match=r"--x86 7: 2 chips are in use, with 3 .*; give 6 or less"):
+        make_report(result, placement=placement(), operation=Operation(x86_processors=7))
+    report = make_report(result, placement=placement(), operation=Operation(x86_processors=6))
+    assert report.ensemble.power.x86.power_w == pytest.approx(6 * 23.195e-3)
 
 
 def test_both_floors_of_loihi2_are_reported(result: RunResult, make_report: Any) -> None:
@@ -234,6 +265,15 @@ def test_no_figure_of_the_chip_is_cut_off(report: Report, width: int) -> None:
         ("operation.rate_per_s", 9.0, "neurocore power"),
         ("operation.cores_powered", 9, "static power"),
         ("shared.energy_per_sample_j.hops", None, "shared: hops energy"),
+        ("ensemble.cores", 9, "ensemble: cores is 9, the students have 4"),
+        ("students.0.cores", 3, "ensemble: cores is 4, the students have 5"),
+        ("mapping.cores", 5, "mapping: cores is 5, the students have 4"),
+        ("mapping.chips", 1, "mapping: chips is 1, not 2"),
+        ("students.0.chips", 3, "'always': 3 chips for 2 cores"),
+        ("students.2.cores", None, "'never': no cores, though there is a mapping"),
+        ("mapping", None, "cores without a mapping"),
+        ("mapping.tightest.used", 1025, "tightest is more than its limit"),
+        ("ensemble.time.latency_steps", 1.0, "latency_steps is less than steps"),
     ],
 )
 def test_what_does_not_add_up_is_refused(report: Report, path: str, value: Any, message: str) -> None:
@@ -247,6 +287,15 @@ def test_what_does_not_add_up_is_refused(report: Report, path: str, value: Any, 
         check_report(Report.model_validate_json(json.dumps(document)))
 
 
+def test_a_latency_below_the_period_is_refused(report: Report) -> None:
+    document = report.model_dump(mode="json")
+    student = document["students"][0]
+    student["latency_s"] = 1e-9
+    student["time"]["latency_s"] = dict.fromkeys(student["time"]["latency_s"], 1e-9)
+    with pytest.raises(VerificationError, match="'always': latency with barrier is 1e-09 s, less than"):
+        check_report(Report.model_validate_json(json.dumps(document)))
+
+
 @settings(max_examples=examples(10), deadline=None)
 @given(
     active=st.integers(1, 5).flatmap(
@@ -255,7 +304,7 @@ def test_what_does_not_add_up_is_refused(report: Report, path: str, value: Any, 
     seed=st.integers(0, 2**32 - 1),
     most=st.sampled_from([2, 1000, 2**40]),
     share=st.none() | st.floats(1e-6, 0.999),
-    x86=st.none() | st.integers(0, 100),
+    x86=st.none() | st.integers(0, 3),
     powered=st.sampled_from(["chips", "used"]),
     chip=st.sampled_from(["loihi1", "loihi2"]),
 )
@@ -279,7 +328,7 @@ def test_whatever_runs_adds_up_and_reads_back(
     steps = np.max([student.placed.steps for student in students], axis=0)
     busy_s = np.max([student.placed.busy_s for student in students], axis=0)
     result = replace(make_result(students), placed=PlacedTime(steps, 2 * steps, busy_s, 3 * busy_s))
-    options: dict[str, Any] = {"placement": placement(), "hardware": load_chip(chip)}
+    options: dict[str, Any] = {"placement": placement(len(active)), "hardware": load_chip(chip)}
     free = make_report(result, **options, operation=Operation(None, x86, powered))
     most_per_s = free.ensemble.throughput_per_s
     rate = None if share is None or most_per_s is None else share * most_per_s
