@@ -73,7 +73,7 @@ class Chip(Table):
     teacher : MacTable or None
         The same for the processor that runs the teacher; the host where None.
     time, power, limits
-        Used once neurons are placed on cores and chips.
+        What a step lasts, what stands still costs, and what fits on a core and a chip.
     synapse_memory : SynapseMemoryTable or None
         How a core stores weights; None: what they take is not known.
     error : ErrorTable

@@ -195,7 +195,7 @@ class IntervalTable(Table):
 
 
 class LimitTable(Table):
-    """``[limits]``: what fits on a core and a chip; used once neurons are placed."""
+    """``[limits]``: what fits on a core and a chip, for placing neurons."""
 
     neurons_per_core: Count | None = None
     compartments_per_core_by_delay: CompartmentsByDelay | None = None

@@ -9,8 +9,9 @@ Every enabled compartment costs an active update at every step, whether it had i
 networks with hardly any spikes show that price for all of them. ``energy.update_idle`` is for compartments
 that are switched off, of which a network has none.
 
-``spikes`` in the equation are spikes that neurons sent until these are placed on cores; then they are the
-messages, one for each spike and each core that it reaches. Hops are ``None`` without a placement, or a price.
+``spikes`` in the equation are messages, one for each spike and each core that it reaches. Without a
+placement (floating point, or a network that does not fit) they are the spikes that neurons sent, and hops
+are ``None``, as they are without a price.
 
 The sum is of the neurocores' dynamic energy and the host's arithmetic. Embedded processors and leakage are
 lines of their own (:mod:`sne_deploy.energy.lines`), so ``static`` is always ``None`` here. Spikes that enter
@@ -288,7 +289,7 @@ def energy_per_sample(counts: Counts, hardware: Chip, traffic: Traffic | None = 
         Totals over ``counts.samples_run`` samples.
     hardware : Chip
     traffic : Traffic or None
-        Of the same samples, once neurons are placed.
+        Of the same samples; None without a placement.
 
     Returns
     -------

@@ -99,7 +99,7 @@ def _row(name: str, cost: CostModel, accuracy: float | None, active: str, style:
 
 
 def _moved(energy: Energy) -> float | None:
-    """Messages and the links that they cross; until neurons are placed, spikes."""
+    """Messages and the links that they cross; without a placement, spikes."""
     return None if energy.spikes is None else energy.spikes + (energy.hops or 0.0)
 
 

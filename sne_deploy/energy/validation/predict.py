@@ -59,6 +59,8 @@ class Prediction:
         Why it is missed, where it is.
     derived : bool
         Whether it follows from other rows, such as the slope over several points.
+    label : str or None
+        Whose constants these are, where they are another chip's: as the interval's note begins.
     """
 
     case: str
@@ -72,6 +74,7 @@ class Prediction:
     others: float | None = None
     likely_cause: str | None = None
     derived: bool = False
+    label: str | None = None
 
     @property
     def ratio(self) -> float:
@@ -351,6 +354,14 @@ def judged_by_others(
 
 def _line(row: Prediction) -> Line | None:
     return next((line for quantity, line in LINE_OF.items() if row.quantity.startswith(quantity)), None)
+
+
+def labelled(row: Prediction, chip: Chip) -> Prediction:
+    """The row with its label: how its interval's note begins, where that names another chip's constants."""
+    line = _line(row)
+    interval = None if line is None else getattr(chip.interval, line)
+    note = ("" if interval is None else interval.note or "").partition(";")[0]
+    return replace(row, label=note if note.endswith(" constants") else None)
 
 
 def _largest(ratios: Iterable[float]) -> float | None:

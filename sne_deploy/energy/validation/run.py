@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sne_deploy.chips.chip import chip_names, chip_sha256, load_chip
 from sne_deploy.energy.validation.case import Case, packaged_cases, read_case
-from sne_deploy.energy.validation.predict import Prediction, Unpredicted, judged_by_others, predict
+from sne_deploy.energy.validation.predict import Prediction, Unpredicted, judged_by_others, labelled, predict
 from sne_deploy.errors import DataError
 
 
@@ -65,7 +65,7 @@ def validate(files: Sequence[str | os.PathLike[str]] = ()) -> Validation:
     )
     return Validation(
         cases=shown,
-        rows=tuple(row for name in names for row in judged[name]),
+        rows=tuple(labelled(row, chips[everything[name].chip]) for name in names for row in judged[name]),
         left=tuple(row for name in names for row in predicted[name][1]),
         constants={name: chip_sha256(name) for name in sorted({case.chip for case in shown})},
     )

@@ -59,13 +59,14 @@ class ValidationView:
 def cells(row: Prediction) -> tuple[str, ...]:
     """A row's columns, as :data:`COLUMNS`."""
     others = "none" if row.others is None else f"x{row.others:.2f} {'yes' if row.inside_others else 'NO'}"
+    label = "" if row.label is None else f" ({row.label})"
     return (
         row.quantity,
         number(row.predicted),
         number(row.measured),
         row.unit,
         f"{row.ratio:.2f}",
-        f"{number(row.low)} to {number(row.high)}",
+        f"{number(row.low)} to {number(row.high)}{label}",
         "yes" if row.inside else "NO",
         row.dominating,
         others,

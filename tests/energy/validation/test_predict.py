@@ -12,6 +12,7 @@ from sne_deploy.chips.chip import load_chip
 from sne_deploy.energy.validation.case import packaged_cases
 from sne_deploy.energy.validation.predict import Prediction, predict
 from sne_deploy.energy.validation.run import Validation, validate
+from sne_deploy.energy.validation.view import cells
 
 QUARTZ = {8: (51, 33.769), 16: (91, 45.594), 32: (171, 85.765), 64: (331, 139.338), 128: (651, 290.104)}
 """Steps, and the uJ of an image that the probes give."""
@@ -230,3 +231,12 @@ def test_time_per_step_of_lsnns_neurocore(found: Validation) -> None:
     time = row(found, "lsnn_smnist_loihi1", "time per step, neurocores, barrier 0.113 us")
     assert time.predicted == pytest.approx(max(350 * 8.4e-3, 634017.985 / 840 * 3.5e-3) + 0.113)
     assert not time.inside
+
+
+def test_intervals_on_another_chips_constants_are_labelled() -> None:
+    """Loihi 2's dynamic lines alone: its static power and its times are its own. JSON keeps its keys."""
+    rows = validate().rows
+    labelled = {(row.case, row.quantity.partition(",")[0]) for row in rows if row.label is not None}
+    assert labelled == {("pilotnet_lif_loihi2", "neurocore dynamic energy")}
+    assert all("Loihi 1 constants" in cells(row)[5] for row in rows if row.label is not None)
+    assert all("label" not in row.as_json() for row in rows)
