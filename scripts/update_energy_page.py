@@ -5,10 +5,12 @@ usage: python scripts/update_energy_page.py
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import get_args
 
+from pages import keep
 from synop_definitions import SAMPLES, count
 
 from sne_deploy.energy.validation.case import Case, Layer, Seen
@@ -141,5 +143,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), "utf-8")
-    print(f"written: {PAGE}")
+    sys.exit(keep(PAGE, page()))

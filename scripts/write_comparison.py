@@ -5,11 +5,11 @@ usage: python scripts/write_comparison.py
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from sne_deploy.energy.figure import Figure
 from sne_deploy.energy.processor import KINDS, Processor, packaged
-from sne_deploy.files import atomic_path
 from sne_deploy.report.verdict import number
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "comparison.md"
@@ -59,5 +59,6 @@ def _picojoules(figure: Figure) -> str:
 
 
 if __name__ == "__main__":
-    with atomic_path(PAGE) as temporary:
-        temporary.write_text(page(), "utf-8")
+    from pages import keep
+
+    sys.exit(keep(PAGE, page()))

@@ -10,14 +10,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pages import keep
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "exploring.md"
 BEGIN, END = "<!-- written by scripts/write_exploring.py -->\n", "<!-- end -->"
 COMMAND = ["explore", "examples/digits/model.pt", "--target-accuracy", "98%"]
 
 
-def main() -> None:
-    """Write the block between the markers."""
+def main() -> int:
+    """Write the block between the markers, or compare it."""
     program = Path(sys.executable).with_name("sne")
     done = subprocess.run([program, *COMMAND], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     block = f"{BEGIN}\n    sne {' '.join(COMMAND)}\n\n```text\n{done.stdout}```\n\n{END}"
@@ -27,9 +29,8 @@ def main() -> None:
     )
     if found != 1:
         raise SystemExit(f"{PAGE}: {found} blocks, expected one")
-    PAGE.write_text(changed, "utf-8")
-    print(f"written: {PAGE}")
+    return keep(PAGE, changed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 from intel_core_tables import OTHERS, PILOTNET, Extent, Row
+from pages import keep
 
 from sne_deploy.chips.chip import Chip, load_chip
-from sne_deploy.files import atomic_path
 from sne_deploy.ir.program import NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import ConvWeights, DenseWeights, Weights
 from sne_deploy.mapping.mapper import map_programs
@@ -119,18 +119,5 @@ def page() -> str:
     return f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END, 1)[1]}"
 
 
-def main() -> int:
-    """Write the page, or compare it."""
-    made = page()
-    if "--check" in sys.argv[1:]:
-        same = PAGE.read_text("utf-8") == made
-        print("up to date" if same else f"{PAGE} differs; run python scripts/write_mapping_table.py")
-        return 0 if same else 1
-    with atomic_path(PAGE) as temporary:
-        temporary.write_text(made, "utf-8")
-    print(f"written: {PAGE}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(keep(PAGE, page()))

@@ -18,11 +18,11 @@ import nir
 import numpy as np
 from nir_examples import PRIMITIVES, REFUSALS, TOPOLOGIES
 from nir_semantics import DESCRIPTIONS
+from pages import checking, keep
 
 from sne_deploy.backend import RunOptions, load_backend
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.errors import SneError, UnsupportedError
-from sne_deploy.files import atomic_path
 from sne_deploy.frontend.graph_models import ASSUMED, ensemble_of_graphs
 from sne_deploy.frontend.hdf5.file import LIMITS
 from sne_deploy.frontend.options import ReadOptions
@@ -189,19 +189,5 @@ def page(*, lava: bool) -> str:
     return text
 
 
-def main() -> int:
-    """Write the page, or compare it."""
-    check = "--check" in sys.argv[1:]
-    made = page(lava=not check)
-    if check:
-        same = PAGE.read_text("utf-8") == made
-        print("up to date" if same else f"{PAGE} differs; run python scripts/write_nir_table.py")
-        return 0 if same else 1
-    with atomic_path(PAGE) as temporary:
-        temporary.write_text(made, "utf-8")
-    print(f"written: {PAGE}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(keep(PAGE, page(lava=not checking())))

@@ -12,24 +12,18 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sne_deploy.model.policy import Measure, PolicyKind
+from sne_deploy.report.chip_schema import Fraction, Mean, Model
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 SCHEMA_FILE = Path(__file__).with_name("explore.schema.json")
 
-Count = Annotated[int, Field(ge=0)]
 Some = Annotated[int, Field(ge=1)]
-Mean = Annotated[float, Field(ge=0.0)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class FiguresModel(_Model):
+class FiguresModel(Model):
     """Means over ``samples``; ``accuracy_error`` is one standard error of the accuracy."""
 
     samples: Some
@@ -41,7 +35,7 @@ class FiguresModel(_Model):
     students: Mean
 
 
-class ChoiceModel(_Model):
+class ChoiceModel(Model):
     """A policy: the students that may run, in their order; null where its kind has no such parameter."""
 
     kind: PolicyKind
@@ -50,7 +44,7 @@ class ChoiceModel(_Model):
     measure: Measure | None
 
 
-class PointModel(_Model):
+class PointModel(Model):
     """A choice and its figures on the samples that points are chosen on, on those that judge, and on all.
 
     ``own``: it is the model's own policy. ``weight_bits``: null is the chip's.
@@ -64,7 +58,7 @@ class PointModel(_Model):
     whole: FiguresModel
 
 
-class LeftOutModel(_Model):
+class LeftOutModel(Model):
     """What a student adds to a policy and costs there, on all samples; null where no other student is left.
 
     ``adds_accuracy_error`` is one standard error of ``adds_accuracy``: the same samples with and without it.
@@ -79,14 +73,14 @@ class LeftOutModel(_Model):
     adds_latency_s: float | None
 
 
-class LeaveOneOutModel(_Model):
+class LeaveOneOutModel(Model):
     """Each student left out of one policy."""
 
     policy: ChoiceModel
     students: tuple[LeftOutModel, ...]
 
 
-class SearchedModel(_Model):
+class SearchedModel(Model):
     """What was tried. ``all_orders``: every order of the students, else those of a beam search."""
 
     points: Some
@@ -96,7 +90,7 @@ class SearchedModel(_Model):
     all_orders: bool
 
 
-class ChosenModel(_Model):
+class ChosenModel(Model):
     """The point that was asked for, what it had to keep, and the model that was written with its policy."""
 
     target_accuracy: Fraction | None
@@ -106,7 +100,7 @@ class ChosenModel(_Model):
     written: str | None
 
 
-class StandingModel(_Model):
+class StandingModel(Model):
     """Power beside the energies, whatever the policy: of a processor and all cores of each chip.
 
     ``x86_j``, ``static_j``: of one inference at ``rate_per_s`` inferences a second; null without a rate.
@@ -121,7 +115,7 @@ class StandingModel(_Model):
     static_j: Mean | None
 
 
-class ExplorationModel(_Model):
+class ExplorationModel(Model):
     """One exploration. ``front``: the points that no other dominates on the samples that choose.
 
     ``standing`` is null where the students are on no cores.

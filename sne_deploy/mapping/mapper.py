@@ -62,11 +62,10 @@ def map_programs(
         arguments.whole("chips", chips, 1, MAX_CHIPS)
     partition = STRATEGIES[strategy](programs, chip)
     found = measure(programs, partition, chip)
-    placed = _placement(partition, found, sites(found.traffic, chip), chip, strategy)
+    placed = _placement(partition, found, sites(found.traffic, chip), chip)
     if strategy == "packed" and _exceeded(placed):
-        partition, found, on_chip = repaired(programs, partition, chip, alone=placed.chips == 1)
-        places = place_on(found.traffic, Mesh.of(chip), on_chip)
-        placed = _placement(partition, found, places, chip, strategy)
+        partition, found, on_chip = repaired(programs, partition, found, chip, alone=placed.chips == 1)
+        placed = _placement(partition, found, place_on(found.traffic, Mesh.of(chip), on_chip), chip)
     for core, resource in _exceeded(placed).items():
         refuse_core(placed, core, resource)
     if chips is not None and placed.chips > chips:
@@ -74,17 +73,15 @@ def map_programs(
     return placed
 
 
-def _placement(
-    partition: Partition, found: Resources, places: Sequence[Site], chip: Chip, strategy: str
-) -> Placement:
+def _placement(partition: Partition, found: Resources, places: Sequence[Site], chip: Chip) -> Placement:
     on_chip = np.asarray([place.chip for place in places])
-    uses = {**found.uses, "out_axons_across_chips": found.across(on_chip)}
+    uses = found.on(on_chip)
     most = limits(chip, found.longest_delay)
     cores = tuple(
         Core(place, {name: Use(int(used[i]), _at(most[name], i)) for name, used in uses.items()})
         for i, place in enumerate(places)
     )
-    return Placement(chip.name, strategy, partition.groups, cores, int(on_chip.max()) + 1)
+    return Placement(chip.name, partition.strategy, partition.groups, cores, int(on_chip.max()) + 1)
 
 
 def _exceeded(placement: Placement) -> dict[int, Resource]:

@@ -30,7 +30,7 @@ KEPT_FREE = 4
 
 
 def repaired(
-    programs: Sequence[Program], partition: Partition, chip: Chip, *, alone: bool
+    programs: Sequence[Program], partition: Partition, found: Resources, chip: Chip, *, alone: bool
 ) -> tuple[Partition, Resources, Array]:
     """Halve cores until each keeps every limit, or nothing more can be done.
 
@@ -38,6 +38,8 @@ def repaired(
     ----------
     programs : sequence of Program
     partition : Partition
+    found : Resources
+        What its cores use.
     chip : Chip
     alone : bool
         The cores fit on one chip: it may be filled.
@@ -51,7 +53,6 @@ def repaired(
     """
     full = Mesh.of(chip).cores
     room = full if full is None or alone else max(1, full - full // KEPT_FREE)
-    found = measure(programs, partition, chip)
     on_chip = _chips(found, room)
     for number in range(ROUNDS):
         exceeded = np.flatnonzero(_over(found, on_chip, chip))
@@ -73,7 +74,7 @@ def _over(found: Resources, on_chip: Array, chip: Chip) -> Array:
     """Whether a core uses more than it has of anything: bool of shape (cores,)."""
     most = limits(chip, found.longest_delay)
     over = np.zeros(len(on_chip), np.bool_)
-    for name, used in {**found.uses, "out_axons_across_chips": found.across(on_chip)}.items():
+    for name, used in found.on(on_chip).items():
         limit = most[name]
         if limit is not None:
             over |= used > limit

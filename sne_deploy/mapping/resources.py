@@ -68,6 +68,10 @@ class Resources:
         other = chips[sent.row] != chips[sent.col]
         return np.bincount(sent.row[other], sent.data[other], len(chips)).astype(np.int64)
 
+    def on(self, chips: Array) -> dict[Resource, Array]:
+        """All that the cores use on these chips."""
+        return {**self.uses, "out_axons_across_chips": self.across(chips)}
+
 
 @dataclass(frozen=True, eq=False)
 class Arriving:

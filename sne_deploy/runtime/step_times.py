@@ -91,7 +91,10 @@ def in_turn(placed: Sequence[PlacedCounts]) -> PlacedTime:
 
 
 def side_by_side(placed: Sequence[PlacedCounts], times: Sequence[StepTimes], active: Array) -> PlacedTime:
-    """Students that run together: a step lasts as long as the longest of theirs."""
+    """Students that run together, each on cores of its own: a step lasts as long as the longest of theirs.
+
+    Messages of several students on one link are not added up.
+    """
     steps, latency = (
         np.max([getattr(each, name) for each in placed], axis=0) for name in ("steps", "latency_steps")
     )
