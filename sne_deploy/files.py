@@ -135,11 +135,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         prefix = f".{os.fsdecode(os.fsencode(target.name)[:100])}."
         descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=target.parent)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(
-            f"cannot write {target}: {reason}; choose a folder that exists and can be written, and a name "
-            f"that it can hold"
-        ) from error
+        raise _unwritable(target, error) from error
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -167,11 +163,15 @@ def check_file(path: str | os.PathLike[str]) -> None:
         with tempfile.TemporaryFile(dir=target.parent):
             pass
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(
-            f"cannot write {target}: {reason}; choose a folder that exists and can be written, and a name "
-            f"that it can hold"
-        ) from error
+        raise _unwritable(target, error) from error
+
+
+def _unwritable(target: Path, error: OSError | ValueError) -> OutputError:
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(
+        f"cannot write {target}: {reason}; choose a folder that exists and can be written, and a name "
+        f"that it can hold"
+    )
 
 
 def _umask() -> int:

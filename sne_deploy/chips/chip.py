@@ -161,7 +161,7 @@ def load_chip(name_or_path: str | os.PathLike[str]) -> Chip:
     if text.endswith(".toml") or os.sep in text:
         return _parse(_read(Path(text)), text)
     raise HardwareError(
-        f"unknown hardware {_short(text)}; known: {', '.join(chip_names())}; or give a file with "
+        f"unknown hardware {shown(text)}; known: {', '.join(chip_names())}; or give a file with "
         f"--hardware FILE.toml"
     )
 
@@ -215,8 +215,8 @@ def chip_of_table(table: dict[str, Any], name: str) -> Chip:
 def _problem(detail: dict[str, Any]) -> str:
     """One line from one of pydantic's errors: key, value, limit, remedy."""
     location = [str(part) for part in detail["loc"]]
-    key = _short(".".join(location), quote=False)
-    kind, value = detail["type"], _short(detail["input"])
+    key = shown(".".join(location), quote=False)
+    kind, value = detail["type"], shown(detail["input"])
     if kind == "missing":
         return f"{key} is missing; {_remedy(location)}"
     if kind == "extra_forbidden" and location[0] == "limits" and location[-1] in _MOVED:
@@ -251,7 +251,7 @@ def _remedy(location: list[str]) -> str:
     return f"add {location[-1]} = {example} under [{location[0]}]"
 
 
-def _short(value: object, quote: bool = True) -> str:
+def shown(value: object, quote: bool = True) -> str:
     """A value of any size or content as a short printable text without line breaks."""
     try:
         text = repr(value)

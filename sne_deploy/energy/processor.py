@@ -21,6 +21,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from typing_extensions import Self
 
 from sne_deploy.chips import units
+from sne_deploy.chips.chip import shown
 from sne_deploy.chips.constants import Constant, EnergyConstant, PowerConstant, Table, Text
 from sne_deploy.energy.figure import Figure, exact
 from sne_deploy.errors import HardwareError
@@ -34,7 +35,6 @@ FAMILIES = ("boards", "published", "arithmetic")
 MAX_FILE_BYTES = 256 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _RESERVED = ("all", *FAMILIES)
-_SHOWN = 60
 
 
 class MeasuredNetwork(Constant):
@@ -172,7 +172,7 @@ def _named(text: str) -> dict[str, Processor]:
     if text.endswith(".toml") or os.sep in text:
         return _own(Path(text))
     raise HardwareError(
-        f"unknown processor {_short(text)}; known: all, {_known()}; or give a FILE.toml of your own"
+        f"unknown processor {shown(text)}; known: all, {_known()}; or give a FILE.toml of your own"
     )
 
 
@@ -216,7 +216,7 @@ def processors_of_table(table: dict[str, Any], name: str) -> dict[str, Processor
     for key in table:
         if not _NAME.fullmatch(key):
             raise HardwareError(
-                f"processor file {name!r}: {_short(key)} is no name; use up to 40 letters, digits, '-', '_' "
+                f"processor file {name!r}: {shown(key)} is no name; use up to 40 letters, digits, '-', '_' "
                 "and '.'"
             )
     try:
@@ -232,8 +232,8 @@ _EXAMPLE = "{ value = 4.6, unit = 'pJ', source = 'who says so' }"
 
 def _problem(detail: dict[str, Any]) -> str:
     """One line from one of pydantic's errors: key, value, limit, remedy."""
-    key = _short(".".join(str(part) for part in detail["loc"]), quote=False) or "the file"
-    kind, value = detail["type"], _short(detail["input"])
+    key = shown(".".join(str(part) for part in detail["loc"]), quote=False) or "the file"
+    kind, value = detail["type"], shown(detail["input"])
     if kind == "missing":
         return f"{key} is missing; add it, as in {_EXAMPLE}"
     if kind == "extra_forbidden":
@@ -247,9 +247,3 @@ def _problem(detail: dict[str, Any]) -> str:
     reason = detail["msg"].removeprefix("Value error, ")
     given = "" if kind == "value_error" else f" = {value}"
     return f"{key}{given}: {reason[0].lower()}{reason[1:]}; correct it"
-
-
-def _short(value: object, quote: bool = True) -> str:
-    """A value of any size or content as a short printable text without line breaks."""
-    text = repr(value) if quote else repr(value)[1:-1]
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
