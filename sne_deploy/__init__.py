@@ -17,11 +17,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sne_deploy.api import Compiled, Result, compile, ensemble, estimate, load, load_compiled  # noqa: A004  its name here
+    from sne_deploy.api import Compiled, compile, ensemble, estimate, load, load_compiled  # noqa: A004  its name here
     from sne_deploy.distill.command import train
     from sne_deploy.errors import SneError
     from sne_deploy.exploration.explore import explore
     from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
+    from sne_deploy.result import Result
 
 __all__ = [
     "ActivationPolicy",
@@ -43,11 +44,12 @@ __all__ = [
 ]
 _HOME = {
     **dict.fromkeys(
-        ("Compiled", "Result", "compile", "ensemble", "estimate", "load", "load_compiled"), "sne_deploy.api"
+        ("Compiled", "compile", "ensemble", "estimate", "load", "load_compiled"), "sne_deploy.api"
     ),
     **dict.fromkeys(
         ("ActivationPolicy", "Encoder", "Ensemble", "Head", "Layer", "Student"), "sne_deploy.model.ensemble"
     ),
+    "Result": "sne_deploy.result",
     "SneError": "sne_deploy.errors",
     "explore": "sne_deploy.exploration.explore",
     "train": "sne_deploy.distill.command",

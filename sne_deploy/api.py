@@ -14,7 +14,7 @@ from sne_deploy import arguments as argument
 from sne_deploy.backend import Backend, Executable, Progress, RunOptions, backend_names, load_backend
 from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
 from sne_deploy.chips.registers import RegisterFormats
-from sne_deploy.compiled import Compiled, Result
+from sne_deploy.compiled import Compiled
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
 from sne_deploy.frontend.given import (
     are_modules,
@@ -29,6 +29,7 @@ from sne_deploy.frontend.models import ModelPath, raise_unsupported
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, EncoderKind, Ensemble, Head, Readout
 from sne_deploy.model.policy import PolicyKind, changed_policy
+from sne_deploy.result import Result
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
 from sne_deploy.runtime.executors import open_executor
 from sne_deploy.runtime.head import check_head
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-__all__ = ["Compiled", "Result", "compile", "ensemble", "estimate", "load", "load_compiled"]
+__all__ = ["Compiled", "compile", "ensemble", "estimate", "load", "load_compiled"]
 REFERENCE = "norse"
 """The target that a fixed-point run is compared with."""
 MAX_WORKERS = 1024

@@ -1,4 +1,4 @@
-"""A compiled ensemble, and what a run of it gives."""
+"""A compiled ensemble."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy import arguments as argument
-from sne_deploy.backend import Executable, FileWriter, Record, RunOptions, load_backend
+from sne_deploy.backend import Executable, Record, RunOptions, load_backend
 from sne_deploy.chips.chip import Chip
 from sne_deploy.errors import DataError, InputError, MappingError
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.model.ensemble import Ensemble
+from sne_deploy.result import Result
 from sne_deploy.runtime.execution import Runner
-from sne_deploy.runtime.result import RunResult, StudentResult
+from sne_deploy.runtime.result import RunResult
 
 if TYPE_CHECKING:
     from sne_deploy.data.dataset import DataSet
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from sne_deploy.mapping.placement import Placement
     from sne_deploy.report.compare import Names
     from sne_deploy.report.comparison import Network
-    from sne_deploy.report.file import Report
     from sne_deploy.report.schema import VerifiedModel
     from sne_deploy.runtime.placing import Placer
     from sne_deploy.runtime.slices import Compared
@@ -40,59 +40,6 @@ RunnerFor = Callable[[tuple[Program, ...], ExitStack], Runner]
 """Makes what runs other Programs in the same place; the resources close it."""
 ORACLE, FAST = "lava", "loihi"
 """Targets of the same integers: all are verified against the first, and it against the second."""
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A run and its report."""
-
-    run: RunResult
-    report: Report
-
-    @property
-    def students(self) -> tuple[StudentResult, ...]:
-        """Counts, outputs and recorded spikes of every student."""
-        return self.run.students
-
-    @property
-    def logits(self) -> Array:
-        """Float64 array of shape (N, classes)."""
-        return self.run.logits
-
-    @property
-    def predictions(self) -> Array:
-        """Int64 array of shape (N,)."""
-        return self.run.predictions
-
-    @property
-    def active(self) -> Array:
-        """Bool array of shape (N, students)."""
-        return self.run.active
-
-    @property
-    def accuracy(self) -> float | None:
-        """Fraction of correct predictions; None without labels."""
-        return self.run.accuracy
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``report.json``, ``predictions.npz``, ``students/NAME.nir`` and the target's own files.
-
-        Each is there whole or not at all; :func:`sne_deploy.report.predictions.load_predictions` reads the
-        second.
-        """
-        from sne_deploy.files import ensure_folder
-        from sne_deploy.frontend.nir.file import write_nir
-        from sne_deploy.report.predictions import Predictions, save_predictions
-
-        backend = load_backend(self.report.target)
-        students = ensure_folder(Path(folder) / "students")
-        for student in self.students:
-            write_nir(students / f"{student.name}.nir", student.program.graph)
-            if isinstance(backend, FileWriter):
-                backend.write(student.program, students)
-        found = Predictions(self.predictions, self.logits, self.active, self.run.labels)
-        save_predictions(found, folder)
-        self.report.save(folder)
 
 
 class Compiled:
@@ -218,6 +165,7 @@ class Compiled:
         from sne_deploy.data.dataset import ModelInput, fit_to_model
         from sne_deploy.data.ragged import joined
         from sne_deploy.energy.lines import processors
+        from sne_deploy.page.source import Source
         from sne_deploy.report.build import build_report
         from sne_deploy.report.compare import compared as compared_with
         from sne_deploy.report.context import provenance
@@ -260,7 +208,17 @@ class Compiled:
             operation=operation,
             warnings=(*self._warnings, *_length_notes(data)),
         )
-        return Result(run, report if others is None else compared_with(report, *others))
+        source = Source(
+            ensemble=self.ensemble,
+            programs=self.programs,
+            data=data,
+            run=run,
+            chip=self.hardware,
+            placement=placement,
+            target=self.target,
+            seed=self._seed,
+        )
+        return Result(run, report if others is None else compared_with(report, *others), source)
 
     def _others(
         self, names: Names | None, networks: Iterable[str | os.PathLike[str]], teacher: Path | None

@@ -24,9 +24,9 @@ from sne_deploy.files import atomic_path, ensure_folder
 from sne_deploy.teacher.onnx_model import read_onnx
 
 if TYPE_CHECKING:
-    from sne_deploy.compiled import Result
     from sne_deploy.data import DataSet
     from sne_deploy.model.ensemble import Ensemble
+    from sne_deploy.result import Result
 
 AnyPath = str | os.PathLike[str]
 PACKAGES = ("norse", "numpy", "sne-deploy", "torch")

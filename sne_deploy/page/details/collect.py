@@ -1,0 +1,12 @@
+"""All details of a run."""
+
+from __future__ import annotations
+
+from sne_deploy.page.details.confusion import confusion
+from sne_deploy.page.details.model import Details
+from sne_deploy.page.source import Source
+
+
+def collect(source: Source) -> Details:
+    """Find everything that the page shows beyond the report; some samples are run again for it."""
+    return Details(confusion=confusion(source))

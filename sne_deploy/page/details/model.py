@@ -1,0 +1,64 @@
+"""``details.json``: what the page shows beyond ``report.json``; strict, bounded, written whole or not."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from sne_deploy.errors import InputError
+from sne_deploy.files import atomic_path, ensure_folder, is_folder, read_regular
+from sne_deploy.page.details.confusion import ConfusionModel
+from sne_deploy.report.chip_schema import Model
+
+DETAILS_NAME = "details.json"
+MAX_DETAILS_BYTES = 2**26
+
+
+class Details(Model):
+    """What a run showed beside its report; a part is null where the run cannot have it.
+
+    Attributes
+    ----------
+    schema_version : str
+    confusion : ConfusionModel or None
+        Null without labels.
+    """
+
+    schema_version: Literal["1.0"] = "1.0"
+    confusion: ConfusionModel | None
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``details.json`` atomically; the file."""
+        path = ensure_folder(folder) / DETAILS_NAME
+        text = json.dumps(self.model_dump(mode="json"), allow_nan=False, separators=(",", ":")) + "\n"
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return path
+
+
+def load_details(path: str | os.PathLike[str]) -> Details:
+    """Read ``details.json``, or the one in a folder.
+
+    Raises
+    ------
+    InputError
+        Missing, too large, or not such a file.
+    """
+    file = Path(path)
+    if is_folder(file):
+        file = file / DETAILS_NAME
+    try:
+        return Details.model_validate_json(read_regular(file, MAX_DETAILS_BYTES))
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}; run the model again with --out") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(
+            f"{file}: not the details of a run of this version: {where}: {first['msg']}; "
+            "run the model again with --out"
+        ) from error

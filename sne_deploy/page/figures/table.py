@@ -1,0 +1,15 @@
+"""All figures, in the order of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from sne_deploy.page.details.model import Details
+from sne_deploy.page.figure import Absent, Figure
+from sne_deploy.page.figures.confusion import confusion
+from sne_deploy.report.schema import ReportModel
+
+Draw = Callable[[ReportModel, Details], Figure | Absent]
+
+FIGURES: Mapping[str, Draw] = MappingProxyType({"confusion": confusion})

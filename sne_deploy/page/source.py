@@ -1,0 +1,118 @@
+"""What a run came from: everything in which the page's details are found, after the target was closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sne_deploy.backend import Record, RunOptions, backend_names, load_backend
+from sne_deploy.chips.chip import Chip
+from sne_deploy.data.dataset import DataSet
+from sne_deploy.data.encode import encode
+from sne_deploy.ir.program import Precision, Program
+from sne_deploy.mapping.placement import Placement
+from sne_deploy.model.ensemble import ActivationPolicy, Ensemble
+from sne_deploy.runtime.execution import InProcess
+from sne_deploy.runtime.lengths import alike, in_order, of_whole_length
+from sne_deploy.runtime.result import RunResult
+from sne_deploy.runtime.run import run_ensemble
+from sne_deploy.runtime.slices import run_slices, sample_slices
+
+Array = npt.NDArray[Any]
+FAST = "loihi"
+"""Runs fixed-point Programs whatever their target was: all give the same integers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A run, with the model and the samples that it is of.
+
+    Attributes
+    ----------
+    ensemble : Ensemble
+    programs : tuple of Program
+    data : DataSet
+        As the model takes it; not copied.
+    run : RunResult
+    chip : Chip
+    placement : Placement or None
+    target : str
+    seed : int
+        Of random encoders.
+    """
+
+    ensemble: Ensemble
+    programs: tuple[Program, ...]
+    data: DataSet
+    run: RunResult
+    chip: Chip
+    placement: Placement | None
+    target: str
+    seed: int
+
+    @property
+    def precision(self) -> Precision:
+        """Of the Programs."""
+        return self.programs[0].precision
+
+    def again(self, samples: Array, record: Record = "counts") -> RunResult:
+        """Run some samples again, by all students whatever the policy; on ``loihi`` in fixed point.
+
+        Parameters
+        ----------
+        samples : int array of shape (M,)
+            Their indices, rising.
+        record : {"counts", "spikes", "all"}
+
+        Returns
+        -------
+        RunResult
+            Of M samples, in their order; without counts on cores.
+        """
+        target = FAST if self.precision == "fixed" and FAST in backend_names() else self.target
+        order = np.arange(len(samples))
+        if self.data.lengths is not None:
+            order = np.argsort(self.data.lengths[samples], kind="stable")
+        which = np.asarray(samples)[order]
+        slices = sample_slices(self.programs, len(which), recorded=record != "counts")
+        if self.data.lengths is not None:
+            slices = alike(slices, self.data.lengths[which])
+        run, _ = run_slices(
+            slices, lambda part: self._part(target, which[part], record), None, keep=record != "counts"
+        )
+        return in_order(run, order)
+
+    def _part(self, target: str, samples: Array, record: Record) -> RunResult:
+        """Samples that all last as long."""
+        steps = self.ensemble.timesteps
+        programs, inputs = self.programs, self._encoded(samples)
+        if self.data.lengths is not None:
+            steps = int(self.data.lengths[samples[0]])
+            programs = tuple(replace(program, timesteps=steps) for program in programs)
+            inputs = np.ascontiguousarray(inputs[:, :steps])
+        labels = None if self.data.y is None else self.data.y[samples]
+        backend = load_backend(target)
+        with ExitStack() as resources:
+            runner = InProcess(
+                [resources.enter_context(backend.compile(program, RunOptions())) for program in programs]
+            )
+            policy = ActivationPolicy()
+            run = run_ensemble(self.ensemble, programs, runner, inputs, labels, policy=policy, record=record)
+        return of_whole_length(run, self.programs)
+
+    def _encoded(self, samples: Array) -> Array:
+        encoder, steps = self.ensemble.encoder, self.ensemble.timesteps
+        if encoder.kind == "spikes":
+            return np.array(self.data.x[samples])
+        return np.concatenate(list(self._encoded_runs(samples, steps)))
+
+    def _encoded_runs(self, samples: Array, steps: int) -> Iterator[Array]:
+        """Consecutive samples together: what an encoder draws follows from the index of each."""
+        for part in np.split(samples, np.flatnonzero(np.diff(samples) != 1) + 1):
+            x = self.data.x[part]
+            yield encode(self.ensemble.encoder, x, steps, self.seed, first_index=int(part[0]))

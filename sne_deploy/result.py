@@ -1,0 +1,107 @@
+"""What a run of a compiled ensemble gives."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from sne_deploy import arguments as argument
+from sne_deploy.backend import FileWriter, load_backend
+from sne_deploy.errors import InputError
+from sne_deploy.runtime.result import RunResult, StudentResult
+
+if TYPE_CHECKING:
+    from sne_deploy.page.details.model import Details
+    from sne_deploy.page.figure import Figure
+    from sne_deploy.page.source import Source
+    from sne_deploy.report.file import Report
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A run and its report."""
+
+    run: RunResult
+    report: Report
+    source: Source
+
+    @cached_property
+    def details(self) -> Details:
+        """What the page shows beyond the report; found at the first use, for which samples run again."""
+        from sne_deploy.page.details.collect import collect
+
+        return collect(self.source)
+
+    def figure(self, name: str) -> Figure:
+        """One figure of the page.
+
+        Parameters
+        ----------
+        name : str
+            Of :data:`sne_deploy.page.figures.table.FIGURES`.
+
+        Raises
+        ------
+        InputError
+            There is no such figure, or this run cannot have it.
+        """
+        from sne_deploy.page.figure import Absent
+        from sne_deploy.page.figures.table import FIGURES
+
+        figure = FIGURES[argument.choice("figure", name, tuple(FIGURES))](self.report, self.details)
+        if isinstance(figure, Absent):
+            raise InputError(f"figure {name!r}: {figure.reason}")
+        return figure
+
+    @property
+    def students(self) -> tuple[StudentResult, ...]:
+        """Counts, outputs and recorded spikes of every student."""
+        return self.run.students
+
+    @property
+    def logits(self) -> Array:
+        """Float64 array of shape (N, classes)."""
+        return self.run.logits
+
+    @property
+    def predictions(self) -> Array:
+        """Int64 array of shape (N,)."""
+        return self.run.predictions
+
+    @property
+    def active(self) -> Array:
+        """Bool array of shape (N, students)."""
+        return self.run.active
+
+    @property
+    def accuracy(self) -> float | None:
+        """Fraction of correct predictions; None without labels."""
+        return self.run.accuracy
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``report.json``, ``details.json``, ``predictions.npz``, students as NIR, the target's files.
+
+        Each is there whole or not at all; :func:`sne_deploy.report.predictions.load_predictions` reads the
+        second.
+        """
+        from sne_deploy.files import ensure_folder
+        from sne_deploy.frontend.nir.file import write_nir
+        from sne_deploy.report.predictions import Predictions, save_predictions
+
+        backend = load_backend(self.report.target)
+        students = ensure_folder(Path(folder) / "students")
+        for student in self.students:
+            write_nir(students / f"{student.name}.nir", student.program.graph)
+            if isinstance(backend, FileWriter):
+                backend.write(student.program, students)
+        found = Predictions(self.predictions, self.logits, self.active, self.run.labels)
+        save_predictions(found, folder)
+        self.details.save(folder)
+        self.report.save(folder)

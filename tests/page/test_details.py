@@ -1,0 +1,53 @@
+"""Details of a run: what is found, and its file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import sne_deploy as sne
+from sne_deploy.data import digits_split
+from sne_deploy.errors import InputError
+from sne_deploy.page.details.model import Details, load_details
+
+
+@pytest.fixture(scope="module")
+def result():
+    _, _, x, y = digits_split()
+    with sne.compile(sne.load("examples/digits/model.pt"), target="loihi", fidelity=False) as compiled:
+        return compiled.run(x[:40], y[:40])
+
+
+def test_a_saved_run_keeps_its_details(result, tmp_path):
+    result.save(tmp_path)
+    assert load_details(tmp_path) == result.details
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": "1.0"}', '{"schema_version": "9"}'])
+def test_what_is_no_details_is_refused(text, tmp_path):
+    (tmp_path / "details.json").write_text(text)
+    with pytest.raises(InputError, match="run the model again with --out"):
+        load_details(tmp_path)
+
+
+def test_the_confusion_counts_every_sample_once(result):
+    found = result.details.confusion
+    assert found is not None
+    for label, row in zip(found.classes, found.counts, strict=True):
+        for predicted, count in zip(found.classes, row, strict=True):
+            assert count == np.sum((result.run.labels == label) & (result.predictions == predicted))
+
+
+def test_samples_that_run_again_give_the_same(result):
+    samples = np.array([3, 4, 5, 17, 39])
+    again = result.source.again(samples)
+    np.testing.assert_array_equal(again.predictions, result.predictions[samples])
+    for ours, theirs in zip(again.students, result.students, strict=True):
+        np.testing.assert_array_equal(ours.synops, theirs.synops[samples])
+
+
+def test_an_unknown_figure_is_refused(result):
+    with pytest.raises(InputError, match="is not one of"):
+        result.figure("nonsense")
+    assert result.figure("confusion").name == "confusion"
+    assert isinstance(result.details, Details)
