@@ -11,7 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sne_deploy import arguments as argument
-from sne_deploy.backend import Backend, Executable, Progress, RunOptions, backend_names, load_backend
+from sne_deploy.backend import (
+    Backend,
+    Executable,
+    Progress,
+    RunOptions,
+    backend_names,
+    chosen_target,
+    load_backend,
+)
 from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.compiled import Compiled
@@ -184,7 +192,7 @@ def _shape_of(samples: Array, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def compile(  # noqa: A001  the design's name for it
     model: Any,
-    target: str = "lava",
+    target: str | None = None,
     *,
     precision: Precision | None = None,
     hardware: str | os.PathLike[str] | Chip = DEFAULT_CHIP,
@@ -203,8 +211,9 @@ def compile(  # noqa: A001  the design's name for it
     Parameters
     ----------
     model : Ensemble, path, nir.NIRGraph, torch.nn.Module, or a sequence of one of the last three
-    target : str
-        A backend's name: ``lava``, ``loihi``, ``norse``, or one that another package adds.
+    target : str or None
+        A backend's name: ``lava``, ``loihi``, ``norse``, or one that another package adds. None: ``lava``, or
+        ``loihi``, with a warning in the report, where Lava is not installed.
     precision : {"fixed", "float"} or None
         None: fixed point where the target has it.
     hardware : str, path or Chip
@@ -243,7 +252,8 @@ def compile(  # noqa: A001  the design's name for it
     workers = None if workers is None else argument.whole("workers", workers, 1, MAX_WORKERS)
     scheduler = None if scheduler is None else argument.text("scheduler", scheduler)
     progress = None if progress is None else argument.function("progress", progress)
-    backend = load_backend(argument.text("target", target))
+    target, note = chosen_target(None if target is None else argument.text("target", target))
+    backend = load_backend(target)
     chip = hardware if isinstance(hardware, Chip) else load_chip(argument.file_path("hardware", hardware))
     capabilities = backend.capabilities()
     chosen = _precision(precision, target, capabilities.precisions)
@@ -268,9 +278,10 @@ def compile(  # noqa: A001  the design's name for it
             return _executables(backend, others, executor, held, run_options)[1]
 
         reference: Compiled | None = None
-        warnings: tuple[str, ...] = ()
+        warnings: tuple[str, ...] = () if note is None else (note,)
         if fidelity and chosen == "fixed":
-            reference, warnings = _reference(compiled, ensemble, real, chip, executor, resources)
+            reference, notes = _reference(compiled, ensemble, real, chip, executor, resources)
+            warnings += notes
         return compiled(
             programs,
             executables,

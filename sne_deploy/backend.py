@@ -24,6 +24,8 @@ Progress = Callable[[str, int, int], None]
 """Called as progress(student, steps done, steps in all); from any thread."""
 
 ENTRY_POINT_GROUP = "sne_deploy.backends"
+DEFAULT_TARGET, SAME_INTEGERS = "lava", "loihi"
+"""Where a model runs unless told otherwise, and where it does so if that is not installed."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,15 @@ class Checker(Protocol):
 
 
 @runtime_checkable
+class Needy(Protocol):
+    """A backend that needs what need not be installed."""
+
+    def require(self) -> None:
+        """Raise TargetError, with what to install, where something is missing."""
+        ...
+
+
+@runtime_checkable
 class FileWriter(Protocol):
     """A backend whose compiled networks are files for other tools."""
 
@@ -158,6 +169,19 @@ def require_capabilities(backend: Backend, program: Program) -> None:
 def backend_names() -> tuple[str, ...]:
     """Names of the installed backends, sorted."""
     return tuple(sorted({entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)}))
+
+
+def chosen_target(name: str | None) -> tuple[str, str | None]:
+    """The target asked for; for None ``lava``, or ``loihi`` with the reason where that cannot run."""
+    if name is not None:
+        return name, None
+    try:
+        backend = load_backend(DEFAULT_TARGET)
+        if isinstance(backend, Needy):
+            backend.require()
+    except TargetError as error:
+        return SAME_INTEGERS, f"running on target {SAME_INTEGERS}, which gives the same integers: {error}"
+    return DEFAULT_TARGET, None
 
 
 def load_backend(name: str) -> Backend:

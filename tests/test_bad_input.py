@@ -443,7 +443,25 @@ def test_an_output_folder_without_permission(tmp_path: Path, model: Path) -> Non
     ],
 )
 def test_target_lava_without_lava(tmp_path: Path, model: Path, hidden: str, remedy: str) -> None:
-    """In a process of its own, in which one package cannot be found."""
+    out = tmp_path / "out"
+    found = _without(hidden, [model, "--target", "lava", "--samples", "2", "--out", out])
+    assert (found.returncode, found.stdout) == (2, ""), found.stderr
+    (line,) = found.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert re.search(remedy, line), line
+    assert "or use --target loihi" in line
+    assert not out.exists()
+
+
+def test_without_lava_the_default_target_is_loihi_and_says_so(model: Path) -> None:
+    found = _without("lava", [model, "--samples", "2"])
+    assert found.returncode == 0, found.stderr
+    assert "on loihi (fixed, loihi1): 2 samples" in " ".join(found.stdout.split())
+    assert found.stderr.startswith("running on target loihi, which gives the same integers: target lava: ")
+
+
+def _without(hidden: str, arguments: list[Any]) -> subprocess.CompletedProcess[str]:
+    """``sne-compile`` in a process of its own, in which one package cannot be found."""
     script = f"""
 import importlib.abc, sys
 
@@ -456,17 +474,8 @@ sys.meta_path.insert(0, Hide())
 from sne_deploy.cli import compile_main
 sys.exit(compile_main())
 """
-    out = tmp_path / "out"
-    found = subprocess.run(
-        [sys.executable, "-c", script, str(model), "--samples", "2", "--out", str(out)],
-        capture_output=True,
-        text=True,
-    )
-    assert (found.returncode, found.stdout) == (2, ""), found.stderr
-    (line,) = found.stderr.splitlines()
-    assert line.startswith("error: ")
-    assert re.search(remedy, line), line
-    assert not out.exists()
+    command = [sys.executable, "-c", script, *(str(each) for each in arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,11 @@ class LavaBackend:
             arithmetic=Arithmetic(state_bits=23, state_shift=6, decay_bits=12),
         )
 
+    def require(self) -> None:
+        """Refuse another system than Linux, and one without Lava; raises TargetError."""
+        require_linux(self.name)
+        require_lava()
+
     def check(self, program: Program) -> None:
         """Refuse what Lava cannot run.
 
@@ -41,8 +46,7 @@ class LavaBackend:
         UnsupportedError
             Lists everything that Lava cannot run.
         """
-        require_linux(self.name)
-        require_lava()
+        self.require()
         require_capabilities(self, program)
 
     def compile(self, program: Program, options: RunOptions) -> LavaExecutable:

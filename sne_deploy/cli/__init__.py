@@ -16,6 +16,7 @@ from typing import Any
 
 import typer
 
+from sne_deploy.cli import options as opt
 from sne_deploy.cli.bench import bench_command
 from sne_deploy.cli.compile import compile_command
 from sne_deploy.cli.explore import explore_command
@@ -23,31 +24,36 @@ from sne_deploy.cli.inspect import inspect_command
 from sne_deploy.cli.map import map_command
 from sne_deploy.cli.output import say
 from sne_deploy.cli.report import report_command
+from sne_deploy.cli.sections import SectionedCommand, SectionedGroup
 from sne_deploy.cli.train import train_command
 from sne_deploy.cli.validate import validate_command
 
-_SETTINGS: dict[str, Any] = {
-    "add_completion": False,
-    "pretty_exceptions_enable": False,
-    "rich_markup_mode": None,
-}
+_SETTINGS: dict[str, Any] = {"pretty_exceptions_enable": False, "rich_markup_mode": None}
 
 app = typer.Typer(
     name="sne",
     help="Compile spiking neural ensembles to Loihi: accuracy and energy before you have the chip.",
+    cls=SectionedGroup,
     **_SETTINGS,
 )
-app.command("compile")(compile_command)
-app.command("report")(report_command)
-app.command("inspect")(inspect_command)
-app.command("train")(train_command)
-app.command("bench")(bench_command)
-app.command("map")(map_command)
-app.command("validate")(validate_command)
-app.command("explore")(explore_command)
+
+
+@app.callback()
+def _options(version: opt.Version = False) -> None:
+    """What stands before a command."""
+
+
+app.command("compile", cls=SectionedCommand)(compile_command)
+app.command("report", cls=SectionedCommand)(report_command)
+app.command("inspect", cls=SectionedCommand)(inspect_command)
+app.command("train", cls=SectionedCommand)(train_command)
+app.command("bench", cls=SectionedCommand)(bench_command)
+app.command("map", cls=SectionedCommand)(map_command)
+app.command("validate", cls=SectionedCommand)(validate_command)
+app.command("explore", cls=SectionedCommand)(explore_command)
 
 _compile_app = typer.Typer(**_SETTINGS)
-_compile_app.command()(compile_command)
+_compile_app.command(cls=SectionedCommand)(compile_command)
 
 
 def main() -> int:

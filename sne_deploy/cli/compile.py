@@ -17,7 +17,7 @@ from sne_deploy.frontend.options import ReadOptions
 def compile_command(
     context: typer.Context,
     model: opt.Model,
-    target: opt.Target = "lava",
+    target: opt.Target = None,
     data: opt.Data = "digits",
     samples: opt.Samples = None,
     bin_width: opt.BinWidth = None,
@@ -43,16 +43,20 @@ def compile_command(
     seed: opt.Seed = 0,
     reading: ReadOptions = ReadOptions(),  # noqa: B008  frozen
     debug: opt.Debug = False,  # noqa: ARG001
+    version: opt.Version = False,  # noqa: ARG001  its callback ends the program
 ) -> None:
     """Compile a model for a target, run it on real data, and report accuracy, operations and energy."""
     import sne_deploy as sne
-    from sne_deploy.backend import load_backend
+    from sne_deploy.backend import chosen_target, load_backend
     from sne_deploy.files import check_folder
     from sne_deploy.model.policy import changed_policy
     from sne_deploy.progress import ProgressBars
     from sne_deploy.report.table import report_view
 
     _check_choices(precision, policy, measure, powered)
+    target, note = chosen_target(target)
+    if note is not None:
+        say(note)
     limit = load_backend(target).capabilities().max_samples_default
     if out is not None:  # before the run, and without making it
         check_folder(out / "students")

@@ -12,6 +12,16 @@ import typer
 
 from sne_deploy.frontend.options import ReadOptions
 
+# Sections of a command's help, in this order.
+WHAT_TO_RUN = "What to run"
+FOR_WHICH_CHIP = "For which chip"
+WHICH_STUDENTS = "Which students"
+WHAT_TO_COMPARE_WITH = "What to compare with"
+POWER = "Power"
+WHAT_TO_WRITE = "What to write"
+HOW_TO_RUN = "How to run"
+READING = "What the model's file does not say"
+
 Model = Annotated[
     list[Path],
     typer.Argument(
@@ -19,116 +29,254 @@ Model = Annotated[
         metavar="MODEL",
     ),
 ]
-Target = Annotated[str, typer.Option(help="Where to run: lava, loihi, norse, netx, or an installed plug-in.")]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        help="Where to run: lava, loihi, norse, netx, or an installed plug-in. Default: lava, or loihi "
+        "where Lava is not installed.",
+        metavar="TARGET",
+        rich_help_panel=WHAT_TO_RUN,
+    ),
+]
 Data = Annotated[
     str,
     typer.Option(
-        help="digits, mnist:DIR, cifar10:DIR (mnist:train:DIR for the other split), FILE.npz, or X.npy:Y.npy."
+        help="digits, mnist:DIR, cifar10:DIR (mnist:train:DIR for the other split), FILE.npz, X.npy:Y.npy.",
+        metavar="DATA",
+        rich_help_panel=WHAT_TO_RUN,
     ),
 ]
 Samples = Annotated[
-    int | None, typer.Option(help="Samples to run, from the first. Default: all; at most 500 on lava.")
+    int | None,
+    typer.Option(
+        help="Samples to run, from the first. Default: all; at most 500 on lava.",
+        metavar="N",
+        rich_help_panel=WHAT_TO_RUN,
+    ),
 ]
 BinWidth = Annotated[
     float | None,
-    typer.Option("--bin-width", help="Of a step, for a FILE.npz of events: in units of their times t."),
+    typer.Option(
+        "--bin-width",
+        help="Of a step, for a FILE.npz of events: in units of their times t.",
+        metavar="X",
+        rich_help_panel=WHAT_TO_RUN,
+    ),
 ]
 Precision = Annotated[
     str | None,
-    typer.Option(help="fixed (Loihi's integers) or float. Default: fixed where the target has it."),
+    typer.Option(
+        help="fixed (Loihi's integers) or float. Default: fixed where the target has it.",
+        metavar="PRECISION",
+        rich_help_panel=FOR_WHICH_CHIP,
+    ),
 ]
 WeightBits = Annotated[
     int | None,
     typer.Option(
-        help="Bits of a fixed-point weight: 2 to 8, or 16 for two synapses per weight. Default: the chip's."
+        help="Bits of a fixed-point weight: 2 to 8, or 16 for two synapses per weight. Default: the chip's.",
+        metavar="BITS",
+        rich_help_panel=FOR_WHICH_CHIP,
     ),
 ]
-Hardware = Annotated[str, typer.Option(help="A chip: loihi1, loihi2, or a TOML file of its own.")]
+Hardware = Annotated[
+    str,
+    typer.Option(
+        help="A chip: loihi1, loihi2, or a TOML file of its own.",
+        metavar="CHIP",
+        rich_help_panel=FOR_WHICH_CHIP,
+    ),
+]
 Policy = Annotated[
     str | None,
-    typer.Option(help="Which students run: static, confidence or gate. Default: the model's own."),
+    typer.Option(
+        help="Which students run: static, confidence or gate. Default: the model's own.",
+        metavar="POLICY",
+        rich_help_panel=WHICH_STUDENTS,
+    ),
 ]
 Threshold = Annotated[
     float | None,
     typer.Option(
-        help="In (0, 1]: confidence at which no more students run; probability of a gate's student."
+        help="In (0, 1]: confidence at which no more students run; probability of a gate's student.",
+        metavar="X",
+        rich_help_panel=WHICH_STUDENTS,
     ),
 ]
 Students = Annotated[
     int | None,
     typer.Option(
-        "--students", help="How many run (policy confidence: at most), from the first of the order."
+        "--students",
+        help="How many run (policy confidence: at most), from the first of the order.",
+        metavar="N",
+        rich_help_panel=WHICH_STUDENTS,
     ),
 ]
 Measure = Annotated[
     str | None,
-    typer.Option("--measure", help="Confidence as max_probability, margin or entropy of the head's softmax."),
+    typer.Option(
+        "--measure",
+        help="Confidence as max_probability, margin or entropy of the head's softmax.",
+        metavar="MEASURE",
+        rich_help_panel=WHICH_STUDENTS,
+    ),
 ]
 Teacher = Annotated[
-    Path | None, typer.Option(help="The teacher as ONNX, to compare with on the same samples.")
+    Path | None,
+    typer.Option(
+        help="The teacher as ONNX, to compare with on the same samples.",
+        metavar="FILE.onnx",
+        rich_help_panel=WHAT_TO_COMPARE_WITH,
+    ),
 ]
 Compare = Annotated[
     str | None,
     typer.Option(
         help="Other processors for the teacher: all, boards, published, arithmetic, names, a FILE.toml; "
-        "several with commas."
+        "several with commas.",
+        metavar="PROCESSORS",
+        rich_help_panel=WHAT_TO_COMPARE_WITH,
     ),
 ]
 CompareOnnx = Annotated[
     list[Path] | None,
-    typer.Option("--compare-onnx", help="Another network for those processors; repeatable."),
+    typer.Option(
+        "--compare-onnx",
+        help="Another network for those processors; repeatable.",
+        metavar="FILE.onnx",
+        rich_help_panel=WHAT_TO_COMPARE_WITH,
+    ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(help="Folder for report.json, students/NAME.nir, with netx NAME.net."),
+    typer.Option(
+        help="Folder for report.json, students/NAME.nir, with netx NAME.net.",
+        metavar="DIR",
+        rich_help_panel=WHAT_TO_WRITE,
+    ),
 ]
 Save = Annotated[
     Path | None,
-    typer.Option(help="File for what was compiled, such as net.sne: to run again, or compare, as it is."),
+    typer.Option(
+        help="File for what was compiled, such as net.sne: to run again, or compare, as it is.",
+        metavar="FILE.sne",
+        rich_help_panel=WHAT_TO_WRITE,
+    ),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of random encoders.", min=0)]
+Seed = Annotated[
+    int, typer.Option(help="Seed of random encoders.", min=0, metavar="N", rich_help_panel=HOW_TO_RUN)
+]
 Verify = Annotated[
-    int, typer.Option(help="Samples to compare bit for bit with lava (on target lava: with loihi).", min=0)
+    int,
+    typer.Option(
+        help="Samples to compare bit for bit with lava (on target lava: with loihi).",
+        min=0,
+        metavar="N",
+        rich_help_panel=WHAT_TO_COMPARE_WITH,
+    ),
 ]
 Rate = Annotated[
     float | None,
-    typer.Option(help="Inferences a second, for the lines of power; else as many as there is time for."),
+    typer.Option(
+        help="Inferences a second, for the lines of power; else as many as there is time for.",
+        metavar="X",
+        rich_help_panel=POWER,
+    ),
 ]
 X86 = Annotated[
-    int | None, typer.Option("--x86", help="Embedded processors in use; else one for each chip.", min=0)
+    int | None,
+    typer.Option(
+        "--x86",
+        help="Embedded processors in use; else one for each chip.",
+        min=0,
+        metavar="N",
+        rich_help_panel=POWER,
+    ),
 ]
-Powered = Annotated[str, typer.Option(help="Cores that leak: all of the chips in use, or those used.")]
-Workers = Annotated[int | None, typer.Option(help="Processes to run on, instead of in this one.")]
-Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to run on, such as tcp://host:8786.")]
-Device = Annotated[str | None, typer.Option(help="PyTorch device for target loihi, such as cuda.")]
+Powered = Annotated[
+    str,
+    typer.Option(
+        help="Cores that leak: all of the chips in use, or those used.",
+        metavar="CORES",
+        rich_help_panel=POWER,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes to run on, instead of in this one.", metavar="N", rich_help_panel=HOW_TO_RUN
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Dask scheduler to run on, such as tcp://host:8786.", metavar="URL", rich_help_panel=HOW_TO_RUN
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="PyTorch device for target loihi, such as cuda.", metavar="DEVICE", rich_help_panel=HOW_TO_RUN
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 """Read by what turns errors into lines, which also sees those of parsing."""
 
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"sne-deploy {version('sne-deploy')}")  # noqa: T201  the command line may print
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", help="Say the version.", callback=_say_version, is_eager=True)
+]
+
 _READING: Mapping[str, Any] = {
     "timesteps": Annotated[
-        int | None, typer.Option(help="Steps per sample, for .nir and .net models that do not say.")
+        int | None,
+        typer.Option(
+            help="Steps per sample, for .nir and .net models that do not say.",
+            metavar="N",
+            rich_help_panel=READING,
+        ),
     ],
     "dt_s": Annotated[
-        float | None, typer.Option("--dt-s", help="Seconds per step, for .nir models that do not say.")
+        float | None,
+        typer.Option(
+            "--dt-s",
+            help="Seconds per step, for .nir models that do not say.",
+            metavar="X",
+            rich_help_panel=READING,
+        ),
     ],
     "reset": Annotated[
         list[str] | None,
         typer.Option(
             help="What a spike does to v in .nir models that do not say: value (NIR's own), value-delayed, "
-            "subtract, subtract-delayed (snnTorch's default), none; NODE=MODE for one node, repeatable."
+            "subtract, subtract-delayed (snnTorch's default), none; NODE=MODE for one node, repeatable.",
+            metavar="MODE",
+            rich_help_panel=READING,
         ),
     ],
     "decay": Annotated[
         str | None,
         typer.Option(
-            help="exponential: in .nir models of Sinabs and Rockpool, which decay by exp(-dt / tau) per step."
+            help="exponential: in .nir models of Sinabs and Rockpool, which decay by exp(-dt / tau) a step.",
+            metavar="MODE",
+            rich_help_panel=READING,
         ),
     ],
     "gain": Annotated[
         str | None,
         typer.Option(
             help="Of .nir models whose exporter left input gains out: full (mlx-snn, Spyx, Rockpool), or "
-            "current (Norse)."
+            "current (Norse).",
+            metavar="MODE",
+            rich_help_panel=READING,
         ),
     ],
     "convention": Annotated[
@@ -136,14 +284,18 @@ _READING: Mapping[str, Any] = {
         typer.Option(
             help="The framework whose own export wrote .nir models: snntorch, sinabs, spikingjelly, "
             "rockpool, spyx, mlx-snn or norse. Its step, reset, decay and gain, where no other option gives "
-            "them."
+            "them.",
+            metavar="FRAMEWORK",
+            rich_help_panel=READING,
         ),
     ],
     "readout": Annotated[
         str | None,
         typer.Option(
             help="How neurons that integrate are read, in .nir and .net models that do not say: v_last, "
-            "v_mean, v_max. Default: v_last."
+            "v_mean, v_max. Default: v_last.",
+            metavar="READOUT",
+            rich_help_panel=READING,
         ),
     ],
     "encoder": Annotated[
@@ -151,16 +303,24 @@ _READING: Mapping[str, Any] = {
         typer.Option(
             help="What a sample is, for models that do not say: spikes; constant, an image as a current at "
             "every step; bernoulli, probabilities of a spike; graded, counts or a signal in time. "
-            "Default: spikes."
+            "Default: spikes.",
+            metavar="ENCODER",
+            rich_help_panel=READING,
         ),
     ],
     "input_range": Annotated[
         str | None,
-        typer.Option(help="LO,HI: the range of such values. Default: 0,1.", metavar="LO,HI"),
+        typer.Option(
+            help="LO,HI: the range of such values. Default: 0,1.", metavar="LO,HI", rich_help_panel=READING
+        ),
     ],
     "input_shape": Annotated[
         str | None,
-        typer.Option(help="Shape of one step's input, such as 2,34,34, for .nir models without one."),
+        typer.Option(
+            help="Shape of one step's input, such as 2,34,34, for .nir models without one.",
+            metavar="SHAPE",
+            rich_help_panel=READING,
+        ),
     ],
 }
 """The fields of ReadOptions, as options of a command."""

@@ -325,7 +325,8 @@ def test_without_lava_one_line_says_what_to_install(
     """
     assert run(code) == (
         f"target lava: lava-nc is not installed; install it with: {first}"
-        "pip install --no-deps --ignore-requires-python lava-nc==0.10.0\n"
+        "pip install --no-deps --ignore-requires-python lava-nc==0.10.0"
+        "; or use --target loihi, the same integers without Lava\n"
     )
 
 
@@ -344,7 +345,8 @@ def test_with_lava_alone_one_line_says_what_to_install(run: Callable[..., str]) 
     """
     assert run(code) == (
         "target lava: lava-nc needs networkx, asteval, not installed here; "
-        "install with: pip install 'networkx<3' asteval\n"
+        "install with: pip install 'networkx<3' asteval; "
+        "or use --target loihi, the same integers without Lava\n"
     )
 
 
