@@ -5,6 +5,8 @@ A message names the thing, the value, the limit and the remedy, in one line.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SneError(Exception):
     """Root of all errors that sne-deploy raises on purpose.
@@ -13,6 +15,11 @@ class SneError(Exception):
     """
 
     exit_status = 1
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message as the command line prints it: one line, or a heading and one for each mistake."""
+        return (str(self),)
 
 
 class InputError(SneError, ValueError):
@@ -44,6 +51,33 @@ class UnsupportedError(InputError):
         self.context = context
         self.problems = tuple(problems)
         super().__init__(f"{context}: {'; '.join(self.problems)}")
+
+
+class ExperimentError(InputError):
+    """A description of a training has mistakes.
+
+    Parameters
+    ----------
+    where : str
+        The file.
+    mistakes : sequence of str
+        Each with its place.
+    more : int
+        Further ones, which are not listed.
+    """
+
+    def __init__(self, where: str, mistakes: Sequence[str], more: int = 0) -> None:
+        self.where = where
+        self.mistakes = (*mistakes, *([f"and {more} more"] if more else []))
+        self.count = len(mistakes) + more
+        super().__init__(f"{where}: {'; '.join(self.mistakes)}")
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """A line for each mistake, below one for the file where there are several."""
+        if self.count == 1:
+            return (str(self),)
+        return (f"{self.where}: {self.count} mistakes", *self.mistakes)
 
 
 class DataError(InputError):

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -82,7 +83,7 @@ def run(commands: typer.Typer, name: str) -> int:
     except usage_error as error:
         return _fail(f"error: {error.format_message().rstrip('.')}; see {name} --help", 2, arguments)
     except SneError as error:
-        return _fail(f"error: {error}", error.exit_status, arguments)
+        return _fail(f"error: {error.lines[0]}", error.exit_status, arguments, error.lines[1:])
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     except BrokenPipeError:  # whoever read the output has gone, as in `sne report out | head -1`
@@ -98,8 +99,9 @@ def run(commands: typer.Typer, name: str) -> int:
     return int(status)
 
 
-def _fail(line: str, status: int, arguments: list[str]) -> int:
+def _fail(line: str, status: int, arguments: list[str], more: Sequence[str] = ()) -> int:
     if "--debug" in arguments:
         traceback.print_exc()
-    say(" ".join(line.split()))
+    for text in (line, *more):
+        say(("" if text is line else "  ") + " ".join(text.split()))
     return status

@@ -1,7 +1,7 @@
 """One TOML file describes a training run; this is its schema.
 
-Every key is checked before anything is computed; a wrong one is named with its place. Times are in seconds,
-temperatures and weights of losses are plain numbers.
+Every key is checked before anything is computed; all wrong ones are named with their places. Times are in
+seconds, temperatures and weights of losses are plain numbers.
 """
 
 from __future__ import annotations
@@ -14,16 +14,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sne_deploy.distill.losses import MAX_GATED
+from sne_deploy.distill.mistakes import did_you_mean, experiment_error
 from sne_deploy.distill.students.dropout import DropoutName
 from sne_deploy.errors import InputError
 from sne_deploy.files import parse_toml, read_regular
 from sne_deploy.model.ensemble import Readout
+from sne_deploy.model.layers.registry import LAYER_KINDS
 from sne_deploy.model.policy import MAX_HIDDEN, Measure, PolicyKind
 
 MAX_BYTES = 2**20
+PATHS = (("data", "folder"), ("teacher", "onnx"))
+"""Of other files; relative to the experiment's own where it is one."""
+NOT_TRAINED = ("AvgPool1d", "MaxPool1d", "MaxPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d")
+"""Layers that are read from modules, and that a student of ``sne train`` does not get."""
 Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -108,6 +114,20 @@ class PartitionModel(_Model):
     decorrelate_epochs: Positive = 5
 
 
+def _known_layer(kind: str) -> str:
+    known = [name for name in LAYER_KINDS if name not in NOT_TRAINED]
+    if kind in known:
+        return kind
+    meant = did_you_mean(kind, known)
+    raise ValueError(
+        f"{kind[:100]!r} is unknown; known: {', '.join(known)}"
+        + ("" if meant is None else f"; did you mean {meant!r}?")
+    )
+
+
+LayerName = Annotated[str, AfterValidator(_known_layer)]
+
+
 class LayerModel(_Model):
     """A layer of a student, by its kind in the registry; sizes that follow from the input are left out.
 
@@ -115,7 +135,7 @@ class LayerModel(_Model):
     ``tau_syn_s``, ``v_th``, ``v_reset``, ``v_leak``: of cells.
     """
 
-    kind: str
+    kind: LayerName
     out: Positive | None = None
     kernel: Positive | None = None
     stride: Positive = 1
@@ -343,13 +363,14 @@ def load_experiment(path: Path, changes: dict[str, Any] | None = None) -> Experi
     Parameters
     ----------
     path : Path
+        Paths in the file are relative to its own folder.
     changes : dict, optional
         Values that replace the file's, by dotted key, such as ``{"data.folder": "mnist"}``.
 
     Raises
     ------
     InputError
-        The file cannot be read, is no TOML, or a key is unknown, missing or wrong: names the key.
+        The file cannot be read, is no TOML, or keys are unknown, missing or wrong: names all of them.
     """
     try:
         text = read_regular(path, MAX_BYTES)
@@ -359,7 +380,17 @@ def load_experiment(path: Path, changes: dict[str, Any] | None = None) -> Experi
         document = parse_toml(text)
     except ValueError as error:
         raise InputError(f"{path}: is no TOML of an experiment: {error}; correct it") from None
-    return _parsed(document, changes or {}, str(path))
+    return _parsed(_beside(path, document), changes or {}, str(path))
+
+
+def _beside(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """The document with its paths, which are relative to its own folder, as they are from here."""
+    made = dict(document)
+    for table, key in PATHS:
+        given = document.get(table)
+        if isinstance(given, dict) and isinstance(given.get(key), str):
+            made[table] = {**given, key: str(path.parent / given[key])}
+    return made
 
 
 def parse_experiment(document: dict[str, Any], where: str = "experiment") -> Experiment:
@@ -367,12 +398,7 @@ def parse_experiment(document: dict[str, Any], where: str = "experiment") -> Exp
     try:
         return Experiment.model_validate(document)
     except ValidationError as error:
-        found = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        key = ".".join(str(part) for part in found[0]["loc"]) or "the file"
-        unknown = found[0]["type"] == "extra_forbidden"
-        text = "unknown key" if unknown else found[0]["msg"][:1].lower() + found[0]["msg"][1:]
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise InputError(f"{where}: {key}: {text}{more}") from None
+        raise experiment_error(where, Experiment, error) from None
 
 
 def as_experiment(

@@ -18,8 +18,17 @@ from sne_deploy.model.layers.registry import LAYER_KINDS
 
 Shape = tuple[int, ...]
 _CONVS = {"Conv1d": (nn.Conv1d, 1), "Conv2d": (nn.Conv2d, 2)}
-_NOT_TRAINED = ("AvgPool1d", "MaxPool1d", "MaxPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d")
-"""Layers that are read from modules, and that a student of ``sne train`` does not get."""
+_VECTOR, _IMAGE = ("a vector", (1,)), ("images (channels, height, width)", (3,))
+_TAKES = {
+    "Linear": _VECTOR,
+    "LIFRecurrentCell": _VECTOR,
+    "BatchNorm1d": ("a vector or (channels, length)", (1, 2)),
+    "Conv1d": ("(channels, length)", (2,)),
+    "Conv2d": _IMAGE,
+    "AvgPool2d": _IMAGE,
+    "BatchNorm2d": _IMAGE,
+}
+"""What a layer takes, and the numbers of axes that this has; others take any."""
 
 
 def student_network(
@@ -32,24 +41,33 @@ def student_network(
     Raises
     ------
     InputError
-        A kind that is unknown, or a layer that does not fit the one before it; names its position.
+        A layer that does not fit what comes out of the one before it; names its position.
     """
     modules: list[nn.Module] = []
     shape = input_shape
     for index, layer in enumerate(layers):
-        if layer.kind not in LAYER_KINDS or layer.kind in _NOT_TRAINED:
-            known = ", ".join(kind for kind in LAYER_KINDS if kind not in _NOT_TRAINED)
-            raise InputError(f"students.layers.{index}.kind: {layer.kind!r} is unknown; known: {known}")
+        place = f"students.layers.{index} ({layer.kind})"
+        _check_takes(place, layer.kind, shape)
         try:
             module = _student_layer(layer, shape, outputs, dt_s)
             shape = _shape_after(module, shape)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             reason = str(error).splitlines()[0]
-            raise InputError(
-                f"students.layers.{index} ({layer.kind}): does not fit an input of shape {shape}: {reason}"
-            ) from None
+            raise InputError(f"{place}: does not fit an input of shape {shape}: {reason}") from None
         modules.append(module)
     return nn.Sequential(*modules)
+
+
+def _check_takes(place: str, kind: str, shape: Shape) -> None:
+    """Refuse an input of another number of axes, of which torch would take some for a batch."""
+    wanted, axes = _TAKES.get(kind, ("", (len(shape),)))
+    if len(shape) in axes:
+        return
+    if 1 in axes:
+        remedy = "the layer {kind = 'Flatten'} is missing before it"
+    else:
+        remedy = "put it before 'Flatten', or leave it out"
+    raise InputError(f"{place}: takes {wanted}, but what comes in has shape {shape}: {remedy}")
 
 
 def _student_layer(layer: LayerModel, shape: Shape, outputs: int, dt_s: float) -> nn.Module:
