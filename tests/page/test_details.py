@@ -30,14 +30,6 @@ def test_what_is_no_details_is_refused(text, tmp_path):
         load_details(tmp_path)
 
 
-def test_the_confusion_counts_every_sample_once(result):
-    found = result.details.confusion
-    assert found is not None
-    for label, row in zip(found.classes, found.counts, strict=True):
-        for predicted, count in zip(found.classes, row, strict=True):
-            assert count == np.sum((result.run.labels == label) & (result.predictions == predicted))
-
-
 def test_samples_that_run_again_give_the_same(result):
     samples = np.array([3, 4, 5, 17, 39])
     again = result.source.again(samples)

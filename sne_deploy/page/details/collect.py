@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sne_deploy.page.details.class_accuracy import class_accuracy
 from sne_deploy.page.details.confusion import confusion
 from sne_deploy.page.details.model import Details
 from sne_deploy.page.source import Source
@@ -9,4 +10,7 @@ from sne_deploy.page.source import Source
 
 def collect(source: Source) -> Details:
     """Find everything that the page shows beyond the report; some samples are run again for it."""
-    return Details(confusion=confusion(source))
+    return Details(
+        confusion=confusion(source),
+        class_accuracy=class_accuracy(source),
+    )

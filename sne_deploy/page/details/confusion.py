@@ -7,19 +7,39 @@ import numpy as np
 from sne_deploy.page.source import Source
 from sne_deploy.report.chip_schema import Count, Model
 
+MAX_MATRIX_CLASSES = 200
+"""With more, a matrix would have cells that nobody can tell apart: the most confused pairs are kept alone."""
+MAX_PAIRS = 50
+"""Of those."""
+
+
+class PairModel(Model):
+    """Samples of one label with one prediction."""
+
+    label: Count
+    predicted: Count
+    samples: Count
+
 
 class ConfusionModel(Model):
-    """Samples by label (rows) and prediction (columns).
+    """Samples by label and prediction.
 
     Attributes
     ----------
     classes : tuple of int
         That a label or a prediction names, rising.
-    counts : tuple of tuple of int
+    labelled : tuple of int
+        Samples with each of these labels.
+    whole : bool
+        Whether every pair that occurs is there, by label and prediction; else the most confused alone, those
+        with the most samples first.
+    pairs : tuple of PairModel
     """
 
     classes: tuple[Count, ...]
-    counts: tuple[tuple[Count, ...], ...]
+    labelled: tuple[Count, ...]
+    whole: bool
+    pairs: tuple[PairModel, ...]
 
 
 def confusion(source: Source) -> ConfusionModel | None:
@@ -28,8 +48,18 @@ def confusion(source: Source) -> ConfusionModel | None:
     if labels is None:
         return None
     classes = np.union1d(labels, predictions)
-    counts = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(counts, (np.searchsorted(classes, labels), np.searchsorted(classes, predictions)), 1)
+    found, counts = np.unique(np.stack([labels, predictions], axis=1), axis=0, return_counts=True)
+    whole = len(classes) <= MAX_MATRIX_CLASSES
+    if not whole:
+        wrong = np.flatnonzero(found[:, 0] != found[:, 1])
+        kept = wrong[np.argsort(-counts[wrong], kind="stable")[:MAX_PAIRS]]
+        found, counts = found[kept], counts[kept]
     return ConfusionModel(
-        classes=tuple(classes.tolist()), counts=tuple(tuple(row) for row in counts.tolist())
+        classes=tuple(classes.tolist()),
+        labelled=tuple(np.bincount(np.searchsorted(classes, labels), minlength=len(classes)).tolist()),
+        whole=whole,
+        pairs=tuple(
+            PairModel(label=label, predicted=predicted, samples=count)
+            for (label, predicted), count in zip(found.tolist(), counts.tolist(), strict=True)
+        ),
     )

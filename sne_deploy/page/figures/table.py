@@ -7,9 +7,15 @@ from types import MappingProxyType
 
 from sne_deploy.page.details.model import Details
 from sne_deploy.page.figure import Absent, Figure
+from sne_deploy.page.figures.class_accuracy import class_accuracy
 from sne_deploy.page.figures.confusion import confusion
 from sne_deploy.report.schema import ReportModel
 
 Draw = Callable[[ReportModel, Details], Figure | Absent]
 
-FIGURES: Mapping[str, Draw] = MappingProxyType({"confusion": confusion})
+FIGURES: Mapping[str, Draw] = MappingProxyType(
+    {
+        "confusion": confusion,
+        "class_accuracy": class_accuracy,
+    }
+)
