@@ -64,7 +64,7 @@ def test_the_table_goes_to_stdout_and_the_rest_to_stderr(model: Path, tmp_path: 
     assert all(line == line.rstrip() for line in lines)
     assert "\x1b" not in found.stdout
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == [
-        "predictions.npz", "report.json", "students/first.nir", "students/second.nir",
+        "details.json", "predictions.npz", "report.json", "students/first.nir", "students/second.nir",
     ]  # fmt: skip
 
 
