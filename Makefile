@@ -23,7 +23,7 @@ help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 	@echo
 	@echo "PYTHON=python3.12   the interpreter, 3.10 to 3.13 (default: python3)"
-	@echo "TORCH_INDEX=URL     the package index to take torch from, for a CPU or CUDA build of your choice"
+	@echo "TORCH_INDEX=URL     the package index to take torch from, for a CUDA build; else a CPU build, where it can be had"
 
 setup:  ## Make the virtual environment, with all versions pinned; quick when it is there.
 	@scripts/setup_env.sh "$(VENV)" "$(PYTHON)" "$(TORCH_INDEX)"
