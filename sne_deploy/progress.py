@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sne_deploy.distill.training.epochs import Epoch
 
 DELAY_S = 2.0
 """What is done sooner shows no bar."""
@@ -87,8 +90,8 @@ class ProgressBars:
 class TrainingBars:
     """A context manager that shows a training's epochs on stderr: a bar with metrics, or a line per epoch.
 
-    Told ``started(stage, epochs, loss terms of those that are done)`` and, after each epoch,
-    ``bars(stage, epoch from 1, epochs, mean of every loss term)``.
+    Told ``started(stage, epochs, those that are done)`` and, after each epoch, ``bars(stage, epoch from 1,
+    epochs, what is known of it)``.
     """
 
     def __enter__(self) -> TrainingBars:
@@ -104,7 +107,7 @@ class TrainingBars:
             TimeElapsedColumn(),
             TextColumn("left:"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[terms]}", markup=False),
+            TextColumn("{task.fields[figures]}", markup=False),
             console=self._console,
         )
         if self._console.is_terminal:
@@ -117,29 +120,38 @@ class TrainingBars:
         if self._console.is_terminal:
             self._bars.stop()
 
-    def __call__(self, stage: str, epoch: int, epochs: int, terms: dict[str, float]) -> None:
+    def __call__(self, stage: str, epoch: int, epochs: int, done: Epoch) -> None:
         """Show that an epoch is done."""
         if not self._console.is_terminal:
-            self._print(f"{stage} {epoch}/{epochs}  {_terms(terms)}")
+            self._print(f"{stage} {epoch}/{epochs}  {_figures(done)}")
             return
-        self._bars.update(self._task(stage, epochs), completed=epoch, terms=_terms(terms))
+        self._bars.update(self._task(stage, epochs), completed=epoch, figures=_figures(done))
 
-    def started(self, stage: str, epochs: int, done: Sequence[Mapping[str, float]]) -> None:
+    def started(self, stage: str, epochs: int, done: Sequence[Epoch]) -> None:
         """Show a stage before its next epoch; some of them, or all, an earlier run may have done."""
         if self._console.is_terminal:
-            terms = _terms(done[-1]) if done else ""
-            self._bars.update(self._task(stage, epochs), completed=len(done), terms=terms)
+            figures = _figures(done[-1]) if done else ""
+            self._bars.update(self._task(stage, epochs), completed=len(done), figures=figures)
         elif 0 < len(done) < epochs:
             self._print(f"{stage} goes on after epoch {len(done)} of {epochs}")
 
     def _task(self, stage: str, epochs: int) -> Any:
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=epochs, terms="")
+            self._tasks[stage] = self._bars.add_task(stage, total=epochs, figures="")
         return self._tasks[stage]
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _terms(terms: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
+def _figures(done: Epoch) -> str:
+    """Losses, and what is known of the validation samples."""
+    seen = done.seen
+    found = [f"{name} {value:.4g}" for name, value in done.terms.items()]
+    if seen.accuracy is not None:
+        found.append(f"accuracy {seen.accuracy:.1%}".replace("%", " %"))
+    if seen.ensemble_accuracy is not None:
+        found.append(f"ensemble {seen.ensemble_accuracy:.1%}".replace("%", " %"))
+    if seen.spikes is not None and seen.synops is not None:
+        found.append(f"{seen.spikes:,.0f} spikes  {seen.synops:,.0f} SynOps")
+    return "  ".join(found)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import re
 
+from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.progress import TrainingBars
 from tests.command_line import captured, on_a_terminal
 
 PROGRAM = """
+from sne_deploy.distill.training.epochs import Epoch, Seen
 from sne_deploy.progress import TrainingBars
 with TrainingBars() as bars:
-    bars.started("teacher", 2, [{"cross_entropy": 0.5}, {"cross_entropy": 0.25}])
-    bars.started("student0", 4, [{"feature": 0.75}])
-    bars("student0", 2, 4, {"feature": 0.125, "synops": 1e-5})
+    bars.started("teacher", 2, [Epoch({"cross_entropy": 0.5}), Epoch({"cross_entropy": 0.25})])
+    bars.started("student0", 4, [Epoch({"feature": 0.75})])
+    bars("student0", 2, 4, Epoch({"feature": 0.125, "synops": 1e-5}))
 """
 
 
 def test_lines_where_there_is_no_terminal() -> None:
     with captured() as (stdout, stderr), TrainingBars() as bars:
-        bars.started("teacher", 2, [{"loss": 0.5}, {"loss": 0.25}])
+        bars.started("teacher", 2, [Epoch({"loss": 0.5}), Epoch({"loss": 0.25})])
         bars.started("student0", 4, [])
-        bars("student0", 1, 4, {"loss": 0.5})
-        bars.started("student1", 4, [{"loss": 0.5}])
+        bars("student0", 1, 4, Epoch({"loss": 0.5}))
+        bars.started("student1", 4, [Epoch({"loss": 0.5})])
     assert stdout.getvalue() == ""
     assert stderr.getvalue().splitlines() == [
         "student0 1/4  loss 0.5",

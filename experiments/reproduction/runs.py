@@ -21,6 +21,8 @@ from experiments.reproduction.rows import Figures, Record, read_record
 from experiments.study.summary import test_data
 from sne_deploy.distill.data.splits import Splits, load_splits
 from sne_deploy.distill.experiment import Experiment, load_experiment
+from sne_deploy.distill.stages import EpochLog
+from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path, ensure_folder
 from sne_deploy.model.ensemble import Ensemble
@@ -70,7 +72,7 @@ class Task:
     experiment: Experiment
     folder: Path
     work: Path
-    log: Callable[[str, int, int, dict[str, float]], None]
+    log: EpochLog
 
     @property
     def bits(self) -> int:
@@ -133,9 +135,9 @@ class Lab:
     ) -> Record:
         watch = Stopwatch(path.with_name(f"{run.name}-{digest[:12]}.seconds"))
 
-        def log(stage: str, epoch: int, epochs: int, terms: dict[str, float]) -> None:
+        def log(stage: str, epoch: int, epochs: int, done: Epoch) -> None:
             watch.keep()
-            losses = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
+            losses = ", ".join(f"{name} {value:.4g}" for name, value in done.terms.items())
             self.say(f"{run.name}: {stage}, epoch {epoch} of {epochs}: {losses}")
 
         folder = ensure_folder(self.out / "models" / run.name)

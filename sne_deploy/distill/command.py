@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,8 @@ from sne_deploy.distill.run import Distilled, run_experiment
 from sne_deploy.distill.stages import EpochLog, StageLog
 from sne_deploy.distill.teacher.given import teacher_of_module
 from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
-from sne_deploy.distill.training.journal import Journal
+from sne_deploy.distill.training.epochs import Epoch
+from sne_deploy.distill.training.journal import COLUMNS, Journal, csv_line
 from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path, ensure_folder
 from sne_deploy.teacher.onnx_model import read_onnx
@@ -53,7 +54,7 @@ def train(
     seed: int | None = None,
     threads: int | None = None,
     work: AnyPath | None = None,
-    log: EpochLog | None = None,
+    log: Callable[[str, int, int, dict[str, float]], None] | None = None,
 ) -> Trained:
     """Distil an ensemble of spiking students from a teacher; a killed run goes on where it was.
 
@@ -62,7 +63,7 @@ def train(
     experiment : Experiment, dict or path
         The description: what a TOML file holds, or the file.
     out : path
-        A folder for ``model.pt``, ``teacher.onnx``, ``training.jsonl`` and the report.
+        A folder for ``model.pt``, ``teacher.onnx``, ``training.csv``, ``training.jsonl`` and the report.
     teacher : nn.Module or path, optional
         Instead of the description's: a trained module whose last one is ``nn.Linear``, or a
         :class:`sne_deploy.distill.teacher.Teacher`; or an ONNX file. A module is copied, never changed.
@@ -109,7 +110,12 @@ def train(
         raise InputError(f"teacher: give a torch module or an ONNX file, not {type(teacher).__name__}")
     described = as_experiment(experiment, changed)
     folder = None if work is None else Path(work)
-    return train_experiment(described, Path(out), log or (lambda *_: None), folder, given=given)
+
+    def heard(stage: str, epoch: int, epochs: int, done: Epoch) -> None:
+        if log is not None:
+            log(stage, epoch, epochs, dict(done.terms))
+
+    return train_experiment(described, Path(out), heard, folder, given=given)
 
 
 def onnx_teacher(path: str) -> dict[str, Any]:
@@ -126,21 +132,26 @@ def train_experiment(
     started: StageLog = lambda *_: None,
     given: Given | None = None,
 ) -> Trained:
-    """Run an experiment; write ``model.pt``, ``teacher.onnx``, ``training.jsonl`` and the report to ``out``.
+    """Run an experiment; write ``model.pt``, ``teacher.onnx``, the logs and the report to ``out``.
 
-    ``log``, ``work`` and errors are as for :func:`train`; ``started`` is called as started(stage, epochs,
-    loss terms of those that are done already).
+    ``work`` and errors are as for :func:`train`; ``log`` hears of every epoch, ``started`` of every stage.
     """
     given = given or Given()
-    journal = Journal(ensure_folder(out) / "training.jsonl")
+    folder = ensure_folder(out)
+    journals = (
+        Journal(folder / "training.jsonl"),
+        Journal(folder / "training.csv", csv_line, ",".join(COLUMNS)),
+    )
 
-    def begun(stage: str, epochs: int, done: Sequence[Mapping[str, float]]) -> None:
-        journal.started(stage, done)
+    def begun(stage: str, epochs: int, done: Sequence[Epoch]) -> None:
+        for journal in journals:
+            journal.started(stage, done)
         started(stage, epochs, done)
 
-    def heard(stage: str, epoch: int, epochs: int, terms: dict[str, float]) -> None:
-        journal.epoch(stage, epoch, terms)
-        log(stage, epoch, epochs, terms)
+    def heard(stage: str, epoch: int, epochs: int, done: Epoch) -> None:
+        for journal in journals:
+            journal.epoch(stage, epoch, done)
+        log(stage, epoch, epochs, done)
 
     data = load_splits(experiment.data, experiment.seed, experiment.copies, given.data)
     test = load_test(experiment.data, data, given.test)
@@ -148,8 +159,11 @@ def train_experiment(
     if experiment.teacher.architecture == "module" and given.teacher is not None:
         # What cannot be exported must not be found out at the end.
         save_teacher_onnx(teacher_of_module(given.teacher, data.x[:2]), teacher, data.input_shape)
-    distilled = run_experiment(experiment, work or out / "work", heard, started=begun, given=given, data=data)
-    journal.finish()
+    distilled = run_experiment(
+        experiment, work or out / "work", heard, started=begun, given=given, data=data, watched=True
+    )
+    for journal in journals:
+        journal.finish()
     _save_teacher(experiment, distilled, teacher)
     ensemble = replace(distilled.ensemble, provenance=provenance(experiment, distilled))
     ensemble.save(model)

@@ -38,8 +38,9 @@ from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import JointTask, tune_together
 from sne_deploy.distill.students.networks import student_network
-from sne_deploy.distill.students.quantise_aware import tune_quantised
+from sne_deploy.distill.students.quantise_aware import tune_quantised, with_stored_weights
 from sne_deploy.distill.students.student import Lesson, StudentTask, train_student
+from sne_deploy.distill.students.watch import Held, watch_student, watch_teacher, watch_together
 from sne_deploy.distill.teacher.architectures import teacher_network
 from sne_deploy.distill.teacher.given import teacher_of
 from sne_deploy.distill.teacher.network import Teacher, decorrelate_teacher, train_teacher
@@ -52,7 +53,7 @@ from sne_deploy.model.ensemble import Ensemble, Head
 if TYPE_CHECKING:
     from torch import nn
 
-    from sne_deploy.distill.experiment import Experiment
+    from sne_deploy.distill.experiment import Experiment, Schedule
 
 Array = npt.NDArray[Any]
 
@@ -111,6 +112,7 @@ def run_experiment(
     started: StageLog = lambda *_: None,
     given: Given | None = None,
     data: Splits | None = None,
+    watched: bool = False,
 ) -> Distilled:
     """Run an experiment; the same experiment gives the same ensemble on the same machine.
 
@@ -125,6 +127,8 @@ def run_experiment(
         Arrays and a teacher that the experiment does not describe.
     data : Splits, optional
         What :func:`sne_deploy.distill.data.splits.load_splits` gives, where it is loaded already.
+    watched : bool
+        Whether every epoch is judged on validation samples, for the log; it changes nothing that is trained.
 
     Raises
     ------
@@ -137,8 +141,9 @@ def run_experiment(
     folder = ensure_folder(work)
     data = data or load_splits(experiment.data, experiment.seed, experiment.copies, given.data)
     teacher, digest = teacher_of(experiment.teacher, given.teacher, data.x[:2], data.classes)
-    stages = Stages(experiment, folder, log, started, data.digest + digest)
     placed = data.to(device)
+    held = Held.of(placed) if watched else None
+    stages = Stages(experiment, folder, log, started, data.digest + digest, held)
     width = experiment.teacher.features if teacher is None else teacher.classifier.in_features
     check_students(experiment, placed, width)
     teacher = train_own_teacher(stages, placed) if teacher is None else teacher.to(device)
@@ -156,17 +161,19 @@ def run_experiment(
 def train_own_teacher(stages: Stages, data: Splits) -> Teacher:
     """The teacher that the experiment describes, trained on data that lies on the experiment's device."""
     described = stages.experiment.teacher
+    stage = Stage("teacher", TEACHER, described.schedule, "teacher", ("teacher",))
     return train_teacher(
         lambda: teacher_network(described, data.input_shape, data.classes),
         (data.x, data.y),
-        _augmented(stages, Stage("teacher", TEACHER, described.schedule, "teacher", ("teacher",))),
+        _augmented(stages, stage),
         label_smoothing=described.label_smoothing,
     ).module
 
 
 def _augmented(stages: Stages, stage: Stage) -> Training:
     """A teacher's training: other images in every batch."""
-    return replace(stages.training(stage), transform=batch_transform(stages.experiment.data.augment))
+    training = stages.training(stage, watch_teacher)
+    return replace(training, transform=batch_transform(stages.experiment.data.augment))
 
 
 def _parts(stages: Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array, ...], Teacher]:
@@ -214,11 +221,11 @@ def _students(stages: Stages, data: Splits, lesson: Lesson) -> tuple[list[nn.Mod
         size = data.classes if task.direct else outputs
         return student_network(described.layers, data.input_shape, size, described.dt_s)
 
-    networks, head = train_pupils(stages, data, lesson, Pupils(build, task, joint_task(experiment, task)))
+    pupils = Pupils(build, task, joint_task(experiment, task))
+    networks, head = train_pupils(stages, data, lesson, pupils)
     if experiment.quantisation.epochs:
         own = lesson.first(data.rows(described.copies))
-        networks = [_quantised(stages, own.of(k), k, network) for k, network in enumerate(networks)]
-        head = None
+        networks, head = _quantised(stages, own, networks), None
     return networks, Head("mean") if task.direct else head
 
 
@@ -232,43 +239,53 @@ def train_pupils(
     """
     described, joint, task = stages.experiment.students, stages.experiment.joint, pupils.task
     own = lesson.first(data.rows(described.copies))
-    networks = []
+    networks: list[nn.Module] = []
     for k, part in enumerate(own.features):
         stage = Stage(f"{pupils.name}{k}", FIRST_STUDENT + k, described.schedule, "students", pupils.depends)
         build = partial(pupils.build, part.shape[1])
-        networks.append(train_student(build, own.of(k), task, stages.training(stage)).module)
+        training = stages.training(stage, partial(watch_student, task=task, others=tuple(networks)))
+        networks.append(train_student(build, own.of(k), task, training).module)
     if joint is None or pupils.joint is None:
         return networks, None
     outputs = [evaluate_student(one, data.x, task.timesteps, task.readout).outputs for one in networks]
-    done = tune_together(
+    stage = Stage(pupils.together, TOGETHER, joint.schedule, "joint", (*pupils.depends, "joint"))
+    made = tune_together(
         networks,
         fit_head(outputs, data.y.numpy(force=True), subset_bias=pupils.joint.subset_bias),
         lesson.first(data.rows(stages.experiment.joint_copies)),
         pupils.joint,
-        stages.training(
-            Stage(pupils.together, TOGETHER, joint.schedule, "joint", (*pupils.depends, "joint"))
-        ),
+        stages.training(stage, partial(watch_together, task=task)),
     )
-    return list(done.networks), done.head
+    return list(made.networks), made.head
 
 
-def _quantised(stages: Stages, lesson: Lesson, index: int, network: nn.Module) -> nn.Module:
-    """A student, trained further with the weights that the chip will store."""
+def _quantised(stages: Stages, lesson: Lesson, networks: list[nn.Module]) -> list[nn.Module]:
+    """The students, each trained further with the weights that the chip will store."""
     experiment = stages.experiment
-    quantisation, schedule = experiment.quantisation, experiment.students.schedule
-    changes = {"epochs": quantisation.epochs, "learning_rate": schedule.learning_rate / 10}
-    stage = Stage(
-        f"quantised{index}",
-        FIRST_QUANTISED + index,
-        schedule.model_copy(update=changes),
-        "students",
-        ("teacher", "partition", "students", "joint", "quantisation"),
+    task, bits, schedule = student_task(experiment), experiment.quantisation.weight_bits, _fine(experiment)
+    every = len(split_rows(lesson.labels, schedule.batch_size))
+    depends = ("teacher", "partition", "students", "joint", "quantisation")
+    made = list(networks)
+    before: list[nn.Module] = []
+    stored = partial(
+        with_stored_weights,
+        input_shape=lesson.input_shape,
+        timesteps=task.timesteps,
+        readout=task.readout,
+        weight_bits=bits,
     )
-    return tune_quantised(
-        network,
-        lesson,
-        student_task(experiment),
-        stages.training(stage),
-        weight_bits=quantisation.weight_bits,
-        every=len(split_rows(lesson.labels, schedule.batch_size)),
-    ).module
+    for k, network in enumerate(networks):
+        stage = Stage(f"quantised{k}", FIRST_QUANTISED + k, schedule, "students", depends)
+        watch = partial(watch_student, task=task, others=(*before, *made[k + 1 :]), changed=stored)
+        training = stages.training(stage, watch)
+        done = tune_quantised(network, lesson.of(k), task, training, weight_bits=bits, every=every)
+        made[k] = done.module
+        before.append(stored(done.module))
+    return made
+
+
+def _fine(experiment: Experiment) -> Schedule:
+    """Of the fine-tuning with quantised weights."""
+    schedule = experiment.students.schedule
+    changes = {"epochs": experiment.quantisation.epochs, "learning_rate": schedule.learning_rate / 10}
+    return schedule.model_copy(update=changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 
 from sne_deploy.distill.teacher.network import extract_features
 from sne_deploy.distill.training.determinism import deterministic
+from sne_deploy.distill.training.epochs import Epoch, Watch
 from sne_deploy.distill.training.loop import Training
 from sne_deploy.distill.training.resume import ResumePoint, kept_tensor
 
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sne_deploy.distill.experiment import Experiment, Schedule
+    from sne_deploy.distill.students.watch import Held
     from sne_deploy.distill.teacher.network import Teacher
 
-EpochLog = Callable[[str, int, int, "dict[str, float]"], None]
-"""Called as log(stage, epoch from 1, epochs, mean of every loss term)."""
-StageLog = Callable[[str, int, Sequence[Mapping[str, float]]], None]
-"""Called as started(stage, epochs, loss terms of those that are done already)."""
+EpochLog = Callable[[str, int, int, Epoch], None]
+"""Called as log(stage, epoch from 1, epochs, what is known of it)."""
+StageLog = Callable[[str, int, Sequence[Epoch]], None]
+"""Called as started(stage, epochs, those that are done already)."""
 TEACHER, DECORRELATION, TOGETHER, FIRST_STUDENT, FIRST_QUANTISED = 1, 2, 3, 100, 200
 """Which of an experiment's seeds a stage has."""
 
@@ -68,6 +70,8 @@ class Stages:
     own : str
         A digest of what the stages depend on and the experiment does not describe, such as data and a teacher
         of the user's own; or "".
+    held : Held or None
+        The samples that every epoch is judged on, for the log.
     """
 
     experiment: Experiment
@@ -75,8 +79,9 @@ class Stages:
     log: EpochLog = lambda *_: None
     started: StageLog = lambda *_: None
     own: str = ""
+    held: Held | None = None
 
-    def training(self, stage: Stage) -> Training:
+    def training(self, stage: Stage, watch: Callable[[Held], Watch] | None = None) -> Training:
         """How a stage's module is trained: with a seed of its own, resumed where it was, heard by the log."""
         described, name, epochs = stage.schedule, stage.name, stage.schedule.epochs
         seed = int(np.random.SeedSequence([self.experiment.seed, stage.seed]).generate_state(1)[0])
@@ -85,8 +90,9 @@ class Stages:
             seed,
             self.experiment.threads,
             f"{stage.section}.schedule",
-            lambda epoch, terms: self.log(name, epoch + 1, epochs, dict(terms)),
+            lambda epoch, done: self.log(name, epoch + 1, epochs, done),
             self._point(name, stage.depends, partial(self.started, name, epochs)),
+            watch=None if watch is None or self.held is None else watch(self.held),
         )
 
     def features(self, name: str, teacher: Teacher, x: Tensor, *depends: str) -> Tensor:
@@ -103,7 +109,7 @@ class Stages:
         self,
         name: str,
         depends: Sequence[str],
-        on_start: Callable[[Sequence[Mapping[str, float]]], None] | None = None,
+        on_start: Callable[[Sequence[Epoch]], None] | None = None,
     ) -> ResumePoint:
         digest, slug = self.experiment.fingerprint(*depends), name.replace(" ", "-")
         if self.own:

@@ -14,6 +14,7 @@ import torch
 import sne_deploy as sne
 from sne_deploy.distill.experiment import Experiment, load_experiment, parse_experiment
 from sne_deploy.distill.run import run_experiment
+from sne_deploy.distill.training.epochs import Epoch, Seen
 from sne_deploy.errors import DataError, InputError
 from tests.command_line import command
 
@@ -90,6 +91,37 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(tmp_path: Path) -> None
     assert whole.fitted == resumed.fitted
     for wanted, found in zip(tensors(whole.ensemble), tensors(resumed.ensemble), strict=True):
         np.testing.assert_array_equal(wanted, found)
+
+
+def test_a_watched_run_is_an_unwatched_one_bit_for_bit(tmp_path: Path) -> None:
+    described = experiment(
+        teacher={**DOCUMENT["teacher"], "dropout": 0.3},
+        students={
+            **DOCUMENT["students"],
+            "layers": [*LAYERS[:3], {"kind": "Dropout", "p": 0.2}, *LAYERS[3:]],
+        },
+    )
+    heard: dict[bool, list[tuple[str, Epoch]]] = {False: [], True: []}
+    made = [
+        run_experiment(
+            described,
+            tmp_path / str(watched),
+            lambda stage, *_, heard=found: heard.append((stage, _[-1])),
+            watched=watched,
+        )
+        for watched, found in heard.items()
+    ]
+    assert [(stage, dict(epoch.terms)) for stage, epoch in heard[False]] == [
+        (stage, dict(epoch.terms)) for stage, epoch in heard[True]
+    ]
+    for plain, watched in zip(*(tensors(done.ensemble) for done in made), strict=True):
+        np.testing.assert_array_equal(plain, watched)
+    assert all(epoch.seen == Seen() for _, epoch in heard[False])
+    for stage, epoch in heard[True]:
+        seen = epoch.seen
+        assert (seen.accuracy is None) == (stage == "together")
+        assert (seen.ensemble_accuracy is None) == (stage in ("teacher", "decorrelation"))
+        assert (seen.synops is None) == (stage in ("teacher", "decorrelation"))
 
 
 def test_a_finished_run_trains_nothing_again(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from sne_deploy.distill.training.determinism import evaluating
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
 
     from sne_deploy.model.ensemble import Readout
@@ -33,35 +35,50 @@ class StudentFigures:
         One per spiking layer: mean spikes per neuron and step.
     spikes_per_sample : float
         Of all layers together.
+    synops_per_sample : float or None
+        The synapses that these spikes reach; None where their number was not given.
     """
 
     outputs: FloatArray
     rates: tuple[float, ...]
     spikes_per_sample: float
+    synops_per_sample: float | None = None
 
 
 def evaluate_student(
-    network: nn.Module, inputs: Tensor, timesteps: int, readout: Readout, batch_size: int = 256
+    network: nn.Module,
+    inputs: Tensor,
+    timesteps: int,
+    readout: Readout,
+    batch_size: int = 256,
+    costs: Sequence[Tensor] = (),
 ) -> StudentFigures:
     """Run a student in evaluation mode on constant currents of shape (N, *input_shape).
 
-    ``batch_size`` changes nothing but memory and time.
+    ``batch_size`` changes nothing but memory and time. ``costs`` are the synapses behind each neuron of each
+    spiking layer, as :func:`sne_deploy.distill.students.fan_out.fan_outs` counts them.
     """
     import torch
 
     outputs: list[Tensor] = []
     sums: list[list[float]] = []  # of rates, per batch and layer: those of every neuron would fill the memory
     neurons: list[int] = []
+    reached = 0.0
     with evaluating(network), torch.no_grad():
         for part in torch.split(inputs, batch_size):
             run = simulate(network, part, timesteps, readout)
             outputs.append(run.outputs)
             sums.append([float(layer.double().sum()) for layer in run.rates])
             neurons = [layer[0].numel() for layer in run.rates]
+            reached += sum(
+                float((layer.double().sum(dim=0) * cost).sum())
+                for layer, cost in zip(run.rates, costs, strict=bool(costs))
+            )
     per_sample = np.array(sums).reshape(len(sums), -1).sum(axis=0) / len(inputs)
     rates = tuple(float(total / count) for total, count in zip(per_sample, neurons, strict=True))
     joined = torch.cat(outputs).double().numpy(force=True)
-    return StudentFigures(joined, rates, float(per_sample.sum()) * timesteps)
+    synops = reached / len(inputs) * timesteps if costs else None
+    return StudentFigures(joined, rates, float(per_sample.sum()) * timesteps, synops)
 
 
 def accuracy(logits: FloatArray, labels: IntArray) -> float:

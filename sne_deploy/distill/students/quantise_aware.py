@@ -73,6 +73,19 @@ def stored_weights(network: nn.Module, grids: dict[str, WeightGrid]) -> dict[str
     return stored
 
 
+def with_stored_weights(
+    network: nn.Module, input_shape: Shape, timesteps: int, readout: Readout, weight_bits: int = 8
+) -> nn.Module:
+    """A copy of a folded student with the weights that the chip will store."""
+    formats = load_chip(DEFAULT_CHIP).registers.narrowed(weight_bits)
+    grids = weight_grids(network, input_shape, timesteps, readout, formats)
+    made = trainable_copy(network)
+    with torch.no_grad():
+        for name, value in stored_weights(network, grids).items():
+            made.get_parameter(name).copy_(value)
+    return made
+
+
 class _Runner(nn.Module):
     """Makes a run a forward pass, whose parameters can be replaced."""
 

@@ -1,43 +1,78 @@
-"""``training.jsonl``: a line for every epoch of a run, each once, however often the run was killed.
+"""``training.jsonl`` and ``training.csv``: a line for every epoch of a run, each once, whatever was killed.
 
-The states of the stages know every epoch that is done; this file is brought into agreement with them when a
+The states of the stages know every epoch that is done; the files are brought into agreement with them when a
 stage starts, and after each epoch. A line that a kill cut off is completed, one that was lost is put back.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+from sne_deploy.distill.training.epochs import Epoch, Seen
 from sne_deploy.errors import OutputError
 from sne_deploy.files import atomic_path, read_regular
 
 MAX_BYTES = 2**30
+LineFormat = Callable[[int, str, int, Epoch], str]
+"""Called as line(number of the stage from 1, its name, epoch from 1, what is known of it)."""
+LOSSES = ("feature", "cross_entropy", "logits", "spike_rate", "synops", "decorrelation")
+"""Every term that some stage has."""
+MEASURED = tuple(asdict(Seen()))
+COLUMNS = (
+    *("stage", "name", "epoch", "loss", *(f"loss_{name}" for name in LOSSES), "learning_rate"),
+    *(*MEASURED, "seconds"),
+)
+"""Of ``training.csv``; what a stage does not have is left empty."""
+
+
+def json_line(number: int, stage: str, epoch: int, done: Epoch) -> str:  # noqa: ARG001  as every LineFormat
+    """The loss terms alone: the same bytes from every run of an experiment."""
+    return json.dumps({"stage": stage, "epoch": epoch, **done.terms})
+
+
+def csv_line(number: int, stage: str, epoch: int, done: Epoch) -> str:
+    """A value for each of ``COLUMNS``."""
+    measured = asdict(done.seen)
+    values = [
+        *(number, stage, epoch, sum(done.terms.values())),
+        *(done.terms.get(name) for name in LOSSES),
+        done.learning_rate,
+        *(measured[name] for name in MEASURED),
+        done.seconds,
+    ]
+    return ",".join("" if value is None else str(value) for value in values)
 
 
 class Journal:
-    """The log file of one run.
+    """A log file of one run.
 
     Parameters
     ----------
     path : Path
         What an earlier, killed run of the same experiment left there is kept as far as it is right.
+    line : LineFormat
+    header : str
+        The first line; "" for none.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._text = ""
+    def __init__(self, path: Path, line: LineFormat = json_line, header: str = "") -> None:
+        self._path, self._line = path, line
+        self._text = f"{header}\n" if header else ""
+        self._stages = 0
 
-    def started(self, stage: str, log: Sequence[Mapping[str, float]]) -> None:
-        """Note a stage whose first epochs are done already, with their loss terms."""
-        for index, terms in enumerate(log, 1):
-            self._add(stage, index, terms)
+    def started(self, stage: str, done: Sequence[Epoch]) -> None:
+        """Note a stage whose first epochs are done already."""
+        self._stages += 1
+        for index, epoch in enumerate(done, 1):
+            self._add(stage, index, epoch)
         self._write()
 
-    def epoch(self, stage: str, epoch: int, terms: Mapping[str, float]) -> None:
-        """Note that an epoch, counted from 1, is done."""
-        self._add(stage, epoch, terms)
+    def epoch(self, stage: str, epoch: int, done: Epoch) -> None:
+        """Note that an epoch of the stage that started last, counted from 1, is done."""
+        self._add(stage, epoch, done)
         self._write()
 
     def finish(self) -> None:
@@ -51,8 +86,8 @@ class Journal:
         if self._read() != self._text.encode():
             self._replace()
 
-    def _add(self, stage: str, epoch: int, terms: Mapping[str, float]) -> None:
-        self._text += json.dumps({"stage": stage, "epoch": epoch, **terms}) + "\n"
+    def _add(self, stage: str, epoch: int, done: Epoch) -> None:
+        self._text += self._line(self._stages, stage, epoch, done) + "\n"
 
     def _write(self) -> None:
         """Make the file begin with what this run knows; what may follow is of stages not yet reached."""

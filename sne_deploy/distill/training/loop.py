@@ -11,13 +11,15 @@ import contextlib
 import ctypes
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from sne_deploy.distill.experiment import Schedule
-from sne_deploy.distill.training.determinism import deterministic
+from sne_deploy.distill.training.determinism import deterministic, evaluating
+from sne_deploy.distill.training.epochs import Epoch, Seen, Watch
 from sne_deploy.distill.training.resume import ResumePoint
 from sne_deploy.errors import InputError, RunError
 
@@ -30,8 +32,8 @@ M = TypeVar("M", bound="nn.Module")
 Objective = Callable[[M, "Sequence[Tensor]"], Terms]
 """Maps a module and one batch to named, already weighted loss terms; their sum is minimised."""
 Transform = Callable[["Sequence[Tensor]"], "Sequence[Tensor]"]
-EpochCallback = Callable[[int, Mapping[str, float]], None]
-"""Called as callback(epoch from 0, mean of every term)."""
+EpochCallback = Callable[[int, Epoch], None]
+"""Called as callback(epoch from 0, what is known of it)."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT_BYTES = 2**31 - 1
 
@@ -51,6 +53,9 @@ class Training:
         Where the state after each epoch is kept; training goes on from there.
     transform : callable or None
         Changes each batch before the objective sees it: augmentation. Its randomness must be torch's.
+    watch : callable or None
+        Looks at the module after each epoch, in evaluation mode; nothing of it is drawn from the
+        training's random state.
     """
 
     schedule: Schedule
@@ -60,6 +65,7 @@ class Training:
     on_epoch: EpochCallback | None = None
     resume: ResumePoint | None = None
     transform: Transform | None = None
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,16 +106,16 @@ def fit(
         module = _placed(build(), data[0])
         module.train()
         run = _Run(module, objective, _optimizer(module, schedule), training)
-        log = [] if resume is None else resume.restore(module, run.optimizer)
-        for epoch in range(len(log), schedule.epochs):
+        done = [] if resume is None else resume.restore(module, run.optimizer)
+        for epoch in range(len(done), schedule.epochs):
             with _named(training):
-                log.append(run.epoch(data, epoch))
+                done.append(run.watched_epoch(data, epoch))
             if resume is not None:
-                resume.keep(module, run.optimizer, log)
+                resume.keep(module, run.optimizer, done)
             if training.on_epoch is not None:
-                training.on_epoch(epoch, log[-1])
+                training.on_epoch(epoch, done[-1])
     module.eval()
-    return Trained(module, tuple(log))
+    return Trained(module, tuple(epoch.terms for epoch in done))
 
 
 @lru_cache(maxsize=1)
@@ -202,6 +208,18 @@ class _Run(Generic[M]):
     objective: Objective[M]
     optimizer: optim.Optimizer
     training: Training
+
+    def watched_epoch(self, data: Sequence[Tensor], epoch: int) -> Epoch:
+        """Train on every row once, then look at the module; neither knows of the other."""
+        import torch
+
+        begun, watch, seen = time.perf_counter(), self.training.watch, Seen()
+        terms = self.epoch(data, epoch)
+        if watch is not None:
+            with evaluating(self.module), torch.random.fork_rng(), torch.no_grad():
+                seen = watch(self.module)
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        return Epoch(terms, rate, time.perf_counter() - begun, seen)
 
     def epoch(self, data: Sequence[Tensor], epoch: int) -> dict[str, float]:
         """Train on every row once; return the mean of each loss term."""

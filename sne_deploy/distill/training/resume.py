@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.errors import InputError, OutputError
 from sne_deploy.files import atomic_path, open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import torch
     from torch import Tensor, nn, optim
@@ -25,7 +26,7 @@ ABANDONED_S = 3600.0
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A file that holds parameters, optimiser, random state and log after the last whole epoch.
+    """A file that holds parameters, optimiser, random state and all epochs after the last whole one.
 
     Attributes
     ----------
@@ -34,15 +35,15 @@ class ResumePoint:
     fingerprint : str
         Of everything that the training depends on; a file with another one is refused.
     on_start : callable, optional
-        Called once with the log of the epochs that are done already, before the next one.
+        Called once with the epochs that are done already, before the next one.
     """
 
     path: Path
     fingerprint: str
-    on_start: Callable[[Sequence[Mapping[str, float]]], None] | None = None
+    on_start: Callable[[Sequence[Epoch]], None] | None = None
 
-    def restore(self, module: nn.Module, optimizer: optim.Optimizer) -> list[Mapping[str, float]]:
-        """Put back what was kept, random state included; the log of the epochs that are done.
+    def restore(self, module: nn.Module, optimizer: optim.Optimizer) -> list[Epoch]:
+        """Put back what was kept, random state included; the epochs that are done.
 
         Raises
         ------
@@ -52,7 +53,7 @@ class ResumePoint:
         import torch
 
         self._sweep()
-        log: list[Mapping[str, float]] = []
+        done: list[Epoch] = []
         if self.path.exists():
             state = self.read()
             try:
@@ -61,14 +62,14 @@ class ResumePoint:
                 torch.set_rng_state(state["random"])
                 if "device_random" in state:
                     torch.cuda.set_rng_state(state["device_random"], _device(module))
-                log = list(state["log"])
+                done = [Epoch.of(values) for values in state["epochs"]]
             except (KeyError, RuntimeError, ValueError, TypeError) as error:
                 raise self.damaged(error) from None
         if self.on_start is not None:
-            self.on_start(log)
-        return log
+            self.on_start(done)
+        return done
 
-    def keep(self, module: nn.Module, optimizer: optim.Optimizer, log: list[Mapping[str, float]]) -> None:
+    def keep(self, module: nn.Module, optimizer: optim.Optimizer, done: Sequence[Epoch]) -> None:
         """Write the state after an epoch; see :meth:`write`."""
         import torch
 
@@ -76,7 +77,7 @@ class ResumePoint:
             "module": module.state_dict(),
             "optimizer": optimizer.state_dict(),
             "random": torch.get_rng_state(),
-            "log": [dict(epoch) for epoch in log],
+            "epochs": [epoch.as_dict() for epoch in done],
         }
         if _device(module).type == "cuda":
             state["device_random"] = torch.cuda.get_rng_state(_device(module))
