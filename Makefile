@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 DIGITS = examples/digits
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-wheel test-matrix test-long mutants fuzz interop bench experiments results clean
+.PHONY: help setup demo docs test lint test-wheel test-matrix test-long mutants fuzz interop bench experiments results clean
 # Of make experiments: DATA, where the data set lies; EXPERIMENT, mnist or cifar10; STUDY, one of its studies.
 EXPERIMENT ?= mnist
 DATA ?=
@@ -30,6 +30,11 @@ setup:  ## Make the virtual environment, with all versions pinned; quick when it
 
 demo: setup  ## Compile the committed ensemble for Lava, run it on the held-out digits, print the report.
 	$(BIN)/sne-compile $(DIGITS)/model.pt --target lava --teacher $(DIGITS)/teacher.onnx --out out/digits
+
+docs: setup  ## Build the site into docs/_build/html: no warning passes, nothing is loaded from elsewhere.
+	$(BIN)/python scripts/write_commands.py --check
+	$(BIN)/python -m sphinx -q -W --keep-going -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 test: lint  ## Style, types, then the tests with their coverage.
 	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
@@ -74,6 +79,6 @@ results: setup  ## Write docs/results.md and its plots from the rows in docs/res
 	$(BIN)/python -m experiments.results
 
 clean:  ## Remove what these commands made, the virtual environments included.
-	rm -rf .venv .venv-3.1[0-3] out build dist .coverage .coverage.* .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-3.1[0-3] out build dist .coverage .coverage.* docs/_build .pytest_cache .ruff_cache .mypy_cache
 	rm -rf .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -76,8 +76,40 @@ def load(
 ) -> Ensemble:
     """Read a model: files, or NIR graphs in memory.
 
-    Options are for what the model does not say: :class:`sne_deploy.frontend.options.ReadOptions`; the files
-    are those of :func:`sne_deploy.frontend.models.load_model`.
+    All but the first are for what the model does not say; None where it says it, or the default will do.
+
+    Parameters
+    ----------
+    model : path, nir.NIRGraph, or a sequence of either
+        A ``model.pt``, a ``.sne`` file, one or several ``.nir`` or ``.net`` files, or a folder of those; the
+        files of a sequence are the students of one ensemble.
+    timesteps : int or None
+        Steps per sample, for NIR graphs, which do not say, and ``.net`` files that do not.
+    dt_s : float or None
+        Seconds per step, for NIR graphs whose metadata does not say, and ``.net`` files.
+    input_shape : int, sequence of int, or None
+        One sample at one step, for NIR graphs that do not say or are in doubt, and ``.net`` files that begin
+        with a convolution.
+    reset : {"value", "subtract", "value-delayed", "subtract-delayed", "none"}, dict, or None
+        What a spike does to the membrane in NIR graphs: a mode for all nodes, or modes by nodes' names, with
+        ``"*"`` for all others. None: NIR's own, ``"value"``.
+    decay : {"exponential"} or None
+        Of NIR graphs whose framework decays by exp(-dt / tau) in a step.
+    gain : {"full", "current"} or None
+        Of NIR graphs whose exporter left the gains of inputs out.
+    convention : str or None
+        The framework that exported a NIR graph, such as ``"snntorch"``: its step, reset, decay and gain, each
+        where neither the graph nor another option says it.
+    readout : {"v_last", "v_mean", "v_max"} or None
+        How neurons that integrate are read; None: as the file says, else at the last step.
+    encoder : {"spikes", "constant", "bernoulli", "graded"} or None
+        What a sample is; None: as the file says, else spikes.
+    input_range : (float, float) or None
+        In which every value of a sample lies, for the other encoders; None: as the file says, else 0 to 1.
+
+    Returns
+    -------
+    Ensemble
 
     Raises
     ------
@@ -111,10 +143,32 @@ def ensemble(
     head: Head | None = None,
     names: Sequence[str] | None = None,
 ) -> Ensemble:
-    """Make an ensemble of live Norse modules; see :func:`sne_deploy.frontend.models.ensemble_of_modules`.
+    """Make an ensemble of live Norse modules, which are cloned and never changed.
 
-    One module is one student, whatever children it has. An encoder may be given by the name of its kind, with
-    ``input_range`` for its values, a vector's shape by its size.
+    Parameters
+    ----------
+    modules : torch.nn.Module, or a sequence of them
+        Each is one student, whatever children it has: a chain of known layers, or a ``forward`` that is one.
+        It is run on random input, and refused where its layers compute something else.
+    input_shape : int or sequence of int
+        One sample at one step, without batch and time; a vector's by its size.
+    timesteps : int
+        Steps per sample.
+    encoder : Encoder, the name of its kind, or None
+        None: what encoder modules in front of the networks are, else spikes.
+    input_range : (float, float) or None
+        Of the samples' values, where the encoder is given by its name.
+    readout : {"count", "v_last", "v_mean", "v_max"} or None
+        None: the membrane at the last step for a leaky integrator, the mean over the steps for a linear map
+        at the end, else the spike count.
+    head : Head or None
+        None: the mean of the students' outputs, which then are logits.
+    names : sequence of str or None
+        None: ``student0``, ``student1``, ...
+
+    Returns
+    -------
+    Ensemble
 
     Raises
     ------

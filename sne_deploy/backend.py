@@ -36,7 +36,7 @@ class Capabilities:
     ----------
     precisions : tuple of Precision
     neuron_kinds : tuple of str
-        Names in :data:`sne_deploy.neurons.table.MODELS`.
+        Neuron models that it runs, by their names in ``sne_deploy.neurons.table.MODELS``.
     max_samples_default : int or None
         Samples run when the user names no number; None: all.
     weight_exp_max, bias_exp : int or None
@@ -107,7 +107,19 @@ class Executable(AbstractContextManager["Executable"], Protocol):
     """A compiled network, ready to run; a context manager that frees what it holds."""
 
     def run(self, inputs: Array, record: Record = "counts") -> Trace:
-        """Run N samples. ``inputs``: [N, T, *shape] of 0/1 for spikes, [N, *shape] for currents."""
+        """Run samples through the network.
+
+        Parameters
+        ----------
+        inputs : array
+            ``(N, T, *shape)`` of 0 and 1 for spikes, ``(N, *shape)`` for currents.
+        record : {"counts", "spikes", "all"}
+
+        Returns
+        -------
+        Trace
+            Exact counts and outputs, per sample.
+        """
         ...
 
 

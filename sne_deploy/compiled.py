@@ -122,9 +122,10 @@ class Compiled:
 
         Parameters
         ----------
-        x : array of shape (N, *input_shape), or (N, T, *input_shape) where the model takes spikes
+        x : array of shape ``(N, *input_shape)``, or ``(N, T, *input_shape)`` where the model takes spikes
             Of NumPy, torch or pandas, or nested lists; or a ``torch.utils.data`` loader or data set, of x or
-            of pairs (x, y). Samples of different lengths are a list of arrays of shape (steps, *input_shape).
+            of pairs (x, y). Samples of different lengths are a list of arrays of shape
+            ``(steps, *input_shape)``.
         y : int array of shape (N,), or None
             Labels.
         record : {"counts", "spikes", "all"}
@@ -240,7 +241,7 @@ class Compiled:
         return names, other_networks(argument.file_path("compare_onnx", path) for path in paths)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Keep what was compiled in one file, which :func:`sne_deploy.api.load_compiled` reads.
+        """Keep what was compiled in one file, which :func:`sne_deploy.load_compiled` reads.
 
         It holds the integer registers with chip, scales, head, policy and provenance, as ``docs/compiled.md``
         says; the same compilation gives the same bytes. The floating-point network is not in it.
@@ -271,7 +272,7 @@ class Compiled:
     def record(self, data: DataSet) -> tuple[RunResult, Placement | None]:
         """Run samples for their counts alone, without a report; every step of each student on cores is kept.
 
-        ``data`` fits the model: :func:`sne_deploy.data.dataset.fit_to_model`.
+        ``data`` fits the model: :func:`sne_deploy.data.load_data` gives such.
 
         Returns
         -------

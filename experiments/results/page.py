@@ -23,7 +23,7 @@ INTRODUCTION = """\
 Accuracy, spikes, operations and energies of the examples, as deployed: integers on target `loihi`. Written
 by `python -m experiments.results` from the rows in `docs/results/*.json`, not by hand; each section names the
 command that makes its rows. Choices (temperatures, weights of losses, orders, thresholds) were made on
-validation data. SynOps and energies mean what [the README](../README.md#what-the-figures-mean) says.
+validation data. SynOps and energies mean what [figures.md](figures.md) says.
 """
 Make = Callable[[Document], Section]
 

@@ -144,7 +144,7 @@ def load_chip(name_or_path: str | os.PathLike[str]) -> Chip:
     Parameters
     ----------
     name_or_path : str or path
-        One of :func:`chip_names`, or a file: anything that ends in ``.toml`` or has a folder in it.
+        A built-in one such as ``loihi1``, or a file: anything that ends in ``.toml`` or has a folder in it.
 
     Returns
     -------

@@ -49,7 +49,7 @@ def load_data(
     encoder : Encoder
         ``spikes`` needs data with a time axis, of 0 and 1.
     bin_width : float or None
-        Of a step, in units of the times of recorded events; see :mod:`sne_deploy.data.events`.
+        Of a step, in units of the times of recorded events.
 
     Returns
     -------

@@ -30,7 +30,7 @@ class DataSet:
     Attributes
     ----------
     name : str
-    x : array of shape (N, *input_shape), or (N, T, *input_shape) where the encoder is ``timed``
+    x : array of shape ``(N, *input_shape)``, or ``(N, T, *input_shape)`` where the encoder is ``timed``
         uint8 of 0 and 1 for spikes; else float32 (float64 where the file has it), within the encoder's
         ``input_range``.
     y : int64 array of shape (N,), or None

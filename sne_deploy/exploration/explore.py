@@ -78,7 +78,7 @@ def explore(
     ----------
     model : Ensemble, path, nir.NIRGraph, torch.nn.Module, or a sequence of one of the last three
     x, y, lengths
-        As for :meth:`sne_deploy.compiled.Compiled.run`; there must be labels.
+        As for :meth:`sne_deploy.Compiled.run`; there must be labels.
     select_on : "half", "all", or a pair (x, y)
         The samples that points are chosen on. ``half``: a random half, the same every time; figures are then
         measured on the other half. ``all``: both on all samples, which flatters what was chosen. A pair:

@@ -90,7 +90,17 @@ class Ensemble:
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a ``model.pt``; see :func:`sne_deploy.model.checkpoint.write.save_checkpoint`."""
+        """Write a ``model.pt``: plain numbers, whose reading runs no code.
+
+        Parameters
+        ----------
+        path : path
+
+        Raises
+        ------
+        OutputError
+            The file cannot be written.
+        """
         from sne_deploy.model.checkpoint.write import save_checkpoint
 
         save_checkpoint(self, path)

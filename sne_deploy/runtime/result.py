@@ -57,7 +57,7 @@ class StudentResult:
 
     @property
     def spikes(self) -> dict[str, Array]:
-        """Layer name to bool array of shape (N, T, *shape), when recorded; False where it did not run."""
+        """Layer name to bool array of shape ``(N, T, *shape)``, when recorded; False where it did not run."""
         return {
             layer.name: layer.recorded_spikes for layer in self.layers if layer.recorded_spikes is not None
         }

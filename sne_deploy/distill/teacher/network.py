@@ -29,7 +29,7 @@ class Teacher(nn.Module):
     Parameters
     ----------
     features : nn.Module
-        Maps (N, *input_shape) to (N, F).
+        Maps ``(N, *input_shape)`` to ``(N, F)``.
     classifier : nn.Linear
         Maps (N, F) to (N, classes).
     """

@@ -18,7 +18,7 @@ class Layer:
     Attributes
     ----------
     kind : str
-        A name in :data:`sne_deploy.model.layers.registry.LAYER_KINDS`, such as ``"Conv2d"``.
+        A name of torch's or Norse's, such as ``"Conv2d"``; ``sne inspect --layers`` lists them.
     options : mapping
         Everything that is not a tensor, by its torch or norse argument name (``stride``, ``dt``,
         ``method``, ``reset_method``).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -134,18 +133,6 @@ def test_a_damaged_file_is_told_how_one_is_made(digits: tuple[Path, sne.Result],
     ) as caught:
         sne.load_compiled(tmp_path / "cut.sne")
     assert str(caught.value).count("cut.sne") == 1
-
-
-def test_the_page_shows_what_runs(digits: tuple[Path, sne.Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Python of docs/compiled.md, in a folder with such a file."""
-    monkeypatch.chdir(digits[0].parent)
-    _, _, x, y = digits_split()
-    ensemble = sne.load(ROOT / "examples/digits/model.pt")
-    names = {"sne": sne, "ensemble": ensemble, "x": x[:2], "y": y[:2]}
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/compiled.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
-        exec(block, names)  # noqa: S102  our own page
 
 
 def test_numpy_alone_reads_it(digits: tuple[Path, sne.Result]) -> None:

@@ -1,6 +1,6 @@
-"""Run the demo's command and put what it prints into README.md.
+"""Run the demo's command and put what it prints into docs/get_started.md.
 
-usage: python scripts/update_readme.py
+usage: python scripts/update_demo.py
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
-BEGIN = "<!-- demo: written by scripts/update_readme.py -->\n"
+PAGE = ROOT / "docs" / "get_started.md"
+BEGIN = "<!-- demo: written by scripts/update_demo.py -->\n"
 END = "<!-- end of demo -->"
 COMMAND = ["examples/digits/model.pt", "--target", "lava", "--teacher", "examples/digits/teacher.onnx"]
 
@@ -28,17 +28,17 @@ def demo_output() -> str:
     return done.stdout
 
 
-def with_demo(readme: str, output: str) -> str:
+def with_demo(page: str, output: str) -> str:
     """Put the output between the two markers."""
     block = f"{BEGIN}\n```text\n{output}```\n\n{END}"
     changed, found = re.subn(
-        re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: block, readme, flags=re.DOTALL
+        re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: block, page, flags=re.DOTALL
     )
     if found != 1:
-        raise SystemExit(f"{README}: {found} demo blocks, expected one")
+        raise SystemExit(f"{PAGE}: {found} demo blocks, expected one")
     return changed
 
 
 if __name__ == "__main__":
-    README.write_text(with_demo(README.read_text("utf-8"), demo_output()), "utf-8")
-    print(f"written: {README}")
+    PAGE.write_text(with_demo(PAGE.read_text("utf-8"), demo_output()), "utf-8")
+    print(f"written: {PAGE}")
