@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import version as installed
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from docutils.nodes import Element, TextElement
     from sphinx.application import Sphinx
 
 project = "sne-deploy"
@@ -48,6 +50,19 @@ def _contents(_: Sphinx, page: str, source: list[str]) -> None:
             source[0] += f"\n```{{toctree}}\n{options}\n{rows}\n```\n"
 
 
+def _inner_name(_: Sphinx, __: object, node: Element, content: TextElement) -> TextElement | None:
+    """A name that these pages do not describe is left without a link, if it exists."""
+    target = node["reftarget"]
+    if node.get("refdomain") != "py" or not target.startswith("sne_deploy."):
+        return None
+    try:
+        resolve_name(target)
+    except (ImportError, AttributeError):
+        return None
+    return content
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", _contents)
+    app.connect("missing-reference", _inner_name)

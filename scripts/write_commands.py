@@ -85,6 +85,7 @@ def _row(names: str, text: str) -> str:
     found = re.fullmatch(r"(.*?)(?:\s*\[((?:default|required|[^\[\]]*range|x[<>]).*)\])?", text, re.DOTALL)
     assert found is not None  # noqa: S101  both groups may be empty
     said, more = found[1], (found[2] or "").replace("default: ", "")
+    names = re.sub(r" <[^<>]*>$", "", names)  # the type, where there is no word for it
     return f"| {_code(names)} | {_plain(said)} | {_code(more) if more and more != 'required' else more} |"
 
 
