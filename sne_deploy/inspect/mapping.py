@@ -15,7 +15,7 @@ from sne_deploy.frontend.models import load_model
 from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.inspect.table import Column, Sheet, fitted
 from sne_deploy.mapping.mapper import map_programs
-from sne_deploy.mapping.placement import Placement
+from sne_deploy.mapping.placement import Binding, Placement, tightest
 from sne_deploy.passes.pipeline import compile_member
 from sne_deploy.report.units import printable
 
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 
 
 ModelPath = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Binding:
-    """What a layer's cores have least left of: used and limit on the fullest of them."""
-
-    resource: str
-    used: int
-    limit: int
 
 
 @dataclass(frozen=True)
@@ -126,18 +117,8 @@ def view(placement: Placement) -> MappingView:
             len(each.core_of),
             each.cores,
             each.tile,
-            _binding(placement, np.unique(each.core_of)),
+            tightest(placement.cores[core] for core in np.unique(each.core_of)),
         )
         for each in placement.groups
     )
     return MappingView(placement.chip, placement.strategy, len(placement.cores), placement.chips, layers)
-
-
-def _binding(placement: Placement, cores: np.ndarray) -> Binding | None:
-    found = [
-        Binding(resource, use.used, use.limit)
-        for core in cores
-        for resource, use in placement.cores[core].uses.items()
-        if use.limit
-    ]
-    return max(found, key=lambda each: each.used / each.limit, default=None)

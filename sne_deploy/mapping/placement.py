@@ -6,7 +6,7 @@ uses follows from ``core_of`` and the Programs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,6 +58,26 @@ class Core:
 
     site: Site
     uses: Mapping[Resource, Use]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What cores have least left of: used and limit on the fullest of them."""
+
+    resource: Resource
+    used: int
+    limit: int
+
+
+def tightest(cores: Iterable[Core]) -> Binding | None:
+    """What binds these cores; None where the chip's file limits nothing."""
+    found = [
+        Binding(resource, use.used, use.limit)
+        for core in cores
+        for resource, use in core.uses.items()
+        if use.limit
+    ]
+    return max(found, key=lambda each: (each.used / each.limit, each.resource, each.used), default=None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from sne_deploy.energy.lines import (
 )
 from sne_deploy.energy.time import sample_time, step_floors
 from sne_deploy.errors import InputError
-from sne_deploy.mapping.placement import Placement
+from sne_deploy.mapping.placement import Placement, tightest
 from sne_deploy.report.adding_up import mean
 from sne_deploy.report.chip_schema import (
     MappingModel,
@@ -266,16 +266,8 @@ def _steady(watts: float, operation: OperationModel, factors: tuple[float, float
 
 
 def _tightest(placement: Placement) -> TightestModel | None:
-    used = [
-        (use.used / use.limit, resource, use.used, use.limit)
-        for core in placement.cores
-        for resource, use in core.uses.items()
-        if use.limit
-    ]
-    if not used:
-        return None
-    _, resource, most, limit = max(used)
-    return TightestModel(resource=resource, used=most, limit=limit)
+    found = tightest(placement.cores)
+    return None if found is None else TightestModel(**asdict(found))
 
 
 def _with_host_per_s(time: TimeModel) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sne_deploy.page.details.chip import chip
 from sne_deploy.page.details.class_accuracy import class_accuracy
 from sne_deploy.page.details.confusion import confusion
 from sne_deploy.page.details.model import Details
@@ -13,4 +14,5 @@ def collect(source: Source) -> Details:
     return Details(
         confusion=confusion(source),
         class_accuracy=class_accuracy(source),
+        chip=chip(source),
     )

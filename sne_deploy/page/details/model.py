@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path, ensure_folder, is_folder, read_regular
+from sne_deploy.page.details.chip import ChipModel
 from sne_deploy.page.details.class_accuracy import ClassAccuracyModel
 from sne_deploy.page.details.confusion import ConfusionModel
 from sne_deploy.report.chip_schema import Model
@@ -28,11 +29,14 @@ class Details(Model):
     confusion : ConfusionModel or None
     class_accuracy : ClassAccuracyModel or None
         Null without labels, both.
+    chip : ChipModel or None
+        Null without a placement.
     """
 
     schema_version: Literal["1.0"] = "1.0"
     confusion: ConfusionModel | None
     class_accuracy: ClassAccuracyModel | None
+    chip: ChipModel | None
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``details.json`` atomically; the file."""

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from sne_deploy.page.details.model import Details
 from sne_deploy.page.figure import Absent, Figure
+from sne_deploy.page.figures.chip import chip
 from sne_deploy.page.figures.class_accuracy import class_accuracy
 from sne_deploy.page.figures.confusion import confusion
 from sne_deploy.report.schema import ReportModel
@@ -17,5 +18,6 @@ FIGURES: Mapping[str, Draw] = MappingProxyType(
     {
         "confusion": confusion,
         "class_accuracy": class_accuracy,
+        "chip": chip,
     }
 )
