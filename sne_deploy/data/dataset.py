@@ -103,7 +103,7 @@ def fit_to_model(
         raise DataError(f"data set {name}: x has shape {x.shape} and no samples; give at least one")
     if lengths is not None:
         lengths = _lengths(name, lengths, x, model)
-        x = _with_steps(x, model.timesteps)
+        x = _silent_after(_with_steps(x, model.timesteps), lengths)
     x = _in_shape(name, x, model)
     if model.encoder.kind == "spikes":
         x = binary_spikes(name, x)
@@ -142,6 +142,17 @@ def _with_steps(x: Array, timesteps: int) -> Array:
     if missing <= 0:
         return x[:, :timesteps]
     return np.concatenate([x, np.zeros((len(x), missing, *x.shape[2:]), x.dtype)], axis=1)
+
+
+def _silent_after(x: Array, lengths: Array) -> Array:
+    """Zeros after each sample's end, which teachers would hear: they take whole series."""
+    ends = np.unique(lengths)
+    if not any(np.any(x[lengths == steps, steps:]) for steps in ends):
+        return x
+    silent = x.copy()
+    for steps in ends:
+        silent[lengths == steps, steps:] = 0
+    return silent
 
 
 def _in_shape(name: str, x: Array, model: ModelInput) -> Array:

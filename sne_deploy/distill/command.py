@@ -153,27 +153,29 @@ def train_experiment(
             journal.epoch(stage, epoch, done)
         log(stage, epoch, epochs, done)
 
-    data = load_splits(experiment.data, experiment.seed, experiment.copies, given.data)
+    data = load_splits(
+        experiment.data, experiment.seed, experiment.copies, given.data, experiment.students.timesteps
+    )
     test = load_test(experiment.data, data, given.test)
     model, teacher = out / "model.pt", out / "teacher.onnx"
     if experiment.teacher.architecture == "module" and given.teacher is not None:
         # What cannot be exported must not be found out at the end.
-        save_teacher_onnx(teacher_of_module(given.teacher, data.x[:2]), teacher, data.input_shape)
+        save_teacher_onnx(teacher_of_module(given.teacher, data.x[:2]), teacher, data.sample_shape)
     distilled = run_experiment(
         experiment, work or out / "work", heard, started=begun, given=given, data=data, watched=True
     )
     for journal in journals:
         journal.finish()
-    _save_teacher(experiment, distilled, teacher)
+    _save_teacher(experiment, distilled, teacher, data.sample_shape)
     ensemble = replace(distilled.ensemble, provenance=provenance(experiment, distilled))
     ensemble.save(model)
     return Trained(model, teacher, ensemble, _measured(ensemble, experiment, test, teacher, out))
 
 
-def _save_teacher(experiment: Experiment, distilled: Distilled, path: Path) -> None:
+def _save_teacher(experiment: Experiment, distilled: Distilled, path: Path, sample: tuple[int, ...]) -> None:
     """Ours as ONNX; another's as it came."""
     if experiment.teacher.onnx is None:
-        save_teacher_onnx(distilled.teacher, path, distilled.ensemble.input_shape)
+        save_teacher_onnx(distilled.teacher, path, sample)
         return
     content = read_onnx(Path(experiment.teacher.onnx))
     with atomic_path(path) as temporary:
@@ -204,6 +206,13 @@ def _measured(ensemble: Ensemble, experiment: Experiment, test: DataSet, teacher
     from sne_deploy import api
 
     with api.compile(ensemble, "loihi", weight_bits=experiment.quantisation.weight_bits) as compiled:
-        result = compiled.run(test.x, test.y, model=experiment.name, data_name=test.name, teacher=teacher)
+        result = compiled.run(
+            test.x,
+            test.y,
+            lengths=test.lengths,
+            model=experiment.name,
+            data_name=test.name,
+            teacher=teacher,
+        )
     result.save(out)
     return result

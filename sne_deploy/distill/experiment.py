@@ -21,7 +21,7 @@ from sne_deploy.distill.mistakes import did_you_mean, experiment_error
 from sne_deploy.distill.students.dropout import DropoutName
 from sne_deploy.errors import InputError
 from sne_deploy.files import parse_toml, read_regular
-from sne_deploy.model.ensemble import Readout
+from sne_deploy.model.ensemble import Encoder, Readout
 from sne_deploy.model.layers.registry import LAYER_KINDS
 from sne_deploy.model.policy import MAX_HIDDEN, Measure, PolicyKind
 
@@ -50,6 +50,10 @@ class DataModel(_Model):
     ``test.npz``, each with ``x`` and ``y``. ``arrays``: given in Python, to ``sne_deploy.train``.
     ``stratified``: each class gives its share of them; by default with data of one's own, ``npz`` and
     ``arrays``, whose classes may differ in size. The others are split as they have been.
+    ``input``: what a sample is. ``constant``: an image or a vector, given as a current that is the same at
+    every step. ``current``: a series of shape (steps, ...) of real numbers, one current for each step.
+    ``spikes``: the same, of 0 and 1, through the synapses of the first layer. Series may differ in length:
+    ``lengths`` beside ``x``. ``input_range``: in which every value lies, of the others than ``spikes``.
     ``augment``: ``shift`` moves images by up to two pixels; ``crop-flip`` pads by four, crops, and flips;
     with ``-contrast``, half of the images also get less contrast, with ``-cutout``, each loses a square:
     anew in every batch of the teacher; for the students, see ``students.copies``.
@@ -61,6 +65,32 @@ class DataModel(_Model):
     train_samples: Positive | None = None
     stratified: bool | None = None
     augment: Augmentation = "none"
+    input: Literal["constant", "current", "spikes"] = "constant"
+    input_range: tuple[float, float] = (0.0, 1.0)
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> DataModel:
+        low, high = self.input_range
+        if not low < high:
+            raise ValueError(f"input_range [{low:g}, {high:g}] must be two numbers, low < high")
+        if self.input == "constant":
+            return self
+        if self.source not in ("npz", "arrays"):
+            raise ValueError(f"source {self.source!r} has images: set input {self.input!r} to 'constant'")
+        if self.augment != "none":
+            raise ValueError(
+                f"augment {self.augment!r} is for images, not for input {self.input!r}: set it to 'none'"
+            )
+        if self.input == "spikes" and self.input_range != (0.0, 1.0):
+            raise ValueError("input_range is not of input 'spikes', which are 0 and 1: leave it out")
+        return self
+
+    @property
+    def encoder(self) -> Encoder:
+        """What makes the students' input of a sample."""
+        if self.input == "spikes":
+            return Encoder("spikes")
+        return Encoder("constant" if self.input == "constant" else "graded", self.input_range)
 
 
 class Schedule(_Model):
@@ -89,7 +119,7 @@ class TeacherModel(_Model):
     penultimate layer. ``label_smoothing``: the part of a label's weight that all classes share.
     """
 
-    architecture: Literal["mlp", "cnn", "resnet9", "module"] | None = None
+    architecture: Literal["mlp", "cnn", "resnet9", "tcn", "module"] | None = None
     onnx: str | None = None
     width: Positive = 32
     features: Positive = 128
@@ -325,6 +355,20 @@ class Experiment(_Model):
             raise ValueError(f"policy.students {policy.students} is more than students.count {count}")
         if policy.kind == "gate" and count > MAX_GATED:
             raise ValueError(f"policy.kind 'gate' takes at most {MAX_GATED} students, not {count}")
+        return self
+
+    @model_validator(mode="after")
+    def _taught(self) -> Experiment:
+        architecture, given = self.teacher.architecture, self.data.input
+        if architecture in ("cnn", "resnet9") and given != "constant":
+            raise ValueError(
+                f"teacher.architecture {architecture!r} is for images: for data.input {given!r} take 'tcn'"
+            )
+        if architecture == "tcn" and given == "constant":
+            raise ValueError(
+                "teacher.architecture 'tcn' is for series: set data.input to 'current' or 'spikes', or take "
+                "'mlp' or 'cnn'"
+            )
         return self
 
     @model_validator(mode="after")

@@ -139,7 +139,9 @@ def run_experiment(
     """
     device, given = open_device(experiment.device), given or Given()
     folder = ensure_folder(work)
-    data = data or load_splits(experiment.data, experiment.seed, experiment.copies, given.data)
+    data = data or load_splits(
+        experiment.data, experiment.seed, experiment.copies, given.data, experiment.students.timesteps
+    )
     teacher, digest = teacher_of(experiment.teacher, given.teacher, data.x[:2], data.classes)
     placed = data.to(device)
     held = Held.of(placed) if watched else None
@@ -152,7 +154,7 @@ def run_experiment(
     with torch.no_grad():
         teacher_logits = teacher.classifier(features)
     slices = tuple(features[:, torch.from_numpy(part)] for part in parts)
-    lesson = Lesson(placed.students_x, placed.students_y, slices, teacher_logits)
+    lesson = Lesson(placed.students_x, placed.students_y, slices, teacher_logits, placed.students_lengths)
     networks, head = _students(stages, placed, lesson)
     ensemble, fitted = deployable(experiment, data, parts, networks, head)
     return Distilled(ensemble, teacher.cpu(), parts, fitted)
@@ -163,7 +165,7 @@ def train_own_teacher(stages: Stages, data: Splits) -> Teacher:
     described = stages.experiment.teacher
     stage = Stage("teacher", TEACHER, described.schedule, "teacher", ("teacher",))
     return train_teacher(
-        lambda: teacher_network(described, data.input_shape, data.classes),
+        lambda: teacher_network(described, data.sample_shape, data.classes),
         (data.x, data.y),
         _augmented(stages, stage),
         label_smoothing=described.label_smoothing,
@@ -247,7 +249,8 @@ def train_pupils(
         networks.append(train_student(build, own.of(k), task, training).module)
     if joint is None or pupils.joint is None:
         return networks, None
-    outputs = [evaluate_student(one, data.x, task.timesteps, task.readout).outputs for one in networks]
+    inputs = (data.x, task.timesteps, task.readout, data.lengths)
+    outputs = [evaluate_student(one, *inputs).outputs for one in networks]
     stage = Stage(pupils.together, TOGETHER, joint.schedule, "joint", (*pupils.depends, "joint"))
     made = tune_together(
         networks,
@@ -273,6 +276,7 @@ def _quantised(stages: Stages, lesson: Lesson, networks: list[nn.Module]) -> lis
         timesteps=task.timesteps,
         readout=task.readout,
         weight_bits=bits,
+        encoder=task.encoder,
     )
     for k, network in enumerate(networks):
         stage = Stage(f"quantised{k}", FIRST_QUANTISED + k, schedule, "students", depends)

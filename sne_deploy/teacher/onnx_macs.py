@@ -2,10 +2,11 @@
 
 A MAC is one product added to a sum: convolutions and matrix products have them. Every other operator
 either is known to have none (activations, element-wise arithmetic, pooling by sums and maxima, moving of
-data) or is listed as uncounted: recurrent layers, normalisations that depend on the sample, control flow
-with its sub-graphs, operators of other domains, and a convolution or product whose shapes are unknown (they
-are known where the model can be run: see sne_deploy.teacher.run).
-Border positions count as the dense operator computes them: padding is multiplied too.
+data) or is listed as uncounted: normalisations that depend on the sample, control flow with its sub-graphs,
+operators of other domains, and a convolution or product whose shapes are unknown (they are known where the
+model can be run: see sne_deploy.teacher.run).
+Border positions count as the dense operator computes them: padding is multiplied too, and so are all steps
+of a recurrent layer, of which the matrix products count.
 
 Shapes are ONNX's own (onnx.shape_inference), and where that gives up, those of a run. Why no library counts:
 docs/decisions.md.
@@ -28,7 +29,7 @@ Shapes = Mapping[str, Shape]
 _NO_MACS = """
     Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BitShift BitwiseAnd BitwiseNot
     BitwiseOr BitwiseXor Cast CastLike Ceil Celu Clip Compress Concat Constant ConstantOfShape Cos Cosh
-    DepthToSpace DequantizeLinear Div Dropout DynamicQuantizeLinear Elu Equal Erf Exp Expand EyeLike
+    CumSum DepthToSpace DequantizeLinear Div Dropout DynamicQuantizeLinear Elu Equal Erf Exp Expand EyeLike
     Flatten Floor Gather GatherElements GatherND Gelu GlobalAveragePool GlobalMaxPool Greater
     GreaterOrEqual HardSigmoid HardSwish Hardmax Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log
     LogSoftmax Max MaxPool Mean Min Mish Mod Mul Neg NonZero Not OneHot Or PRelu Pad Pow QuantizeLinear
@@ -131,11 +132,18 @@ def _matmul(node: onnx.NodeProto, shapes: Shapes) -> int:
     return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][0 if transposed else -1]
 
 
+def _recurrent(node: onnx.NodeProto, shapes: Shapes) -> int:
+    """At every step, products with W (directions, gates x hidden, inputs) and R (..., hidden)."""
+    steps_and_batch = math.prod(shapes[node.input[0]][:2])  # (T, N, inputs), or (N, T, inputs) of layout 1
+    return steps_and_batch * sum(math.prod(shapes[name]) for name in node.input[1:3])
+
+
 _COUNTERS: Mapping[str, Callable[[onnx.NodeProto, Shapes], int]] = {
     "Conv": _conv,
     "ConvInteger": _conv,
     "QLinearConv": lambda node, shapes: _conv(node, shapes, weight=3),
     "ConvTranspose": _conv_transpose,
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), _recurrent),
     **dict.fromkeys(("MatMul", "MatMulInteger", "QLinearMatMul", "Gemm"), _matmul),
     # One scale and shift per value; after a convolution or product it folds into that.
     "BatchNormalization": lambda node, shapes: math.prod(shapes[node.output[0]]),

@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.data.arrays import as_array
+from sne_deploy.data.ragged import joined
 from sne_deploy.errors import DataError
 
 if TYPE_CHECKING:
     from torch import nn
 
 Array = npt.NDArray[Any]
-Arrays = tuple[Array, Array]
-"""Samples of shape (N, C, H, W) or (N, F), each value in [0, 1], and labels of shape (N,) from 0."""
+Arrays = tuple[Array, Array, "Array | None"]
+"""Samples (N, C, H, W), (N, F) or (N, T, ...), labels of shape (N,) from 0, and the steps of each sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +42,21 @@ class Given:
 
 
 def as_arrays(name: str, pair: Any) -> Arrays:
-    """Take ``(x, y)`` of NumPy arrays, tensors or lists.
+    """Take ``(x, y)`` or ``(x, y, lengths)`` of NumPy arrays, tensors or lists.
+
+    Series of different lengths may also be a list of arrays of shape (steps, ...).
 
     Raises
     ------
     DataError
         It is no such pair.
     """
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+    if not isinstance(pair, (tuple, list)) or len(pair) not in (2, 3):
         raise DataError(f"{name}: give a pair (x, y), not {type(pair).__name__}")
-    return as_array(f"{name}: x", pair[0]), as_array(f"{name}: y", pair[1])
+    x, lengths = joined(pair[0])
+    if len(pair) == 3:
+        lengths = as_array(f"{name}: lengths", pair[2])
+    return as_array(f"{name}: x", x), as_array(f"{name}: y", pair[1]), lengths
 
 
 def digest_of(arrays: Iterable[Array | str]) -> str:

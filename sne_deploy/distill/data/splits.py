@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sne_deploy.data import DataSet, load_data
 from sne_deploy.data.dataset import ModelInput, fit_to_model
-from sne_deploy.data.npz import load_npz
+from sne_deploy.data.npz import load_npz, read_arrays
 from sne_deploy.distill.data.augment import batch_transform
 from sne_deploy.distill.data.given import digest_of
 from sne_deploy.distill.training.determinism import deterministic
@@ -33,18 +33,20 @@ MAX_CLASSES = 10_000
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """Images of shape (N, C, H, W) in [0, 1], and labels.
+    """Samples and labels: images of shape (N, C, H, W), vectors (N, F), or series (N, T, ...).
 
     Attributes
     ----------
     x, y : Tensor
-        Training images and int64 labels.
+        Training samples, float32, and int64 labels.
     students_x, students_y : Tensor
         The same, followed by their augmented copies: whole versions of ``x``, one after the other.
     x_validation : Tensor
     y_validation : int64 array
     digest : str
         Of data of the user's own; "" of a published set, which its name stands for.
+    lengths, students_lengths, validation_lengths : int64 Tensor or None
+        Steps of each series, 1 to T; None where samples are no series.
     """
 
     x: Tensor
@@ -54,11 +56,15 @@ class Splits:
     x_validation: Tensor
     y_validation: Array
     digest: str = ""
+    lengths: Tensor | None = None
+    students_lengths: Tensor | None = None
+    validation_lengths: Tensor | None = None
 
     def to(self, device: torch.device) -> Splits:
         """The same on a device, all of it; the validation data, which the host uses, stays where it is."""
-        names = ("x", "y", "students_x", "students_y")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+        names = ("x", "y", "students_x", "students_y", "lengths", "students_lengths")
+        parts = {name: getattr(self, name) for name in names}
+        return replace(self, **{name: part.to(device) for name, part in parts.items() if part is not None})
 
     def rows(self, copies: int) -> int:
         """How many of the students' samples come first: the training images and this many copies."""
@@ -66,7 +72,12 @@ class Splits:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one image."""
+        """Of one sample at one step."""
+        return self.sample_shape if self.lengths is None else self.sample_shape[1:]
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Of one sample, with all its steps: what a teacher takes."""
         return tuple(int(size) for size in self.x.shape[1:])
 
     @property
@@ -98,18 +109,20 @@ def data_spec(described: DataModel, split: str) -> str:
     return f"{described.source}{middle}:{described.folder}"
 
 
-def load_splits(described: DataModel, seed: int, copies: int = 0, arrays: Arrays | None = None) -> Splits:
+def load_splits(
+    described: DataModel, seed: int, copies: int = 0, arrays: Arrays | None = None, timesteps: int = 1
+) -> Splits:
     """Load the training split; its last ``validation`` samples, in a seeded order, are the validation data.
 
     ``copies`` augmented versions of the training samples are the students' beside them; ``arrays`` are the
-    training split of source "arrays".
+    training split of source "arrays"; ``timesteps`` are the students', of series.
 
     Raises
     ------
     DataError
         The data is missing or damaged, or there are too few samples.
     """
-    data = _training_split(described, arrays)
+    data = _training_split(described, arrays, timesteps)
     assert data.y is not None  # noqa: S101  the split has labels
     order = np.random.default_rng(seed).permutation(len(data))
     own = described.source not in INPUT_SHAPES
@@ -125,6 +138,7 @@ def load_splits(described: DataModel, seed: int, copies: int = 0, arrays: Arrays
         )
     x = torch.from_numpy(np.asarray(data.x[train], np.float32))
     y = torch.from_numpy(np.asarray(data.y[train], np.int64))
+    lengths = None if data.lengths is None else torch.from_numpy(data.lengths[train])
     transform = batch_transform(described.augment)
     versions = 1 if transform is None else 1 + copies
     students_x = x.repeat(versions, *[1] * (x.ndim - 1)) if versions > 1 else x
@@ -139,8 +153,15 @@ def load_splits(described: DataModel, seed: int, copies: int = 0, arrays: Arrays
         students_y=y.repeat(versions),
         x_validation=torch.from_numpy(np.asarray(data.x[held_out], np.float32)),
         y_validation=np.asarray(data.y[held_out], np.int64),
-        digest="" if described.source in INPUT_SHAPES else digest_of([data.x, data.y]),
+        digest="" if described.source in INPUT_SHAPES else digest_of(_parts(data)),
+        lengths=lengths,
+        students_lengths=None if lengths is None else lengths.repeat(versions),
+        validation_lengths=None if data.lengths is None else torch.from_numpy(data.lengths[held_out]),
     )
+
+
+def _parts(data: DataSet) -> list[Array]:
+    return [part for part in (data.x, data.y, data.lengths) if part is not None]
 
 
 def stratified(order: Array, y: Array, last: int) -> Array:
@@ -166,15 +187,15 @@ def stratified(order: Array, y: Array, last: int) -> Array:
     return np.concatenate([order[~held_out[order]], order[held_out[order]]])
 
 
-def _training_split(described: DataModel, arrays: Arrays | None) -> DataSet:
+def _training_split(described: DataModel, arrays: Arrays | None, timesteps: int) -> DataSet:
     """The training split, with labels of which none is missing in between."""
     spec = "arrays:train" if arrays is not None else data_spec(described, "train")
     if described.source in INPUT_SHAPES:
         shape = INPUT_SHAPES[described.source]
         data = load_data(spec, input_shape=shape, timesteps=1, encoder=Encoder("constant"))
     else:
-        x, y = load_npz("train", Path(spec)) if arrays is None else arrays
-        data = fit_to_model(spec, x, y, ModelInput(_own_shape(spec, x), 1, Encoder("constant")))
+        x, y, lengths = _own_arrays(spec) if arrays is None else arrays
+        data = _own_data(spec, described, x, y, lengths, timesteps)
     if data.y is None:
         raise DataError(f"data {spec}: has no labels y")
     if described.augment != "none" and data.x.ndim != 4:
@@ -200,6 +221,58 @@ def _check_labels(spec: str, y: Array) -> None:
         )
 
 
+def _own_arrays(spec: str) -> tuple[Array, Array | None, Array | None]:
+    path = Path(spec)
+    return *load_npz("train", path), read_arrays(path, ("lengths",)).get("lengths")
+
+
+def _own_data(
+    spec: str, described: DataModel, x: Array, y: Array | None, lengths: Array | None, timesteps: int
+) -> DataSet:
+    """The user's own training data, checked; series always with lengths."""
+    encoder, steps = described.encoder, 1
+    if encoder.timed:
+        shape, steps = _series_shape(spec, x), timesteps
+        last = int(lengths.max()) if lengths is not None and lengths.size else x.shape[1]
+        if last > timesteps or (lengths is None and last < timesteps):
+            raise DataError(
+                f"data {spec}: samples last {last} steps, students.timesteps is {timesteps}; set it to {last}"
+            )
+    elif lengths is not None:
+        raise DataError(
+            f"data {spec}: has lengths, and data.input is {described.input!r}; set it to 'current' or "
+            "'spikes', for series, or leave the lengths out"
+        )
+    else:
+        shape = _own_shape(spec, x)
+    _check_range(spec, described, x)
+    data = fit_to_model(spec, x, y, ModelInput(shape, steps, encoder), lengths=lengths)
+    full = np.full(len(data), steps) if encoder.timed and lengths is None else data.lengths
+    return replace(data, lengths=full)
+
+
+def _check_range(spec: str, described: DataModel, x: Array) -> None:
+    """Say which key to change; that every value is finite is checked later."""
+    low, high = described.input_range
+    inside = x.dtype.kind not in "buif" or x.size == 0 or not (x.min() < low or x.max() > high)
+    if described.input != "spikes" and not inside:
+        raise DataError(
+            f"data {spec}: values from {x.min():g} to {x.max():g} leave the model's input range {low:g} to "
+            f"{high:g}; scale them, or set data.input_range so that it holds the test split's too"
+        )
+
+
+def _series_shape(spec: str, x: Array) -> tuple[int, ...]:
+    """One step of the user's own series."""
+    shape = tuple(int(size) for size in x.shape[2:])
+    if x.ndim < 3 or 0 in x.shape:
+        one = "; of a single channel, x[..., None]" if x.ndim == 2 else ""
+        raise DataError(
+            f"data {spec}: x has shape {x.shape}; series are (N, steps, channels) or (N, steps, ...){one}"
+        )
+    return shape
+
+
 def _own_shape(spec: str, x: Array) -> tuple[int, ...]:
     """One sample of the user's own data: an image, with one channel where it says none, or a vector."""
     shape = tuple(int(size) for size in x.shape[1:])
@@ -219,14 +292,17 @@ def load_test(described: DataModel, splits: Splits, arrays: Arrays | None = None
     DataError
         The data is missing, damaged, has no labels, or does not fit what is trained on.
     """
-    takes = ModelInput(splits.input_shape, 1, Encoder("constant"))
+    steps = 1 if splits.lengths is None else splits.sample_shape[0]
+    takes = ModelInput(splits.input_shape, steps, described.encoder)
     if arrays is not None:
-        data = fit_to_model("arrays:test", *arrays, takes)
+        data = fit_to_model("arrays:test", *arrays[:2], takes, lengths=arrays[2])
     elif described.source == "arrays":
-        return DataSet("arrays:validation", splits.x_validation.numpy(), splits.y_validation)
+        own = splits.validation_lengths
+        lengths = None if own is None else own.numpy()
+        return DataSet("arrays:validation", splits.x_validation.numpy(), splits.y_validation, lengths)
     else:
         spec = data_spec(described, "test")
-        data = load_data(spec, input_shape=takes.shape, timesteps=1, encoder=takes.encoder)
+        data = load_data(spec, input_shape=takes.shape, timesteps=steps, encoder=takes.encoder)
     if data.y is None:
         raise DataError(f"data {data.name}: has no labels y")
     if int(data.y.max()) >= splits.classes:

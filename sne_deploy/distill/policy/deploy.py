@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
+from sne_deploy.data.encode import encode
 from sne_deploy.distill.experiment import GateModel
 from sne_deploy.distill.policy.fitting import (
     FittedPolicy,
@@ -23,14 +24,16 @@ from sne_deploy.distill.policy.gate import GateTraining, fit_gate
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.energy.accounting import energy_of_samples
 from sne_deploy.frontend.norse.modules import layers_from_module
-from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Student
+from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Head, Student
 from sne_deploy.runtime.head import head_macs
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from sne_deploy.backend import Backend
     from sne_deploy.distill.data.splits import Splits
     from sne_deploy.distill.experiment import Experiment
+    from sne_deploy.ir.program import Program
 
 Array = npt.NDArray[Any]
 ACCURACY_DROP = 0.005
@@ -43,7 +46,7 @@ class Deployed:
 
     Attributes
     ----------
-    x : float array of shape (N, *input_shape)
+    x : float array of shape (N, *input_shape), or (N, T, *input_shape) with lengths
     labels : int64 array of shape (N,)
     outputs : tuple of float64 arrays of shape (N, n_out)
         In the students' units.
@@ -52,6 +55,8 @@ class Deployed:
     energy_j : float64 array of shape (N, students)
     chip : Chip
         Whose constants price the operations.
+    lengths : int64 array of shape (N,) or None
+        Steps of each series.
     """
 
     x: Array
@@ -60,6 +65,7 @@ class Deployed:
     operations: Array
     energy_j: Array
     chip: Chip
+    lengths: Array | None = None
 
     def with_head(self, head: Head) -> Runs:
         """Runs with a head, whose multiply-accumulates belong to the student that they are for."""
@@ -69,12 +75,18 @@ class Deployed:
         return Runs(head, self.outputs, self.labels, self.operations + macs, energy_j)
 
 
-def run_deployed(ensemble: Ensemble, x: Array, labels: Array, weight_bits: int = 8) -> Deployed:
-    """Outputs and costs of every student, from the integers of target loihi; the head is not used."""
-    from sne_deploy.backend import RunOptions, load_backend
+def run_deployed(
+    ensemble: Ensemble, x: Array, labels: Array, weight_bits: int = 8, lengths: Array | None = None
+) -> Deployed:
+    """Outputs and costs of every student, from the integers of target loihi; the head is not used.
+
+    Each of several series runs for its own steps alone, of ``lengths``.
+    """
+    from sne_deploy.backend import load_backend
     from sne_deploy.passes.pipeline import compile_student
 
     backend, chip = load_backend("loihi"), load_chip(DEFAULT_CHIP)
+    given = encode(ensemble.encoder, x, ensemble.timesteps, seed=0) if ensemble.encoder.timed else x
     outputs, operations, energies = [], [], []
     for student in ensemble.students:
         program = compile_student(
@@ -85,13 +97,34 @@ def run_deployed(ensemble: Ensemble, x: Array, labels: Array, weight_bits: int =
             precision="fixed",
             formats=chip.registers.narrowed(weight_bits),
         )
-        with backend.compile(program, RunOptions()) as executable:
-            trace = executable.run(x)
-        outputs.append(trace.outputs)
-        operations.append(trace.synops + trace.host_macs)
-        energies.append(energy_of_samples(trace, chip))
+        steps = np.full(len(x), ensemble.timesteps) if lengths is None else lengths
+        made, counts, energy = _run_program(backend, program, chip, given, steps)
+        outputs.append(made)
+        operations.append(counts)
+        energies.append(energy)
     counted, energy_j = np.stack(operations, axis=1), np.stack(energies, axis=1)
-    return Deployed(x, labels, tuple(outputs), counted, energy_j, chip)
+    return Deployed(x, labels, tuple(outputs), counted, energy_j, chip, lengths)
+
+
+def _run_program(
+    backend: Backend, program: Program, chip: Chip, x: Array, lengths: Array
+) -> tuple[Array, Array, Array]:
+    """Outputs, operations and energy of each sample, which runs with those that last as long."""
+    from sne_deploy.backend import RunOptions
+
+    outputs = np.zeros((len(x), program.output_size))
+    operations, energy_j = np.zeros(len(x), np.int64), np.zeros(len(x))
+    for steps in np.unique(lengths):
+        rows = np.flatnonzero(lengths == steps)
+        taken = x if len(rows) == len(x) else x[rows]
+        if steps < program.timesteps:
+            taken = np.ascontiguousarray(taken[:, :steps])
+        with backend.compile(replace(program, timesteps=int(steps)), RunOptions()) as executable:
+            trace = executable.run(taken)
+        outputs[rows] = trace.outputs
+        operations[rows] = trace.synops + trace.host_macs
+        energy_j[rows] = energy_of_samples(trace, chip)
+    return outputs, operations, energy_j
 
 
 def deployable(
@@ -118,13 +151,14 @@ def deployable(
         for k, (network, part) in enumerate(zip(networks, slices, strict=True))
     )
     ensemble = Ensemble(
-        students, data.input_shape, described.timesteps, Encoder("constant"), head or Head("mean")
+        students, data.input_shape, described.timesteps, experiment.data.encoder, head or Head("mean")
     )
     bits = experiment.quantisation.weight_bits
-    held_out = run_deployed(ensemble, data.x_validation.numpy(), data.y_validation, bits)
+    steps = [None if own is None else own.numpy() for own in (data.lengths, data.validation_lengths)]
+    held_out = run_deployed(ensemble, data.x_validation.numpy(), data.y_validation, bits, steps[1])
     training = None
     if head is None or policy.kind == "gate":
-        training = run_deployed(ensemble, data.x.numpy(), data.y.numpy(), bits)
+        training = run_deployed(ensemble, data.x.numpy(), data.y.numpy(), bits, steps[0])
     if head is None and training is not None:  # its biases are for the first students of its order
         first = fit_head(training.outputs, training.labels)
         order = best_order(held_out.with_head(first))
@@ -152,7 +186,8 @@ def _fitted_policy(
         return fit_confidence(runs, target, order, described.measure)
     seen = (training.x, training.with_head(head))
     mac_j = held_out.chip.host.mac.si
-    return fit_gate(seen, (held_out.x, runs), target, order, gate_training(experiment), mac_j)
+    lengths = (training.lengths, held_out.lengths)
+    return fit_gate(seen, (held_out.x, runs), target, order, gate_training(experiment), mac_j, lengths)
 
 
 def gate_training(experiment: Experiment) -> GateTraining:

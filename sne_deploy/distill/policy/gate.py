@@ -8,6 +8,7 @@ One is trained for each lambda of a ladder; each is then tried at several thresh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -23,7 +24,7 @@ from sne_deploy.model.ensemble import ActivationPolicy, Gate, Head
 from sne_deploy.runtime.activation import activated, gate_logits, gate_macs_per_sample, pooled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 Array = npt.NDArray[Any]
 
@@ -69,45 +70,73 @@ def fit_gate(
     order: tuple[int, ...],
     described: GateTraining,
     mac_j: float,
+    lengths: tuple[Array | None, Array | None] = (None, None),
 ) -> FittedPolicy:
     """Train gates on the training data and choose one, and its threshold, on the validation data.
 
     Parameters
     ----------
-    training, validation : pair of an array of shape (N, *input_shape) and Runs
+    training, validation : pair of an array of shape (N, *input_shape) or (N, T, *input_shape), and Runs
     target : Target
     order : tuple of int
         Kept in the policy; a gate does not use it.
     described : GateTraining
     mac_j : float
         Joules per multiply-accumulate of the host.
+    lengths : pair of int arrays of shape (N,)
+        Steps of each sample of both, where these are series.
     """
     x, runs = validation
     settings: list[Setting] = []
     for weight in WEIGHTS:
-        gate = train_gate(*training, weight, described)
-        energy = gate_macs_per_sample(gate, x.shape[1:]) * mac_j
-        values = gate_logits(gate, x)
+        gate = train_gate(*training, weight, described, lengths[0])
+        energy = _mean_macs(gate, x.shape[1:], lengths[1]) * mac_j
+        values = _each_length(partial(gate_logits, gate), x, lengths[1])
         for threshold in THRESHOLDS:
             policy = ActivationPolicy("gate", order, threshold, gate=gate)
             settings.append(measured(policy, runs, activated(values, threshold), energy))
     return choose(settings, runs, target)
 
 
-def train_gate(x: Array, runs: Runs, weight: float, described: GateTraining) -> Gate:
+def _each_length(of: Callable[[Array], Array], x: Array, lengths: Array | None) -> Array:
+    """Rows of a function of samples, series each for its own steps."""
+    if lengths is None:
+        return np.concatenate([of(x[start : start + PART]) for start in range(0, len(x), PART)])
+    made: Array | None = None
+    for steps in np.unique(lengths):
+        rows = np.flatnonzero(lengths == steps)
+        part = _each_length(of, x[rows, :steps], None)
+        made = np.zeros((len(x), *part.shape[1:])) if made is None else made
+        made[rows] = part
+    assert made is not None  # noqa: S101  there are samples
+    return made
+
+
+def _mean_macs(gate: Gate, shape: tuple[int, ...], lengths: Array | None) -> float:
+    """Multiply-accumulates of a gate on the host, the mean over samples."""
+    if lengths is None:
+        return gate_macs_per_sample(gate, shape)
+    return float(np.mean([gate_macs_per_sample(gate, (int(steps), *shape[1:])) for steps in lengths]))
+
+
+def train_gate(
+    x: Array, runs: Runs, weight: float, described: GateTraining, lengths: Array | None = None
+) -> Gate:
     """Train a gate; the same arguments give the same gate on the same machine.
 
     Parameters
     ----------
-    x : array of shape (N, *input_shape)
+    x : array of shape (N, *input_shape), or (N, T, *input_shape) with lengths
     runs : Runs
         Of the same samples; a student's cost is its mean number of operations.
     weight : float
         lambda: the cross-entropy that all students together may cost.
     described : GateTraining
+    lengths : int array of shape (N,), or None
+        Steps of each series.
     """
-    grid = described.cells(x.shape[1:])
-    cells = np.concatenate([pooled(grid, x[start : start + PART]) for start in range(0, len(x), PART)])
+    grid = described.cells(x.shape[1:] if lengths is None else x.shape[2:])
+    cells = _each_length(partial(pooled, grid), x, lengths)
     mean, deviation = cells.mean(axis=0), cells.std(axis=0)
     deviation = np.where(deviation > 1e-6, deviation, 1.0)
     subsets = SubsetLoss(runs.head, [output.shape[1] for output in runs.outputs])

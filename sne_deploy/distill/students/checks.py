@@ -18,7 +18,7 @@ from sne_deploy.distill.students.weight_grids import weight_grids
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.errors import InputError
 from sne_deploy.frontend.norse.modules import layers_from_module
-from sne_deploy.model.ensemble import Encoder, Student
+from sne_deploy.model.ensemble import Student
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,6 +36,7 @@ def student_task(experiment: Experiment) -> StudentTask:
         described.loss,
         described.outputs == "logits",
         partial(simulate, alpha=described.surrogate_alpha),
+        experiment.data.encoder,
     )
 
 
@@ -49,6 +50,7 @@ def joint_task(experiment: Experiment, alone: StudentTask) -> JointTask | None:
         alone.readout,
         joint.loss,
         run=alone.run,
+        encoder=alone.encoder,
         dropout=DROPOUT[joint.dropout],
         subset_bias=joint.dropout != "none",
     )
@@ -64,7 +66,7 @@ def check_students(experiment: Experiment, data: Splits, features: int) -> None:
     InputError, UnsupportedError, GraphError
         The layers, readout or number of the students do not fit; names the key.
     """
-    described, device = experiment.students, data.x.device
+    described = experiment.students
     if described.count > features:
         raise InputError(
             f"students.count {described.count}: the teacher has {features} features, at least one for each "
@@ -79,14 +81,15 @@ def check_students(experiment: Experiment, data: Splits, features: int) -> None:
     for size in sorted({data.classes} if task.direct else sizes):
         with deterministic(experiment.seed):
             network = student_network(described.layers, data.input_shape, size, described.dt_s)
-        _check_run(network.to(device), torch.zeros(1, *data.input_shape, device=device), size, task)
+        _check_run(network.to(data.x.device), torch.zeros_like(data.x[:1]), size, task)
         _check_compiled(experiment, network, data.input_shape)
 
 
 def _check_run(network: nn.Module, sample: Tensor, size: int, task: StudentTask) -> None:
     try:
         with torch.no_grad():
-            done = task.run(network.eval(), sample, task.timesteps, task.readout)
+            steps = torch.tensor([task.timesteps]) if task.encoder.timed else None
+            done = task.run(network.eval(), sample, task.timesteps, task.readout, steps)
     except (InputError, RuntimeError) as error:
         raise InputError(f"students: {str(error).splitlines()[0][:300]}") from None
     if tuple(done.outputs.shape) != (1, size):
@@ -107,10 +110,11 @@ def _check_compiled(experiment: Experiment, network: nn.Module, input_shape: tup
         Student("students.layers", layers_from_module(network), described.readout),
         input_shape=input_shape,
         timesteps=described.timesteps,
-        encoder=Encoder("constant"),
+        encoder=experiment.data.encoder,
         precision="fixed",
         formats=formats,
     )
     if quantised.epochs:
         made = folded(network, input_shape).eval()
-        weight_grids(made, input_shape, described.timesteps, described.readout, formats)
+        encoder = experiment.data.encoder
+        weight_grids(made, input_shape, described.timesteps, described.readout, formats, encoder)

@@ -50,10 +50,12 @@ def evaluate_student(
     inputs: Tensor,
     timesteps: int,
     readout: Readout,
+    lengths: Tensor | None = None,
+    *,
     batch_size: int = 256,
     costs: Sequence[Tensor] = (),
 ) -> StudentFigures:
-    """Run a student in evaluation mode on constant currents of shape (N, *input_shape).
+    """Run a student in evaluation mode; arguments are as for :func:`sne_deploy.distill.students.simulate`.
 
     ``batch_size`` changes nothing but memory and time. ``costs`` are the synapses behind each neuron of each
     spiking layer, as :func:`sne_deploy.distill.students.fan_out.fan_outs` counts them.
@@ -61,24 +63,31 @@ def evaluate_student(
     import torch
 
     outputs: list[Tensor] = []
-    sums: list[list[float]] = []  # of rates, per batch and layer: those of every neuron would fill the memory
+    sums: list[list[float]] = []  # of spikes, by batch and layer: those of every neuron would fill the memory
     neurons: list[int] = []
     reached = 0.0
+    steps = torch.full((len(inputs),), timesteps) if lengths is None else lengths
     with evaluating(network), torch.no_grad():
-        for part in torch.split(inputs, batch_size):
-            run = simulate(network, part, timesteps, readout)
+        for part, own in zip(torch.split(inputs, batch_size), torch.split(steps, batch_size), strict=True):
+            run = simulate(network, part, timesteps, readout, None if lengths is None else own)
             outputs.append(run.outputs)
-            sums.append([float(layer.double().sum()) for layer in run.rates])
+            made = [_spikes(layer.double(), own) for layer in run.rates]
+            sums.append([float(layer.sum()) for layer in made])
             neurons = [layer[0].numel() for layer in run.rates]
             reached += sum(
-                float((layer.double().sum(dim=0) * cost).sum())
-                for layer, cost in zip(run.rates, costs, strict=bool(costs))
+                float((layer.sum(dim=0) * cost).sum()) for layer, cost in zip(made, costs, strict=bool(costs))
             )
-    per_sample = np.array(sums).reshape(len(sums), -1).sum(axis=0) / len(inputs)
-    rates = tuple(float(total / count) for total, count in zip(per_sample, neurons, strict=True))
+    spikes = np.array(sums).reshape(len(sums), -1).sum(axis=0)
+    counts = float(steps.sum()) * np.array(neurons, dtype=np.float64)
+    rates = tuple(float(rate) for rate in spikes / counts)
     joined = torch.cat(outputs).double().numpy(force=True)
-    synops = reached / len(inputs) * timesteps if costs else None
-    return StudentFigures(joined, rates, float(per_sample.sum()) * timesteps, synops)
+    synops = reached / len(inputs) if costs else None
+    return StudentFigures(joined, rates, float(spikes.sum()) / len(inputs), synops)
+
+
+def _spikes(rates: Tensor, steps: Tensor) -> Tensor:
+    """Of each neuron and sample, of rates of shape (N, ...) over so many steps."""
+    return rates * steps.to(rates)[(...,) + (None,) * (rates.ndim - 1)]
 
 
 def accuracy(logits: FloatArray, labels: IntArray) -> float:

@@ -140,7 +140,7 @@ def tune_together(
         training,
     )
     students = tuple(trained.module.networks)
-    return Joint(students, _head(trained.module, lesson.inputs, task), trained.log)
+    return Joint(students, _head(trained.module, lesson.first(MEANS), task), trained.log)
 
 
 def _check(networks: Sequence[nn.Module], head: Head, lesson: Lesson) -> None:
@@ -154,12 +154,10 @@ def _check(networks: Sequence[nn.Module], head: Head, lesson: Lesson) -> None:
     check_head(head, [part.shape[1] for part in lesson.features])
 
 
-def _head(model: JointModel, inputs: Tensor, task: JointTask) -> Head:
-    """The trained head in float64, with the means of what the students now give on the first samples."""
-    means = [
-        evaluate_student(network, inputs[:MEANS], task.timesteps, task.readout).outputs.mean(axis=0)
-        for network in model.networks
-    ]
+def _head(model: JointModel, lesson: Lesson, task: JointTask) -> Head:
+    """The trained head in float64, with the means of what the students now give on a lesson's samples."""
+    given = (lesson.inputs, task.timesteps, task.readout, lesson.lengths)
+    means = [evaluate_student(network, *given).outputs.mean(axis=0) for network in model.networks]
     tensors = (model.weight, model.bias, model.biases())
     weight, bias, rows = (tensor.detach().double().numpy(force=True) for tensor in tensors)
     return Head("linear", weight, bias, np.concatenate(means), rows if task.subset_bias else None)

@@ -21,11 +21,11 @@ from torch import nn
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.students.networks import trainable_copy
 from sne_deploy.distill.students.simulate import Simulation, simulate
-from sne_deploy.distill.students.student import Lesson, Run, StudentTask, train_student
+from sne_deploy.distill.students.student import CONSTANT, Lesson, Run, StudentTask, train_student
 from sne_deploy.distill.students.weight_grids import WeightGrid, weight_grids
 from sne_deploy.distill.training.loop import Trained, Training
 from sne_deploy.errors import InputError
-from sne_deploy.model.ensemble import Readout
+from sne_deploy.model.ensemble import Encoder, Readout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,11 +74,16 @@ def stored_weights(network: nn.Module, grids: dict[str, WeightGrid]) -> dict[str
 
 
 def with_stored_weights(
-    network: nn.Module, input_shape: Shape, timesteps: int, readout: Readout, weight_bits: int = 8
+    network: nn.Module,
+    input_shape: Shape,
+    timesteps: int,
+    readout: Readout,
+    weight_bits: int = 8,
+    encoder: Encoder = CONSTANT,
 ) -> nn.Module:
     """A copy of a folded student with the weights that the chip will store."""
     formats = load_chip(DEFAULT_CHIP).registers.narrowed(weight_bits)
-    grids = weight_grids(network, input_shape, timesteps, readout, formats)
+    grids = weight_grids(network, input_shape, timesteps, readout, formats, encoder)
     made = trainable_copy(network)
     with torch.no_grad():
         for name, value in stored_weights(network, grids).items():
@@ -93,8 +98,8 @@ class _Runner(nn.Module):
         super().__init__()
         self.network, self._run = network, run
 
-    def forward(self, inputs: Tensor, timesteps: int, readout: Readout) -> Simulation:
-        return self._run(self.network, inputs, timesteps, readout)
+    def forward(self, inputs: Tensor, timesteps: int, readout: Readout, lengths: Tensor | None) -> Simulation:
+        return self._run(self.network, inputs, timesteps, readout, lengths)
 
 
 class QuantisedRun:
@@ -109,6 +114,8 @@ class QuantisedRun:
         Steps between two compilations of a network.
     run : Run
         How the network is run with these weights.
+    encoder : Encoder
+        Of the student's input: of spikes, the first map's weights are stored too.
 
     Raises
     ------
@@ -117,23 +124,36 @@ class QuantisedRun:
     """
 
     def __init__(
-        self, input_shape: Shape, weight_bits: int = 8, every: int = 100, run: Run = simulate
+        self,
+        input_shape: Shape,
+        weight_bits: int = 8,
+        every: int = 100,
+        run: Run = simulate,
+        encoder: Encoder = CONSTANT,
     ) -> None:
         self._formats = load_chip(DEFAULT_CHIP).registers.narrowed(weight_bits)
         if every < 1:
             raise InputError(f"quantisation-aware training: every {every} steps must be at least 1")
-        self._input_shape, self._every, self._run = input_shape, every, run
+        self._input_shape, self._every, self._run, self._encoder = input_shape, every, run, encoder
         self._grids: WeakKeyDictionary[nn.Module, tuple[int, dict[str, WeightGrid]]] = WeakKeyDictionary()
 
-    def __call__(self, network: nn.Module, inputs: Tensor, timesteps: int, readout: Readout) -> Simulation:
+    def __call__(
+        self,
+        network: nn.Module,
+        inputs: Tensor,
+        timesteps: int,
+        readout: Readout,
+        lengths: Tensor | None = None,
+    ) -> Simulation:
         """Run a folded network."""
         steps, grids = self._grids.get(network, (0, {}))
         if steps % self._every == 0:
-            grids = weight_grids(network, self._input_shape, timesteps, readout, self._formats)
+            shape, encoder = self._input_shape, self._encoder
+            grids = weight_grids(network, shape, timesteps, readout, self._formats, encoder)
         self._grids[network] = (steps + 1, grids)
         stored = {f"network.{name}": value for name, value in stored_weights(network, grids).items()}
         done: Simulation = torch.func.functional_call(
-            _Runner(network, self._run), stored, (inputs, timesteps, readout)
+            _Runner(network, self._run), stored, (inputs, timesteps, readout, lengths)
         )
         return done
 
@@ -166,5 +186,5 @@ def tune_quantised(
         The folded network with the weights that are to be compiled, not yet rounded.
     """
     shape = lesson.input_shape
-    run = QuantisedRun(shape, weight_bits, every, task.run)
+    run = QuantisedRun(shape, weight_bits, every, task.run, task.encoder)
     return train_student(lambda: folded(network, shape), lesson, replace(task, run=run), training)

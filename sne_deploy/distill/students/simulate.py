@@ -2,8 +2,11 @@
 
 Each layer processes the whole sample before the next one starts, which gives the same numbers as
 stepping through the network (there are no cycles between layers), in far fewer calls: maps without
-state see all steps at once, and those before the first neurons, whose input is constant, only one.
-In training mode a batch norm after the first neurons takes its statistics over batch and time.
+state see all steps at once, and those before the first neurons, where the input is constant, only one.
+In training mode a batch norm takes its statistics over batch and time.
+
+A series has a length, its number of own steps. What comes after these changes nothing: it is not seen by a
+batch norm, not read and not counted.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING
 
+from sne_deploy.distill.students.steps import Steps
 from sne_deploy.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -31,7 +35,7 @@ class Simulation:
     outputs : tensor of shape (N, n_out)
         The readout, in the student's units.
     rates : tuple of tensors of shape (N, *shape)
-        One per spiking layer, in order: spikes per neuron and step, in [0, 1].
+        One per spiking layer, in order: spikes per neuron and own step, in [0, 1].
     """
 
     outputs: Tensor
@@ -43,19 +47,24 @@ def simulate(
     inputs: Tensor,
     timesteps: int,
     readout: Readout,
+    lengths: Tensor | None = None,
+    *,
     alpha: float = 1.0,
 ) -> Simulation:
-    """Run a student from its initial state on a current that is the same at every step.
+    """Run a student from its initial state.
 
     Parameters
     ----------
     network : nn.Sequential, SequentialState or a nest of them
         Norse cells and torch layers in the order in which they act.
-    inputs : float tensor of shape (N, *input_shape)
+    inputs : float tensor of shape (N, *input_shape), or (N, T, *input_shape) with lengths
+        A current that is the same at every step; or spikes or a current for each step.
     timesteps : int
         T.
     readout : Readout
         ``count`` for a network that ends in spikes, the others for one that ends in a leaky integrator.
+    lengths : int64 tensor of shape (N,), or None
+        Steps of each series, 1 to T.
     alpha : float
         Steepness of the surrogate gradient 1 / (alpha |v - v_th| + 1)^2. 1 is what Norse 1.1.0 computes,
         whatever a cell's own alpha says; another needs LIFBox cells as the only spiking neurons.
@@ -67,26 +76,27 @@ def simulate(
     UnsupportedError
         The network has no neurons.
     """
-    steady: Tensor | None = inputs
-    moving: Tensor | None = None
+    steps = Steps.of(lengths, timesteps)
+    steady: Tensor | None = inputs if lengths is None else None
+    moving: Tensor | None = None if lengths is None else inputs[:, : steps.count].transpose(0, 1)
     rates: list[Tensor] = []
-    spiking = False
+    spiking = neurons = False
     for layer in flat_layers(network):
         if is_neuron(layer):
-            moving = _run_neurons(layer, steady, moving, timesteps, alpha)
-            steady, spiking = None, not is_integrator(layer)
+            moving = _run_neurons(layer, steady, moving, steps.count, alpha)
+            steady, neurons, spiking = None, True, not is_integrator(layer)
             if spiking:
-                rates.append(moving.mean(dim=0))
+                rates.append(steps.mean(moving))
         elif moving is None:
             steady = layer(steady)
         else:
-            moving, spiking = layer(moving.flatten(0, 1)).unflatten(0, moving.shape[:2]), False
-    if moving is None:
+            moving, spiking = steps.each(layer, moving), False
+    if moving is None or not neurons:
         raise UnsupportedError("simulate", ["the network has no neurons; add Norse cells"])
-    return Simulation(read_out(moving, readout, spiking), tuple(rates))
+    return Simulation(read_out(moving, readout, spiking, steps), tuple(rates))
 
 
-def read_out(series: Tensor, readout: Readout, spiking: bool) -> Tensor:
+def read_out(series: Tensor, readout: Readout, spiking: bool, steps: Steps | None = None) -> Tensor:
     """Reduce the last layer's series of shape (T, N, ...) to outputs of shape (N, n_out).
 
     Raises
@@ -97,12 +107,9 @@ def read_out(series: Tensor, readout: Readout, spiking: bool) -> Tensor:
     if (readout == "count") != spiking:
         need = "a spiking last layer" if readout == "count" else "a leaky integrator as the last layer"
         raise InputError(f"readout {readout!r} needs {need}")
-    flat = series.flatten(2)
-    if readout == "count":
-        return flat.sum(dim=0)
-    if readout == "v_mean":
-        return flat.mean(dim=0)
-    return flat[-1] if readout == "v_last" else flat.amax(dim=0)
+    steps = steps or Steps(len(series))
+    reductions = {"count": steps.sum, "v_mean": steps.mean, "v_last": steps.last, "v_max": steps.most}
+    return reductions[readout](series.flatten(2))
 
 
 def flat_layers(network: nn.Module) -> Iterator[nn.Module]:

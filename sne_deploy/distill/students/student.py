@@ -16,12 +16,13 @@ from sne_deploy.distill.students.simulate import Simulation, simulate
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.loop import Terms, Trained, Training, fit
 from sne_deploy.errors import InputError
-from sne_deploy.model.ensemble import Readout
+from sne_deploy.model.ensemble import Encoder, Readout
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Run = Callable[[nn.Module, "Tensor", int, Readout], Simulation]
+CONSTANT = Encoder("constant")
+Run = Callable[[nn.Module, "Tensor", int, Readout, "Tensor | None"], Simulation]
 """Runs a network on a batch for T steps with a readout: :func:`simulate`, or a quantised version."""
 
 
@@ -31,36 +32,43 @@ class Lesson:
 
     Attributes
     ----------
-    inputs : float32 tensor of shape (N, *input_shape)
-        The current at every step.
+    inputs : float32 tensor of shape (N, *input_shape), or (N, T, *input_shape) with lengths
+        The current at every step; or spikes or a current for each step.
     labels : int64 tensor of shape (N,)
     features : tuple of float32 tensors of shape (N, F)
         The teacher's: each student's slice.
     teacher_logits : float32 tensor of shape (N, classes) or None
         A loss on ``logits`` needs them.
+    lengths : int64 tensor of shape (N,) or None
+        Steps of each sample, of inputs with a time axis.
     """
 
     inputs: Tensor
     labels: Tensor
     features: tuple[Tensor, ...]
     teacher_logits: Tensor | None = None
+    lengths: Tensor | None = None
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """All of them; the teacher's logits, if any, are the last."""
-        given = () if self.teacher_logits is None else (self.teacher_logits,)
-        return (self.inputs, self.labels, *self.features, *given)
+        """All of them; the lengths and the teacher's logits, if any, are the last."""
+        given = (self.lengths, self.teacher_logits)
+        return (self.inputs, self.labels, *self.features, *(one for one in given if one is not None))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one sample."""
-        return tuple(int(size) for size in self.inputs.shape[1:])
+        """Of one sample at one step."""
+        return tuple(int(size) for size in self.inputs.shape[1 if self.lengths is None else 2 :])
 
     def first(self, samples: int) -> Lesson:
         """The first samples alone."""
-        inputs, labels, *others = (tensor[:samples] for tensor in self.tensors)
-        count = len(self.features)
-        return Lesson(inputs, labels, tuple(others[:count]), *others[count:])
+        return Lesson(
+            self.inputs[:samples],
+            self.labels[:samples],
+            tuple(part[:samples] for part in self.features),
+            None if self.teacher_logits is None else self.teacher_logits[:samples],
+            None if self.lengths is None else self.lengths[:samples],
+        )
 
     def of(self, student: int) -> Lesson:
         """One student's own."""
@@ -89,7 +97,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class StudentTask:
-    """What a student computes: T steps of constant current, read out at the end.
+    """What a student computes: at most T steps, read out at the end.
 
     Attributes
     ----------
@@ -100,6 +108,8 @@ class StudentTask:
         The outputs are the logits; otherwise they are features, and a classifier is trained along.
     run : Run
         How the network is run while it is trained.
+    encoder : Encoder
+        Of the students' input.
     """
 
     timesteps: int
@@ -107,6 +117,7 @@ class StudentTask:
     loss: StudentLoss = field(default_factory=StudentLoss)
     direct: bool = False
     run: Run = simulate
+    encoder: Encoder = CONSTANT
 
     def __post_init__(self) -> None:
         if self.direct and self.loss.feature:
@@ -163,24 +174,30 @@ class LearningObjective:
         Of each student.
     costs : tuple of tensors
         Fan-outs of all students' layers; for ``synops``.
+    timed : bool
+        Whether the lesson has lengths.
     """
 
     task: StudentTask
     units: tuple[FeatureUnits, ...]
     costs: tuple[Tensor, ...]
+    timed: bool = False
 
     @staticmethod
     def of(lesson: Lesson, task: StudentTask, networks: Iterable[nn.Module]) -> LearningObjective:
         """With the units of a lesson's slices, and what the networks' spikes cost."""
         counted = (cost for one in networks for cost in fan_outs(one, lesson.input_shape))
         costs = tuple(cost.to(lesson.inputs.device) for cost in counted) if task.loss.synops else ()
-        return LearningObjective(task, tuple(FeatureUnits.of(part) for part in lesson.features), costs)
+        units = tuple(FeatureUnits.of(part) for part in lesson.features)
+        return LearningObjective(task, units, costs, lesson.lengths is not None)
 
     def __call__(self, learner: Learner, batch: Sequence[Tensor]) -> Terms:
         """Each term that has a weight, times that."""
         task, loss, count = self.task, self.task.loss, len(self.units)
         inputs, labels, targets, teacher = batch[0], batch[1], batch[2 : 2 + count], batch[2 + count :]
-        runs = [task.run(network, inputs, task.timesteps, task.readout) for network in learner.networks]
+        lengths = teacher[0] if self.timed else None
+        given = (inputs, task.timesteps, task.readout, lengths)
+        runs = [task.run(network, *given) for network in learner.networks]
         outputs = [done.outputs for done in runs]
         terms: dict[str, Tensor] = {}
         if loss.feature:
@@ -190,7 +207,7 @@ class LearningObjective:
         if loss.cross_entropy:
             terms["cross_entropy"] = loss.cross_entropy * losses.cross_entropy(logits, labels)
         if loss.logits:
-            divergence = losses.logits_distillation(logits, teacher[0], loss.tau_student, loss.tau_teacher)
+            divergence = losses.logits_distillation(logits, teacher[-1], loss.tau_student, loss.tau_teacher)
             terms["logits"] = loss.logits * divergence
         rates = [rate for done in runs for rate in done.rates]
         if loss.spike_rate:

@@ -42,18 +42,23 @@ class Held:
 
     Attributes
     ----------
-    x : float32 tensor of shape (N, *input_shape)
+    x : float32 tensor of shape (N, *input_shape), or (N, T, *input_shape) with lengths
     y : int64 tensor of shape (N,)
+    lengths : int64 tensor of shape (N,), or None
+        Steps of each series.
     """
 
     x: Tensor
     y: Tensor
+    lengths: Tensor | None = None
 
     @staticmethod
     def of(data: Splits) -> Held:
         """The first validation samples, whose order is random."""
+        device, steps = data.x.device, data.validation_lengths
         y = torch.from_numpy(data.y_validation[:SAMPLES])
-        return Held(data.x_validation[:SAMPLES].to(data.x.device), y.to(data.x.device))
+        lengths = None if steps is None else steps[:SAMPLES].to(device)
+        return Held(data.x_validation[:SAMPLES].to(device), y.to(device), lengths)
 
     def accuracy(self, logits: Tensor) -> float:
         """Fraction of samples whose largest logit is the label's."""
@@ -61,8 +66,9 @@ class Held:
 
     def run(self, network: nn.Module, task: StudentTask) -> StudentFigures:
         """What a student does, the synapses that its spikes reach included."""
-        costs = [cost.to(self.x.device) for cost in fan_outs(network, tuple(self.x.shape[1:]))]
-        return evaluate_student(network, self.x, task.timesteps, task.readout, costs=costs)
+        shape = tuple(self.x.shape[1 if self.lengths is None else 2 :])
+        costs = [cost.to(self.x.device) for cost in fan_outs(network, shape)]
+        return evaluate_student(network, self.x, task.timesteps, task.readout, self.lengths, costs=costs)
 
 
 def watch_teacher(held: Held) -> Watch:

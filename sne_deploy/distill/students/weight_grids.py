@@ -11,6 +11,7 @@ from torch import nn
 
 from sne_deploy.chips.registers import RegisterFormats, SignMode
 from sne_deploy.distill.students.simulate import flat_layers, is_neuron
+from sne_deploy.distill.students.student import CONSTANT
 from sne_deploy.errors import InputError, UnsupportedError, VerificationError
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, Synapse
 from sne_deploy.ir.registers import quantise_weights
@@ -50,7 +51,12 @@ class WeightGrid:
 
 
 def weight_grids(
-    network: nn.Module, input_shape: Shape, timesteps: int, readout: Readout, formats: RegisterFormats
+    network: nn.Module,
+    input_shape: Shape,
+    timesteps: int,
+    readout: Readout,
+    formats: RegisterFormats,
+    encoder: Encoder = CONSTANT,
 ) -> dict[str, WeightGrid]:
     """Compile a folded student and read off the grid of every tensor that becomes weights of synapses.
 
@@ -67,12 +73,12 @@ def weight_grids(
     from sne_deploy.passes.pipeline import compile_student
     from sne_deploy.passes.quantise import Quantise
 
-    tensors = weight_tensors(network)
+    tensors = weight_tensors(network, encoder)
     exact = compile_student(
         Student("student", layers_from_module(network), readout),
         input_shape=input_shape,
         timesteps=timesteps,
-        encoder=Encoder("constant"),
+        encoder=encoder,
         precision="float",
         formats=formats,
     )
@@ -165,7 +171,7 @@ class WeightTensor:
     taps: float
 
 
-def weight_tensors(network: nn.Module) -> list[WeightTensor]:
+def weight_tensors(network: nn.Module, encoder: Encoder = CONSTANT) -> list[WeightTensor]:
     """List the weights of a student without batch norm, in order.
 
     Raises
@@ -173,7 +179,8 @@ def weight_tensors(network: nn.Module) -> list[WeightTensor]:
     UnsupportedError
         Behind the first neurons, maps in a row add up to other weights than their own; lists them all.
     """
-    walk = _Walk({id(module): name for name, module in network.named_modules()})
+    names = {id(module): name for name, module in network.named_modules()}
+    walk = _Walk(names, on_host=encoder.kind in ("constant", "graded"))
     for layer in flat_layers(network):
         walk.visit(layer)
     if walk.problems:
@@ -184,11 +191,11 @@ def weight_tensors(network: nn.Module) -> list[WeightTensor]:
 class _Walk:
     """A student's layers one by one, from the neurons before a map to those behind it."""
 
-    def __init__(self, names: dict[int, str]) -> None:
+    def __init__(self, names: dict[int, str], *, on_host: bool) -> None:
         self._names = names
         self.found: list[WeightTensor] = []
         self.problems: list[str] = []
-        self._on_host = True
+        self._on_host = on_host
         self._taps = 1.0
         self._map: str | None = None
 

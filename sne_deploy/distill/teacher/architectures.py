@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from sne_deploy.distill.experiment import TeacherModel
 
 Shape = tuple[int, ...]
+MAX_BLOCKS = 8
+"""Of a temporal network: they reach over 511 steps."""
 
 
 def teacher_network(described: TeacherModel, input_shape: Shape, classes: int) -> Teacher:
     """Make an untrained teacher.
 
     ``mlp``: two hidden layers. ``cnn``: two convolutions with pooling. ``resnet9``: eight convolutions of
-    width, 2, 4 and 8 widths in two residual blocks, with batch normalisation. All end in ``features`` ReLUs
-    and one linear map.
+    width, 2, 4 and 8 widths in two residual blocks, with batch normalisation. ``tcn``: convolutions over the
+    steps of a series, see :class:`TemporalConvolutions`. All end in ``features`` ReLUs and one linear map.
+
+    ``input_shape`` is that of a whole sample: (T, ...) of a series.
 
     Raises
     ------
@@ -35,10 +39,11 @@ def teacher_network(described: TeacherModel, input_shape: Shape, classes: int) -
         "mlp": _mlp,
         "cnn": _cnn,
         "resnet9": _resnet9,
+        "tcn": _tcn,
     }
     if described.architecture is None:
         raise InputError("teacher: there is no architecture to train; it is given as ONNX")
-    if described.architecture != "mlp" and len(input_shape) != 3:
+    if described.architecture in ("cnn", "resnet9") and len(input_shape) != 3:
         raise InputError(
             f"teacher.architecture {described.architecture!r} needs images (channels, height, width), not "
             f"{input_shape}"
@@ -119,5 +124,50 @@ def _resnet9(described: TeacherModel, input_shape: Shape) -> nn.Module:
         nn.Dropout(described.dropout),
         nn.Linear(8 * width, described.features, bias=False),
         nn.BatchNorm1d(described.features),
+        nn.ReLU(),
+    )
+
+
+class TemporalConvolutions(nn.Module):
+    """Residual convolutions over time, dilated by 1, 2, 4, ... until they reach over a series; then the mean.
+
+    Each block is x + dropout(relu(norm(conv(x)))), of three taps. A series ends with its last step that is
+    not all zeros. What comes after it is kept at zero and not in the mean over time, so that the zeros behind
+    a short series change nothing.
+    """
+
+    def __init__(self, inputs: int, width: int, steps: int, dropout: float) -> None:
+        super().__init__()
+        self.entry = nn.Conv1d(inputs, width, 1)
+        dilations = [2**power for power in range(max(1, min(MAX_BLOCKS, steps.bit_length() - 1)))]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation, bias=False),
+                nn.BatchNorm1d(width),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+            )
+            for dilation in dilations
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of shape (N, width) of series of shape (N, T, ...)."""
+        flat = x.flatten(2)
+        heard = (flat != 0).any(dim=2).to(flat.dtype)
+        later = heard.sum(dim=1, keepdim=True) - heard.cumsum(dim=1) + heard
+        own = (later > 0).to(flat.dtype)[:, None]
+        series = self.entry(flat.transpose(1, 2)) * own
+        for block in self.blocks:
+            series = (series + block(series)) * own
+        mean: Tensor = series.sum(dim=2) / own.sum(dim=2).clamp(min=1)
+        return mean
+
+
+def _tcn(described: TeacherModel, input_shape: Shape) -> nn.Module:
+    steps, inputs = input_shape[0], int(np.prod(input_shape[1:]))
+    return nn.Sequential(
+        TemporalConvolutions(inputs, described.width, steps, described.dropout),
+        nn.Dropout(described.dropout),
+        nn.Linear(described.width, described.features),
         nn.ReLU(),
     )

@@ -32,11 +32,11 @@ def test_own_data_are_stratified_and_named_sets_are_split_as_ever() -> None:
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1, 2], [900, 80, 20])
     x = rng.random((1000, 6), dtype=np.float32)
-    given_arrays = {"described": DataModel(source="arrays", validation=100), "arrays": (x, y)}
+    given_arrays = {"described": DataModel(source="arrays", validation=100), "arrays": (x, y, None)}
     assert np.bincount(load_splits(seed=3, **given_arrays).y_validation).tolist() == [90, 8, 2]
     plain = DataModel(source="arrays", validation=100, stratified=False)
     order = np.random.default_rng(3).permutation(1000)
-    assert load_splits(plain, 3, arrays=(x, y)).y_validation.tolist() == y[order[-100:]].tolist()
+    assert load_splits(plain, 3, arrays=(x, y, None)).y_validation.tolist() == y[order[-100:]].tolist()
     digits = load_splits(DataModel(source="digits", validation=100), 3)
     shares = load_splits(DataModel(source="digits", validation=100, stratified=True), 3)
     assert sorted(np.bincount(shares.y_validation)) != sorted(np.bincount(digits.y_validation))

@@ -119,8 +119,8 @@ def test_a_teacher_that_no_term_asks_changes_nothing():
 
 
 def test_the_given_way_to_run_is_used():
-    def run(network: nn.Module, inputs: torch.Tensor, timesteps: int, readout: str):
-        return simulate(network, torch.zeros_like(inputs), timesteps, readout)
+    def run(network: nn.Module, inputs: torch.Tensor, timesteps: int, readout: str, lengths: None):
+        return simulate(network, torch.zeros_like(inputs), timesteps, readout, lengths)
 
     assert first_terms(ONLY_FEATURE, run=run)["feature"] != first_terms(ONLY_FEATURE)["feature"]
 
