@@ -86,13 +86,14 @@ class Result:
         return self.run.accuracy
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``report.json``, ``details.json``, ``predictions.npz``, students as NIR, the target's files.
+        """Write ``report.json``, the page ``report.html``, ``details.json``, ``predictions.npz``, students.
 
-        Each is there whole or not at all; :func:`sne_deploy.report.predictions.load_predictions` reads the
-        second.
+        Students are NIR files and what else the target writes. Each file is there whole or not at all;
+        :func:`sne_deploy.report.predictions.load_predictions` reads the predictions.
         """
         from sne_deploy.files import ensure_folder
         from sne_deploy.frontend.nir.file import write_nir
+        from sne_deploy.page.html.report import PAGE_NAME, report_html, save_page
         from sne_deploy.report.predictions import Predictions, save_predictions
 
         backend = load_backend(self.report.target)
@@ -105,3 +106,4 @@ class Result:
         save_predictions(found, folder)
         self.details.save(folder)
         self.report.save(folder)
+        save_page(report_html(self.report, self.details), Path(folder) / PAGE_NAME)

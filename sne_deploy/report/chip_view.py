@@ -65,7 +65,7 @@ def _row(name: str, each: StudentModel | EnsembleModel) -> tuple[str, tuple[str,
     return name, (
         count(each.cores),
         seconds(each.latency_s),
-        ABSENT if each.throughput_per_s is None else f"{_per_s(each.throughput_per_s)} /s",
+        ABSENT if each.throughput_per_s is None else f"{per_s(each.throughput_per_s)} /s",
         count(each.messages_per_sample),
         count(each.hops_per_sample),
         longest,
@@ -81,7 +81,7 @@ def _power(report: Report) -> Lines | None:
         "x86": "x86",
         "static": "static",
     }
-    rate = ABSENT if operation.rate_per_s is None else _per_s(operation.rate_per_s)
+    rate = ABSENT if operation.rate_per_s is None else per_s(operation.rate_per_s)
     rows = [(names[line], _line(getattr(power, line))) for line in LINES]
     return Lines("power", ("an inference", "interval", f"at {rate} /s", "interval "), tuple(rows))
 
@@ -147,5 +147,6 @@ def _operated(report: Report) -> str:
     )
 
 
-def _per_s(rate: float) -> str:
+def per_s(rate: float) -> str:
+    """Inferences a second, without their unit."""
     return f"{rate:,.0f}" if rate >= 100 else three_digits(rate)

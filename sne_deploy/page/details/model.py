@@ -47,6 +47,19 @@ class Details(Model):
         return path
 
 
+def find_details(report: str | os.PathLike[str]) -> Details | None:
+    """Read the details beside a ``report.json``, or in its folder; None where there are none.
+
+    Raises
+    ------
+    InputError
+        They are there, and cannot be read.
+    """
+    file = Path(report)
+    beside = (file if is_folder(file) else file.parent) / DETAILS_NAME
+    return load_details(beside) if os.path.lexists(beside) else None
+
+
 def load_details(path: str | os.PathLike[str]) -> Details:
     """Read ``details.json``, or the one in a folder.
 
