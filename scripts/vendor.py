@@ -39,11 +39,10 @@ FOLDERS = {
 def vendored(package: Package, folder: Path) -> dict[str, str]:
     """Fetch one package, keep its file and its licence; its line in ``vendor.json``."""
     with tempfile.TemporaryDirectory() as temporary:
-        asked = ["npm", "pack", "--silent", f"{package.name}@{package.version}"]
-        archive = subprocess.run(
-            asked, cwd=temporary, check=True, capture_output=True, text=True
-        ).stdout.strip()
-        with tarfile.open(Path(temporary) / archive) as tar:
+        asked = ["npm", "pack", "--json", f"{package.name}@{package.version}"]
+        told = subprocess.run(asked, cwd=temporary, check=True, capture_output=True, text=True).stdout
+        (packed,) = json.loads(told)
+        with tarfile.open(Path(temporary) / packed["filename"]) as tar:
             content, licence = (_member(tar, name) for name in (package.file, "LICENSE"))
     name = Path(package.file).name
     (folder / name).write_bytes(content)
@@ -52,7 +51,7 @@ def vendored(package: Package, folder: Path) -> dict[str, str]:
         "package": package.name,
         "version": package.version,
         "license": package.license,
-        "source": f"https://registry.npmjs.org/{package.name}/-/{package.name}-{package.version}.tgz",
+        "integrity": packed["integrity"],
         "file": name,
         "sha256": hashlib.sha256(content).hexdigest(),
     }

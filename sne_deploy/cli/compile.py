@@ -103,7 +103,7 @@ def compile_command(
         result.save(out)
     show(report_view(result.report))
     if out is not None:
-        say(f"Written: {out / 'report.json'}")
+        say(f"Written: {out / 'report.json'} and report.html")
     if save is not None:
         say(f"Written: {save}")
 

@@ -55,7 +55,7 @@ def test_the_table_goes_to_stdout_and_the_rest_to_stderr(model: Path, tmp_path: 
     out = tmp_path / "new" / "folder"
     found = command(model, "--target", "norse", "--samples", 7, "--out", out)
     assert found.status == 0
-    assert found.stderr == f"Written: {out / 'report.json'}\n"
+    assert found.stderr == f"Written: {out / 'report.json'} and report.html\n"
     lines = found.stdout.splitlines()
     title = " ".join(" ".join(lines[:2]).split())  # a long path wraps
     assert "model.pt on norse (float, loihi1): 7 samples of digits, 4 steps" in title
@@ -64,7 +64,8 @@ def test_the_table_goes_to_stdout_and_the_rest_to_stderr(model: Path, tmp_path: 
     assert all(line == line.rstrip() for line in lines)
     assert "\x1b" not in found.stdout
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == [
-        "details.json", "predictions.npz", "report.json", "students/first.nir", "students/second.nir",
+        "details.json", "predictions.npz", "report.html", "report.json",
+        "students/first.nir", "students/second.nir",
     ]  # fmt: skip
 
 
@@ -85,6 +86,23 @@ def test_a_saved_report_prints_the_same_table(model: Path, tmp_path: Path) -> No
     for place in (tmp_path, tmp_path / "report.json"):
         shown = command("report", place, name="sne")
         assert (shown.status, shown.stdout, shown.stderr) == (0, made.stdout, "")
+
+
+def test_a_saved_report_gives_its_page_again(model: Path, tmp_path: Path) -> None:
+    command(model, "--target", "norse", "--samples", 5, "--out", tmp_path)
+    first = (tmp_path / "report.html").read_bytes()
+    again = command("report", tmp_path, "--html", name="sne")
+    assert (again.status, again.stderr) == (0, f"Written: {tmp_path / 'report.html'}\n")
+    assert (tmp_path / "report.html").read_bytes() == first
+    (tmp_path / "details.json").unlink()
+    other = tmp_path / "other" / "page.html"
+    found = command("report", tmp_path / "report.json", "--html", "--out", other, name="sne")
+    assert (found.status, found.stderr.count("\n")) == (2, 1)
+    assert str(other) in found.stderr
+    other.parent.mkdir()
+    assert command("report", tmp_path / "report.json", "--html", "--out", other, name="sne").status == 0
+    assert "an older run did not write" in other.read_text(encoding="utf-8")
+    assert command("report", tmp_path, "--out", other, name="sne").status == 2
 
 
 def test_the_report_says_which_command_made_it(model: Path, tmp_path: Path) -> None:

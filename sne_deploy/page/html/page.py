@@ -210,12 +210,15 @@ def _scripts() -> tuple[str, ...]:
         )
     )
     libraries = (_file("vendor", "vega.min.js"), _file("vendor", "vega-lite.min.js"), f"{{{interpreter}}}")
-    return *(_unmapped(library) for library in libraries), _file("html", "page.js")
+    names = ("vega", "vega-lite", "vega-interpreter")
+    licensed = (_licensed(name, library) for name, library in zip(names, libraries, strict=True))
+    return *licensed, _file("html", "page.js")
 
 
-def _unmapped(script: str) -> str:
-    """Without the comment that names a source map, which would be fetched."""
-    return "\n".join(line for line in script.split("\n") if not line.startswith("//# sourceMappingURL="))
+def _licensed(name: str, script: str) -> str:
+    """With the licence that goes with every copy, without the comment that names a source map to fetch."""
+    lines = (line for line in script.split("\n") if not line.startswith("//# sourceMappingURL="))
+    return f"/*! {name}\n{_file('vendor', f'LICENSE-{name}')}*/\n" + "\n".join(lines)
 
 
 def _digest(content: str) -> str:
