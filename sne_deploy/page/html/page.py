@@ -99,13 +99,10 @@ def page_html(
 
 
 def _contents(parts: Sequence[Section | Sequence[Figure | Absent]]) -> Html:
-    links = [
-        tag("li", tag("a", part.listed, href=f"#{part.anchor}"))
-        if isinstance(part, Section)
-        else tag("li", tag("a", "Figures", href="#figures"))
-        for part in parts
-        if not isinstance(part, Section) or part.listed
+    anchors = [
+        (part.anchor, part.listed) if isinstance(part, Section) else ("figures", "Figures") for part in parts
     ]
+    links = [tag("li", tag("a", name, href=f"#{anchor}")) for anchor, name in anchors if name]
     return tag("nav", tag("ul", *links), aria_label="Contents")
 
 
