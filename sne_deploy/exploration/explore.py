@@ -17,9 +17,7 @@ from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
 from sne_deploy.errors import InputError
 from sne_deploy.exploration.figures import Columns, figures
 from sne_deploy.exploration.leave_one_out import LeftOut, leave_one_out
-from sne_deploy.exploration.outcome import Outcome, Places, Subsets, outcome
 from sne_deploy.exploration.points import Points
-from sne_deploy.exploration.recorded import Recorded
 from sne_deploy.exploration.recording import record
 from sne_deploy.exploration.result import Exploration
 from sne_deploy.exploration.search import Search, candidates, orders_to_try
@@ -27,6 +25,8 @@ from sne_deploy.exploration.standing import Standing
 from sne_deploy.frontend.given import as_ensemble
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Measure
 from sne_deploy.model.policy import MEASURES
+from sne_deploy.policies.outcome import Outcome, Places, Subsets, outcome
+from sne_deploy.policies.recorded import Recorded
 
 if TYPE_CHECKING:
     from sne_deploy.backend import Progress

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.energy.accounting import COUNTED, Traffic, energy_parts, prices_of
-from sne_deploy.exploration.outcome import Outcome
-from sne_deploy.exploration.recorded import MESSAGES
+from sne_deploy.policies.outcome import Outcome
+from sne_deploy.policies.recorded import MESSAGES
 
 Array = npt.NDArray[Any]
 

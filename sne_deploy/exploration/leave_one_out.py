@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.exploration.figures import Figures, figures
-from sne_deploy.exploration.outcome import Subsets, outcome, places
 from sne_deploy.exploration.search import without
 from sne_deploy.model.ensemble import ActivationPolicy
+from sne_deploy.policies.outcome import Subsets, outcome, places
 
 Array = npt.NDArray[Any]
 

@@ -11,13 +11,13 @@ from typing import Any
 from sne_deploy import arguments as argument
 from sne_deploy.errors import InputError
 from sne_deploy.exploration.leave_one_out import LeftOut
-from sne_deploy.exploration.outcome import places
 from sne_deploy.exploration.points import NO_LIMITS, Limits, Point, Points
 from sne_deploy.exploration.schema import SCHEMA_VERSION, ExplorationModel
 from sne_deploy.exploration.search import Search
 from sne_deploy.exploration.standing import Standing
 from sne_deploy.files import atomic_path
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble
+from sne_deploy.policies.outcome import places
 
 
 @dataclass(frozen=True, eq=False)

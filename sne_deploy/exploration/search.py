@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -11,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.exploration.outcome import Places, Subsets, places
 from sne_deploy.model.ensemble import ActivationPolicy, Measure
+from sne_deploy.policies.outcome import Places, Subsets, places
+from sne_deploy.policies.thresholds import thresholds
 from sne_deploy.runtime.head import joined
 
 Array = npt.NDArray[Any]
@@ -22,8 +22,6 @@ BEAMS = 40
 """Above it, a beam search keeps so many beginnings of orders, divided by the students, of each length."""
 BEAM_SAMPLES = 2000
 """On which those are compared."""
-LOWEST = 1e-3
-"""The lowest threshold."""
 
 
 @dataclass(frozen=True)
@@ -98,23 +96,6 @@ def without(policy: ActivationPolicy, student: int, students: int) -> Activation
         return None
     order, count = _whole(left, students)
     return ActivationPolicy(policy.kind, order, policy.threshold, count, policy.measure)
-
-
-def thresholds(values: Array, count: int) -> tuple[float, ...]:
-    """Thresholds at evenly spaced ranks of the values in [0, 1], rounded down, and 1; rising.
-
-    Rounded so that 1 less the threshold has three digits: confidences crowd below 1.
-    """
-    ranks = np.linspace(0, len(values) - 1, max(count - 1, 1)).astype(np.int64)
-    return tuple(sorted({1.0, *map(_rounded_down, np.sort(values)[ranks])}))
-
-
-def _rounded_down(value: float) -> float:
-    gap = 1.0 - float(value)
-    if gap <= 0:
-        return 1.0
-    digits = 2 - math.floor(math.log10(gap))
-    return max(LOWEST, round(1.0 - math.ceil(gap * 10.0**digits) / 10.0**digits, digits))
 
 
 def orders_to_try(

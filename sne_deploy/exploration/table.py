@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sne_deploy.exploration.leave_one_out import LeftOut
-from sne_deploy.exploration.outcome import places
 from sne_deploy.exploration.points import Point
 from sne_deploy.exploration.result import Exploration
 from sne_deploy.model.ensemble import ActivationPolicy
+from sne_deploy.policies.outcome import places
 from sne_deploy.report.units import ABSENT, count, joules, percent, printable, seconds
 
 MAX_ROWS = 16

@@ -8,10 +8,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sne_deploy.exploration.outcome import Subsets, places
-from sne_deploy.exploration.recorded import Recorded
-from sne_deploy.exploration.search import Search, candidates, orders_to_try, thresholds
+from sne_deploy.exploration.search import Search, candidates, orders_to_try
 from sne_deploy.model.ensemble import ActivationPolicy, Head
+from sne_deploy.policies.outcome import Subsets, places
+from sne_deploy.policies.recorded import Recorded
+from sne_deploy.policies.thresholds import thresholds
 
 
 def record(students: int, seed: int = 0, samples: int = 40) -> Recorded:

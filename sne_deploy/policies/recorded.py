@@ -158,7 +158,7 @@ def recorded(
         There are no labels, or counts too large to be summed exactly.
     """
     if result.labels is None:
-        raise InputError("explore compares accuracies, and the data have no labels; give data with y")
+        raise InputError("policies are compared by accuracy, and the data have no labels; give data with y")
     traces = [student.trace for student in result.students]
     counts = {name: np.stack(values, axis=1) for name in COUNTED if (values := _counted(traces, name))}
     sizes = [trace.outputs.shape[1] for trace in traces]
@@ -169,7 +169,9 @@ def recorded(
             counts[name] = np.stack([getattr(student.placed, name) for student in result.students], axis=1)
     for name, count in counts.items():
         if int(count.sum(dtype=object)) >= MAX_TOTAL:
-            raise InputError(f"explore: {name} add up to 2^53 or more; run fewer samples with --samples")
+            raise InputError(
+                f"{name} of all samples add up to 2^53 or more, which are not summed exactly; run fewer samples with --samples"
+            )
     outputs = [trace.outputs for trace in traces]
     timed = _timed(result, max(floors.values(), default=0.0))
     return Recorded(weight_bits, head, parts(head, outputs), result.labels, counts, gate, timed)

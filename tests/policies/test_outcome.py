@@ -14,10 +14,10 @@ from sne_deploy.chips.chip import load_chip
 from sne_deploy.energy.accounting import COUNTED
 from sne_deploy.exploration.figures import figures, standard_error
 from sne_deploy.exploration.leave_one_out import leave_one_out, right_of
-from sne_deploy.exploration.outcome import Subsets, outcome
-from sne_deploy.exploration.recorded import GateRecord, Recorded, recorded
 from sne_deploy.model.ensemble import ActivationPolicy, Gate, Head
 from sne_deploy.model.policy import MEASURES
+from sne_deploy.policies.outcome import Subsets, outcome
+from sne_deploy.policies.recorded import GateRecord, Recorded, recorded
 from sne_deploy.report.build import build_report
 from sne_deploy.report.schema import ProvenanceModel
 from sne_deploy.runtime.activation import gate_logits, gate_macs

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.exploration.recorded import Recorded
 from sne_deploy.model.ensemble import ActivationPolicy, Measure
+from sne_deploy.policies.recorded import Recorded
 from sne_deploy.runtime.activation import activated, confidence
 from sne_deploy.runtime.head import joined
 
