@@ -170,7 +170,8 @@ def recorded(
     for name, count in counts.items():
         if int(count.sum(dtype=object)) >= MAX_TOTAL:
             raise InputError(
-                f"{name} of all samples add up to 2^53 or more, which are not summed exactly; run fewer samples with --samples"
+                f"{name} of all samples add up to 2^53 or more, too many to be summed exactly; "
+                "run fewer samples with --samples"
             )
     outputs = [trace.outputs for trace in traces]
     timed = _timed(result, max(floors.values(), default=0.0))
