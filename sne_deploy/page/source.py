@@ -16,9 +16,11 @@ from sne_deploy.data.dataset import DataSet
 from sne_deploy.data.encode import encode
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.mapping.placement import Placement
+from sne_deploy.mapping.wiring import Wiring
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble
 from sne_deploy.runtime.execution import InProcess
 from sne_deploy.runtime.lengths import alike, in_order, of_whole_length
+from sne_deploy.runtime.placing import Placer, place_run
 from sne_deploy.runtime.result import RunResult
 from sne_deploy.runtime.run import run_ensemble
 from sne_deploy.runtime.slices import run_slices, sample_slices
@@ -60,7 +62,12 @@ class Source:
         """Of the Programs."""
         return self.programs[0].precision
 
-    def again(self, samples: Array, record: Record = "counts") -> RunResult:
+    @property
+    def placed(self) -> bool:
+        """Whether the run was counted on cores."""
+        return all(student.placed is not None for student in self.run.students)
+
+    def again(self, samples: Array, record: Record = "counts", *, on_cores: bool = False) -> RunResult:
         """Run some samples again, by all students whatever the policy; on ``loihi`` in fixed point.
 
         Parameters
@@ -68,26 +75,38 @@ class Source:
         samples : int array of shape (M,)
             Their indices, rising.
         record : {"counts", "spikes", "all"}
+        on_cores : bool
+            Count on cores too, as the run was; without times.
 
         Returns
         -------
         RunResult
-            Of M samples, in their order; without counts on cores.
+            Of M samples, in their order.
         """
         target = FAST if self.precision == "fixed" and FAST in backend_names() else self.target
         order = np.arange(len(samples))
         if self.data.lengths is not None:
             order = np.argsort(self.data.lengths[samples], kind="stable")
         which = np.asarray(samples)[order]
-        slices = sample_slices(self.programs, len(which), recorded=record != "counts")
+        placers = self._placers() if on_cores and self.placed else ()
+        recorded: Record = "spikes" if placers and record == "counts" else record
+        slices = sample_slices(self.programs, len(which), recorded=recorded != "counts")
         if self.data.lengths is not None:
             slices = alike(slices, self.data.lengths[which])
         run, _ = run_slices(
-            slices, lambda part: self._part(target, which[part], record), None, keep=record != "counts"
+            slices,
+            lambda part: self._part(target, which[part], recorded, placers),
+            None,
+            keep=record != "counts",
         )
         return in_order(run, order)
 
-    def _part(self, target: str, samples: Array, record: Record) -> RunResult:
+    def _placers(self) -> tuple[Placer, ...]:
+        assert self.placement is not None  # noqa: S101  the run was placed
+        wired = (Wiring.of(program, self.placement, self.chip) for program in self.programs)
+        return tuple(Placer(wiring, None) for wiring in wired)
+
+    def _part(self, target: str, samples: Array, record: Record, placers: tuple[Placer, ...]) -> RunResult:
         """Samples that all last as long."""
         steps = self.ensemble.timesteps
         programs, inputs = self.programs, self._encoded(samples)
@@ -103,6 +122,8 @@ class Source:
             )
             policy = ActivationPolicy()
             run = run_ensemble(self.ensemble, programs, runner, inputs, labels, policy=policy, record=record)
+        if placers:
+            run = place_run(run, placers, inputs, one_by_one=True)
         return of_whole_length(run, self.programs)
 
     def _encoded(self, samples: Array) -> Array:

@@ -196,6 +196,7 @@ class _Tally:
             busy_s=self.streamed.sum(axis=1) if timed and self.streamed is not None else None,
             latency_busy_s=self.alone.sum(axis=1) if timed and self.alone is not None else None,
             bound_by=dict(zip(TERMS, self.bound.tolist(), strict=True)),
+            sent_by=self._sent_by(),
         )
 
     def times(self, columns: Columns | None) -> StepTimes | None:
@@ -203,6 +204,14 @@ class _Tally:
         if columns is None or self.streamed is None or self.alone is None:
             return None
         return StepTimes(self.streamed, self.alone, columns.idle_s)
+
+    def _sent_by(self) -> dict[str, Array]:
+        """What each group's spikes add to each of PATHS."""
+        found = {group.name: np.zeros(len(PATHS), np.int64) for group in self.program.groups}
+        for axons, delivered in zip(self.wiring.axons, self.delivered, strict=True):
+            if axons.source in found:
+                found[axons.source] += axons.paths[:, :FROM_HOST].T @ np.rint(delivered).astype(np.int64)
+        return found
 
     def _on_cores(self, what: str) -> Array:
         total = np.zeros(len(self.wiring.cores), np.int64)

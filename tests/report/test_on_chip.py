@@ -64,6 +64,7 @@ def placed(student: StudentResult, seed: int, most: int = 1000) -> StudentResult
             busy_s=1e-6 * active,
             latency_busy_s=3e-6 * active,
             bound_by={"updates": 1, "synops": 2},
+            sent_by={},
         ),
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -46,6 +47,7 @@ class Walked:
 
     cores: dict[str, Counter[int]] = field(default_factory=lambda: {name: Counter() for name in PER_CORE})
     samples: dict[str, list[int]] = field(default_factory=dict)
+    sent_by: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     streamed: list[list[float]] = field(default_factory=list)
     alone: list[list[float]] = field(default_factory=list)
 
@@ -71,7 +73,10 @@ def walk(program: Program, placement: Placement, run: StudentResult, inputs: Any
                     targets = [where[synapse.target][o] for o, _ in reached[synapse.name].get(i, [])]
                     for core, synapses in Counter(targets).items():
                         loaded = int(read[synapse.name][i, core])
+                        before = {name: found.samples[name][n] for name in PATHS}
                         deliver(found, n, placement, own, core, synapses, loaded, work[at])
+                        for name in PATHS:
+                            found.sent_by[source][name] += found.samples[name][n] - before[name]
         step = [longest(each, rates, idle) for each in work]
         found.alone.append(step)
         folded: list[Counter[Any]] = [Counter() for _ in range(steps)]
@@ -213,6 +218,9 @@ def test_counts_are_those_of_a_walk(data: Any) -> None:
             }, name
         for name, values in expected.samples.items():
             assert getattr(counts, name).tolist() == values, name
+        for group in program.groups:
+            walked = [expected.sent_by[group.name][name] for name in PATHS]
+            assert counts.sent_by[group.name].tolist() == walked
         np.testing.assert_allclose(times.streamed[active], expected.streamed, rtol=1e-12)
         np.testing.assert_allclose(times.alone[active], expected.alone, rtol=1e-12)
         assert sum(counts.bound_by.values()) == active.sum() * program.timesteps
@@ -284,6 +292,8 @@ def test_slices_joined_are_the_run_at_once(data: Any) -> None:
             value = getattr(one, each.name)
             if isinstance(value, np.ndarray):
                 np.testing.assert_allclose(getattr(joined, each.name), value, rtol=1e-12, err_msg=each.name)
+            elif isinstance(value, Mapping):
+                np.testing.assert_equal(getattr(joined, each.name), value, each.name)
             else:
                 assert getattr(joined, each.name) == value, each.name
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from sne_deploy.page.details.alternatives import alternatives
 from sne_deploy.page.details.chip import chip
 from sne_deploy.page.details.class_accuracy import class_accuracy
 from sne_deploy.page.details.confusion import confusion
+from sne_deploy.page.details.energy import layer_counts
 from sne_deploy.page.details.model import Details
 from sne_deploy.page.source import Source
 
@@ -15,4 +17,6 @@ def collect(source: Source) -> Details:
         confusion=confusion(source),
         class_accuracy=class_accuracy(source),
         chip=chip(source),
+        alternatives=alternatives(source),
+        layer_counts=layer_counts(source),
     )

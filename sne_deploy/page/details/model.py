@@ -11,9 +11,11 @@ from pydantic import ValidationError
 
 from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path, ensure_folder, is_folder, read_regular
+from sne_deploy.page.details.alternatives import AlternativesModel
 from sne_deploy.page.details.chip import ChipModel
 from sne_deploy.page.details.class_accuracy import ClassAccuracyModel
 from sne_deploy.page.details.confusion import ConfusionModel
+from sne_deploy.page.details.energy import StudentCountsModel
 from sne_deploy.report.chip_schema import Model
 
 DETAILS_NAME = "details.json"
@@ -31,12 +33,17 @@ class Details(Model):
         Null without labels, both.
     chip : ChipModel or None
         Null without a placement.
+    alternatives : AlternativesModel or None
+        Null without labels, all three.
+    layer_counts : tuple of StudentCountsModel
     """
 
     schema_version: Literal["1.0"] = "1.0"
     confusion: ConfusionModel | None
     class_accuracy: ClassAccuracyModel | None
     chip: ChipModel | None
+    alternatives: AlternativesModel | None
+    layer_counts: tuple[StudentCountsModel, ...]
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``details.json`` atomically; the file."""

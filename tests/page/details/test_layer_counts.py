@@ -1,0 +1,31 @@
+"""Layers' counts add up to the report's totals."""
+
+from __future__ import annotations
+
+import pytest
+
+import sne_deploy as sne
+from sne_deploy.data import digits_split
+from sne_deploy.model.ensemble import ActivationPolicy
+
+
+@pytest.mark.parametrize("target", ["loihi", "norse"])
+def test_layers_add_up_to_the_report(target: str) -> None:
+    _, _, x, y = digits_split()
+    policy = ActivationPolicy("confidence", (), 0.5)
+    with sne.compile("examples/digits/model.pt", target, policy=policy, fidelity=False) as compiled:
+        result = compiled.run(x[:12], y[:12])
+    for counts, student in zip(result.details.layer_counts, result.report.students, strict=True):
+        assert counts.name == student.name
+        assert [each.name for each in counts.layers] == [each.name for each in student.layers]
+        for name in ("synops", "updates_active", "updates_idle", "spikes"):
+            values = [getattr(each, name) for each in counts.layers]
+            total = getattr(student.totals, name)
+            assert (None if None in values else sum(values)) == total
+        for name in ("messages", "hops_east_west", "hops_north_south"):
+            values = [getattr(each, name) for each in counts.layers]
+            if student.traffic is None:
+                assert set(values) == {None}
+            else:
+                assert sum(values) == getattr(student.traffic, name)
+    assert (target == "loihi") == (result.report.students[0].traffic is not None)
