@@ -47,7 +47,7 @@ class PlacedCounts:
         follows itself. None where the chip's file has no rates.
     bound_by : mapping of str to int
         In how many steps of ``steps`` each term was the longest: updates, synops, memory, links.
-    sent_by : mapping of group name to int64 array of shape (6,)
+    sent_by : mapping of group name to tuple of six int
         What each group's spikes add to the six counts of messages and links, over the samples that it ran on.
     """
 
@@ -70,7 +70,7 @@ class PlacedCounts:
     busy_s: Array | None
     latency_busy_s: Array | None
     bound_by: Mapping[str, int]
-    sent_by: Mapping[str, Array]
+    sent_by: Mapping[str, tuple[int, ...]]
 
     def take(self, rows: Array) -> PlacedCounts:
         """The samples in another order; what is per core stays that of all."""
@@ -89,8 +89,11 @@ def join_placed(parts: Sequence[PlacedCounts]) -> PlacedCounts:
     found: dict[str, Any] = {}
     for part in fields(PlacedCounts):
         values = [getattr(each, part.name) for each in parts]
-        if part.name in ("bound_by", "sent_by"):
-            found[part.name] = {key: sum(value[key] for value in values) for key in values[0]}
+        if part.name == "bound_by":
+            found[part.name] = {term: sum(value[term] for value in values) for term in values[0]}
+        elif part.name == "sent_by":
+            sums = {name: np.sum([value[name] for value in values], axis=0) for name in values[0]}
+            found[part.name] = {name: tuple(total.tolist()) for name, total in sums.items()}
         elif part.name in PER_SAMPLE:
             found[part.name] = None if values[0] is None else np.concatenate(values)
         else:

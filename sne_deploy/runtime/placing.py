@@ -205,13 +205,13 @@ class _Tally:
             return None
         return StepTimes(self.streamed, self.alone, columns.idle_s)
 
-    def _sent_by(self) -> dict[str, Array]:
+    def _sent_by(self) -> dict[str, tuple[int, ...]]:
         """What each group's spikes add to each of PATHS."""
         found = {group.name: np.zeros(len(PATHS), np.int64) for group in self.program.groups}
         for axons, delivered in zip(self.wiring.axons, self.delivered, strict=True):
             if axons.source in found:
                 found[axons.source] += axons.paths[:, :FROM_HOST].T @ np.rint(delivered).astype(np.int64)
-        return found
+        return {name: tuple(total.tolist()) for name, total in found.items()}
 
     def _on_cores(self, what: str) -> Array:
         total = np.zeros(len(self.wiring.cores), np.int64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -220,7 +219,7 @@ def test_counts_are_those_of_a_walk(data: Any) -> None:
             assert getattr(counts, name).tolist() == values, name
         for group in program.groups:
             walked = [expected.sent_by[group.name][name] for name in PATHS]
-            assert counts.sent_by[group.name].tolist() == walked
+            assert list(counts.sent_by[group.name]) == walked
         np.testing.assert_allclose(times.streamed[active], expected.streamed, rtol=1e-12)
         np.testing.assert_allclose(times.alone[active], expected.alone, rtol=1e-12)
         assert sum(counts.bound_by.values()) == active.sum() * program.timesteps
@@ -292,8 +291,6 @@ def test_slices_joined_are_the_run_at_once(data: Any) -> None:
             value = getattr(one, each.name)
             if isinstance(value, np.ndarray):
                 np.testing.assert_allclose(getattr(joined, each.name), value, rtol=1e-12, err_msg=each.name)
-            elif isinstance(value, Mapping):
-                np.testing.assert_equal(getattr(joined, each.name), value, each.name)
             else:
                 assert getattr(joined, each.name) == value, each.name
 

@@ -63,7 +63,7 @@ def layer_counts(source: Source) -> tuple[StudentCountsModel, ...]:
 def _layer(student: StudentResult, layer: LayerTrace) -> LayerCountsModel:
     sent: dict[str, int] = {}
     if student.placed is not None:
-        sent = dict(zip(PATHS, student.placed.sent_by[layer.name].tolist(), strict=True))
+        sent = dict(zip(PATHS, student.placed.sent_by[layer.name], strict=True))
     return LayerCountsModel(
         name=layer.name,
         synops=_total(layer.synops),
