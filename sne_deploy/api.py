@@ -205,7 +205,7 @@ def estimate(
         As for :meth:`Compiled.run`.
     target, hardware
         As for :func:`compile`.
-    options
+    **options
         As for :func:`load` or :func:`ensemble`. For modules that take spikes or graded values, the input's
         shape and the time steps are those of x, of shape (N, T, ...), unless they are given.
 
@@ -289,8 +289,12 @@ def compile(  # noqa: A001  the design's name for it
     device : str or None
         A PyTorch device for target ``loihi``, such as ``cuda``; None: this machine's processor. The same
         integers, which ``verify`` of :meth:`Compiled.run` checks on your device.
-    options
+    **options
         As for :func:`load` or :func:`ensemble`, where the model is not an Ensemble.
+
+    Returns
+    -------
+    Compiled
 
     Raises
     ------
@@ -382,6 +386,10 @@ def load_compiled(
         None: the target that it was compiled for.
     progress, workers, scheduler, device
         As for :func:`compile`.
+
+    Returns
+    -------
+    Compiled
 
     Raises
     ------

@@ -57,7 +57,17 @@ class Capabilities:
     sends: tuple[Sends, ...] = ("binary",)
 
     def problems(self, program: Program) -> Iterator[str]:
-        """What of a Program is not among these: precision, neuron models, what spikes carry."""
+        """What of a Program is not among these: precision, neuron models, what spikes carry.
+
+        Parameters
+        ----------
+        program : Program
+
+        Yields
+        ------
+        str
+            One problem with its remedy.
+        """
         if program.precision not in self.precisions:
             yield f"precision {program.precision!r}; use --precision {' or '.join(self.precisions)}"
         for group in program.groups:
@@ -70,6 +80,17 @@ class Capabilities:
 
     def formats(self, registers: RegisterFormats, weight_bits: int | None = None) -> RegisterFormats:
         """What a Program for this target may use of a chip's registers.
+
+        Parameters
+        ----------
+        registers : RegisterFormats
+            The chip's.
+        weight_bits : int or None
+            None: the chip's.
+
+        Returns
+        -------
+        RegisterFormats
 
         Raises
         ------
@@ -130,11 +151,31 @@ class Backend(Protocol):
     name: str
 
     def capabilities(self) -> Capabilities:
-        """What it can run."""
+        """What it can run.
+
+        Returns
+        -------
+        Capabilities
+        """
         ...
 
     def compile(self, program: Program, options: RunOptions) -> Executable:
-        """Check that the Program can run here, listing everything that cannot at once."""
+        """Make what runs a Program.
+
+        Parameters
+        ----------
+        program : Program
+        options : RunOptions
+
+        Returns
+        -------
+        Executable
+
+        Raises
+        ------
+        UnsupportedError
+            Everything that cannot run here, at once.
+        """
         ...
 
 
@@ -143,7 +184,12 @@ class Checker(Protocol):
     """A backend that says whether a Program can run without making what runs it."""
 
     def check(self, program: Program) -> None:
-        """Raise what :meth:`Backend.compile` would raise for this Program."""
+        """Raise what :meth:`Backend.compile` would raise for this Program.
+
+        Parameters
+        ----------
+        program : Program
+        """
         ...
 
 
@@ -161,7 +207,17 @@ class FileWriter(Protocol):
     """A backend whose compiled networks are files for other tools."""
 
     def write(self, program: Program, folder: Path) -> tuple[Path, ...]:
-        """Write a network's files, each atomically; their paths."""
+        """Write a network's files, each atomically.
+
+        Parameters
+        ----------
+        program : Program
+        folder : Path
+
+        Returns
+        -------
+        tuple of Path
+        """
         ...
 
 

@@ -153,6 +153,10 @@ class Compiled:
         command : str or None
             For the report's provenance.
 
+        Returns
+        -------
+        Result
+
         Raises
         ------
         DataError
@@ -246,6 +250,11 @@ class Compiled:
         It holds the integer registers with chip, scales, head, policy and provenance, as ``docs/compiled.md``
         says; the same compilation gives the same bytes. The floating-point network is not in it.
 
+        Parameters
+        ----------
+        path : path
+            Its name ends in ``.sne``, for other commands to know it.
+
         Raises
         ------
         InputError
@@ -272,7 +281,10 @@ class Compiled:
     def record(self, data: DataSet) -> tuple[RunResult, Placement | None]:
         """Run samples for their counts alone, without a report; every step of each student on cores is kept.
 
-        ``data`` fits the model: :func:`sne_deploy.data.load_data` gives such.
+        Parameters
+        ----------
+        data : DataSet
+            That fits the model: :func:`sne_deploy.data.load_data` gives such.
 
         Returns
         -------
@@ -429,7 +441,19 @@ class Compiled:
             )
 
     def run_encoded(self, inputs: Array, y: Array | None, record: Record) -> RunResult:
-        """Run samples that are encoded already: the counts alone, without a report."""
+        """Run samples that are encoded already: the counts alone, without a report.
+
+        Parameters
+        ----------
+        inputs : array
+            ``(N, T, *input_shape)`` of 0 and 1 for spikes, ``(N, *input_shape)`` for currents.
+        y : int array of shape (N,), or None
+        record : {"counts", "spikes", "all"}
+
+        Returns
+        -------
+        RunResult
+        """
         from sne_deploy.runtime.run import run_ensemble
 
         return run_ensemble(

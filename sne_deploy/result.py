@@ -26,7 +26,17 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A run and its report."""
+    """A run and its report.
+
+    Attributes
+    ----------
+    run : RunResult
+        Exact counts and outputs, per sample.
+    report : Report
+        The content of ``report.json``.
+    source : Source
+        What ran, on which samples: where details come from.
+    """
 
     run: RunResult
     report: Report
@@ -46,6 +56,10 @@ class Result:
         ----------
         name : str
             Of :data:`sne_deploy.page.figures.table.FIGURES`.
+
+        Returns
+        -------
+        Figure
 
         Raises
         ------
@@ -90,6 +104,11 @@ class Result:
 
         Students are NIR files and what else the target writes. Each file is there whole or not at all;
         :func:`sne_deploy.report.predictions.load_predictions` reads the predictions.
+
+        Parameters
+        ----------
+        folder : path
+            Made where there is none.
         """
         from sne_deploy.files import ensure_folder
         from sne_deploy.frontend.nir.file import write_nir

@@ -118,7 +118,18 @@ class Chip(Table):
         )
 
     def constants(self, *tables: str) -> dict[str, Constant]:
-        """Every constant that the file gives in the named tables, by its name such as ``energy.synop``."""
+        """Every constant that the file gives in the named tables.
+
+        Parameters
+        ----------
+        *tables : str
+            Such as ``"energy"``.
+
+        Returns
+        -------
+        dict of str to Constant
+            By names such as ``energy.synop``.
+        """
         found: dict[str, Constant] = {}
         for table in tables:
             model = getattr(self, table)

@@ -49,7 +49,16 @@ class DataSet:
         return len(self.x)
 
     def taken(self, which: Array | slice) -> DataSet:
-        """Some of the samples, or all in another order."""
+        """Some of the samples, or all in another order.
+
+        Parameters
+        ----------
+        which : int array, bool array or slice
+
+        Returns
+        -------
+        DataSet
+        """
         y, lengths = (None if part is None else part[which] for part in (self.y, self.lengths))
         return replace(self, x=self.x[which], y=y, lengths=lengths)
 

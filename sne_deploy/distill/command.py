@@ -35,7 +35,17 @@ PACKAGES = ("norse", "numpy", "sne-deploy", "torch")
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a training run gave: the files, the ensemble, its figures on the test split on target loihi."""
+    """What a training run gave.
+
+    Attributes
+    ----------
+    model, teacher : Path
+        ``model.pt`` and ``teacher.onnx``.
+    ensemble : Ensemble
+        What is in ``model.pt``.
+    result : Result
+        Of the test split on target ``loihi``.
+    """
 
     model: Path
     teacher: Path

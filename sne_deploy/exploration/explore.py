@@ -91,7 +91,7 @@ def explore(
         About how many of each measure, and of the model's gate.
     rate : float or None
         Inferences a second, for what embedded processors and leakage take of each.
-    target, hardware, seed, progress, workers, device, options
+    target, hardware, seed, progress, workers, device, **options
         As for :func:`sne_deploy.compile`.
     model_name, data_name : str
         For the document.

@@ -89,6 +89,10 @@ class Exploration:
         energy_budget, latency_budget : float, text or None
             At most, mean per sample: in joules and seconds, or texts such as ``"2uJ"`` and ``"1.5ms"``.
 
+        Returns
+        -------
+        Point
+
         Raises
         ------
         InputError
@@ -97,7 +101,16 @@ class Exploration:
         return self.points[self.points.pick(Limits.read(target_accuracy, energy_budget, latency_budget))]
 
     def with_policy(self, point: Point) -> Ensemble:
-        """The ensemble with a point's policy, nothing else changed; its provenance says whence that is."""
+        """The ensemble with a point's policy, nothing else changed; its provenance says whence that is.
+
+        Parameters
+        ----------
+        point : Point
+
+        Returns
+        -------
+        Ensemble
+        """
         kept = {
             "model": self.model,
             "data": self.data,
@@ -115,6 +128,11 @@ class Exploration:
     def write(self, point: Point, path: str | os.PathLike[str]) -> None:
         """Write a ``model.pt`` with a point's policy, whole or not at all.
 
+        Parameters
+        ----------
+        point : Point
+        path : path
+
         Raises
         ------
         CheckpointError
@@ -127,7 +145,21 @@ class Exploration:
     def document(
         self, point: Point | None = None, limits: Limits = NO_LIMITS, written: str | None = None
     ) -> ExplorationModel:
-        """Everything but the points beside the front, as it is written."""
+        """Everything but the points beside the front, as it is written.
+
+        Parameters
+        ----------
+        point : Point or None
+            The one that was picked.
+        limits : Limits
+            Within which it was.
+        written : str or None
+            The file that it was written to.
+
+        Returns
+        -------
+        ExplorationModel
+        """
         chosen = None
         if point is not None:
             chosen = {**asdict(limits), "point": self._point(point), "written": written}
@@ -163,7 +195,12 @@ class Exploration:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the front, and what each student adds, as JSON; see ``exploration/explore.schema.json``."""
+        """Write the front, and what each student adds, as JSON; see ``exploration/explore.schema.json``.
+
+        Parameters
+        ----------
+        path : path
+        """
         write_document(self.document(), path)
 
     def _standing(self) -> dict[str, Any] | None:

@@ -52,6 +52,15 @@ def report_text(report: Report) -> str:
 def load_report(path: str | os.PathLike[str]) -> Report:
     """Read ``report.json``, or the one in a folder; one of schema 1 gets a null for all that came later.
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Report
+        Checked: its sums hold.
+
     Raises
     ------
     InputError

@@ -59,6 +59,14 @@ def save_predictions(found: Predictions, folder: str | os.PathLike[str]) -> Path
 def load_predictions(path: str | os.PathLike[str]) -> Predictions:
     """Read ``predictions.npz``, or the one in a folder; nothing is unpickled, sizes are bounded.
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Predictions
+
     Raises
     ------
     InputError

@@ -40,7 +40,17 @@ class Teacher(nn.Module):
         self.classifier = classifier
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of shape (N, classes)."""
+        """Apply both.
+
+        Parameters
+        ----------
+        x : tensor of shape ``(N, *input_shape)``
+
+        Returns
+        -------
+        tensor of shape ``(N, classes)``
+            Logits.
+        """
         logits: Tensor = self.classifier(self.features(x))
         return logits
 
