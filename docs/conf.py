@@ -29,6 +29,8 @@ numpydoc_show_class_members = False  # autodoc lists them, once
 
 html_theme = "furo"  # no fonts and no scripts from elsewhere
 html_title = f"sne-deploy {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
