@@ -16,6 +16,7 @@ from sne_deploy.page.details.chip import ChipModel
 from sne_deploy.page.details.class_accuracy import ClassAccuracyModel
 from sne_deploy.page.details.confusion import ConfusionModel
 from sne_deploy.page.details.energy import StudentCountsModel
+from sne_deploy.page.details.students_needed import StudentsNeededModel
 from sne_deploy.report.chip_schema import Model
 
 DETAILS_NAME = "details.json"
@@ -36,6 +37,7 @@ class Details(Model):
     alternatives : AlternativesModel or None
         Null without labels, all three.
     layer_counts : tuple of StudentCountsModel
+    students_needed : StudentsNeededModel
     """
 
     schema_version: Literal["1.0"] = "1.0"
@@ -44,6 +46,7 @@ class Details(Model):
     chip: ChipModel | None
     alternatives: AlternativesModel | None
     layer_counts: tuple[StudentCountsModel, ...]
+    students_needed: StudentsNeededModel
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``details.json`` atomically; the file."""

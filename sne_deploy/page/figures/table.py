@@ -10,12 +10,16 @@ from sne_deploy.page.figure import Absent, Figure
 from sne_deploy.page.figures.chip import chip
 from sne_deploy.page.figures.class_accuracy import class_accuracy
 from sne_deploy.page.figures.confusion import confusion
+from sne_deploy.page.figures.examples import examples
+from sne_deploy.page.figures.students_needed import students_needed
 from sne_deploy.report.schema import ReportModel
 
 Draw = Callable[[ReportModel, Details], Figure | Absent]
 
 FIGURES: Mapping[str, Draw] = MappingProxyType(
     {
+        "students_needed": students_needed,
+        "examples": examples,
         "confusion": confusion,
         "class_accuracy": class_accuracy,
         "chip": chip,
