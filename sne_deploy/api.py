@@ -34,6 +34,7 @@ from sne_deploy.frontend.given import (
     read_options,
 )
 from sne_deploy.frontend.models import ModelPath, raise_unsupported
+from sne_deploy.inspect import notebook as _notebook  # noqa: F401  registers how an ensemble is shown
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, EncoderKind, Ensemble, Head, Readout
 from sne_deploy.model.policy import PolicyKind, changed_policy

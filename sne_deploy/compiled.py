@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from sne_deploy import arguments as argument
 from sne_deploy.backend import Executable, Record, RunOptions, load_backend
+from sne_deploy.brief import brief
 from sne_deploy.chips.chip import Chip
 from sne_deploy.errors import DataError, InputError, MappingError
 from sne_deploy.ir.program import Precision, Program
@@ -79,6 +80,13 @@ class Compiled:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._resources.__exit__(kind, error, trace)
+
+    def __repr__(self) -> str:
+        """Target, precision, chip and the students' sizes."""
+        neurons = sum(group.size for program in self.programs for group in program.groups)
+        names = brief(tuple(program.name for program in self.programs))
+        where = f"target={self.target!r}, precision={self.precision!r}, hardware={self.hardware.name!r}"
+        return f"Compiled({where}, students={names}, neurons={neurons:,})"
 
     @property
     def precision(self) -> Precision:

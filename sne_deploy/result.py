@@ -16,31 +16,70 @@ from sne_deploy.errors import InputError
 from sne_deploy.runtime.result import RunResult, StudentResult
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sne_deploy.page.details.model import Details
     from sne_deploy.page.figure import Figure
     from sne_deploy.page.source import Source
     from sne_deploy.report.file import Report
+    from sne_deploy.report.frame import Rows
+    from sne_deploy.report.table import ReportView
 
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """A run and its report.
 
     Attributes
     ----------
     run : RunResult
-        Exact counts and outputs, per sample.
+        Exact counts of every sample.
     report : Report
-        The content of ``report.json``.
+        Their means, and what they cost: the content of ``report.json``.
     source : Source
-        What ran, on which samples: where details come from.
+        The model and the samples that it is of.
     """
 
     run: RunResult
     report: Report
     source: Source
+
+    def __repr__(self) -> str:
+        """Students, ensemble, teacher and the chief figures, in at most 20 lines."""
+        from sne_deploy.report.summary import summary_text
+
+        return summary_text(self.report)
+
+    def _repr_html_(self) -> str:
+        from sne_deploy.report.summary import summary_html
+
+        return summary_html(self.report)
+
+    def table(self) -> ReportView:
+        """The table that the commands print: text as ``str``, a table in a notebook and for ``rich``."""
+        from sne_deploy.report.table import report_view
+
+        return report_view(self.report)
+
+    def to_dataframe(self, rows: Rows = "students") -> pd.DataFrame:
+        """The report's figures as a pandas data frame.
+
+        Parameters
+        ----------
+        rows : {"students", "layers"}
+            A row for each student, the ensemble and the teacher, or for each layer. Columns are named as in
+            ``report.json``, with their units; what is not modelled is missing, never 0.
+
+        Raises
+        ------
+        InputError
+            pandas is not installed.
+        """
+        from sne_deploy.report.frame import report_frame
+
+        return report_frame(self.report, rows)
 
     @cached_property
     def details(self) -> Details:

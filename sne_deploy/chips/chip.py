@@ -97,6 +97,12 @@ class Chip(Table):
     error: ErrorTable = ErrorTable()
     interval: IntervalTable = IntervalTable()
 
+    def __repr__(self) -> str:
+        """Its name alone."""
+        return f"Chip({self.name!r})"
+
+    __str__ = __repr__
+
     @property
     def registers(self) -> RegisterFormats:
         """The chip's register formats, as plain numbers."""

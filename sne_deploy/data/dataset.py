@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.brief import briefly
 from sne_deploy.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ MAX_DATA_BYTES = 2**32
 """Largest array that a data file may hold once unpacked."""
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class DataSet:
     """Samples, checked against a model's input.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from sne_deploy.brief import briefly
 from sne_deploy.distill.data.given import Given, as_arrays
 from sne_deploy.distill.data.splits import load_splits, load_test
 from sne_deploy.distill.experiment import Experiment, as_experiment
@@ -33,7 +34,8 @@ AnyPath = str | os.PathLike[str]
 PACKAGES = ("norse", "numpy", "sne-deploy", "torch")
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Trained:
     """What a training run gave.
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.brief import briefly
 from sne_deploy.errors import InputError
 from sne_deploy.exploration.figures import Columns, Figures
 from sne_deploy.exploration.front import front
@@ -90,7 +91,8 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Points:
     """Every point that was tried, in arrays; ``points[i]`` is one of them.
 

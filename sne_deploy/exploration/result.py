@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from sne_deploy import arguments as argument
+from sne_deploy.brief import briefly
 from sne_deploy.errors import InputError
 from sne_deploy.exploration.leave_one_out import LeftOut
 from sne_deploy.exploration.points import NO_LIMITS, Limits, Point, Points
@@ -20,7 +21,8 @@ from sne_deploy.model.ensemble import ActivationPolicy, Ensemble
 from sne_deploy.policies.outcome import places
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Exploration:
     """Every policy that was tried, on recorded runs.
 

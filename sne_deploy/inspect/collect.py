@@ -64,6 +64,17 @@ def inspect_ensemble(ensemble: Ensemble, title: str, *, weight_bits: int | None 
     )
 
 
+def outline_ensemble(ensemble: Ensemble) -> ModelView:
+    """The graphs of an ensemble in memory, without compiling it."""
+    students = []
+    for student in ensemble.students:
+        graph = _exported(student, ensemble.input_shape)
+        nodes, edges = _graph(graph, ensemble.input_shape, ())
+        dt_s = None if graph is None else graph.metadata.get("dt_s")
+        students.append(StudentView(student.name, student.readout, dt_s, nodes, edges, (), (), (), ()))
+    return ModelView("", tuple(_facts(ensemble)), (), tuple(students))
+
+
 def _formats(weight_bits: int | None) -> RegisterFormats:
     return load_chip(DEFAULT_CHIP).registers.narrowed(weight_bits)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.brief import briefly
 from sne_deploy.ir.program import ProgramInput
 from sne_deploy.ir.readout import Readout
 from sne_deploy.ir.weights import Weights
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class LinearNode:
     """y = weights @ x + bias on flat C-order vectors; ``weights`` None is the identity (a reshape)."""
 
@@ -36,7 +38,8 @@ class LinearNode:
     bias: Array | None
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class NeuronNode:
     """Neurons of one model, its name in ``kind``; parameters are float64 of shape () or (n,)."""
 
@@ -69,7 +72,8 @@ class NeuronNode:
         return int(np.prod(self.shape))
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class DelayNode:
     """y[t] = x[t - steps], elementwise; ``steps`` is an int64 array of shape (n,)."""
 
@@ -77,7 +81,8 @@ class DelayNode:
     steps: Array
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Connection:
     """What one source contributes to one neuron node: x[t] += weights @ spikes[t - lag].
 
@@ -92,7 +97,8 @@ class Connection:
     closes_cycle: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """Nodes and edges of one student.
 

@@ -38,6 +38,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sne_deploy.brief import briefly
 from sne_deploy.chips.registers import RegisterFormats, ResetKind, SignMode
 from sne_deploy.errors import VerificationError
 from sne_deploy.ir.readout import Readout
@@ -64,7 +65,8 @@ def reset_kind(subtracted: Array | None, *, delayed: bool) -> ResetKind | None:
     return "subtract" if bool(np.any(subtracted)) else None
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class HostAffine:
     """The current of an input into one group, computed on the host: c = matrix @ x + bias.
 
@@ -122,7 +124,8 @@ class HostAffine:
         return np.ascontiguousarray(clipped.astype(np.int32)), int(np.count_nonzero(clipped != c))
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class NeuronGroup:
     """Neurons of one model that are updated together.
 
@@ -199,7 +202,8 @@ class NeuronGroup:
         return MODELS[self.kind].has_current
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Synapse:
     """One connection between two groups, or from the input or the always-on axon into a group.
 
@@ -262,7 +266,8 @@ class ProgramInput:
         return int(np.prod(self.shape))
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Program:
     """One compiled student. See the module's text for time and arithmetic.
 

@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.brief import briefly
+
 Array = npt.NDArray[Any]
 
 Resource = Literal[
@@ -80,7 +82,8 @@ def tightest(cores: Iterable[Core]) -> Binding | None:
     return max(found, key=lambda each: (each.used / each.limit, each.resource, each.used), default=None)
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class PlacedGroup:
     """Where the neurons of a group are.
 
@@ -105,7 +108,8 @@ class PlacedGroup:
         return len(np.unique(self.core_of))
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Placement:
     """Students on the cores of one or more chips.
 

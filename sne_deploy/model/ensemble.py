@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sne_deploy.brief import briefly
+from sne_deploy.display import html
 from sne_deploy.errors import InputError
 from sne_deploy.ir.readout import READOUTS, Readout
 from sne_deploy.model.layers.layer import Layer, OptionValue
@@ -37,7 +39,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Ensemble:
     """Students that see the same input, a head and a policy.
 
@@ -88,6 +91,9 @@ class Ensemble:
                 f"{ONLY_SPIKES}; "
                 "give spikes (encoder 'spikes' or 'bernoulli'), or use an average, and train again"
             )
+
+    def _repr_html_(self) -> str | None:
+        return html(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``model.pt``: plain numbers, whose reading runs no code.

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy import arguments as argument
+from sne_deploy.brief import briefly
 from sne_deploy.errors import InputError
 from sne_deploy.ir.readout import READOUTS, Readout
 from sne_deploy.model.layers.layer import Layer
@@ -35,7 +36,8 @@ real numbers, such as counts of events or a signal."""
 ENCODERS: tuple[EncoderKind, ...] = get_args(EncoderKind)
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Student:
     """One spiking network.
 
@@ -108,7 +110,8 @@ class Encoder:
 HeadKind = Literal["linear", "mean"]
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Head:
     """Turns the students' outputs into logits; it runs on the host.
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy import arguments as argument
+from sne_deploy.brief import briefly
 from sne_deploy.errors import InputError
 
 Float32Array = npt.NDArray[np.float32]
@@ -30,7 +31,8 @@ MAX_HIDDEN = 4096
 """Hidden neurons of a gate, at most: one with more would cost what the students save."""
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Gate:
     """A small network on the host that says from the input which students run.
 

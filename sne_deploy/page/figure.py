@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sne_deploy.brief import briefly
+
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 """Names the version that a specification is of; nothing fetches it."""
 
 
-@dataclass(frozen=True)
+@briefly
+@dataclass(frozen=True, repr=False)
 class Figure:
     """One figure.
 
@@ -36,7 +39,8 @@ class Figure:
     spec: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@briefly
+@dataclass(frozen=True, repr=False)
 class Absent:
     """A figure that this run cannot have.
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import Record, RunOptions, backend_names, load_backend
+from sne_deploy.brief import briefly
 from sne_deploy.chips.chip import Chip
 from sne_deploy.data.dataset import DataSet
 from sne_deploy.data.encode import encode
@@ -30,7 +31,8 @@ FAST = "loihi"
 """Runs fixed-point Programs whatever their target was: all give the same integers."""
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Source:
     """A run, with the model and the samples that it is of.
 

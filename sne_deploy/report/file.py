@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from sne_deploy.brief import brief
 from sne_deploy.errors import InputError, VerificationError
 from sne_deploy.files import atomic_path, ensure_folder, is_folder, read_regular
 from sne_deploy.report.check import check_report
@@ -21,6 +22,14 @@ MAX_REPORT_BYTES = 2**26
 
 class Report(ReportModel):
     """``report.json``."""
+
+    def __repr__(self) -> str:
+        """What it is of; ``print(result.table())`` shows it."""
+        names = {each: getattr(self, each) for each in ("model", "target", "precision")}
+        said = ", ".join(f"{name}={brief(value)}" for name, value in names.items())
+        return f"Report({said}, data={brief(self.data.name)}, samples={self.data.samples}, ...)"
+
+    __str__ = __repr__
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Check the report's sums and write ``report.json`` atomically.

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.brief import briefly
 from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path, ensure_folder
 
@@ -24,7 +25,8 @@ _KINDS = {"predictions": (np.int64, 1), "logits": (np.float64, 2), "active": (np
 _LABELS = {"labels": (np.int64, 1)}
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Predictions:
     """Of N samples; see the module.
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Group
+from rich.console import Console, Group
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -24,10 +25,12 @@ from sne_deploy.report.schema import CostModel, TeacherModel
 from sne_deploy.report.units import ABSENT, count, joules, percent, printable
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
 
 COUNTS = ("accuracy", "active", "SynOps", "spikes")
 ENERGIES = ("energy", "synops", "updates", "sent", "host")
+TEXT_WIDTH = 110
+"""Columns of a table that is text: it has room for all of them side by side."""
 _NAME_MIN = 10
 _NOTES_MIN = 60
 
@@ -42,7 +45,7 @@ class Row:
     style: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ReportView:
     """A rich renderable that suits itself to the console's width.
 
@@ -53,11 +56,23 @@ class ReportView:
 
     report: Report
 
+    def __str__(self) -> str:
+        """Plain text, wide enough for the whole table."""
+        console = Console(width=TEXT_WIDTH)
+        with console.capture() as captured:
+            console.print(self)
+        return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f'<pre style="line-height:1.2">{escape(str(self))}</pre>'
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Choose the columns that fit."""
         rows = report_rows(self.report)
         yield from (Text(printable(text), style="bold red") for text in self.report.dead or ())
-        yield Text(_title(self.report), style="bold")
+        yield Text(report_title(self.report), style="bold")
         yield _fitting(rows, console, options.max_width)
         for lines in chip_tables(self.report):
             table = _lines_table(lines)
@@ -114,7 +129,8 @@ def _teacher_row(teacher: TeacherModel) -> Row:
     )
 
 
-def _title(report: Report) -> str:
+def report_title(report: Report) -> str:
+    """Model, target, data and steps in a line."""
     data = report.data
     return printable(
         f"{report.model} on {report.target} ({report.precision}, {report.hardware.name}): "

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.brief import briefly
 from sne_deploy.mapping.wiring import PATHS
 
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class PlacedCounts:
     """One student on N samples, on its cores.
 
@@ -101,7 +103,8 @@ def join_placed(parts: Sequence[PlacedCounts]) -> PlacedCounts:
     return PlacedCounts(**found)
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class StepTimes:
     """The longest core or link of every step, without barrier, in seconds: arrays over samples and steps.
 
@@ -137,7 +140,8 @@ def _joined(parts: Sequence[Array], after: float) -> Array:
     return np.concatenate(padded)
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class PlacedTime:
     """An ensemble on N samples: its students' steps, side by side or one student after another.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.brief import briefly
 from sne_deploy.energy.accounting import COUNTED, Counts
 from sne_deploy.ir.program import Program
 from sne_deploy.runtime.placed import PlacedCounts, PlacedTime, join_placed, join_times
@@ -17,7 +18,8 @@ from sne_deploy.runtime.trace import LayerTrace, Trace, join
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class StudentResult:
     """One student over all N samples of a run.
 
@@ -89,7 +91,8 @@ class StudentResult:
         return self.trace.host_macs
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class RunResult:
     """An ensemble over N samples.
 

@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.brief import briefly
 from sne_deploy.ir.program import Program
 
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class LayerTrace:
     """What happened in one neuron group and the synapses that end on it.
 
@@ -52,7 +54,8 @@ class LayerTrace:
     recorded_v: Array | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """The result of one network on N samples. Index n is sample n, whatever the streaming.
 

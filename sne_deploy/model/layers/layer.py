@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy.typing as npt
 
+from sne_deploy.brief import briefly
+
 OptionValue = bool | int | float | str | tuple[int, ...] | None
 
 
-@dataclass(frozen=True, eq=False)
+@briefly
+@dataclass(frozen=True, eq=False, repr=False)
 class Layer:
     """One layer of a student: a kind from the closed registry, its options, all of its tensors.
 
