@@ -36,7 +36,8 @@ def ensemble_html(ensemble: Ensemble) -> str:
         if size + len(picture) > MAX_HTML_BYTES - 5_000:
             picture = "<p>too large to be drawn here: sne inspect MODEL --svg FOLDER</p>"
         opened = " open" if number == 0 else ""
-        parts.append(f"<details{opened}><summary>{heading}</summary><div style="{_PAPER}">{picture}</div></details>")
+        drawing = f'<div style="{_PAPER}">{picture}</div>'
+        parts.append(f"<details{opened}><summary>{heading}</summary>{drawing}</details>")
         size += len(parts[-1])
     if len(found.students) > _MOST:
         parts.append(f"<p>and {len(found.students) - _MOST:,} more students</p>")

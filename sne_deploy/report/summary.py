@@ -8,7 +8,7 @@ from sne_deploy.report.file import Report
 from sne_deploy.report.table import COUNTS, ENERGIES, Row, report_rows, report_title
 from sne_deploy.report.units import joules, percent, printable, seconds, three_digits
 
-_MOST_ROWS, _MOST_WARNINGS = 10, 2
+_MOST_ROWS, _MOST_WARNINGS = 8, 2
 _HEADS = (*COUNTS, ENERGIES[0])
 _STYLE = (
     ".sne-result table{border-collapse:collapse}"

@@ -48,6 +48,13 @@ class Details(Model):
     layer_counts: tuple[StudentCountsModel, ...]
     students_needed: StudentsNeededModel
 
+    def __repr__(self) -> str:
+        """Which parts there are."""
+        parts = [name for name in type(self).model_fields if name != "schema_version"]
+        return f"Details({', '.join(name for name in parts if getattr(self, name) is not None)})"
+
+    __str__ = __repr__
+
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``details.json`` atomically; the file."""
         path = ensure_folder(folder) / DETAILS_NAME
