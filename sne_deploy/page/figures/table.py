@@ -7,10 +7,12 @@ from types import MappingProxyType
 
 from sne_deploy.page.details.model import Details
 from sne_deploy.page.figure import Absent, Figure
+from sne_deploy.page.figures.activity import activity
 from sne_deploy.page.figures.chip import chip
 from sne_deploy.page.figures.class_accuracy import class_accuracy
 from sne_deploy.page.figures.confusion import confusion
 from sne_deploy.page.figures.examples import examples
+from sne_deploy.page.figures.fidelity import fidelity
 from sne_deploy.page.figures.students_needed import students_needed
 from sne_deploy.report.schema import ReportModel
 
@@ -22,6 +24,8 @@ FIGURES: Mapping[str, Draw] = MappingProxyType(
         "examples": examples,
         "confusion": confusion,
         "class_accuracy": class_accuracy,
+        "activity": activity,
         "chip": chip,
+        "fidelity": fidelity,
     }
 )
