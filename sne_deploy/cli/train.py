@@ -31,9 +31,9 @@ def train_command(
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
     """Distil an ensemble of spiking students from a teacher; a killed run goes on where it was."""
+    from sne_deploy.distill.bars import TrainingBars
     from sne_deploy.distill.command import onnx_teacher, train_experiment
     from sne_deploy.distill.experiment import load_experiment
-    from sne_deploy.progress import TrainingBars
     from sne_deploy.report.table import report_view
 
     given = {"data.folder": data_folder, "device": device, "seed": seed, "threads": threads}
@@ -41,7 +41,7 @@ def train_command(
     described = load_experiment(experiment, changes | ({} if teacher is None else onnx_teacher(teacher)))
     try:
         with TrainingBars() as bars:
-            trained = train_experiment(described, out, bars, started=bars.started)
+            trained = train_experiment(described, out, bars, planned=bars.planned, started=bars.started)
     except KeyboardInterrupt:
         say("interrupted: the same command goes on after the last whole epoch")
         raise SystemExit(130) from None

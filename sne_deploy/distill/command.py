@@ -15,6 +15,7 @@ from sne_deploy.brief import briefly
 from sne_deploy.distill.data.given import Given, as_arrays
 from sne_deploy.distill.data.splits import load_splits, load_test
 from sne_deploy.distill.experiment import Experiment, as_experiment
+from sne_deploy.distill.plan import Plan
 from sne_deploy.distill.run import Distilled, run_experiment
 from sne_deploy.distill.stages import EpochLog, StageLog
 from sne_deploy.distill.teacher.given import teacher_of_module
@@ -141,12 +142,14 @@ def train_experiment(
     log: EpochLog = lambda *_: None,
     work: Path | None = None,
     *,
+    planned: Callable[[Plan], None] = lambda _: None,
     started: StageLog = lambda *_: None,
     given: Given | None = None,
 ) -> Trained:
     """Run an experiment; write ``model.pt``, ``teacher.onnx``, the logs and the report to ``out``.
 
-    ``work`` and errors are as for :func:`train`; ``log`` hears of every epoch, ``started`` of every stage.
+    ``work`` and errors are as for :func:`train`; ``planned`` hears of all stages, ``started`` of each,
+    ``log`` of every epoch.
     """
     given = given or Given()
     folder = ensure_folder(out)
@@ -174,7 +177,14 @@ def train_experiment(
         # What cannot be exported must not be found out at the end.
         save_teacher_onnx(teacher_of_module(given.teacher, data.x[:2]), teacher, data.sample_shape)
     distilled = run_experiment(
-        experiment, work or out / "work", heard, started=begun, given=given, data=data, watched=True
+        experiment,
+        work or out / "work",
+        heard,
+        started=begun,
+        planned=planned,
+        given=given,
+        data=data,
+        watched=True,
     )
     for journal in journals:
         journal.finish()

@@ -20,6 +20,7 @@ import torch
 from sne_deploy.distill.data.augment import batch_transform
 from sne_deploy.distill.data.given import Given
 from sne_deploy.distill.data.splits import Splits, load_splits
+from sne_deploy.distill.plan import Plan, plan_of
 from sne_deploy.distill.policy.deploy import deployable
 from sne_deploy.distill.policy.fitting import FittedPolicy
 from sne_deploy.distill.stages import (
@@ -32,6 +33,8 @@ from sne_deploy.distill.stages import (
     Stage,
     StageLog,
     Stages,
+    decorrelation_schedule,
+    quantised_schedule,
 )
 from sne_deploy.distill.students.checks import check_students, joint_task, student_task
 from sne_deploy.distill.students.evaluate import evaluate_student
@@ -53,7 +56,7 @@ from sne_deploy.model.ensemble import Ensemble, Head
 if TYPE_CHECKING:
     from torch import nn
 
-    from sne_deploy.distill.experiment import Experiment, Schedule
+    from sne_deploy.distill.experiment import Experiment
 
 Array = npt.NDArray[Any]
 
@@ -112,6 +115,7 @@ def run_experiment(
     started: StageLog = lambda *_: None,
     given: Given | None = None,
     data: Splits | None = None,
+    planned: Callable[[Plan], None] = lambda _: None,
     watched: bool = False,
 ) -> Distilled:
     """Run an experiment; the same experiment gives the same ensemble on the same machine.
@@ -127,6 +131,8 @@ def run_experiment(
         Arrays and a teacher that the experiment does not describe.
     data : Splits, optional
         What :func:`sne_deploy.distill.data.splits.load_splits` gives, where it is loaded already.
+    planned : callable
+        Hears of all stages before the first.
     watched : bool
         Whether every epoch is judged on validation samples, for the log; it changes nothing that is trained.
 
@@ -148,6 +154,7 @@ def run_experiment(
     stages = Stages(experiment, folder, log, started, data.digest + digest, held)
     width = experiment.teacher.features if teacher is None else teacher.classifier.in_features
     check_students(experiment, placed, width)
+    planned(plan_of(experiment, placed, teacher))
     teacher = train_own_teacher(stages, placed) if teacher is None else teacher.to(device)
     parts, teacher = _parts(stages, placed, teacher)
     features = stages.features("features", teacher, placed.students_x, *_teacher_sections(experiment))
@@ -181,7 +188,7 @@ def _augmented(stages: Stages, stage: Stage) -> Training:
 def _parts(stages: Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array, ...], Teacher]:
     """Divide the features; with a decorrelation weight, fine-tune the teacher to that division."""
     experiment = stages.experiment
-    described, schedule = experiment.partition, experiment.teacher.schedule
+    described = experiment.partition
     space = FeatureSpace(
         stages.features("features", teacher, data.x, "teacher").numpy(force=True),
         data.y.numpy(force=True),
@@ -192,15 +199,8 @@ def _parts(stages: Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array,
         strategy = partial(random, seed=experiment.seed)
     parts = partition(strategy, space, experiment.students.count)
     if described.decorrelate and len(parts) > 1:
-        rate = schedule.learning_rate / 5
-        changes = {"epochs": described.decorrelate_epochs, "learning_rate": rate}
-        stage = Stage(
-            "decorrelation",
-            DECORRELATION,
-            schedule.model_copy(update=changes),
-            "teacher",
-            _teacher_sections(experiment),
-        )
+        schedule, sections = decorrelation_schedule(experiment), _teacher_sections(experiment)
+        stage = Stage("decorrelation", DECORRELATION, schedule, "teacher", sections)
         training = _augmented(stages, stage)
         teacher = decorrelate_teacher(
             teacher, (data.x, data.y), parts, described.decorrelate, training
@@ -265,7 +265,11 @@ def train_pupils(
 def _quantised(stages: Stages, lesson: Lesson, networks: list[nn.Module]) -> list[nn.Module]:
     """The students, each trained further with the weights that the chip will store."""
     experiment = stages.experiment
-    task, bits, schedule = student_task(experiment), experiment.quantisation.weight_bits, _fine(experiment)
+    task, bits, schedule = (
+        student_task(experiment),
+        experiment.quantisation.weight_bits,
+        quantised_schedule(experiment),
+    )
     every = len(split_rows(lesson.labels, schedule.batch_size))
     depends = ("teacher", "partition", "students", "joint", "quantisation")
     made = list(networks)
@@ -286,10 +290,3 @@ def _quantised(stages: Stages, lesson: Lesson, networks: list[nn.Module]) -> lis
         made[k] = done.module
         before.append(stored(done.module))
     return made
-
-
-def _fine(experiment: Experiment) -> Schedule:
-    """Of the fine-tuning with quantised weights."""
-    schedule = experiment.students.schedule
-    changes = {"epochs": experiment.quantisation.epochs, "learning_rate": schedule.learning_rate / 10}
-    return schedule.model_copy(update=changes)

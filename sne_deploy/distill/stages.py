@@ -56,6 +56,20 @@ class Stage:
     depends: tuple[str, ...]
 
 
+def decorrelation_schedule(experiment: Experiment) -> Schedule:
+    """Of the teacher's fine-tuning: its own at a fifth of the rate."""
+    schedule = experiment.teacher.schedule
+    changes = {"epochs": experiment.partition.decorrelate_epochs, "learning_rate": schedule.learning_rate / 5}
+    return schedule.model_copy(update=changes)
+
+
+def quantised_schedule(experiment: Experiment) -> Schedule:
+    """Of the fine-tuning with quantised weights: the students' own at a tenth of the rate."""
+    schedule = experiment.students.schedule
+    changes = {"epochs": experiment.quantisation.epochs, "learning_rate": schedule.learning_rate / 10}
+    return schedule.model_copy(update=changes)
+
+
 @dataclass(frozen=True, eq=False)
 class Stages:
     """The stages of one run.

@@ -23,8 +23,10 @@ from sne_deploy.model.ensemble import Student
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from sne_deploy.chips.registers import RegisterFormats
     from sne_deploy.distill.data.splits import Splits
     from sne_deploy.distill.experiment import Experiment
+    from sne_deploy.ir.program import Precision, Program
 
 
 def student_task(experiment: Experiment) -> StudentTask:
@@ -100,21 +102,32 @@ def _check_run(network: nn.Module, sample: Tensor, size: int, task: StudentTask)
         )
 
 
-def _check_compiled(experiment: Experiment, network: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """What the compiler refuses, and quantisation-aware training."""
+def compiled(
+    experiment: Experiment, network: nn.Module, input_shape: tuple[int, ...], precision: Precision
+) -> Program:
+    """A student of the experiment as the compiler makes it."""
     from sne_deploy.passes.pipeline import compile_student
 
-    described, quantised = experiment.students, experiment.quantisation
-    formats = load_chip(DEFAULT_CHIP).registers.narrowed(quantised.weight_bits)
-    compile_student(
+    described = experiment.students
+    return compile_student(
         Student("students.layers", layers_from_module(network), described.readout),
         input_shape=input_shape,
         timesteps=described.timesteps,
         encoder=experiment.data.encoder,
-        precision="fixed",
-        formats=formats,
+        precision=precision,
+        formats=_formats(experiment),
     )
-    if quantised.epochs:
+
+
+def _formats(experiment: Experiment) -> RegisterFormats:
+    return load_chip(DEFAULT_CHIP).registers.narrowed(experiment.quantisation.weight_bits)
+
+
+def _check_compiled(experiment: Experiment, network: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """What the compiler refuses, and quantisation-aware training."""
+    described = experiment.students
+    compiled(experiment, network, input_shape, "fixed")
+    if experiment.quantisation.epochs:
         made = folded(network, input_shape).eval()
-        encoder = experiment.data.encoder
+        encoder, formats = experiment.data.encoder, _formats(experiment)
         weight_grids(made, input_shape, described.timesteps, described.readout, formats, encoder)

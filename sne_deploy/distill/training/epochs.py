@@ -42,16 +42,16 @@ class Epoch:
     ----------
     terms : mapping
         Mean of every loss term.
-    learning_rate : float or None
+    learning_rate : float
         Of its last step.
-    seconds : float or None
+    seconds : float
         That it took, with the look at the validation samples.
     seen : Seen
     """
 
     terms: Mapping[str, float]
-    learning_rate: float | None = None
-    seconds: float | None = None
+    learning_rate: float
+    seconds: float
     seen: Seen = Seen()
 
     def as_dict(self) -> dict[str, Any]:

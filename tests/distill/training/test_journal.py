@@ -25,10 +25,10 @@ def run(path: Path, events: Sequence[Event], done: int = 0, stop: int | None = N
     journal = Journal(path, *FORMAT[path.suffix])
     for index, (stage, _, value) in enumerate(events[:stop]):
         if index < done:
-            journal.started(f"{stage}{index}", [Epoch({"feature": value}, 0.5)])
+            journal.started(f"{stage}{index}", [Epoch({"feature": value}, 0.5, 2.0)])
         else:
             journal.started(f"{stage}{index}", [])
-            journal.epoch(f"{stage}{index}", 1, Epoch({"feature": value}, 0.5))
+            journal.epoch(f"{stage}{index}", 1, Epoch({"feature": value}, 0.5, 2.0))
     if stop is None:
         journal.finish()
 
@@ -75,7 +75,7 @@ def test_lines_that_are_right_are_there_all_the_time(path: Path) -> None:
     run(path, events)
     whole = path.read_bytes()
     journal = Journal(path, *FORMAT[path.suffix])
-    journal.started("a0", [Epoch({"feature": 0.5}, 0.5)])
+    journal.started("a0", [Epoch({"feature": 0.5}, 0.5, 2.0)])
     assert path.read_bytes() == whole
 
 
@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(
         OutputError, match=r"cannot write .*training\.jsonl: it is a folder, not a file; choose another --out"
     ):
-        Journal(tmp_path / "training.jsonl").epoch("a", 1, Epoch({}))
+        Journal(tmp_path / "training.jsonl").epoch("a", 1, Epoch({}, 0.1, 1.0))
 
 
 def test_a_line_of_the_table(tmp_path: Path) -> None:
