@@ -15,7 +15,7 @@ import pytest
 
 CHROMIUM, DRIVER = "chromium", "chromedriver"
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
-WAIT_S = 60.0
+WAIT_S = 20.0
 
 
 def found(name: str) -> str:

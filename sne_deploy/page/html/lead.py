@@ -28,7 +28,7 @@ def _accuracy(report: ReportModel) -> Iterator[str]:
         yield from (samples, f" samples of {report.data.name} without labels, so that no accuracy is known")
         return
     yield from (tag("strong", value(percent(ensemble.accuracy), "ensemble.accuracy")), " of ", samples)
-    yield f" samples of {report.data.name} classified correctly"
+    yield f" samples of {report.data.name} are classified correctly"
     others = []
     if teacher is not None and teacher.accuracy is not None:
         others.append(joined(["teacher ", value(percent(teacher.accuracy), "teacher.accuracy")]))
@@ -47,7 +47,7 @@ def _energy(report: ReportModel) -> Iterator[str]:
     path = "ensemble.energy_per_sample_j.total"
     yield from ("for ", tag("strong", value(joules(energy.total), path)), " an inference")
     if energy.interval is not None:
-        yield f", of the neurocores {_interval(energy.interval)}"
+        yield f" (neurocores {_interval(energy.interval)})"
     if teacher is not None:
         yield from (
             ", where the teacher's arithmetic alone takes ",
@@ -88,11 +88,18 @@ def _dead(report: ReportModel) -> Iterator[Html]:
 
 
 def _verdicts(report: ReportModel) -> Iterator[Html]:
-    """Question and answer, as the table's notes have them."""
+    """Question and answer, and what the answer rests on, as the table's notes have them."""
     for network in () if report.comparison is None else report.comparison.networks:
-        question, mark, answer = network.verdict.partition("? ")
-        asked = tag("strong", question[:1].upper() + question[1:] + mark)
-        yield tag("p", asked, answer, class_="answer")
+        question, _, answer = network.verdict.partition("? ")
+        short, _, why = answer.partition(": ")
+        asked = tag("p", _upper(question), "? ", tag("strong", f"{_upper(short)}."))
+        yield tag(
+            "div", asked, tag("ul", *(tag("li", clause) for clause in why.split("; "))), class_="answer"
+        )
+
+
+def _upper(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _warned(report: ReportModel) -> Html:

@@ -9,8 +9,8 @@ from typing import Any
 
 from sne_deploy.text import middle_out, visible
 
-MAX_TEXT = 2000
-"""Characters of one piece of text; a longer one loses its middle."""
+MAX_TEXT, MAX_NAME = 2000, 200
+"""Characters of one piece of text, and of what names something; a longer one loses its middle."""
 _VOID = frozenset({"meta", "input", "br"})
 
 
@@ -25,12 +25,12 @@ def text(value: str, length: int = MAX_TEXT) -> Html:
     return Html(html.escape(visible(middle_out(value, length))))
 
 
-def tag(name: str, *children: str, **attributes: str | bool | None) -> Html:
+def tag(element: str, *children: str, **attributes: str | bool | None) -> Html:
     """One element.
 
     Parameters
     ----------
-    name : str
+    element : str
     *children : str or Html
         Plain text is escaped.
     **attributes : str, bool or None
@@ -42,14 +42,19 @@ def tag(name: str, *children: str, **attributes: str | bool | None) -> Html:
         for key, value in attributes.items()
         if value is not None and value is not False
     )
-    if name in _VOID:
-        return Html(f"<{name}{given}>")
-    return Html(f"<{name}{given}>{joined(children)}</{name}>")
+    if element in _VOID:
+        return Html(f"<{element}{given}>")
+    return Html(f"<{element}{given}>{joined(children)}</{element}>")
 
 
 def joined(parts: Iterable[str]) -> Html:
     """Several pieces, one after the other."""
     return Html("".join(part if isinstance(part, Html) else text(part) for part in parts))
+
+
+def named(given: str) -> Html:
+    """What names something, short enough for a heading or a row."""
+    return given if isinstance(given, Html) else text(given, MAX_NAME)
 
 
 def value(shown: str, of: str) -> Html:
@@ -60,12 +65,12 @@ def value(shown: str, of: str) -> Html:
 def table(
     caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int] = (0,)
 ) -> Html:
-    """A table that scrolls within itself where it is too wide; the first column names its row.
+    """Make a table that scrolls within itself where it is too wide; the first column names its row.
 
     Parameters
     ----------
     caption : str
-        For who hears it; nothing shows it.
+        For who hears it, without seeing the table.
     heads : sequence of str
     rows : sequence of sequences of str
     words : sequence of int
@@ -76,7 +81,7 @@ def table(
     body = []
     for first, *others in rows:
         cells = [tag("td", cell, class_=at) for cell, at in zip(others, side[1:], strict=True)]
-        body.append(tag("tr", tag("th", first, scope="row", class_=side[0]), *cells))
+        body.append(tag("tr", tag("th", named(first), scope="row", class_=side[0]), *cells))
     inner = tag(
         "table",
         tag("caption", caption, class_="unseen"),
@@ -86,9 +91,9 @@ def table(
     return tag("div", inner, class_="scrolls", role="region", aria_label=f"Table: {caption}", tabindex="0")
 
 
-def data_script(name: str, value: Any) -> Html:
+def data_script(identifier: str, value: Any) -> Html:
     """JSON for the page's script, in which no name ends the element or runs."""
     content = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         content = content.replace(character, f"\\u{ord(character):04x}")
-    return Html(f'<script type="application/json" id="{name}">{content}</script>')
+    return Html(f'<script type="application/json" id="{identifier}">{content}</script>')

@@ -36,9 +36,17 @@
   /** The tables of a specification, its parts' included. */
   function tables(spec) {
     const parts = [spec.spec, ...["layer", "concat", "hconcat", "vconcat"].flatMap((name) => spec[name] || [])];
-    const own = spec.data && Array.isArray(spec.data.values) ? [spec.data.values] : [];
+    const values = spec.data && spec.data.values;
+    const own = typeof values === "string" ? [plainCsv(values)] : [values].filter(Array.isArray);
     return own.concat(parts.filter(Boolean).flatMap(tables));
   }
+
+  /** Rows of comma-separated numbers below their names. Vega's own reader makes code of the names. */
+  function plainCsv(text) {
+    const [names, ...lines] = text.trim().split("\n").map((line) => line.split(","));
+    return lines.map((line) => Object.fromEntries(line.map((cell, column) => [names[column], cell])));
+  }
+  window.vega.formats("csv", plainCsv);
 
   function isComposed(spec) {
     return ["concat", "hconcat", "vconcat", "facet", "repeat"].some((name) => name in spec) ||
@@ -88,40 +96,42 @@
     });
   }
 
-  function draw(chart) {
+  async function draw(chart) {
+    try {
+      await drawn(chart);
+    } catch (error) {
+      chart.holder.replaceChildren(element("p", "absent", `This figure could not be drawn: ${error.message}`));
+      console.error(error);
+    }
+  }
+
+  async function drawn(chart) {
     const width = printing ? PRINTED_PX : Math.floor(chart.holder.clientWidth);
     const rows = tables(chart.spec).reduce((sum, table) => sum + table.length, 0);
     const renderer = rows > MANY_ROWS && !printing ? "canvas" : "svg";
     const key = `${theme()} ${width} ${renderer}`;
-    if (key === chart.key || width <= 0) return Promise.resolve();
+    if (key === chart.key || width <= 0) return;
     chart.key = key;
     if (chart.view) chart.view.finalize();
     if (!isComposed(chart.spec)) {
       const spec = { autosize: { type: "fit-x", contains: "padding" }, ...withWidth(chart.spec, width) };
       chart.view = view(spec, chart, renderer, width);
-      return finished(chart, chart.view.runAsync());
+      await chart.view.runAsync();
+      chart.holder.dataset.drawn = theme();
+      return;
     }
     // A composed figure cannot be fitted, so what surrounds its views is measured first.
     const inner = width - 90;
     chart.view = view(withWidth(chart.spec, inner), chart, "svg", width);
-    return finished(chart, chart.view.runAsync().then(() => {
-      if (chart.key !== key) return undefined;
-      const excess = chart.holder.firstElementChild.getBoundingClientRect().width - width;
-      if (excess <= 0 && excess > -30 && renderer === "svg") return undefined;
+    await chart.view.runAsync();
+    if (chart.key !== key) return;
+    const excess = chart.holder.firstElementChild.getBoundingClientRect().width - width;
+    if (excess > 0 || excess < -30 || renderer !== "svg") {
       chart.view.finalize();
       chart.view = view(withWidth(chart.spec, inner - excess - 1), chart, renderer, width);
-      return chart.view.runAsync();
-    }));
-  }
-
-  function finished(chart, drawn) {
-    return drawn.then(
-      () => { chart.holder.dataset.drawn = theme(); },
-      (error) => {
-        chart.holder.replaceChildren(element("p", "absent", `This figure could not be drawn: ${error.message}`));
-        console.error(error);
-      },
-    );
+      await chart.view.runAsync();
+    }
+    chart.holder.dataset.drawn = theme();
   }
 
   function drawAll() {

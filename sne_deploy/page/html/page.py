@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from sne_deploy.page.figure import Absent, Figure
-from sne_deploy.page.html.markup import Html, data_script, joined, tag
+from sne_deploy.page.html.markup import Html, data_script, joined, named, tag
 from sne_deploy.page.html.theme import DARK, FONT, LIGHT, MONO, THEMES, style_variables, vega_config
 from sne_deploy.text import visible
 
@@ -75,7 +75,7 @@ def page_html(
             tag("button", "Light or dark", id="theme", type="button"),
             class_="top",
         ),
-        tag("h1", title),
+        tag("h1", named(title)),
         tag("p", what, class_="what"),
         _contents(parts),
     )
@@ -177,7 +177,7 @@ def _head(title: str) -> Html:
         Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         Html('<meta name="color-scheme" content="light dark">'),
         Html('<link rel="icon" href="data:,">'),
-        tag("title", title),
+        tag("title", named(title)),
         Html(f"<style>{style}</style>"),
     )
 
