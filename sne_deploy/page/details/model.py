@@ -35,7 +35,7 @@ class Details(Model):
     chip : ChipModel or None
         Null without a placement.
     alternatives : AlternativesModel or None
-        Null without labels, all three.
+        Null without labels.
     layer_counts : tuple of StudentCountsModel
     students_needed : StudentsNeededModel
     """

@@ -1,0 +1,160 @@
+"""Where accuracy is lost: from the teacher to students in floating point, to integers, to the policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sne_deploy.page.details.model import Details
+from sne_deploy.page.figure import SCHEMA, Absent, Figure
+from sne_deploy.report.schema import ReportModel
+from sne_deploy.report.units import percent
+
+NAME, TITLE = "waterfall", "Where accuracy is lost"
+ROW_PX = 48
+FLOAT = "float"
+
+
+@dataclass(frozen=True)
+class Level:
+    """An accuracy on the way.
+
+    Attributes
+    ----------
+    name : str
+    accuracy : float
+    how : str
+        How it was found.
+    """
+
+    name: str
+    accuracy: float
+    how: str
+
+
+def waterfall(report: ReportModel, details: Details) -> Figure | Absent:
+    """Draw every step's loss in points of accuracy."""
+    if report.ensemble.accuracy is None:
+        return Absent(NAME, TITLE, "the samples have no labels; give data with y")
+    levels = levels_of(report, details)
+    if len(levels) < 2:
+        return Absent(
+            NAME,
+            TITLE,
+            "there is nothing to compare with: no teacher (--teacher FILE.onnx), no floating point, and all "
+            "students were asked on every sample",
+        )
+    rows = [_row(level, before) for level, before in zip(levels, (None, *levels), strict=False)]
+    spec = {
+        "$schema": SCHEMA,
+        "height": ROW_PX * len(rows),
+        "data": {"values": rows},
+        "encoding": {"y": {"field": "step", "type": "nominal", "sort": None, "title": None}},
+        "layer": _layers(rows),
+    }
+    return Figure(NAME, TITLE, _caption(report, details, levels), _description(levels), spec)
+
+
+def levels_of(report: ReportModel, details: Details) -> tuple[Level, ...]:
+    """Those that are known; the last is the report's accuracy."""
+    accuracy, fidelity = report.ensemble.accuracy, report.fidelity
+    assert accuracy is not None  # noqa: S101  there are labels
+    policy = _policy_loss(report, details)
+    everyone = accuracy + (policy or 0.0)
+    found = []
+    if report.teacher is not None and report.teacher.accuracy is not None:
+        found.append(Level("teacher", report.teacher.accuracy, "measured"))
+    integers = "integers" if report.precision == "fixed" else FLOAT
+    if fidelity is not None and fidelity.float_accuracy is not None:
+        rounding = fidelity.float_accuracy - accuracy
+        how = "measured" if policy is None else "integers and what rounding took, measured with the policy"
+        found.append(Level(FLOAT, everyone + rounding, how))
+    if policy is not None:
+        found.append(Level(integers, everyone, "measured, all students on every sample"))
+        found.append(Level("policy", accuracy, "measured"))
+    else:
+        found.append(Level(integers, accuracy, "measured"))
+    return tuple(found)
+
+
+def _policy_loss(report: ReportModel, details: Details) -> float | None:
+    """What asking fewer students takes, on the samples of the alternatives; None where all are asked."""
+    found = details.alternatives
+    if found is None or report.ensemble.mean_active_students == len(report.students):
+        return None
+    everyone = next((each for each in found.points if _is_all(each.students, each.role, report)), None)
+    return None if everyone is None else everyone.accuracy - found.points[0].accuracy
+
+
+def _is_all(students: tuple[str, ...], role: str, report: ReportModel) -> bool:
+    return role == "first" and len(students) == len(report.students)
+
+
+def _row(level: Level, before: Level | None) -> dict[str, Any]:
+    change = 0.0 if before is None else level.accuracy - before.accuracy
+    points = "" if before is None else f"{100 * change:+.2f} points".replace("-", "\u2212")
+    return {
+        "step": level.name,
+        "accuracy": level.accuracy,
+        "percent": percent(level.accuracy),
+        "before": level.accuracy if before is None else before.accuracy,
+        "change": points,
+        "what": "loss" if change < 0 else "gain",
+        "label": f"{percent(level.accuracy)}  {points}".strip(),
+        "how": level.how,
+    }
+
+
+def _layers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    lowest, highest = (pick(row["accuracy"] for row in rows) for pick in (min, max))
+    margin = max(highest - lowest, 0.005)
+    axis = {
+        "field": "accuracy",
+        "type": "quantitative",
+        "title": "accuracy",
+        "axis": {"format": ".2~%", "tickCount": 4},
+        "scale": {
+            "zero": False,
+            "nice": False,
+            "domain": [max(0.0, lowest - 0.2 * margin), min(1.0, highest + 0.2 * margin)],
+        },
+    }
+    tooltip = [{"field": name} for name in ("step", "percent", "change", "how")]
+    kinds = {"domain": ["loss", "gain"]}
+    color = {"field": "what", "type": "nominal", "scale": kinds, "legend": None}
+    return [
+        {
+            "mark": {"type": "bar", "height": 14},
+            "encoding": {"x": axis, "x2": {"field": "before"}, "color": color, "tooltip": tooltip},
+        },
+        {"mark": {"type": "tick", "thickness": 3, "size": 20}, "encoding": {"x": axis, "tooltip": tooltip}},
+        {
+            "mark": {"type": "text", "align": "right", "dy": -19},
+            "encoding": {"x": {"value": "width"}, "text": {"field": "label", "type": "nominal"}},
+        },
+    ]
+
+
+def _caption(report: ReportModel, details: Details, levels: tuple[Level, ...]) -> str:
+    samples = f"{report.data.samples:,}"
+    said = [f"Each bar is one step's loss or gain; the last accuracy is that of all {samples} samples."]
+    names = [level.name for level in levels]
+    if "teacher" not in names:
+        said.append("Without a teacher (--teacher FILE.onnx) its step is left out.")
+    if FLOAT not in names and report.precision == "fixed":
+        said.append("Without a run in floating point beside it, the step to integers is left out.")
+    found = details.alternatives
+    if "policy" in names and found is not None:
+        if found.samples < report.data.samples:
+            said.append(f"What the policy takes is measured on the first {found.samples:,} samples.")
+        if report.fidelity is not None:
+            said.append(
+                "What rounding takes is measured with the policy in both; the first step is what remains, so "
+                "that the steps add up."
+            )
+    return " ".join(said)
+
+
+def _description(levels: tuple[Level, ...]) -> str:
+    steps = [f"{level.name} {percent(level.accuracy)}" for level in levels]
+    return f"{', then '.join(steps)}."
