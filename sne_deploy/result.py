@@ -58,7 +58,12 @@ class Result:
         return summary_html(self.report)
 
     def table(self) -> ReportView:
-        """The table that the commands print: text as ``str``, a table in a notebook and for ``rich``."""
+        """The table that the commands print: text as ``str``, a table in a notebook and for ``rich``.
+
+        Returns
+        -------
+        ReportView
+        """
         from sne_deploy.report.table import report_view
 
         return report_view(self.report)
@@ -71,6 +76,10 @@ class Result:
         rows : {"students", "layers"}
             A row for each student, the ensemble and the teacher, or for each layer. Columns are named as in
             ``report.json``, with their units; what is not modelled is missing, never 0.
+
+        Returns
+        -------
+        pandas.DataFrame
 
         Raises
         ------
