@@ -111,7 +111,7 @@ class Source:
     def _part(self, target: str, samples: Array, record: Record, placers: tuple[Placer, ...]) -> RunResult:
         """Samples that all last as long."""
         steps = self.ensemble.timesteps
-        programs, inputs = self.programs, self._encoded(samples)
+        programs, inputs = self.programs, self.encoded(samples)
         if self.data.lengths is not None:
             steps = int(self.data.lengths[samples[0]])
             programs = tuple(replace(program, timesteps=steps) for program in programs)
@@ -128,7 +128,8 @@ class Source:
             run = place_run(run, placers, inputs, one_by_one=True)
         return of_whole_length(run, self.programs)
 
-    def _encoded(self, samples: Array) -> Array:
+    def encoded(self, samples: Array) -> Array:
+        """What students get of these samples, rising, as :func:`sne_deploy.data.encode.encode` has it."""
         encoder, steps = self.ensemble.encoder, self.ensemble.timesteps
         if encoder.kind == "spikes":
             return np.array(self.data.x[samples])

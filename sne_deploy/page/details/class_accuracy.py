@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import model_validator
 
 from sne_deploy.page.source import Source
 from sne_deploy.report.chip_schema import Count, Model, Text
@@ -43,6 +44,17 @@ class ClassAccuracyModel(Model):
     left_out: Count
     ensemble: OnClassesModel
     students: tuple[OnClassesModel, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> ClassAccuracyModel:
+        for each in (self.ensemble, *self.students):
+            if not len(each.ran) == len(each.correct) == len(self.classes):
+                raise ValueError("there are as many classes as numbers of their samples")
+            if any(right > ran for right, ran in zip(each.correct, each.ran, strict=True)):
+                raise ValueError("no more samples are right than there are")
+        if not self.classes or not all(self.ensemble.ran):
+            raise ValueError("the ensemble has a sample of every class")
+        return self
 
 
 def class_accuracy(source: Source) -> ClassAccuracyModel | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import model_validator
 
 from sne_deploy.page.source import Source
 from sne_deploy.report.chip_schema import Count, Model
@@ -40,6 +41,17 @@ class ConfusionModel(Model):
     labelled: tuple[Count, ...]
     whole: bool
     pairs: tuple[PairModel, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> ConfusionModel:
+        if len(self.classes) != len(self.labelled):
+            raise ValueError("there are as many classes as numbers of their samples")
+        of_label = dict(zip(self.classes, self.labelled, strict=True))
+        if any(not pair.samples <= of_label.get(pair.label, 0) for pair in self.pairs):
+            raise ValueError("a pair has at most the samples with its label")
+        if any(not pair.samples or pair.predicted not in of_label for pair in self.pairs):
+            raise ValueError("a pair has a sample and classes that are listed")
+        return self
 
 
 def confusion(source: Source) -> ConfusionModel | None:

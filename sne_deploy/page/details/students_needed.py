@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sne_deploy.page.details.class_accuracy import MAX_CLASSES
 from sne_deploy.page.details.picture import Drawn, PictureModel, drawn_as, picture
@@ -27,6 +27,12 @@ class ClassNeedModel(Model):
 
     index: Count
     samples: tuple[Count, ...]
+
+    @model_validator(mode="after")
+    def _has_samples(self) -> ClassNeedModel:
+        if not any(self.samples):
+            raise ValueError("a class has samples")
+        return self
 
 
 class ExampleModel(Model):
@@ -64,10 +70,12 @@ class StudentsNeededModel(Model):
     counted: Literal["ran", "agreed"]
     by: Literal["label", "predicted"]
     asked: Annotated[int, Field(ge=1)]
-    classes: tuple[ClassNeedModel, ...]
+    classes: Annotated[tuple[ClassNeedModel, ...], Field(min_length=1)]
     left_out: Count
     drawn: Drawn
-    examples: Annotated[tuple[ExampleModel, ...], Field(max_length=MAX_LEVELS * (RIGHT + WRONG))]
+    examples: Annotated[
+        tuple[ExampleModel, ...], Field(min_length=1, max_length=MAX_LEVELS * (RIGHT + WRONG))
+    ]
 
 
 def students_needed(source: Source) -> StudentsNeededModel:

@@ -15,6 +15,7 @@ from sne_deploy.page.figures.confusion import confusion
 from sne_deploy.page.figures.energy import energy
 from sne_deploy.page.figures.examples import examples
 from sne_deploy.page.figures.fidelity import fidelity
+from sne_deploy.page.figures.raster import raster
 from sne_deploy.page.figures.students_needed import students_needed
 from sne_deploy.page.figures.waterfall import waterfall
 from sne_deploy.report.schema import ReportModel
@@ -31,6 +32,7 @@ FIGURES: Mapping[str, Draw] = MappingProxyType(
         "confusion": confusion,
         "class_accuracy": class_accuracy,
         "activity": activity,
+        "raster": raster,
         "chip": chip,
         "fidelity": fidelity,
     }

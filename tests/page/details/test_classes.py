@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sne_deploy.errors import InputError
 from sne_deploy.page.details import class_accuracy as by_class
 from sne_deploy.page.details import confusion as pairs
+from sne_deploy.page.details.model import load_details
 from tests.effort import examples
 from tests.page.runs import digits, drawn
 
@@ -96,3 +99,29 @@ def test_without_labels_there_is_nothing_to_count():
     blind = replace(source, run=replace(source.run, labels=None))
     assert by_class.class_accuracy(blind) is None
     assert pairs.confusion(blind) is None
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("confusion", {"labelled": []}),
+        ("confusion", {"labelled": [0] * 10}),
+        ("confusion", {"pairs": [{"label": 0, "predicted": 77, "samples": 1}]}),
+        ("confusion", {"pairs": [{"label": 0, "predicted": 0, "samples": 0}]}),
+        ("class_accuracy", {"classes": [1]}),
+        (
+            "class_accuracy",
+            {"classes": [], "students": [], "ensemble": {"name": "", "ran": [], "correct": []}},
+        ),
+        ("students_needed", {"classes": []}),
+        ("students_needed", {"classes": [{"index": 0, "samples": [0, 0]}]}),
+        ("students_needed", {"examples": []}),
+        ("raster", {"steps": 0}),
+    ],
+)
+def test_details_that_contradict_themselves_are_refused(part, changes, tmp_path):
+    details = json.loads(digits().details.model_dump_json())
+    details[part] |= changes
+    (tmp_path / "details.json").write_text(json.dumps(details))
+    with pytest.raises(InputError, match=rf"details of a run of this version: {part}"):
+        load_details(tmp_path)
