@@ -71,9 +71,12 @@ def _figures(report: Report) -> list[tuple[str, str]]:
         low, high = power.neurocore.energy_interval_j
         found.append(("neurocores", f"{joules(power.neurocore.energy_j)} ({joules(low)} to {joules(high)})"))
     if report.mapping is not None:
-        chips = f"{report.mapping.chips:,} chip{'' if report.mapping.chips == 1 else 's'}"
+        cores, chips = (
+            f"{number:,} {what}{'' if number == 1 else 's'}"
+            for number, what in ((report.mapping.cores, "core"), (report.mapping.chips, "chip"))
+        )
         latency = seconds(report.ensemble.latency_s)
-        found.append(("on the chip", f"{report.mapping.cores:,} cores on {chips}, latency {latency}"))
+        found.append(("on the chip", f"{cores} on {chips}, latency {latency}"))
     if report.teacher is not None and report.teacher.ratio_ops is not None:
         ratio = three_digits(report.teacher.ratio_ops)
         found.append(("teacher", f"{ratio} x the ensemble's operations"))

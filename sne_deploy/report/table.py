@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -58,10 +59,9 @@ class ReportView:
 
     def __str__(self) -> str:
         """Plain text, wide enough for the whole table."""
-        console = Console(width=TEXT_WIDTH)
-        with console.capture() as captured:
-            console.print(self)
-        return "\n".join(line.rstrip() for line in captured.get().splitlines())
+        text = StringIO()
+        Console(file=text, width=TEXT_WIDTH, force_jupyter=False, force_terminal=False).print(self)
+        return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
     __repr__ = __str__
 
