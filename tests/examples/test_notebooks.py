@@ -7,7 +7,6 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from traitlets.config import Config
 
 FOLDER = Path(__file__).parents[2] / "examples" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -43,7 +42,6 @@ def test_the_notebooks_run(monkeypatch: pytest.MonkeyPatch):
         timeout=SECONDS,
         kernel_name="python3",
         resources={"metadata": {"path": str(FOLDER)}},
-        config=Config({"KernelManager": {"transport": "ipc"}}),
     )
     client.execute()
     drawn = [
