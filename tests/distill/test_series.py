@@ -9,13 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from norse.torch import LIBoxCell
+from torch import nn
 
 import sne_deploy as sne
+from sne_deploy.distill.data.given import as_arrays
 from sne_deploy.distill.data.splits import Splits, load_splits
-from sne_deploy.distill.experiment import parse_experiment
+from sne_deploy.distill.experiment import DataModel, LayerModel, TeacherModel, parse_experiment
 from sne_deploy.distill.run import Distilled, run_experiment
+from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.simulate import simulate
+from sne_deploy.distill.teacher.architectures import teacher_network
+from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
+from sne_deploy.errors import DataError, InputError
 from sne_deploy.frontend.norse.build import module_from_layers
+from sne_deploy.teacher.run import evaluate_teacher
 
 T = 6
 SCHEDULE = {"epochs": 3, "batch_size": 16, "learning_rate": 1e-2}
@@ -173,3 +181,133 @@ def test_the_report_is_of_own_steps_with_the_teacher_s_macs(
     text = (out / "report.json").read_text()
     assert f"samples last {lengths.min()} to {lengths.max()} of {T} steps" in text
     assert '"uncounted":[]' in text.replace(" ", "")
+
+
+class Recurrent(nn.Module):
+    """A GRU's last state, and a linear map of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru, self.last = nn.GRU(4, 5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self.last(self.gru(x)[0][:, -1])
+        return made
+
+
+def test_a_gru_teaches_by_onnx_and_its_macs_are_counted(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "gru.onnx"
+    save_teacher_onnx(Recurrent().eval(), path, (T, 4))  # type: ignore[arg-type]  # any module is exported
+    layers = [{"kind": "Linear", "out": 3}, {"kind": "LIFBoxCell"}, {"kind": "Linear"}, {"kind": "LIBoxCell"}]
+    plain = {**CURRENT["students"], "layers": layers, "schedule": {"epochs": 1}, "loss": {}}
+    described = {**written(tmp_path, "current"), "students": plain, "teacher": {"onnx": str(path)}}
+    for stage in ("partition", "joint", "quantisation", "policy"):
+        described.pop(stage)
+    trained = sne.train(described, tmp_path / "out")
+    teacher = trained.result.report.teacher
+    assert teacher is not None
+    assert teacher.macs == T * 3 * 5 * (4 + 5) + 5 * 3
+    assert not teacher.uncounted
+    assert sum(len(student.features) for student in trained.ensemble.students) == 5
+
+
+def test_a_temporal_network_does_not_hear_the_zeros_behind_a_series(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    described = TeacherModel(architecture="tcn", width=5, features=7, dropout=0.5)
+    teacher = teacher_network(described, (20, 2, 3), 4).eval()
+    with torch.no_grad():
+        for parameter in teacher.parameters():
+            parameter.uniform_(-1, 1)
+    x = torch.randn(6, 20, 2, 3)
+    for row, length in enumerate((1, 3, 8, 13, 19, 20)):
+        x[row, length:] = 0
+    x[3, 5] = 0  # a silent step within a series belongs to it
+    with torch.no_grad():
+        wanted = teacher(x)
+        for row, length in enumerate((1, 3, 8, 13, 19, 20)):
+            torch.testing.assert_close(teacher(x[row : row + 1, :length])[0], wanted[row])
+        assert not torch.allclose(teacher(x[3:4, :5])[0], wanted[3])
+    save_teacher_onnx(teacher, tmp_path / "tcn.onnx", (20, 2, 3))
+    found = evaluate_teacher(tmp_path / "tcn.onnx", x.numpy(), wanted.argmax(1).numpy())
+    assert (found.accuracy, found.uncounted) == (1.0, ())
+    assert found.macs == 20 * (6 * 5 + 4 * 5 * 5 * 3) + 5 * 7 + 7 * 4  # four blocks reach over 31 steps
+
+
+@pytest.mark.parametrize("readout", ["count", "v_last", "v_mean", "v_max"])
+@torch.no_grad()
+def test_a_series_is_run_as_if_it_were_alone_and_ended(readout: Any) -> None:
+    torch.manual_seed(1)
+    cells = [LayerModel(**layer) for layer in CURRENT["students"]["layers"]]
+    network = student_network(cells[: 6 if readout == "count" else 8], (4,), 3, 1e-3).eval()
+    x, _, lengths = (torch.from_numpy(array[:12]) for array in samples("current"))
+    together = simulate(network, 3 * x, T, readout, lengths)
+    assert all(0 < rate.mean() < 1 for rate in together.rates)
+    for row, steps in enumerate(lengths.tolist()):
+        alone = simulate(network, 3 * x[row : row + 1, :steps], steps, readout, lengths[row : row + 1])
+        torch.testing.assert_close(alone.outputs[0], together.outputs[row])
+        for own, rate in zip(alone.rates, together.rates, strict=True):
+            torch.testing.assert_close(own[0], rate[row])
+
+
+def test_a_batch_norm_learns_from_own_steps_alone() -> None:
+    norm = nn.BatchNorm1d(4, momentum=1.0)
+    x, _, lengths = samples("current")
+    simulate(nn.Sequential(norm, LIBoxCell()), torch.from_numpy(x), T, "v_mean", torch.from_numpy(lengths))
+    own = np.concatenate([sample[:steps] for sample, steps in zip(x, lengths, strict=True)])
+    np.testing.assert_allclose(norm.running_mean.numpy(), own.mean(axis=0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"source": "digits"}}, "source 'digits' has images: set input 'current' to 'constant'"),
+        ({"data": {"augment": "shift"}}, "augment 'shift' is for images, not for input 'current'"),
+        ({"data": {"input_range": [1.0, 1.0]}}, r"input_range \[1, 1\] must be two numbers, low < high"),
+        ({"data": {"input": "spikes"}}, "input_range is not of input 'spikes', which are 0 and 1"),
+        ({"data": {"input": "constant"}}, "teacher.architecture 'tcn' is for series: set data.input to"),
+        ({"teacher": {"architecture": "cnn"}}, "'cnn' is for images: for data.input 'current' take 'tcn'"),
+    ],
+)
+def test_what_does_not_go_together_is_named(changes: dict[str, Any], message: str) -> None:
+    described = {**CURRENT, **{key: {**CURRENT[key], **value} for key, value in changes.items()}}
+    with pytest.raises(InputError, match=message):
+        parse_experiment(described)
+
+
+@pytest.mark.parametrize(
+    ("data", "arrays", "message"),
+    [
+        ({}, {"lengths": np.full(60, T + 1)}, r"lengths from 7 to 7; x has 6 steps"),
+        ({"timesteps": 4}, {}, r"samples last 6 steps, students\.timesteps is 4; set it to 6"),
+        ({"timesteps": 9}, {"lengths": None}, r"samples last 6 steps, students\.timesteps is 9; set it to 6"),
+        ({}, {"x": np.zeros((60, T), np.float32)}, r"series are \(N, steps, channels\) .*x\[\.\.\., None\]"),
+        (
+            {"input_range": [0.0, 0.5]},
+            {},
+            r"leave the model's input range 0 to 0\.5; scale them, or set data\.",
+        ),
+        ({"input": "constant", "input_range": [-2.0, 2.0]}, {}, "has lengths, and data.input is 'constant'"),
+        ({"input": "spikes", "input_range": [0.0, 1.0]}, {}, "spikes are 0 or 1"),
+    ],
+)
+def test_series_that_do_not_fit_are_refused(
+    data: dict[str, Any], arrays: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    steps = data.get("timesteps", T)
+    data = {key: value for key, value in data.items() if key != "timesteps"}
+    described = written(tmp_path, "current", **arrays)
+    with pytest.raises(DataError, match=message) as caught:
+        load_splits(DataModel(**{**described["data"], **data}), 0, timesteps=steps)
+    assert "\n" not in str(caught.value)
+
+
+def test_arrays_of_different_lengths_are_taken_as_a_list() -> None:
+    x, y, lengths = samples("current")
+    listed = as_arrays("data", ([sample[:steps] for sample, steps in zip(x, lengths, strict=True)], y))
+    given = as_arrays("data", (x, y, lengths))
+    described = DataModel(**{**CURRENT["data"], "source": "arrays"})
+    one, other = (load_splits(described, 0, arrays=arrays, timesteps=T) for arrays in (listed, given))
+    assert one.digest == other.digest
+    assert one.lengths is not None and other.lengths is not None  # noqa: PT018  for the type checker
+    assert torch.equal(one.x, other.x) and torch.equal(one.lengths, other.lengths)  # noqa: PT018

@@ -159,3 +159,25 @@ def test_equals_torchs_own_counter(tmp_path: Path) -> None:
     found = count_macs(onnx.shape_inference.infer_shapes(onnx.load(path), strict_mode=True, data_prop=True))
     assert found.uncounted == ()
     assert 2 * found.total == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+@pytest.mark.parametrize("directions", [1, 2])
+def test_recurrent_layers_count_their_products_at_every_step(kind: str, gates: int, directions: int) -> None:
+    steps, batch, inputs, hidden = 6, 2, 5, 3
+    node = helper.make_node(
+        kind,
+        ["x", "w", "r"],
+        ["y"],
+        hidden_size=hidden,
+        direction="forward" if directions == 1 else "bidirectional",
+    )
+    weights = {"w": (directions, gates * hidden, inputs), "r": (directions, gates * hidden, hidden)}
+    by_hand = sum(
+        hidden * (inputs + hidden)
+        for _step in range(steps)
+        for _sample in range(batch)
+        for _direction in range(directions)
+        for _gate in range(gates)
+    )
+    assert macs([node], [steps, batch, inputs], weights) == MacCount(by_hand, {kind: by_hand}, ())

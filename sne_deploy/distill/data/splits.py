@@ -234,7 +234,7 @@ def _own_data(
     if encoder.timed:
         shape, steps = _series_shape(spec, x), timesteps
         last = int(lengths.max()) if lengths is not None and lengths.size else x.shape[1]
-        if last > timesteps or (lengths is None and last < timesteps):
+        if timesteps < last <= x.shape[1] or (lengths is None and last < timesteps):
             raise DataError(
                 f"data {spec}: samples last {last} steps, students.timesteps is {timesteps}; set it to {last}"
             )
