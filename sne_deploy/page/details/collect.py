@@ -8,6 +8,7 @@ from sne_deploy.page.details.class_accuracy import class_accuracy
 from sne_deploy.page.details.confusion import confusion
 from sne_deploy.page.details.energy import layer_counts
 from sne_deploy.page.details.model import Details
+from sne_deploy.page.details.neurobench import neurobench
 from sne_deploy.page.details.raster import raster
 from sne_deploy.page.details.students_needed import students_needed
 from sne_deploy.page.source import Source
@@ -21,6 +22,7 @@ def collect(source: Source) -> Details:
         chip=chip(source),
         alternatives=alternatives(source),
         layer_counts=layer_counts(source),
+        neurobench=neurobench(source),
         students_needed=students_needed(source),
         raster=raster(source),
     )

@@ -16,6 +16,7 @@ from sne_deploy.page.details.chip import ChipModel
 from sne_deploy.page.details.class_accuracy import ClassAccuracyModel
 from sne_deploy.page.details.confusion import ConfusionModel
 from sne_deploy.page.details.energy import StudentCountsModel
+from sne_deploy.page.details.neurobench import NeurobenchModel
 from sne_deploy.page.details.raster import RasterModel
 from sne_deploy.page.details.students_needed import StudentsNeededModel
 from sne_deploy.report.chip_schema import Model
@@ -38,6 +39,7 @@ class Details(Model):
     alternatives : AlternativesModel or None
         Null without labels.
     layer_counts : tuple of StudentCountsModel
+    neurobench : NeurobenchModel
     students_needed : StudentsNeededModel
     raster : RasterModel
     """
@@ -48,6 +50,7 @@ class Details(Model):
     chip: ChipModel | None
     alternatives: AlternativesModel | None
     layer_counts: tuple[StudentCountsModel, ...]
+    neurobench: NeurobenchModel
     students_needed: StudentsNeededModel
     raster: RasterModel
 

@@ -29,7 +29,7 @@ def report_html(report: Report, details: Details | None) -> str:
     data = report.data
     where = f"{report.target}, {report.precision}, {report.hardware.name}"
     what = f"on {where}: {data.samples:,} samples of {data.name}, {data.timesteps} steps"
-    below = sections(report)
+    below = sections(report, details)
     return page_html(report.model, what, lead(report), [report_figures(report, details), *below])
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sne_deploy.page.details.model import Details
 from sne_deploy.page.html.markup import Html, joined, table, tag, value
+from sne_deploy.page.html.neurobench import neurobench_section
 from sne_deploy.page.html.page import Section
 from sne_deploy.report.chip_view import chip_tables
 from sne_deploy.report.comparison_table import HEADS, comparison_rows
@@ -30,10 +32,10 @@ _ELSEWHERE = {"warning", "assumed", "compare", "constants"}
 """Notes that have a section of their own."""
 
 
-def sections(report: Report) -> tuple[Section, ...]:
+def sections(report: Report, details: Details | None) -> tuple[Section, ...]:
     """Everything below the figures, in the order of the page."""
-    found = [_students(report), _processors(report), _chip(report), _warnings(report), _notes(report)]
-    found += [_constants(report), _provenance(report)]
+    found = [_students(report), _processors(report), _chip(report), _warnings(report)]
+    found += [neurobench_section(details), _notes(report), _constants(report), _provenance(report)]
     return tuple(section for section in found if section is not None)
 
 
