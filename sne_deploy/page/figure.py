@@ -18,6 +18,8 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _MIME_TYPES = tuple(f"application/vnd.vegalite.v{version}+json" for version in (6, 5))
 """What notebooks know Vega-Lite by: version 5 draws these figures too."""
 _WIDTH_PX = 620
+NOT_KEPT = "it needs details.json beside report.json, which an older run did not write; run the model again"
+"""The reason of a figure of a run without details."""
 
 
 @briefly

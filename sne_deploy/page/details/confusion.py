@@ -10,7 +10,7 @@ from sne_deploy.report.chip_schema import Count, Model
 
 MAX_MATRIX_CLASSES = 200
 """With more, a matrix would have cells that nobody can tell apart: the most confused pairs are kept alone."""
-MAX_PAIRS = 50
+MAX_PAIRS = 30
 """Of those."""
 
 

@@ -40,8 +40,9 @@ class Details(Model):
         Null without labels.
     layer_counts : tuple of StudentCountsModel
     neurobench : NeurobenchModel
-    students_needed : StudentsNeededModel
-    raster : RasterModel
+    students_needed : StudentsNeededModel or None
+    raster : RasterModel or None
+        Null where the run kept no details, both.
     """
 
     schema_version: Literal["1.0"] = "1.0"
@@ -51,8 +52,8 @@ class Details(Model):
     alternatives: AlternativesModel | None
     layer_counts: tuple[StudentCountsModel, ...]
     neurobench: NeurobenchModel
-    students_needed: StudentsNeededModel
-    raster: RasterModel
+    students_needed: StudentsNeededModel | None
+    raster: RasterModel | None
 
     def __repr__(self) -> str:
         """Which parts there are."""

@@ -22,6 +22,7 @@ def class_accuracy(report: ReportModel, details: Details) -> Figure | Absent:
         return Absent(NAME, TITLE, "the samples have no labels; give data with y")
     networks = [found.ensemble, *found.students]
     rows = [row for place, network in enumerate(networks) for row in _rows(found, place, network)]
+    few = len(found.classes) <= MAX_WITH_TEXT
     spec = {
         "$schema": SCHEMA,
         "data": {"values": rows},
@@ -32,7 +33,7 @@ def class_accuracy(report: ReportModel, details: Details) -> Figure | Absent:
                 "type": "nominal",
                 "sort": None,
                 "title": "class",
-                "axis": {"labelOverlap": True, "labelAngle": 0},
+                "axis": {"labelOverlap": True, "labelAngle": 0, "ticks": few},
             },
             "y": {
                 "field": "network",
@@ -41,7 +42,7 @@ def class_accuracy(report: ReportModel, details: Details) -> Figure | Absent:
                 "title": None,
             },
         },
-        "layer": _layers(few=len(found.classes) <= MAX_WITH_TEXT),
+        "layer": _layers(few=few),
     }
     left = f" {found.left_out} classes on which it is better are left out." if found.left_out else ""
     caption = (
@@ -77,7 +78,7 @@ def _layers(*, few: bool) -> list[dict[str, Any]]:
             "fillOpacity": {
                 "field": "wrong",
                 "type": "quantitative",
-                "scale": {"type": "sqrt", "domain": [0, 1], "range": [0.05, 0.75]},
+                "scale": {"type": "sqrt", "domain": [0, 1], "range": [0.05, 0.75 if few else 1.0]},
                 "legend": None,
             },
             "tooltip": [

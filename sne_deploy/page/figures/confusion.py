@@ -39,7 +39,8 @@ def confusion(report: ReportModel, details: Details) -> Figure | Absent:
 
 def _matrix(report: ReportModel, found: ConfusionModel, rows: Rows) -> Figure:
     order = [str(each) for each in found.classes]
-    axis = {"labelOverlap": True, "labelAngle": 0}
+    few = len(order) <= MAX_WITH_TEXT
+    axis = {"labelOverlap": True, "labelAngle": 0, "ticks": few}
     place: dict[str, Any] = {
         "x": {"field": "predicted", "type": "nominal", "scale": {"domain": order}, "axis": axis},
         "y": {"field": "label", "type": "nominal", "scale": {"domain": order}, "axis": axis},
@@ -58,14 +59,13 @@ def _matrix(report: ReportModel, found: ConfusionModel, rows: Rows) -> Figure:
             "fillOpacity": {
                 "field": "of_label",
                 "type": "quantitative",
-                "scale": {"type": "sqrt", "domain": [0, 1], "range": [0.08, 0.75]},
+                "scale": {"type": "sqrt", "domain": [0, 1], "range": [0.08, 0.75] if few else [0.25, 1.0]},
                 "legend": None,
             },
             "tooltip": _tooltip(),
         },
     }
     numbers = {"mark": {"type": "text"}, "encoding": {"text": {"field": "samples", "type": "quantitative"}}}
-    few = len(order) <= MAX_WITH_TEXT
     spec = {
         "$schema": SCHEMA,
         "data": {"values": rows},

@@ -6,13 +6,13 @@ from typing import Any
 
 from sne_deploy.page.details.model import Details
 from sne_deploy.page.details.students_needed import RIGHT, ExampleModel, StudentsNeededModel
-from sne_deploy.page.figure import SCHEMA, Absent, Figure
+from sne_deploy.page.figure import NOT_KEPT, SCHEMA, Absent, Figure
 from sne_deploy.page.figures.students_needed import AXIS_TITLES
 from sne_deploy.report.schema import ReportModel
 
 NAME, TITLE = "examples", "Examples of easy and hard inputs"
-PICTURE_PX, ROW_PX = 60, 96
-"""Side of the square that a picture lies in; height of a row with what is written below it."""
+PICTURE_PX, WRITING_PX = 60, 36
+"""Side of the square that a picture lies in; height of what is written below it."""
 
 _DRAWN = {
     "image": "",
@@ -25,6 +25,8 @@ _DRAWN = {
 def examples(report: ReportModel, details: Details) -> Figure | Absent:
     """Draw the pictures, a row for each number of students."""
     found = details.students_needed
+    if found is None:
+        return Absent(NAME, TITLE, NOT_KEPT)
     place = {
         "x": {"field": "place", "type": "ordinal", "axis": None},
         "y": {
@@ -34,6 +36,8 @@ def examples(report: ReportModel, details: Details) -> Figure | Absent:
             "sort": "ascending" if found.counted == "ran" else "descending",
         },
     }
+    shape = max(example.picture.height / example.picture.width for example in found.examples)
+    drawn_px = round(PICTURE_PX * min(1.0, shape))
     pictures = {
         "mark": {"type": "image", "width": PICTURE_PX, "height": PICTURE_PX, "aspect": True, "yOffset": -8},
         "encoding": {
@@ -46,14 +50,14 @@ def examples(report: ReportModel, details: Details) -> Figure | Absent:
         },
     }
     texts = {
-        "mark": {"type": "text", "dy": ROW_PX // 2 - 12},
+        "mark": {"type": "text", "dy": drawn_px // 2 + 6},
         "encoding": {"text": {"field": "text", "type": "nominal"}},
     }
     rows = _rows(found)
     spec = {
         "$schema": SCHEMA,
         "data": {"values": rows},
-        "height": ROW_PX * len({row["students"] for row in rows}),
+        "height": (drawn_px + WRITING_PX) * len({row["students"] for row in rows}),
         "encoding": place,
         "layer": [pictures, texts],
     }

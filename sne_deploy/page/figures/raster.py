@@ -6,7 +6,7 @@ from typing import Any
 
 from sne_deploy.page.details.model import Details
 from sne_deploy.page.details.raster import RasterLayerModel, RasterModel
-from sne_deploy.page.figure import SCHEMA, Absent, Figure
+from sne_deploy.page.figure import NOT_KEPT, SCHEMA, Absent, Figure
 from sne_deploy.report.schema import ReportModel
 
 NAME, TITLE = "raster", "The spikes of one sample"
@@ -19,6 +19,8 @@ LEAST = 1.0 / ROW_PX
 def raster(report: ReportModel, details: Details) -> Figure | Absent:
     """Draw time against neurons, layer below layer; of several students one is chosen in the chart."""
     found = details.raster
+    if found is None:
+        return Absent(NAME, TITLE, NOT_KEPT)
     layers = max((len(student.layers) for student in found.students), default=0)
     if not layers:
         return Absent(

@@ -6,7 +6,7 @@ from typing import Any
 
 from sne_deploy.page.details.model import Details
 from sne_deploy.page.details.students_needed import ClassNeedModel, StudentsNeededModel
-from sne_deploy.page.figure import SCHEMA, Absent, Figure
+from sne_deploy.page.figure import NOT_KEPT, SCHEMA, Absent, Figure
 from sne_deploy.report.schema import ReportModel
 
 NAME, TITLE = "students_needed", "How many students each kind of input needs"
@@ -20,6 +20,8 @@ AXIS_TITLES = {"ran": "students that ran", "agreed": "students that agree"}
 def students_needed(report: ReportModel, details: Details) -> Figure | Absent:
     """Draw, for each class, the shares of its samples by number of students."""
     found = details.students_needed
+    if found is None:
+        return Absent(NAME, TITLE, NOT_KEPT)
     if found.asked == 1:
         reason = "one student runs on every sample; an ensemble of several has a figure here"
         return Absent(NAME, TITLE, reason)
@@ -66,7 +68,7 @@ def students_needed(report: ReportModel, details: Details) -> Figure | Absent:
                 "type": "nominal",
                 "sort": {"field": "mean", "op": "mean", "order": "descending" if ran else "ascending"},
                 "title": "class" if found.by == "label" else "predicted class",
-                "axis": {"labelOverlap": True},
+                "axis": {"labelOverlap": True, "ticks": few},
             }
         },
         "layer": [bars, means] if few else [bars],
@@ -97,10 +99,11 @@ def _caption(report: ReportModel, found: StudentsNeededModel) -> str:
         "alone predict what the ensemble does"
     )
     left = f" {found.left_out} easier classes are left out." if found.left_out else ""
+    where = "beside it" if len(found.classes) <= MAX_ROWS else "shown on hover"
     kinds = "label" if found.by == "label" else "prediction, as there are no labels"
     return (
-        f"{what}. All {report.data.samples} samples, by {kinds}; beside each bar the mean of the class, the "
-        f"hardest class first.{left}"
+        f"{what}. All {report.data.samples} samples, by {kinds}, the hardest class first; each bar's "
+        f"mean is {where}.{left}"
     )
 
 

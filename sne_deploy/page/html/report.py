@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sne_deploy.files import atomic_path, ensure_folder
 from sne_deploy.page.details.model import Details
-from sne_deploy.page.figure import Absent, Figure
+from sne_deploy.page.figure import NOT_KEPT, Absent, Figure
 from sne_deploy.page.figures.table import FIGURES
 from sne_deploy.page.html.lead import lead
 from sne_deploy.page.html.page import page_html
@@ -14,7 +14,6 @@ from sne_deploy.page.html.sections import sections
 from sne_deploy.report.file import Report
 
 PAGE_NAME = "report.html"
-_NOT_KEPT = "it needs details.json beside report.json, which an older run did not write; run the model again"
 
 
 def report_html(report: Report, details: Details | None) -> str:
@@ -42,7 +41,7 @@ def report_figures(report: Report, details: Details | None) -> tuple[Figure | Ab
     if details is not None:
         return found
     return tuple(
-        Absent(each.name, each.title, _NOT_KEPT) if isinstance(each, Absent) else each for each in found
+        Absent(each.name, each.title, NOT_KEPT) if isinstance(each, Absent) else each for each in found
     )
 
 
