@@ -15,6 +15,7 @@ from sne_deploy.report.file import Report, load_report
 from tests.page.browser import Browser
 
 THEMES = "return [...new Set(Array.from(document.querySelectorAll('[data-figure]'), e => e.dataset.drawn))]"
+EMPTY = "return [...document.querySelectorAll('.chart svg image')].filter(e => !e.href.baseVal).length"
 TIP = "const tip = document.querySelector('.tip'); return tip.hidden ? '' : tip.textContent"
 
 
@@ -90,11 +91,13 @@ def test_a_figure_follows_the_width(browser: Browser, page: Path):
 
 def test_print_is_light_without_controls(browser: Browser, page: Path):
     browser.open(page, dark=True)
-    drawn = "event.matches && (window.printed = (() => {" + THEMES + "})())"
+    kept = f"window.printed = (() => {{{THEMES}}})(); window.empty = (() => {{{EMPTY}}})()"
+    drawn = f"if (event.matches) {{{kept}}}"
     browser.run(f"matchMedia('print').addEventListener('change', event => {{ {drawn} }})")
     pdf = base64.b64decode(browser.command("Page.printToPDF", printBackground=False)["data"])
     assert pdf.startswith(b"%PDF")
     assert browser.until("return window.printed") == ["light"]
+    assert browser.run("return window.empty") == 0
     browser.until(f"return (() => {{{THEMES}}})().join() === 'dark'")
     browser.command("Emulation.setEmulatedMedia", media="print")
     browser.until(f"return (() => {{{THEMES}}})().join() === 'light'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from sne_deploy.text import middle_out, visible
@@ -63,7 +64,12 @@ def value(shown: str, of: str) -> Html:
 
 
 def table(
-    caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int] = (0,)
+    caption: str,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    words: Sequence[int] = (0,),
+    styles: Sequence[str | None] = (),
 ) -> Html:
     """Make a table that scrolls within itself where it is too wide; the first column names its row.
 
@@ -75,13 +81,15 @@ def table(
     rows : sequence of sequences of str
     words : sequence of int
         Columns of words; the others are numbers, and stand to the right.
+    styles : sequence of str or None
+        Of each row: ``sum`` stands out, ``aside`` steps back.
     """
     side = ["words" if index in words else None for index in range(len(heads))]
     head = joined(tag("th", cell, scope="col", class_=at) for cell, at in zip(heads, side, strict=True))
     body = []
-    for first, *others in rows:
+    for (first, *others), style in zip_longest(rows, styles):
         cells = [tag("td", cell, class_=at) for cell, at in zip(others, side[1:], strict=True)]
-        body.append(tag("tr", tag("th", named(first), scope="row", class_=side[0]), *cells))
+        body.append(tag("tr", tag("th", named(first), scope="row", class_=side[0]), *cells, class_=style))
     inner = tag(
         "table",
         tag("caption", caption, class_="unseen"),

@@ -7,6 +7,7 @@
   const PRINTED_PX = 660;
   const MANY_ROWS = 3000; // more marks than that are painted on a canvas
   const SHOWN_ROWS = 500;
+  const PRINT_TICKS = 50; // a view without pictures takes about ten
   const root = document.documentElement;
   const data = JSON.parse(document.getElementById("page-data").textContent);
   const charts = Array.from(document.querySelectorAll("[data-figure]"), (holder) => ({
@@ -72,11 +73,11 @@
     return found;
   }
 
+  const isPicture = (uri) => /^data:image\/png;base64,[A-Za-z0-9+/=]*$/.test(uri);
+  const nothing = () => Promise.reject(new Error("a report fetches nothing"));
   const loader = {
-    load: () => Promise.reject(new Error("a report fetches nothing")),
-    sanitize: (uri) => /^data:image\/png;base64,[A-Za-z0-9+/=]*$/.test(uri)
-      ? Promise.resolve({ href: uri })
-      : Promise.reject(new Error("a report fetches nothing")),
+    load: nothing,
+    sanitize: (uri) => (isPicture(uri) ? Promise.resolve({ href: uri }) : nothing()),
   };
 
   const logger = window.vega.logger(window.vega.Warn);
@@ -84,9 +85,15 @@
   // A figure is fitted to the page's width; where its height follows from its rows, that stays so.
   logger.warn = (...told) => /^Dropping "fit-/.test(told[0]) ? logger : warn(...told);
 
-  function view(spec, chart, renderer, width) {
+  async function microtasks(count) {
+    for (let done = 0; done < count; done += 1) await null;
+  }
+
+  /** Draws a specification in place of what the chart showed before. */
+  async function show(spec, chart, renderer, width) {
+    if (chart.view) chart.view.finalize();
     const compiled = window.vegaLite.compile(spec, { config: config(width), logger }).spec;
-    return new window.vega.View(window.vega.parse(compiled, null, { ast: true }), {
+    chart.view = new window.vega.View(window.vega.parse(compiled, null, { ast: true }), {
       expr: window.vega.expressionInterpreter,
       container: chart.holder,
       hover: true,
@@ -94,6 +101,13 @@
       renderer,
       tooltip: (_handler, event, _item, value) => tooltip(event, value),
     });
+    const done = chart.view.runAsync();
+    // Vega is done when it has fetched pictures, from the page itself, which is too late for print.
+    await (printing ? Promise.race([done, microtasks(PRINT_TICKS)]) : done);
+    for (const image of chart.holder.querySelectorAll("svg image")) {
+      const url = image.__data__ && image.__data__.url;
+      if (isPicture(url) && !image.getAttribute("href")) image.setAttribute("href", url);
+    }
   }
 
   async function draw(chart) {
@@ -112,26 +126,18 @@
     const key = `${theme()} ${width} ${renderer}`;
     if (key === chart.key || width <= 0) return;
     chart.key = key;
-    if (chart.view) chart.view.finalize();
     if (!isComposed(chart.spec)) {
       const spec = { autosize: { type: "fit-x", contains: "padding" }, ...withWidth(chart.spec, width) };
-      chart.view = view(spec, chart, renderer, width);
-      await chart.view.runAsync();
-      chart.holder.dataset.drawn = theme();
-      return;
+      await show(spec, chart, renderer, width);
+    } else { // It cannot be fitted, so what surrounds its views is measured first.
+      const inner = width - 90;
+      await show(withWidth(chart.spec, inner), chart, "svg", width);
+      const excess = chart.holder.firstElementChild.getBoundingClientRect().width - width;
+      if (chart.key === key && (excess > 0 || excess < -30 || renderer !== "svg")) {
+        await show(withWidth(chart.spec, inner - excess - 1), chart, renderer, width);
+      }
     }
-    // A composed figure cannot be fitted, so what surrounds its views is measured first.
-    const inner = width - 90;
-    chart.view = view(withWidth(chart.spec, inner), chart, "svg", width);
-    await chart.view.runAsync();
-    if (chart.key !== key) return;
-    const excess = chart.holder.firstElementChild.getBoundingClientRect().width - width;
-    if (excess > 0 || excess < -30 || renderer !== "svg") {
-      chart.view.finalize();
-      chart.view = view(withWidth(chart.spec, inner - excess - 1), chart, renderer, width);
-      await chart.view.runAsync();
-    }
-    chart.holder.dataset.drawn = theme();
+    if (chart.key === key) chart.holder.dataset.drawn = theme();
   }
 
   function drawAll() {
@@ -179,7 +185,7 @@
   }
 
   function picture(uri) {
-    if (!uri.startsWith("data:image/png;base64,")) return null;
+    if (!isPicture(uri)) return null;
     const made = element("img");
     made.alt = "";
     made.src = uri;

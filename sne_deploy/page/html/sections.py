@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sne_deploy.energy.processor import ARITHMETIC
 from sne_deploy.page.details.model import Details
 from sne_deploy.page.html.markup import Html, joined, table, tag, value
 from sne_deploy.page.html.neurobench import neurobench_section
@@ -13,7 +14,7 @@ from sne_deploy.report.comparison_table import HEADS, comparison_rows
 from sne_deploy.report.file import Report
 from sne_deploy.report.notes import report_notes, summed_up
 from sne_deploy.report.table import COUNTS, ENERGIES, report_rows
-from sne_deploy.report.units import ABSENT
+from sne_deploy.report.units import ABSENT, printable
 from sne_deploy.report.verdict import rate
 
 _PATHS = (
@@ -47,12 +48,16 @@ def _students(report: Report) -> Section:
         paths = _TEACHER_PATHS if name == "teacher" else _PATHS
         cells = zip((*row.counts, *row.energies), paths, strict=True)
         rows.append([row.name, *(_cell(shown, name, path) for shown, path in cells)])
+    styles = [*(None for _ in report.students), "sum", "aside"][: len(rows)]
     remark = (
         "Means over the samples on which a student ran; (synops), (updates), (sent) and (host) are parts of "
         "the energy. A student's accuracy is its own."
     )
     content = joined(
-        [table("Students, ensemble and teacher", heads, rows), tag("p", remark, class_="remark")]
+        [
+            table("Students, ensemble and teacher", heads, rows, styles=styles),
+            tag("p", remark, class_="remark"),
+        ]
     )
     return Section("students", "Students, ensemble and teacher", content, "Students")
 
@@ -75,8 +80,12 @@ def _processors(report: Report) -> Section:
         rows = comparison_rows(model, network)
         parts.append(tag("h3", name))
         if rows:
-            parts.append(table(name, ("per inference", *HEADS), rows, words=(0, 1, 5)))
-    parts += [tag("p", text, class_="remark") for label, text in report_notes(report) if label == "compare"]
+            kinds = {each.name: each.kind for each in model.processors}
+            styles = ["aside" if kinds[row.processor] == ARITHMETIC else None for row in network.rows]
+            parts.append(table(name, ("per inference", *HEADS), rows, words=(0, 1, 5), styles=styles))
+    said = {printable(network.verdict) for network in model.networks}
+    notes = [text for label, text in report_notes(report) if label == "compare" and text not in said]
+    parts += [tag("p", text, class_="remark") for text in notes]
     sources = tag("ul", *(tag("li", f"{each.name}: {'; '.join(each.sources)}") for each in model.processors))
     parts.append(tag("details", tag("summary", "Sources of the processors' figures"), sources))
     return Section("processors", title, joined(parts), "Processors")
@@ -90,6 +99,7 @@ def _chip(report: Report) -> Section | None:
             (lines.title, *lines.heads),
             [(name, *cells) for name, cells in lines.rows],
             words=_words(lines.heads),
+            styles=["sum" if row is lines.rows[-1] and row[0] == "ensemble" else None for row in lines.rows],
         )
         for lines in chip_tables(report)
     ]

@@ -74,7 +74,14 @@ def style_variables(theme: Theme) -> str:
 
 def vega_config(theme: Theme) -> dict[str, Any]:
     """Everything about a figure that is not the figure: type, colours, rules. Specifications hold none."""
-    text = {"labelColor": theme.soft, "titleColor": theme.soft, "labelFontSize": 12, "titleFontSize": 12}
+    # A figure has its description; that of each mark would be read out after it.
+    text = {
+        "aria": False,
+        "labelColor": theme.soft,
+        "titleColor": theme.soft,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+    }
     weight = {"titleFontWeight": 500}
     return {
         "background": "transparent",
@@ -95,7 +102,7 @@ def vega_config(theme: Theme) -> dict[str, Any]:
         "header": {**text, **weight, "labelLimit": 220},
         "title": {"color": theme.ink, "fontSize": 13, "fontWeight": 600, "anchor": "start"},
         "text": {"color": theme.ink, "fontSize": 12},
-        "mark": {"color": theme.accent},
+        "mark": {"color": theme.accent, "aria": False},
         "rule": {"color": theme.soft},
         "tick": {"color": theme.accent},
         "point": {"size": 70},
@@ -103,7 +110,7 @@ def vega_config(theme: Theme) -> dict[str, Any]:
         "view": {"stroke": None},
         "range": {
             "category": list(theme.categories),
-            "ordinal": list(theme.ramp),
+            "ordinal": {"scheme": list(theme.ramp[1:])},
             "heatmap": list(theme.ramp),
             "ramp": list(theme.ramp),
             "diverging": list(theme.diverging),
