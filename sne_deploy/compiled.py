@@ -177,6 +177,7 @@ class Compiled:
         from sne_deploy.data.arrays import as_array, as_samples
         from sne_deploy.data.dataset import ModelInput, fit_to_model
         from sne_deploy.data.ragged import joined
+        from sne_deploy.data.seen import seen_notes
         from sne_deploy.energy.lines import processors
         from sne_deploy.page.source import Source
         from sne_deploy.report.build import build_report
@@ -219,7 +220,11 @@ class Compiled:
             placement=placement,
             unplaced=unplaced,
             operation=operation,
-            warnings=(*self._warnings, *_length_notes(data)),
+            warnings=(
+                *self._warnings,
+                *_length_notes(data),
+                *seen_notes(self.ensemble.provenance, data),
+            ),
         )
         source = Source(
             ensemble=self.ensemble,

@@ -21,6 +21,7 @@ from sne_deploy.cli import options as opt
 from sne_deploy.cli.bench import bench_command
 from sne_deploy.cli.compile import compile_command
 from sne_deploy.cli.explore import explore_command
+from sne_deploy.cli.init import init_command
 from sne_deploy.cli.inspect import inspect_command
 from sne_deploy.cli.map import map_command
 from sne_deploy.cli.output import say
@@ -47,6 +48,7 @@ def _options(version: opt.Version = False) -> None:
 app.command("compile", cls=SectionedCommand)(compile_command)
 app.command("report", cls=SectionedCommand)(report_command)
 app.command("inspect", cls=SectionedCommand)(inspect_command)
+app.command("init", cls=SectionedCommand)(init_command)
 app.command("train", cls=SectionedCommand)(train_command)
 app.command("bench", cls=SectionedCommand)(bench_command)
 app.command("map", cls=SectionedCommand)(map_command)

@@ -13,7 +13,7 @@ _METAVARS = {"int": "N", "float": "X", "path": "PATH", "str": "TEXT"}
 _OTHER = {"--help", "--version", "--debug"}
 COMMANDS = {
     "Deploy": ("compile", "report", "explore", "map"),
-    "Make a model": ("train",),
+    "Make a model": ("init", "train"),
     "Look closer": ("inspect", "validate", "bench"),
 }
 

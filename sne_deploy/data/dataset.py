@@ -208,14 +208,14 @@ def _or_lengths(steps: int, model: ModelInput) -> str:
 
 def _option(kind: EncoderKind, x: Array) -> str:
     """How the user says what these samples are."""
-    low, high = _wide(x)
+    low, high = wide_range(x)
     return (
         f"--encoder {kind} --input-range {low:g},{high:g} (in Python: encoder={kind!r}, "
         f"input_range=({low:g}, {high:g}))"
     )
 
 
-def _wide(x: Array) -> tuple[float, float]:
+def wide_range(x: Array) -> tuple[float, float]:
     """A range of round numbers, from 0 at most to 1 at least, that holds every value that is finite."""
     kept = x[np.isfinite(x)] if x.dtype.kind == "f" else x
     ends = (float(kept.min()), float(kept.max())) if kept.size else (0.0, 1.0)

@@ -9,11 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import nn
 
 from sne_deploy.brief import briefly
+from sne_deploy.data.seen import KEY, seen_file
 from sne_deploy.distill.data.given import Given, as_arrays
-from sne_deploy.distill.data.splits import load_splits, load_test
+from sne_deploy.distill.data.splits import load_file, load_splits, load_test
 from sne_deploy.distill.experiment import Experiment, as_experiment
 from sne_deploy.distill.plan import Plan
 from sne_deploy.distill.run import Distilled, run_experiment
@@ -114,7 +116,7 @@ def train(
     changes: dict[str, Any] = {"device": device, "seed": seed, "threads": threads}
     changed = {key: value for key, value in changes.items() if value is not None}
     if given.data is not None:
-        changed |= {"data.source": "arrays", "data.folder": None}
+        changed |= {"data.source": "arrays", "data.folder": None, "data.file": None, "data.test": None}
     if given.teacher is not None:
         changed |= {"teacher.architecture": "module", "teacher.onnx": None}
     elif isinstance(teacher, (str, os.PathLike)):
@@ -189,9 +191,22 @@ def train_experiment(
     for journal in journals:
         journal.finish()
     _save_teacher(experiment, distilled, teacher, data.sample_shape)
-    ensemble = replace(distilled.ensemble, provenance=provenance(experiment, distilled))
+    whence = provenance(experiment, distilled) | _file_notes(experiment, test, out)
+    ensemble = replace(distilled.ensemble, provenance=whence)
     ensemble.save(model)
     return Trained(model, teacher, ensemble, _measured(ensemble, experiment, test, teacher, out))
+
+
+def _file_notes(experiment: Experiment, test: DataSet, out: Path) -> dict[str, Any]:
+    """Of a single file: write what is measured on; for the provenance, how it begins."""
+    if experiment.data.file is None:
+        return {}
+    arrays = {"x": test.x, "y": test.y, "lengths": test.lengths}
+    with atomic_path(out / "test.npz") as temporary, temporary.open("wb") as stream:
+        given: dict[str, Any] = {name: array for name, array in arrays.items() if array is not None}
+        np.savez(stream, **given)
+    whole = load_file(experiment.data, experiment.students.timesteps)
+    return {KEY: seen_file(whole, len(whole) - len(test))}
 
 
 def _save_teacher(experiment: Experiment, distilled: Distilled, path: Path, sample: tuple[int, ...]) -> None:
@@ -208,7 +223,7 @@ def provenance(experiment: Experiment, distilled: Distilled) -> dict[str, Any]:
     """What a model says of its origin: the experiment, versions, sizes of the parts, the policy's fit."""
     fitted = distilled.fitted
     return {
-        "experiment": experiment.model_dump_json(exclude_none=True, exclude={"data": {"folder"}}),
+        "experiment": experiment.model_dump_json(exclude_none=True, exclude={"data": {"folder", "file"}}),
         "versions": {name: version(name) for name in PACKAGES},
         "features": [len(part) for part in distilled.parts],
         **(

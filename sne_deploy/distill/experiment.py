@@ -26,7 +26,7 @@ from sne_deploy.model.layers.registry import LAYER_KINDS
 from sne_deploy.model.policy import MAX_HIDDEN, Measure, PolicyKind
 
 MAX_BYTES = 2**20
-PATHS = (("data", "folder"), ("teacher", "onnx"))
+PATHS = (("data", "folder"), ("data", "file"), ("teacher", "onnx"))
 """Of other files; relative to the experiment's own where it is one."""
 NOT_TRAINED = ("AvgPool1d", "MaxPool1d", "MaxPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d")
 """Layers that are read from modules, and that a student of ``sne train`` does not get."""
@@ -47,7 +47,8 @@ class DataModel(_Model):
     """The data set: ``validation`` samples at the end of the training split are kept for choices.
 
     ``folder``: of ``mnist`` and ``cifar10``, with the files as published; of ``npz``, with ``train.npz`` and
-    ``test.npz``, each with ``x`` and ``y``. ``arrays``: given in Python, to ``sne_deploy.train``.
+    ``test.npz``, each with ``x`` and ``y``. ``file``: instead, a single FILE.npz, of which ``test`` samples
+    are kept to measure on, the same for every seed. ``arrays``: given in Python, to ``sne_deploy.train``.
     ``stratified``: each class gives its share of them; by default with data of one's own, ``npz`` and
     ``arrays``, whose classes may differ in size. The others are split as they have been.
     ``input``: what a sample is. ``constant``: an image or a vector, given as a current that is the same at
@@ -61,6 +62,8 @@ class DataModel(_Model):
 
     source: Literal["digits", "mnist", "cifar10", "npz", "arrays"]
     folder: str | None = None
+    file: str | None = None
+    test: Annotated[int, Field(ge=10)] | None = None
     validation: Annotated[int, Field(ge=10)] = 5000
     train_samples: Positive | None = None
     stratified: bool | None = None
@@ -73,6 +76,10 @@ class DataModel(_Model):
         low, high = self.input_range
         if not low < high:
             raise ValueError(f"input_range [{low:g}, {high:g}] must be two numbers, low < high")
+        if self.file is not None and (self.source != "npz" or self.folder is not None):
+            raise ValueError("file is of source 'npz' alone, without folder")
+        if (self.file is None) != (self.test is None):
+            raise ValueError("file and test go together: test is how many of the file's samples are kept")
         if self.input == "constant":
             return self
         if self.source not in ("npz", "arrays"):
@@ -117,12 +124,14 @@ class TeacherModel(_Model):
 
     ``width``: channels of the first convolution, or neurons of the hidden layers. ``features``: size of the
     penultimate layer. ``label_smoothing``: the part of a label's weight that all classes share.
+    ``normalise``: a batch norm before all else brings values of different scales to one; of ``mlp``.
     """
 
     architecture: Literal["mlp", "cnn", "resnet9", "tcn", "module"] | None = None
     onnx: str | None = None
     width: Positive = 32
     features: Positive = 128
+    normalise: bool = False
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     schedule: Schedule = Schedule()
@@ -131,6 +140,8 @@ class TeacherModel(_Model):
     def _one_of_both(self) -> TeacherModel:
         if (self.architecture is None) == (self.onnx is None):
             raise ValueError("give either architecture or onnx")
+        if self.normalise and self.architecture != "mlp":
+            raise ValueError("normalise is of architecture 'mlp' alone")
         return self
 
 
@@ -394,7 +405,8 @@ class Experiment(_Model):
         """A digest of some sections and of what all depends on: equal where a stored result still fits."""
         chosen = {"seed", "device", "data", *sections}
         values = self.model_dump(mode="json", include=chosen)
-        values["data"].pop("folder")  # where the data lies changes nothing
+        for name in ("folder", "file"):  # where the data lies changes nothing
+            values["data"].pop(name)
         if values.get("teacher", {}).get("onnx") is not None:
             values["teacher"]["onnx"] = ""  # nor where the teacher lies; what it is stands beside
         text = json.dumps(values, sort_keys=True)

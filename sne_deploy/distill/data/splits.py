@@ -15,6 +15,7 @@ from sne_deploy.data import DataSet, load_data
 from sne_deploy.data.dataset import ModelInput, fit_to_model
 from sne_deploy.data.npz import load_npz, read_arrays
 from sne_deploy.distill.data.augment import batch_transform
+from sne_deploy.distill.data.enough import check_enough, check_kept, check_labels
 from sne_deploy.distill.data.given import digest_of
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.errors import DataError
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 INPUT_SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 BATCH = 4096
-MAX_CLASSES = 10_000
+TEST_SEED = 20240601
+"""Of the samples of a single file that are kept to measure on: the same whatever the experiment's seed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +100,12 @@ def data_spec(described: DataModel, split: str) -> str:
         raise DataError("data.source 'arrays': these are given in Python, as data=(x, y) of sne_deploy.train")
     if described.source == "digits":
         return "digits:train" if split == "train" else "digits"
+    if described.file is not None:
+        return described.file
     if described.folder is None:
         raise DataError(
             f"data.folder is missing: name the folder that holds {described.source}, in the file or with "
-            "--data-folder"
+            "--data-folder" + ("; or data.file, a single FILE.npz" if described.source == "npz" else "")
         )
     if described.source == "npz":
         return str(Path(described.folder) / f"{split}.npz")
@@ -124,18 +128,16 @@ def load_splits(
     """
     data = _training_split(described, arrays, timesteps)
     assert data.y is not None  # noqa: S101  the split has labels
+    name = described.file or described.source
+    check_kept(name, "validation", described.validation, len(data))
     order = np.random.default_rng(seed).permutation(len(data))
     own = described.source not in INPUT_SHAPES
     if own if described.stratified is None else described.stratified:
         order = stratified(order, data.y, described.validation)
     train, held_out = order[: -described.validation], order[-described.validation :]
+    check_enough(name, described, data.y, train)
     if described.train_samples is not None:
         train = train[: described.train_samples]
-    if len(train) < 2 or described.validation >= len(data):
-        raise DataError(
-            f"data.validation {described.validation} leaves {len(train)} of {len(data)} samples to train on; "
-            "lower it"
-        )
     x = torch.from_numpy(np.asarray(data.x[train], np.float32))
     y = torch.from_numpy(np.asarray(data.y[train], np.int64))
     lengths = None if data.lengths is None else torch.from_numpy(data.lengths[train])
@@ -197,28 +199,36 @@ def _training_split(described: DataModel, arrays: Arrays | None, timesteps: int)
         x, y, lengths = _own_arrays(spec) if arrays is None else arrays
         data = _own_data(spec, described, x, y, lengths, timesteps)
     if data.y is None:
-        raise DataError(f"data {spec}: has no labels y")
+        raise DataError(f"data {spec}: has no labels y; write them beside x: np.savez(path, x=x, y=y)")
     if described.augment != "none" and data.x.ndim != 4:
         raise DataError(
             f"data.augment {described.augment!r} needs images (channels, height, width), not samples of "
             f"shape {data.x.shape[1:]}"
         )
-    _check_labels(spec, data.y)
-    return data
+    check_labels(spec, data.y)
+    return data if described.file is None else parts_of_file(described, data)[0]
 
 
-def _check_labels(spec: str, y: Array) -> None:
-    """A label far from all others is a damaged file, and would be a class of its own."""
-    present = np.unique(y)
-    gaps = np.flatnonzero(np.diff(present) > 1)
-    if gaps.size or present[-1] >= MAX_CLASSES:
-        why = f"at most {MAX_CLASSES} classes can be learnt"
-        if gaps.size:
-            why = f"no sample has label {present[gaps[0]] + 1}"
-        raise DataError(
-            f"data {spec}: labels go up to {present[-1]}, but {why}; number the classes from 0, or get the "
-            "data again"
-        )
+def load_file(described: DataModel, timesteps: int) -> DataSet:
+    """All of ``data.file``, checked; errors as for :func:`load_splits`."""
+    spec = data_spec(described, "train")
+    return _own_data(spec, described, *_own_arrays(spec), timesteps)
+
+
+def parts_of_file(described: DataModel, data: DataSet) -> tuple[DataSet, DataSet]:
+    """What is trained on and what is measured on, of a file that holds both: each class gives its share.
+
+    Raises
+    ------
+    DataError
+        Too few samples would be left to train on.
+    """
+    kept = described.test or 0
+    check_kept(data.name, "test", kept, len(data))
+    order = np.random.default_rng(TEST_SEED).permutation(len(data))
+    order = order if data.y is None else stratified(order, data.y, kept)
+    test = replace(data.taken(np.sort(order[-kept:])), name=f"{data.name}, {kept} of {len(data)} samples")
+    return data.taken(np.sort(order[:-kept])), test
 
 
 def _own_arrays(spec: str) -> tuple[Array, Array | None, Array | None]:
@@ -300,6 +310,8 @@ def load_test(described: DataModel, splits: Splits, arrays: Arrays | None = None
         own = splits.validation_lengths
         lengths = None if own is None else own.numpy()
         return DataSet("arrays:validation", splits.x_validation.numpy(), splits.y_validation, lengths)
+    elif described.file is not None:
+        data = parts_of_file(described, load_file(described, steps))[1]
     else:
         spec = data_spec(described, "test")
         data = load_data(spec, input_shape=takes.shape, timesteps=steps, encoder=takes.encoder)

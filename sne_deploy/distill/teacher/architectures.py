@@ -65,6 +65,7 @@ def _mlp(described: TeacherModel, input_shape: Shape) -> nn.Module:
     inputs = int(np.prod(input_shape))
     return nn.Sequential(
         nn.Flatten(),
+        *([nn.BatchNorm1d(inputs)] if described.normalise else []),
         nn.Linear(inputs, described.width),
         nn.ReLU(),
         nn.Dropout(described.dropout),
