@@ -33,6 +33,9 @@ class PlacedCounts:
         messages that arrived.
     longest : int64 array of shape (cores,)
         In how many steps it was the one that the others waited for.
+    busiest_s : float64 array of shape (cores,), or None
+        Its longest step of those that make ``busy_s``, without links: at least the updates of the student's
+        fullest core. None where the chip's file has no rates.
     within_core, within_tile, within_chip, across_chips : int64 array of shape (N,)
         Messages by how far they go: one for each spike and each core that it reaches. Each is counted once.
     from_host : int64 array of shape (N,)
@@ -59,6 +62,7 @@ class PlacedCounts:
     spikes: Array
     messages_in: Array
     longest: Array
+    busiest_s: Array | None
     within_core: Array
     within_tile: Array
     within_chip: Array
@@ -98,6 +102,8 @@ def join_placed(parts: Sequence[PlacedCounts]) -> PlacedCounts:
             found[part.name] = {name: tuple(total.tolist()) for name, total in sums.items()}
         elif part.name in PER_SAMPLE:
             found[part.name] = None if values[0] is None else np.concatenate(values)
+        elif part.name == "busiest_s":
+            found[part.name] = None if values[0] is None else np.max(values, axis=0)
         else:
             found[part.name] = np.sum(values, axis=0)
     return PlacedCounts(**found)

@@ -150,10 +150,12 @@ class _Tally:
         self.alone = np.zeros((samples, steps + program.max_depth)) if timed else None
         self.bound = np.zeros(len(TERMS), np.int64)
         self.longest = np.zeros(len(wiring.cores), np.int64)
+        self.busiest_s = np.zeros(len(wiring.cores)) if timed else None
 
     def add_times(self, columns: Columns, block: Array, load: Array) -> None:
         """The longest column of every step, for a sample alone and for one that follows itself."""
         assert self.alone is not None and self.streamed is not None  # noqa: S101, PT018  timed
+        assert self.busiest_s is not None  # noqa: S101  timed
         steps = self.program.timesteps
         self.alone[block], _ = columns.longest(load)
         folded = load[:, :steps].copy()
@@ -165,6 +167,9 @@ class _Tally:
         busiest = int(self.wiring.compartments.argmax())
         cores = np.append(columns.core, busiest)[which.reshape(-1)]
         self.longest += np.bincount(cores[cores >= 0], minlength=len(self.longest))
+        most_s, of_cores = folded.max(axis=(0, 1)) * columns.rate_s, columns.core >= 0
+        self.busiest_s = np.maximum(self.busiest_s, columns.idle_s)
+        np.maximum.at(self.busiest_s, columns.core[of_cores], most_s[of_cores])
 
     def counts(self, rows: Array) -> PlacedCounts:
         """Per core and per sample."""
@@ -188,6 +193,7 @@ class _Tally:
             messages_in=self._on_cores("messages")
             + self._everywhere(wiring.host_messages * int(steps.sum())),
             longest=self._everywhere(self.longest),
+            busiest_s=None if self.busiest_s is None else self._everywhere(self.busiest_s),
             **paths,
             from_host=from_host,
             host_steps=steps * (host > 0 or any(a.paths[:, FROM_HOST].any() for a in wiring.axons)),
@@ -221,7 +227,7 @@ class _Tally:
 
     def _everywhere(self, values: Array) -> Array:
         """Per core of the student to per core of the placement."""
-        found = np.zeros(self.wiring.total_cores, np.int64)
+        found = np.zeros(self.wiring.total_cores, values.dtype)
         found[self.wiring.cores] = values
         return found
 

@@ -20,6 +20,7 @@ from sne_deploy.energy.accounting import neurocore_j
 from sne_deploy.energy.lines import Operation
 from sne_deploy.errors import InputError, VerificationError
 from sne_deploy.mapping.placement import Core, PlacedGroup, Placement, Site, Use
+from sne_deploy.mapping.wiring import PATHS
 from sne_deploy.report.check import check_report
 from sne_deploy.report.file import Report, report_text
 from sne_deploy.report.schema import json_schema
@@ -57,7 +58,8 @@ def placed(student: StudentResult, seed: int, most: int = 1000) -> StudentResult
         student,
         placed=PlacedCounts(
             *(per_core for _ in range(6)),
-            *(counted() for _ in range(7)),
+            busiest_s=None,
+            **{name: counted() for name in (*PATHS, "from_host")},
             host_steps=2 * active,
             steps=steps,
             latency_steps=2 * steps,

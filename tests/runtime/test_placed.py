@@ -49,6 +49,7 @@ class Walked:
     sent_by: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     streamed: list[list[float]] = field(default_factory=list)
     alone: list[list[float]] = field(default_factory=list)
+    busiest: Counter[int] = field(default_factory=Counter)
 
 
 def walk(program: Program, placement: Placement, run: StudentResult, inputs: Any, rates: StepRates) -> Walked:
@@ -82,6 +83,9 @@ def walk(program: Program, placement: Placement, run: StudentResult, inputs: Any
         for at, each in enumerate(work):
             folded[at % steps].update(each)
         found.streamed.append([longest(each, rates, idle) for each in folded])
+        for core in enabled(program, where):
+            own = [Counter({key: n for key, n in each.items() if key[1:] == (core,)}) for each in folded]
+            found.busiest[core] = max(found.busiest[core], *(longest(each, rates, idle) for each in own))
     return found
 
 
@@ -222,6 +226,8 @@ def test_counts_are_those_of_a_walk(data: Any) -> None:
             assert list(counts.sent_by[group.name]) == walked
         np.testing.assert_allclose(times.streamed[active], expected.streamed, rtol=1e-12)
         np.testing.assert_allclose(times.alone[active], expected.alone, rtol=1e-12)
+        busiest = [expected.busiest[core] for core in range(len(placement.cores))]
+        np.testing.assert_allclose(counts.busiest_s, busiest, rtol=1e-12)
         assert sum(counts.bound_by.values()) == active.sum() * program.timesteps
         assert counts.steps.tolist() == (active * program.timesteps).tolist()
 

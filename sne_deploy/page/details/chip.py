@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from sne_deploy.mapping.mesh import Mesh
 from sne_deploy.mapping.placement import Binding, Core, Placement, Site, tightest
 from sne_deploy.page.source import Source
-from sne_deploy.report.chip_schema import Count, Model, Text
+from sne_deploy.report.chip_schema import Count, Mean, Model, Text
 from sne_deploy.runtime.placed import PlacedCounts
 
 Array = npt.NDArray[Any]
@@ -57,6 +57,8 @@ class PlacesModel(Model):
         chip's file limits nothing.
     synops, updates, waited_for : tuple of int, or None
         Totals of the run: SynOps, updates of compartments, and steps in which all others waited for it.
+    busiest_s : tuple of float, or None
+        Its longest step, at least the updates of the student's fullest core.
     """
 
     chip: tuple[Count, ...]
@@ -71,6 +73,7 @@ class PlacesModel(Model):
     synops: tuple[Count, ...] | None
     updates: tuple[Count, ...] | None
     waited_for: tuple[Count, ...] | None
+    busiest_s: tuple[Mean, ...] | None
 
 
 class ChipModel(Model):
@@ -122,6 +125,7 @@ def chip(source: Source) -> ChipModel | None:
         PlacedLayerModel(student=names.index(group.student), name=group.name, neurons=len(group.core_of))
         for group in placement.groups
     )
+    placed = [student.placed for student in source.run.students]
     binds = _binding(placement, place_of)
     resources = tuple(dict.fromkeys(bind.resource for bind in binds or ()))
     return ChipModel(
@@ -137,7 +141,8 @@ def chip(source: Source) -> ChipModel | None:
             resource=None if binds is None else tuple(resources.index(bind.resource) for bind in binds),
             used=None if binds is None else tuple(bind.used for bind in binds),
             limit=None if binds is None else tuple(bind.limit for bind in binds),
-            **_counts([student.placed for student in source.run.students], place_of),
+            **_counts(placed, place_of),
+            busiest_s=_busiest(placed, place_of),
         ),
     )
 
@@ -181,6 +186,15 @@ def _counts(placed: Sequence[PlacedCounts | None], place_of: Array) -> dict[str,
         name: tuple(_summed([getattr(each, field) for each in known], place_of).tolist())
         for name, field in (("synops", "synops"), ("updates", "updates"), ("waited_for", "longest"))
     }
+
+
+def _busiest(placed: Sequence[PlacedCounts | None], place_of: Array) -> tuple[float, ...] | None:
+    known = [each.busiest_s for each in placed if each is not None and each.busiest_s is not None]
+    if len(known) < len(placed):
+        return None
+    longest = np.zeros(int(place_of.max()) + 1)
+    np.maximum.at(longest, place_of, np.max(known, axis=0))
+    return tuple(float(f"{each:.4g}") for each in longest)
 
 
 def _summed(counts: Sequence[Array], place_of: Array) -> Array:

@@ -174,7 +174,9 @@ def _tiles(found: ChipModel, report: ReportModel, layout: Layout) -> dict[str, A
     }
 
 
-def _columns(found: ChipModel, report: ReportModel) -> tuple[dict[str, Sequence[int]], dict[str, list[str]]]:
+def _columns(
+    found: ChipModel, report: ReportModel
+) -> tuple[dict[str, Sequence[float]], dict[str, list[str]]]:
     """Numbers of each square, and the texts that some of them stand for: thousands share a few."""
     places, names = found.places, [student.name for student in report.students]
     students = [
@@ -187,7 +189,7 @@ def _columns(found: ChipModel, report: ReportModel) -> tuple[dict[str, Sequence[
         "holds": list(dict.fromkeys(holds)),
         "binds": [resource.replace("_", " ") for resource in found.resources],
     }
-    rows: dict[str, Sequence[int] | None] = {
+    rows: dict[str, Sequence[float] | None] = {
         "chip": places.chip,
         "x": places.x,
         "y": places.y,
@@ -201,6 +203,7 @@ def _columns(found: ChipModel, report: ReportModel) -> tuple[dict[str, Sequence[
         "synops": places.synops,
         "updates": places.updates,
         "waited_for": places.waited_for,
+        "busiest": places.busiest_s,
     }
     known = {name: values for name, values in rows.items() if values is not None}
     return known, {name: texts for name, texts in tables.items() if name in known}
@@ -218,7 +221,7 @@ def _indices(texts: Iterable[str], table: Sequence[str]) -> list[int]:
     return [at[text] for text in texts]
 
 
-def _csv(rows: dict[str, Sequence[int]]) -> str:
+def _csv(rows: dict[str, Sequence[float]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(rows)
@@ -226,7 +229,7 @@ def _csv(rows: dict[str, Sequence[int]]) -> str:
     return text.getvalue()
 
 
-def _tooltip(found: ChipModel, rows: dict[str, Sequence[int]]) -> list[dict[str, str]]:
+def _tooltip(found: ChipModel, rows: dict[str, Sequence[float]]) -> list[dict[str, str]]:
     """What hovering shows, of what there is."""
     of_core = found.each == "core"
     shown = {
@@ -239,6 +242,7 @@ def _tooltip(found: ChipModel, rows: dict[str, Sequence[int]]) -> list[dict[str,
         "synops": "SynOps per sample",
         "updates": "updates per sample",
         "waited_for": "steps that waited for it",
+        "busiest": "busiest step (s)",
         "chip": "chip",
         **(
             {"x": "tile, west to east", "y": "tile, north to south", "in_tile": "core of the tile"}
@@ -246,7 +250,7 @@ def _tooltip(found: ChipModel, rows: dict[str, Sequence[int]]) -> list[dict[str,
             else {}
         ),
     }
-    formats = {"synops": ",.1f", "updates": ",.1f"}
+    formats = {"synops": ",.1f", "updates": ",.1f", "busiest": ".3~s"}
     return [
         {
             "field": field,

@@ -59,6 +59,7 @@ def random_source(source, rng):
             placed=replace(
                 student.placed,
                 **{name: rng.integers(0, 999, len(cores)) for name in ("synops", "updates", "longest")},
+                busiest_s=rng.integers(0, 999, len(cores)) / 1e8,
             ),
         )
         for student in source.run.students
@@ -97,6 +98,8 @@ def check_by_brute_force(found, source, place_of) -> None:
                 for core in cores
             )
             assert getattr(places, ours)[place] == counted
+        placed = [student.placed for student in source.run.students]
+        assert places.busiest_s[place] == max(each.busiest_s[core] for each in placed for core in cores)
 
 
 @pytest.mark.parametrize("seed", range(examples(4)))
@@ -213,6 +216,13 @@ def test_squares_are_apart_inside_and_at_a_place_for_a_core(result, seed) -> Non
         assert (there["chip"], there["x"], there["y"], there["in_tile"]) == (
             site.chip, site.x, site.y, site.in_tile
         )  # fmt: skip
+
+
+def test_the_busiest_step_of_a_core_is_no_longer_than_the_busy_time_of_a_sample(result) -> None:
+    for core, busiest in enumerate(result.details.chip.places.busiest_s):
+        student = next(each for each in result.run.students if each.placed.updates[core])
+        assert 0 < busiest <= student.placed.busy_s.max()
+        assert busiest * student.program.timesteps >= student.placed.busy_s.max() * 0.99  # it is alone there
 
 
 def test_hovering_tells_what_lives_there(result) -> None:
