@@ -30,7 +30,7 @@ def energy_axis(field: str, energies: Sequence[float]) -> dict[str, Any]:
         "field": field,
         "type": "quantitative",
         "title": "energy of an inference",
-        "scale": {"type": "log" if log else "linear", "zero": False, "nice": False, "padding": 12},
+        "scale": {"nice": False, "padding": 12} | ({"type": "log"} if log else {"zero": False}),
         "axis": {"labelExpr": JOULES, "labelOverlap": "greedy", **ticks},
     }
 
