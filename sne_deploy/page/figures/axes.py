@@ -31,7 +31,7 @@ def energy_axis(field: str, energies: Sequence[float]) -> dict[str, Any]:
         "type": "quantitative",
         "title": "energy of an inference",
         "scale": {"nice": False, "padding": 12} | ({"type": "log"} if log else {"zero": False}),
-        "axis": {"labelExpr": JOULES, "labelOverlap": "greedy", **ticks},
+        "axis": {"labelExpr": JOULES, "labelOverlap": "greedy", "labelSeparation": 8, **ticks},
     }
 
 
