@@ -15,7 +15,9 @@ def train_command(
     experiment: Annotated[
         Path, typer.Argument(help="A TOML file that describes the experiment.", metavar="EXPERIMENT")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for model.pt, teacher.onnx, the log and the report.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for model.pt, teacher.onnx, the log and the report.")
+    ] = None,
     data_folder: Annotated[
         str | None, typer.Option(help="Folder of the data set, instead of the file's data.folder.")
     ] = None,
@@ -28,17 +30,30 @@ def train_command(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the file's seed.", min=0)] = None,
     threads: Annotated[int | None, typer.Option(help="Instead of the file's threads.", min=1)] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print stages, sizes, about how long and how much memory; write nothing."
+        ),
+    ] = False,
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
     """Distil an ensemble of spiking students from a teacher; a killed run goes on where it was."""
     from sne_deploy.distill.bars import TrainingBars
     from sne_deploy.distill.command import onnx_teacher, train_experiment
+    from sne_deploy.distill.estimate import estimate, estimate_view
     from sne_deploy.distill.experiment import load_experiment
+    from sne_deploy.errors import InputError
     from sne_deploy.report.table import report_view
 
     given = {"data.folder": data_folder, "device": device, "seed": seed, "threads": threads}
     changes = {key: value for key, value in given.items() if value is not None}
     described = load_experiment(experiment, changes | ({} if teacher is None else onnx_teacher(teacher)))
+    if dry_run:
+        show(estimate_view(estimate(described)))
+        return
+    if out is None:
+        raise InputError("--out is missing: name a folder for the model, the log and the report")
     try:
         with TrainingBars() as bars:
             trained = train_experiment(described, out, bars, planned=bars.planned, started=bars.started)

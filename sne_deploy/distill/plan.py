@@ -67,10 +67,16 @@ class PlannedStage:
 Plan = tuple[PlannedStage, ...]
 
 
+def kind_of(stage: PlannedStage) -> str:
+    """Its name without a number: stages of one kind differ in the size of a slice at most."""
+    return stage.name.rstrip("0123456789")
+
+
 def plan_of(experiment: Experiment, data: Splits, teacher: Teacher | None) -> Plan:
     """The stages in their order; the teacher is one that is not trained here, or None."""
     described, joint, count = experiment.students, experiment.joint, experiment.students.count
-    own = teacher or teacher_network(experiment.teacher, data.sample_shape, data.classes)
+    with deterministic(experiment.seed):
+        own = teacher or teacher_network(experiment.teacher, data.sample_shape, data.classes)
     schedules = [("teacher", experiment.teacher.schedule)] if teacher is None else []
     if experiment.partition.decorrelate and count > 1:
         schedules.append(("decorrelation", decorrelation_schedule(experiment)))

@@ -34,13 +34,14 @@ def save_teacher_onnx(teacher: Teacher, path: str | os.PathLike[str], input_shap
     """
     import onnx
 
-    model = _without_traces(_export(teacher, input_shape))
+    model = _without_traces(export_teacher(teacher, input_shape))
     onnx.checker.check_model(model)
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _export(teacher: Teacher, input_shape: Sequence[int]) -> onnx.ModelProto:
+def export_teacher(teacher: Teacher, input_shape: Sequence[int]) -> onnx.ModelProto:
+    """A teacher as ONNX, as torch exports it; see :func:`save_teacher_onnx`."""
     example = torch.zeros(2, *input_shape)
     with evaluating(teacher), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter warns about its own deprecations

@@ -1,0 +1,257 @@
+"""Short trainings of a run's stages, measured and thrown away."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sne_deploy.distill.data.augment import batch_transform
+from sne_deploy.distill.plan import kind_of
+from sne_deploy.distill.policy.deploy import run_deployed
+from sne_deploy.distill.students.checks import joint_task, student_task
+from sne_deploy.distill.students.evaluate import evaluate_student
+from sne_deploy.distill.students.joint import MEANS, tune_together
+from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.quantise_aware import tune_quantised, with_stored_weights
+from sne_deploy.distill.students.student import Lesson, train_student
+from sne_deploy.distill.students.watch import Held, watch_student, watch_teacher, watch_together
+from sne_deploy.distill.teacher.architectures import teacher_network
+from sne_deploy.distill.teacher.network import (
+    Teacher,
+    decorrelate_teacher,
+    extract_features,
+    train_teacher,
+)
+from sne_deploy.distill.teacher.onnx_export import export_teacher
+from sne_deploy.distill.training.determinism import deterministic
+from sne_deploy.distill.training.loop import Training
+from sne_deploy.frontend.norse.modules import layers_from_module
+from sne_deploy.model.ensemble import Ensemble, Head, Student
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor
+
+    from sne_deploy.distill.data.splits import Splits
+    from sne_deploy.distill.experiment import Experiment
+    from sne_deploy.distill.plan import PlannedStage
+    from sne_deploy.distill.training.epochs import Epoch, Watch
+
+BATCHES, EPOCHS, LEAST_S = (3, 16), 3, 0.4
+"""A stage is trained on one batch, and on so many that they take 0.4 s, but 3 to 16; three times, of which
+the first does not count, and of the others the shorter one does: what else the machine does makes it longer.
+"""
+STEP = 1e-9
+"""Learning rate of what is thrown away: what is measured does not depend on it, and nothing diverges."""
+
+
+Trainer = Callable[[int, Training], Any]
+"""Trains on the first so many samples."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """Trains what the experiment describes, on data that lies on its device."""
+
+    experiment: Experiment
+    data: Splits
+    given: Teacher | None
+
+    @cached_property
+    def teacher(self) -> Teacher:
+        """The one that is not trained here, or an untrained one."""
+        if self.given is not None:
+            return self.given.to(self.data.x.device)
+        with deterministic(self.experiment.seed):
+            made = teacher_network(self.experiment.teacher, self.data.sample_shape, self.data.classes)
+        return made.to(self.data.x.device)
+
+    @cached_property
+    def slices(self) -> list[int]:
+        """How many features each student has, if all have as many."""
+        features, count = self.teacher.classifier.in_features, self.experiment.students.count
+        return [len(part) for part in np.array_split(np.arange(features), count)]
+
+    @cached_property
+    def networks(self) -> list[nn.Module]:
+        """Untrained, with the batch's own statistics: else hardly any neuron would spike."""
+        with deterministic(self.experiment.seed, self.experiment.threads):
+            return [self._settled(self._untrained(k)) for k in range(len(self.slices))]
+
+    @cached_property
+    def held(self) -> Held:
+        """What epochs are judged on."""
+        return Held.of(self.data)
+
+    def epoch_s(self, stage: PlannedStage) -> float:
+        """Seconds of an epoch of a stage."""
+        train: Trainer = getattr(self, f"_{kind_of(stage)}")
+        changes = {"epochs": EPOCHS, "learning_rate": STEP}
+        schedule, size = stage.schedule.model_copy(update=changes), stage.schedule.batch_size
+
+        def took(batches: float) -> float:
+            done: list[Epoch] = []
+            threads, seed = self.experiment.threads, self.experiment.seed
+            heard = Training(schedule, seed, threads, stage.name, lambda _, epoch: done.append(epoch))
+            train(max(2, int(batches * size)), heard)
+            return min(epoch.seconds for epoch in done[1:])
+
+        whole = stage.samples / size
+        if whole <= BATCHES[0]:
+            return took(whole)
+        one = took(1)
+        several = min(whole, max(BATCHES[0], min(BATCHES[1], round(LEAST_S / one))))
+        last = took(several)
+        return last + (whole - several) * max(0.0, last - one) / (several - 1)
+
+    def _teacher(self, rows: int, training: Training) -> None:
+        described, data = self.experiment.teacher, self.data
+        train_teacher(
+            lambda: teacher_network(described, data.sample_shape, data.classes),
+            (data.x[:rows], data.y[:rows]),
+            self._augmented(training),
+            label_smoothing=described.label_smoothing,
+        )
+
+    def _decorrelation(self, rows: int, training: Training) -> None:
+        features = np.arange(self.teacher.classifier.in_features)
+        parts = tuple(np.array_split(features, self.experiment.students.count))
+        samples = (self.data.x[:rows], self.data.y[:rows])
+        weight = self.experiment.partition.decorrelate
+        decorrelate_teacher(self.teacher, samples, parts, weight, self._augmented(training))
+
+    def _augmented(self, training: Training) -> Training:
+        transform = batch_transform(self.experiment.data.augment)
+        return replace(training, transform=transform, watch=watch_teacher(self.held))
+
+    def _student(self, rows: int, training: Training) -> None:
+        task = student_task(self.experiment)
+        watch = watch_student(self.held, task, self.networks[1:2])
+        network = partial(self._untrained, 0)
+        train_student(network, self._lesson(rows).of(0), task, replace(training, watch=watch))
+
+    def _untrained(self, index: int) -> nn.Module:
+        described, size = self.experiment.students, self.slices[index]
+        outputs = self.data.classes if student_task(self.experiment).direct else size
+        return student_network(described.layers, self.data.input_shape, outputs, described.dt_s)
+
+    def _settled(self, network: nn.Module) -> nn.Module:
+        task, data, rows = student_task(self.experiment), self.data, 64
+        for part in network.modules():
+            if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                part.momentum = None  # the mean over all that was seen
+        lengths = None if data.lengths is None else data.lengths[:rows].cpu()
+        with torch.no_grad():
+            task.run(network.train(), data.x[:rows].cpu(), task.timesteps, task.readout, lengths)
+        return network.eval().to(data.x.device)
+
+    def _together(self, rows: int, training: Training) -> None:
+        task = joint_task(self.experiment, student_task(self.experiment))
+        assert task is not None  # noqa: S101  the stage is planned
+        width, classes = self.teacher.classifier.in_features, self.teacher.classifier.out_features
+        head = Head("linear", np.zeros((classes, width)), np.zeros(classes), np.zeros(width))
+        watch: Watch = watch_together(self.held, task)
+        tune_together(self.networks, head, self._lesson(rows), task, replace(training, watch=watch))
+
+    def _quantised(self, rows: int, training: Training) -> None:
+        task, bits = student_task(self.experiment), self.experiment.quantisation.weight_bits
+        lesson = self._lesson(rows).of(0)
+        stored = partial(
+            with_stored_weights, input_shape=lesson.input_shape, timesteps=task.timesteps,
+            readout=task.readout, weight_bits=bits,
+        )  # fmt: skip
+        watch = watch_student(self.held, task, self.networks[1:2], stored)
+        every = -(-rows // training.schedule.batch_size)
+        tune_quantised(
+            self.networks[0], lesson, task, replace(training, watch=watch), weight_bits=bits, every=every
+        )
+
+    def _lesson(self, rows: int) -> Lesson:
+        """Random features and logits for the first samples."""
+        data, device = self.data, self.data.x.device
+        random = np.random.default_rng(0)
+
+        def drawn(width: int) -> Tensor:
+            return torch.from_numpy(random.normal(size=(rows, width)).astype(np.float32)).to(device)
+
+        return Lesson(
+            data.students_x[:rows],
+            data.students_y[:rows],
+            tuple(drawn(size) for size in self.slices),
+            drawn(self.teacher.classifier.out_features),
+            None if data.students_lengths is None else data.students_lengths[:rows],
+        )
+
+    def features_s(self) -> float:
+        """Of the teacher's features of all that needs them."""
+        data, precision = self.data, self.experiment.teacher.schedule.precision
+        copies = len(data.students_x) if len(data.students_x) > len(data.x) else 0
+        extract = partial(extract_features, self.teacher, precision=precision)
+        with self._repeatable():
+            return (len(data.x) + copies) * each_s(
+                lambda rows: extract(data.x[:rows]), (64, 512), len(data.x)
+            )
+
+    def forward_s(self) -> float:
+        """Of the students' outputs before and after they are trained together."""
+        joint, data, task = self.experiment.joint, self.data, student_task(self.experiment)
+        if joint is None:
+            return 0.0
+
+        def run(rows: int) -> None:
+            lengths = None if data.lengths is None else data.lengths[:rows]
+            evaluate_student(self.networks[0], data.x[:rows], task.timesteps, task.readout, lengths)
+
+        samples = len(data.x) + min(MEANS, data.rows(self.experiment.joint_copies))
+        with self._repeatable():
+            return len(self.networks) * samples * each_s(run, (64, 512), len(data.x))
+
+    def deployment_s(self, test: int) -> float:
+        """Of head, policy and measurement: students as integers on all samples for these; and the export."""
+        experiment, data, described = self.experiment, self.data, self.experiment.students
+        direct, bits = student_task(experiment).direct, experiment.quantisation.weight_bits
+        parts = np.split(np.arange(sum(self.slices)), np.cumsum(self.slices)[:-1])
+        students = tuple(
+            Student(f"student{k}", layers_from_module(one), described.readout, None if direct else parts[k])
+            for k, one in enumerate(self.networks)
+        )
+        ensemble = Ensemble(
+            students, data.input_shape, described.timesteps, experiment.data.encoder, Head("mean")
+        )
+
+        def run(rows: int) -> None:
+            lengths = None if data.lengths is None else data.lengths[:rows].numpy(force=True)
+            x, y = data.x[:rows].numpy(force=True), data.y[:rows].numpy(force=True)
+            run_deployed(ensemble, x, y, bits, lengths)
+
+        trained_head = experiment.joint is not None and not experiment.quantisation.epochs
+        fitted = experiment.policy.kind == "gate" or not (direct or trained_head)
+        samples = len(data.x_validation) + test + (len(data.x) if fitted else 0)
+        begun = time.perf_counter()
+        if experiment.teacher.onnx is None:
+            export_teacher(copy.deepcopy(self.teacher).cpu(), data.sample_shape)
+        exported = time.perf_counter() - begun
+        return exported + samples * each_s(run, (8, 136), len(data.x))
+
+    def _repeatable(self) -> AbstractContextManager[None]:
+        return deterministic(self.experiment.seed, self.experiment.threads, self.data.x.device.type)
+
+
+def each_s(run: Callable[[int], Any], rows: tuple[int, int], most: int) -> float:
+    """Seconds for each of many samples, from what many take longer than few; once not counted."""
+    few, many = (min(one, most) for one in rows)
+    took = []
+    for count in (few, few, many):
+        begun = time.perf_counter()
+        run(count)
+        took.append(time.perf_counter() - begun)
+    return max(0.0, took[2] - took[1]) / max(1, many - few)
