@@ -49,12 +49,26 @@ class Figure:
     spec: Mapping[str, Any]
 
     def standalone(self) -> dict[str, Any]:
-        """The specification with a width and light colours of its own, as Vega-Lite draws it anywhere."""
+        """The specification with a width and light colours of its own, as Vega-Lite draws it anywhere.
+
+        Returns
+        -------
+        dict
+        """
         config = vega_config(LIGHT) | {"background": LIGHT.paper}
         return {"config": config, **_with_width(self.spec, _WIDTH_PX)}
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write :meth:`standalone` as JSON, which Vega's editor and command line, and Altair, read.
+
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        Path
+            The file.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What the pages say of layers, targets and constants is what there is."""
+"""What the pages say of layers, targets, constants and figures is what there is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from sne_deploy.chips.chip import load_chip
 from sne_deploy.model.layers.registry import LAYER_KINDS
 from sne_deploy.neurons.table import CELLS
+from sne_deploy.page.figures.table import FIGURES
 from tests.docs.pages import DOCS
 
 
@@ -30,3 +31,8 @@ def test_every_constant_is_as_in_the_chips_file() -> None:
     for name in ("synop", "update_active", "update_idle", "spike_within_tile"):
         assert f"{constants[f'energy.{name}'].value:g}" in page
     assert f"| {constants['host.mac'].value:g} |" in page
+
+
+def test_every_figure_is_in_the_table_in_the_pages_order() -> None:
+    page = (DOCS / "report_page.md").read_text("utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(FIGURES)
