@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from sne_deploy.model.parts import MAX_STUDENTS
 from sne_deploy.page.details.class_accuracy import MAX_CLASSES
 from sne_deploy.page.details.picture import Drawn, PictureModel, drawn_as, picture
 from sne_deploy.page.source import Source
@@ -69,7 +70,7 @@ class StudentsNeededModel(Model):
 
     counted: Literal["ran", "agreed"]
     by: Literal["label", "predicted"]
-    asked: Annotated[int, Field(ge=1)]
+    asked: Annotated[int, Field(ge=1, le=MAX_STUDENTS)]
     classes: Annotated[tuple[ClassNeedModel, ...], Field(min_length=1)]
     left_out: Count
     drawn: Drawn

@@ -78,7 +78,7 @@ def _layers(*, few: bool) -> list[dict[str, Any]]:
             "fillOpacity": {
                 "field": "wrong",
                 "type": "quantitative",
-                "scale": {"type": "sqrt", "domain": [0, 1], "range": [0.05, 0.75 if few else 1.0]},
+                "scale": {"type": "sqrt", "domain": [0, 1], "range": [0.05, 0.6 if few else 1.0]},
                 "legend": None,
             },
             "tooltip": [

@@ -59,7 +59,7 @@ def _matrix(report: ReportModel, found: ConfusionModel, rows: Rows) -> Figure:
             "fillOpacity": {
                 "field": "of_label",
                 "type": "quantitative",
-                "scale": {"type": "sqrt", "domain": [0, 1], "range": [0.08, 0.75] if few else [0.25, 1.0]},
+                "scale": {"type": "sqrt", "domain": [0, 1], "range": [0.08, 0.6] if few else [0.25, 1.0]},
                 "legend": None,
             },
             "tooltip": _tooltip(),

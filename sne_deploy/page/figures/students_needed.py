@@ -11,6 +11,8 @@ from sne_deploy.report.schema import ReportModel
 
 NAME, TITLE = "students_needed", "How many students each kind of input needs"
 TITLE_OF_STATIC = "How many students agree on each kind of input"
+MAX_ORDINAL = 5
+"""Students that have a colour each; more share a gradient."""
 MAX_ROWS, ROW_PX, ALL_PX = 20, 22, 440
 """Classes that have a row of their own height; their height; that of all rows where there are more."""
 
@@ -36,12 +38,7 @@ def students_needed(report: ReportModel, details: Details) -> Figure | Absent:
                 "title": "share of the class's samples",
                 "axis": {"format": ".0%"},
             },
-            "color": {
-                "field": "students",
-                "type": "ordinal",
-                "title": AXIS_TITLES[found.counted],
-                "legend": {"orient": "top"},
-            },
+            "color": _colour(found),
             "order": {"field": "students", "type": "quantitative"},
             "tooltip": [
                 {"field": "class"},
@@ -74,6 +71,19 @@ def students_needed(report: ReportModel, details: Details) -> Figure | Absent:
         "layer": [bars, means] if few else [bars],
     }
     return Figure(NAME, TITLE if ran else TITLE_OF_STATIC, _caption(report, found), _description(found), spec)
+
+
+def _colour(found: StudentsNeededModel) -> dict[str, Any]:
+    """From none, which is the faintest and of no bar where students ran, to all."""
+    numbers = sorted({k for each in found.classes for k, n in enumerate(each.samples) if n})
+    few = found.asked <= MAX_ORDINAL
+    return {
+        "field": "students",
+        "type": "ordinal" if few else "quantitative",
+        "scale": {"domain": list(range(found.asked + 1)) if few else [0, found.asked]},
+        "title": AXIS_TITLES[found.counted],
+        "legend": {"orient": "top", **({"values": numbers} if few else {})},
+    }
 
 
 def mean_students(found: ClassNeedModel) -> float:

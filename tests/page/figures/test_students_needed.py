@@ -60,3 +60,17 @@ def test_one_student_has_no_such_figure():
     absent = students_needed(digits().report, details)
     assert isinstance(absent, Absent)
     assert isinstance(examples(digits().report, details), Figure)
+
+
+@pytest.mark.parametrize("asked", [4, 6])
+def test_every_number_of_students_has_a_colour(asked):
+    details = details_of(CASCADE)
+    found = details.students_needed.model_copy(update={"asked": asked})
+    figure = students_needed(digits().report, details.model_copy(update={"students_needed": found}))
+    colour = figure.spec["layer"][0]["encoding"]["color"]
+    numbers = sorted({row["students"] for row in figure.spec["data"]["values"]})
+    if asked == 4:
+        assert (colour["type"], colour["scale"]["domain"]) == ("ordinal", [0, 1, 2, 3, 4])
+        assert colour["legend"]["values"] == numbers
+    else:
+        assert (colour["type"], colour["scale"]["domain"]) == ("quantitative", [0, 6])
