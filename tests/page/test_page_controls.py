@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sne_deploy.page.details.model import load_details
+from sne_deploy.page.figure import Figure
+from sne_deploy.page.html.markup import Html
+from sne_deploy.page.html.page import page_html
 from sne_deploy.page.html.report import report_html, save_page
 from sne_deploy.report.file import Report, load_report
 from tests.page.browser import Browser
@@ -66,6 +70,32 @@ def test_tapping_shows_it_too(browser: Browser, page: Path):
         assert 0 <= box[0] < box[1] <= 375
     finally:
         browser.command("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
+def test_many_marks_are_painted_and_say_what_they_are_when_pointed_at(browser: Browser, tmp_path: Path):
+    rows = [{"at": k, "share": k / 4000, "name": f"number {k}"} for k in range(4000)]
+    tooltip = [{"field": "name", "title": "called"}, {"field": "share", "format": ".1%"}]
+    encoding = {"x": {"field": "at", "type": "quantitative", "axis": None}, "tooltip": tooltip}
+    spec = {
+        "data": {"values": rows},
+        "height": 300,
+        "mark": {"type": "rule", "strokeWidth": 3},
+        "encoding": encoding,
+    }
+    page = tmp_path / "many.html"
+    figure = Figure("many", "Many", "All.", "Rules.", spec)
+    page.write_text(page_html("many", "bars", Html(""), [[figure]]), encoding="utf-8")
+    browser.open(page)
+    box = browser.run(
+        "const b = document.querySelector('canvas').getBoundingClientRect(); return [b.x, b.y, b.width]"
+    )
+    for x in (box[0] + box[2] / 2, box[0] + box[2] / 2 + 1):
+        browser.command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=box[1] + 150)
+    shown = browser.until(TIP)
+    name, share = re.fullmatch(r"callednumber (\d+)share(\d+\.\d)%", shown).groups()
+    assert share == f"{int(name) / 40:.1f}"
+    assert abs(float(share) - 50) < 2
+    assert browser.logged() == []
 
 
 def test_the_theme_is_the_systems_until_it_is_chosen(browser: Browser, page: Path):

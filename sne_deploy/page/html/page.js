@@ -3,65 +3,28 @@
 (() => {
   "use strict";
 
+  const { isComposed, plainCsv, suited, tables, withWidth } = reportSpecs;
+  const { element, isPicture, showData, told, tooltip } = reportText;
   const NARROW_PX = 560;
   const PRINTED_PX = 660;
-  const MANY_ROWS = 3000; // more marks than that are painted on a canvas
-  const SHOWN_ROWS = 500;
   const PRINT_TICKS = 50; // a view without pictures takes about ten
   const root = document.documentElement;
   const data = JSON.parse(document.getElementById("page-data").textContent);
-  const charts = Array.from(document.querySelectorAll("[data-figure]"), (holder) => ({
-    holder,
-    spec: data.figures[Number(holder.dataset.figure)],
-    key: null,
-    view: null,
-  }));
   const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
   const printMedium = window.matchMedia("print");
   let printing = printMedium.matches;
 
-  function element(name, className, text) {
-    const made = document.createElement(name);
-    if (className) made.className = className;
-    if (text !== undefined) made.textContent = text;
-    return made;
-  }
-
-  /* ---- what is drawn ---- */
+  window.vega.formats("csv", plainCsv); // its own makes code of the names of columns
+  const charts = Array.from(document.querySelectorAll("[data-figure]"), (holder) => ({
+    holder,
+    ...suited(data.figures[Number(holder.dataset.figure)]),
+    key: null,
+    view: null,
+  }));
 
   function theme() {
     if (printing) return "light";
     return root.dataset.theme || (darkScheme.matches ? "dark" : "light");
-  }
-
-  /** The tables of a specification, its parts' included. */
-  function tables(spec) {
-    const parts = [spec.spec, ...["layer", "concat", "hconcat", "vconcat"].flatMap((name) => spec[name] || [])];
-    const values = spec.data && spec.data.values;
-    const own = typeof values === "string" ? [plainCsv(values)] : [values].filter(Array.isArray);
-    return own.concat(parts.filter(Boolean).flatMap(tables));
-  }
-
-  /** Rows of comma-separated numbers below their names. Vega's own reader makes code of the names. */
-  function plainCsv(text) {
-    const [names, ...lines] = text.trim().split("\n").map((line) => line.split(","));
-    return lines.map((line) => Object.fromEntries(line.map((cell, column) => [names[column], cell])));
-  }
-  window.vega.formats("csv", plainCsv);
-
-  function isComposed(spec) {
-    return ["concat", "hconcat", "vconcat", "facet", "repeat"].some((name) => name in spec) ||
-      ["row", "column", "facet"].some((name) => spec.encoding && name in spec.encoding);
-  }
-
-  /** The specification with a width in each of its views that has none. */
-  function withWidth(spec, width) {
-    const each = (list, share) => list.map((part) => withWidth(part, width / share));
-    if (spec.vconcat) return { ...spec, vconcat: each(spec.vconcat, 1) };
-    if (spec.hconcat) return { ...spec, hconcat: each(spec.hconcat, spec.hconcat.length) };
-    if (spec.concat) return { ...spec, concat: each(spec.concat, spec.columns || spec.concat.length) };
-    if (spec.spec) return { ...spec, spec: withWidth(spec.spec, width / (spec.columns || 1)) };
-    return "width" in spec ? spec : { ...spec, width: Math.max(60, Math.floor(width)) };
   }
 
   function config(width) {
@@ -73,7 +36,6 @@
     return found;
   }
 
-  const isPicture = (uri) => /^data:image\/png;base64,[A-Za-z0-9+/=]*$/.test(uri);
   const nothing = () => Promise.reject(new Error("a report fetches nothing"));
   const loader = {
     load: nothing,
@@ -83,7 +45,9 @@
   const logger = window.vega.logger(window.vega.Warn);
   const warn = logger.warn.bind(logger);
   // A figure is fitted to the page's width; where its height follows from its rows, that stays so.
-  logger.warn = (...told) => /^Dropping "fit-/.test(told[0]) ? logger : warn(...told);
+  logger.warn = (...words) => /^Dropping "fit-/.test(words[0]) ? logger : warn(...words);
+
+  const said = (chart, value) => (chart.fields ? told(value, chart.fields) : value);
 
   async function microtasks(count) {
     for (let done = 0; done < count; done += 1) await null;
@@ -99,7 +63,10 @@
       hover: true,
       loader,
       renderer,
-      tooltip: (_handler, event, _item, value) => tooltip(event, value),
+      tooltip: (_handler, event, _item, value) => tooltip(event, said(chart, value)),
+    });
+    chart.view.addEventListener("pointerup", (event, item) => { // a tap shows what hovering would
+      if (event.pointerType === "touch" && item) tooltip(event, said(chart, item.tooltip));
     });
     const done = chart.view.runAsync();
     // Vega is done when it has fetched pictures, from the page itself, which is too late for print.
@@ -121,8 +88,7 @@
 
   async function drawn(chart) {
     const width = printing ? PRINTED_PX : Math.floor(chart.holder.clientWidth);
-    const rows = tables(chart.spec).reduce((sum, table) => sum + table.length, 0);
-    const renderer = rows > MANY_ROWS && !printing ? "canvas" : "svg";
+    const renderer = chart.many && !printing ? "canvas" : "svg";
     const key = `${theme()} ${width} ${renderer}`;
     if (key === chart.key || width <= 0) return;
     chart.key = key;
@@ -153,89 +119,6 @@
     root.dataset.drawnMs = String(Math.round(performance.now()));
   }
 
-  /* ---- tooltips ---- */
-
-  const tip = element("div", "tip");
-  tip.hidden = true;
-  document.body.append(tip);
-
-  function tooltip(event, value) {
-    if (value === null || value === undefined || value === "") {
-      tip.hidden = true;
-      return;
-    }
-    tip.replaceChildren(...tooltipParts(value));
-    tip.hidden = false;
-    const { width, height } = tip.getBoundingClientRect();
-    const left = Math.min(event.clientX + 14, root.clientWidth - width - 8);
-    const below = event.clientY + 16;
-    tip.style.left = `${Math.max(8, left)}px`;
-    tip.style.top = `${below + height > window.innerHeight ? Math.max(8, event.clientY - height - 12) : below}px`;
-  }
-
-  function tooltipParts(value) {
-    if (typeof value !== "object") return [element("p", "", String(value))];
-    const list = element("dl");
-    const images = [];
-    for (const [name, shown] of Object.entries(value)) {
-      if (name === "image") images.push(picture(String(shown)));
-      else list.append(element("dt", "", name), element("dd", "", String(shown)));
-    }
-    return [...images.filter(Boolean), list];
-  }
-
-  function picture(uri) {
-    if (!isPicture(uri)) return null;
-    const made = element("img");
-    made.alt = "";
-    made.src = uri;
-    return made;
-  }
-
-  /** A tap shows what hovering would. */
-  document.addEventListener("pointerup", (event) => {
-    const item = event.target instanceof Element ? event.target.__data__ : null;
-    const found = item && (Array.isArray(item) ? item[0] : item);
-    if (event.pointerType === "touch") tooltip(event, found ? found.tooltip : null);
-  });
-  document.addEventListener("scroll", () => tooltip(null, null), { passive: true });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") tooltip(null, null);
-  });
-
-  /* ---- a figure's data as a table ---- */
-
-  function dataTable(rows) {
-    const table = element("table");
-    const heads = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => name !== "image");
-    const head = element("tr");
-    head.append(...heads.map((name) => {
-      const cell = element("th", "words", name);
-      cell.scope = "col";
-      return cell;
-    }));
-    const body = rows.slice(0, SHOWN_ROWS).map((row) => {
-      const line = element("tr");
-      line.append(...heads.map((name) => element("td", "words", row[name] === undefined ? "" : String(row[name]))));
-      return line;
-    });
-    table.append(element("thead"), element("tbody"));
-    table.tHead.append(head);
-    table.tBodies[0].append(...body);
-    return table;
-  }
-
-  function openData(event) {
-    const holder = event.target.querySelector(".scrolls");
-    if (!event.target.open || holder.childElementCount) return;
-    for (const rows of tables(data.figures[Number(event.target.dataset.dataOf)])) {
-      holder.append(dataTable(rows));
-      if (rows.length > SHOWN_ROWS) {
-        holder.append(element("p", "", `The first ${SHOWN_ROWS} of ${rows.length} rows.`));
-      }
-    }
-  }
-
   /* ---- controls ---- */
 
   function toggleTheme() {
@@ -253,6 +136,11 @@
       window.getSelection().selectAllChildren(source);
       button.textContent = "Selected";
     }
+  }
+
+  function openData(event) {
+    const { open, dataset } = event.target;
+    if (open) showData(event.target.querySelector(".scrolls"), tables(data.figures[Number(dataset.dataOf)]));
   }
 
   function setPrinting(now) {

@@ -15,7 +15,7 @@ from sne_deploy.page.html.markup import Html, data_script, joined, named, tag
 from sne_deploy.page.html.theme import DARK, FONT, LIGHT, MONO, THEMES, style_variables, vega_config
 from sne_deploy.text import visible
 
-HALF = frozenset({"confusion", "waterfall", "class_accuracy"})
+HALF = frozenset({"confusion", "class_accuracy"})
 """Figures that stand beside another where there is room."""
 
 
@@ -209,7 +209,7 @@ def _scripts() -> tuple[str, ...]:
     libraries = (_file("vendor", "vega.min.js"), _file("vendor", "vega-lite.min.js"), f"{{{interpreter}}}")
     names = ("vega", "vega-lite", "vega-interpreter")
     licensed = (_licensed(name, library) for name, library in zip(names, libraries, strict=True))
-    return *licensed, _file("html", "page.js")
+    return *licensed, *(_file("html", name) for name in ("specs.js", "text.js", "page.js"))
 
 
 def _licensed(name: str, script: str) -> str:
