@@ -43,6 +43,8 @@ def train_command(
     from sne_deploy.distill.command import onnx_teacher, train_experiment
     from sne_deploy.distill.estimate import estimate, estimate_view
     from sne_deploy.distill.experiment import load_experiment
+    from sne_deploy.distill.training.events import ABSENT as NO_EVENTS
+    from sne_deploy.distill.training.events import tensorboard_installed
     from sne_deploy.errors import InputError
     from sne_deploy.report.table import report_view
 
@@ -61,4 +63,5 @@ def train_command(
         say("interrupted: the same command goes on after the last whole epoch")
         raise SystemExit(130) from None
     show(report_view(trained.result.report))
-    say(f"Written: {trained.model}, {trained.teacher}")
+    events = out / "tensorboard" if tensorboard_installed() else NO_EVENTS
+    say(f"Written: {trained.model}, {trained.teacher}, {out / 'training.csv'}, {events}")

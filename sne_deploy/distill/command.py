@@ -23,6 +23,7 @@ from sne_deploy.distill.stages import EpochLog, StageLog
 from sne_deploy.distill.teacher.given import teacher_of_module
 from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
 from sne_deploy.distill.training.epochs import Epoch
+from sne_deploy.distill.training.events import EventFiles, tensorboard_installed
 from sne_deploy.distill.training.journal import COLUMNS, Journal, csv_line
 from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path, ensure_folder
@@ -155,10 +156,12 @@ def train_experiment(
     """
     given = given or Given()
     folder = ensure_folder(out)
-    journals = (
+    journals: list[Journal | EventFiles] = [
         Journal(folder / "training.jsonl"),
         Journal(folder / "training.csv", csv_line, ",".join(COLUMNS)),
-    )
+    ]
+    if tensorboard_installed():
+        journals.append(EventFiles(folder / "tensorboard"))
 
     def begun(stage: str, epochs: int, done: Sequence[Epoch]) -> None:
         for journal in journals:

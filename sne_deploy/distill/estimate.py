@@ -6,7 +6,6 @@ import resource
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,6 +22,8 @@ from sne_deploy.distill.probe import Probe
 from sne_deploy.distill.students.checks import check_students
 from sne_deploy.distill.teacher.given import teacher_of
 from sne_deploy.distill.training.determinism import open_device
+from sne_deploy.distill.training.events import ABSENT as NO_EVENTS
+from sne_deploy.distill.training.events import tensorboard_installed
 from sne_deploy.report.units import ABSENT, printable, seconds
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def estimate_view(found: Estimate) -> Group:
         table.add_row(*_cells(stage), seconds(found.epoch_s[stage.name]))
     samples = ", ".join(f"{count:,} {name}" for name, count in found.samples.items())
     trained = sum(stage.epochs * found.epoch_s[stage.name] for stage in found.plan)
+    events = "TensorBoard's events in tensorboard/" if tensorboard_installed() else NO_EVENTS
     device = printable(found.experiment.device)
     return Group(
         Text(f"{printable(found.experiment.name)}: what would be trained; nothing was written", style="bold"),
@@ -133,15 +135,8 @@ def estimate_view(found: Estimate) -> Group:
         Text("        measured just now on a few batches of each kind of stage and a few samples"),
         Text(f"memory  about {found.memory_bytes / 1e9:.1f} GB: the most that this took, with all data and"),
         Text("        whole batches of every stage; and the teacher's features"),
-        Text(f"logs    training.csv, training.jsonl, {tensorboard_text()}"),
+        Text(f"logs    training.csv, training.jsonl; {events}"),
     )
-
-
-def tensorboard_text() -> str:
-    """Whether there will be event files."""
-    if find_spec("tensorboard") is None:
-        return "no TensorBoard events: pip install tensorboard"
-    return "TensorBoard events"
 
 
 def _cells(stage: PlannedStage) -> tuple[str, ...]:
