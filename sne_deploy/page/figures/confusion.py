@@ -73,15 +73,13 @@ def _matrix(report: ReportModel, found: ConfusionModel, rows: Rows) -> Figure:
         "encoding": place,
         "layer": [cells, numbers] if few else [cells],
     }
-    wrong = sum(row["samples"] for row in rows if row["outcome"] == "wrong")
-    worst = max(
-        (row for row in rows if row["outcome"] == "wrong"), key=lambda row: row["samples"], default=None
-    )
-    most = (
-        ""
-        if worst is None
-        else (f" Most often {worst['label']} was taken for {worst['predicted']}: {worst['samples']} times.")
-    )
+    errors = [row for row in rows if row["outcome"] == "wrong"]
+    wrong = sum(row["samples"] for row in errors)
+    most = ""
+    if errors:
+        worst = max(errors, key=lambda row: row["samples"])
+        pair = f"{worst['label']} is taken for {worst['predicted']}"
+        most = f" Most often {pair}: {worst['samples']} of its samples."
     caption = (
         f"All {report.data.samples} samples, as the ensemble predicted them. The fuller a cell, the larger "
         "its share of the samples with that label, by its square root, so that rare errors show. An empty "

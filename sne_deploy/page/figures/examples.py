@@ -41,11 +41,11 @@ def examples(report: ReportModel, details: Details) -> Figure | Absent:
     pictures = {
         "mark": {"type": "image", "width": PICTURE_PX, "height": PICTURE_PX, "aspect": True, "yOffset": -8},
         "encoding": {
-            "url": {"field": "picture", "type": "nominal"},
+            "url": {"field": "image", "type": "nominal"},
             "tooltip": [
                 {"field": name, "type": "quantitative" if name == "sample" else "nominal"}
-                for name in ("sample", "label", "predicted", "outcome")
-                if found.by == "label" or name in ("sample", "predicted")
+                for name in ("image", "sample", "label", "predicted", "outcome")
+                if found.by == "label" or name in ("image", "sample", "predicted")
             ],
         },
     }
@@ -79,7 +79,7 @@ def _rows(found: StudentsNeededModel) -> list[dict[str, Any]]:
                 "predicted": str(example.predicted),
                 "outcome": outcome,
                 "text": _text(example),
-                "picture": f"data:image/png;base64,{example.picture.png}",
+                "image": f"data:image/png;base64,{example.picture.png}",
             }
         )
     return rows

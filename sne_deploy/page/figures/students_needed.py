@@ -103,7 +103,7 @@ def _rows(found: ClassNeedModel) -> list[dict[str, Any]]:
 
 def _caption(report: ReportModel, found: StudentsNeededModel) -> str:
     what = (
-        f"Of each class's samples, how many of {found.asked} students ran until the policy was sure"
+        f"Of each class's samples, how many of {found.asked} students {_why(report)}"
         if found.counted == "ran"
         else f"The policy is static: {found.asked} students run on every sample; how many of them "
         "alone predict what the ensemble does"
@@ -115,6 +115,12 @@ def _caption(report: ReportModel, found: StudentsNeededModel) -> str:
         f"{what}. All {report.data.samples} samples, by {kinds}, the hardest class first; each bar's "
         f"mean is {where}.{left}"
     )
+
+
+def _why(report: ReportModel) -> str:
+    """What made students run."""
+    gated = report.policy is not None and report.policy.kind == "gate"
+    return "the gate chose" if gated else "ran until the policy was sure"
 
 
 def _description(found: StudentsNeededModel) -> str:

@@ -51,7 +51,7 @@ def test_every_example_has_its_place(labelled):
     assert [row["sample"] for row in rows] == [example.sample for example in found]
     assert len({(row["students"], row["place"]) for row in rows}) == len(rows)
     for row, example in zip(rows, found, strict=True):
-        assert row["picture"] == f"data:image/png;base64,{example.picture.png}"
+        assert row["image"] == f"data:image/png;base64,{example.picture.png}"
         assert (row["outcome"] == "right") == (labelled and example.label == example.predicted)
 
 
@@ -74,3 +74,12 @@ def test_every_number_of_students_has_a_colour(asked):
         assert colour["legend"]["values"] == numbers
     else:
         assert (colour["type"], colour["scale"]["domain"]) == ("quantitative", [0, 6])
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("confidence", "until the policy was sure"), ("gate", "the gate chose")]
+)
+def test_what_made_students_run_is_said(kind, said):
+    report = digits().report
+    report = report.model_copy(update={"policy": report.policy.model_copy(update={"kind": kind})})
+    assert said in students_needed(report, details_of(CASCADE)).caption
