@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 
 import sne_deploy as sne
 from sne_deploy.data import digits_split
+from sne_deploy.energy.accounting import add_counts, energy_per_sample
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Gate
 from sne_deploy.page.details import alternatives as module
 from sne_deploy.page.details.alternatives import AlternativeModel, AlternativesModel
 from sne_deploy.result import Result
+from sne_deploy.runtime.result import StudentResult
 from tests.effort import examples
 from tests.networks import INPUT_SHAPE, network
 from tests.runtime.test_lengths import LENGTHS, STEPS, samples
@@ -104,6 +107,27 @@ def test_a_long_run_is_judged_on_its_first_samples_alone(monkeypatch: pytest.Mon
     assert 1 <= len([each for each in found.points if each.role == "threshold"]) <= 6
     assert found.points[0].accuracy == run(ensemble, x[:20], y[:20], policy).accuracy
     assert of(run(ensemble, x[:40], y[:40], ActivationPolicy())).samples == 40
+
+
+def test_what_the_target_did_not_count_is_in_no_alternative() -> None:
+    """Where samples run again on a target that counts more than the run's own did."""
+    _, _, x, y = digits_split()
+    source = run(
+        sne.load("examples/digits/model.pt"), x[:10], y[:10], ActivationPolicy("confidence", (), 0.5)
+    ).source
+
+    def uncounted(student: StudentResult) -> StudentResult:
+        layers = [replace(layer, updates_active=None, updates_idle=None) for layer in student.layers]
+        return replace(student, trace=replace(student.trace, layers=tuple(layers)), placed=None)
+
+    less = replace(source.run, students=tuple(uncounted(each) for each in source.run.students))
+    found = module.alternatives(replace(source, run=less))
+    assert found is not None
+    counts = add_counts([less.shared_counts, *(each.counts for each in less.students)], 10)
+    expected = energy_per_sample(counts, source.chip)
+    assert (expected.updates, expected.hops) == (None, None)
+    assert found.points[0].energy_j == expected.total
+    assert {point.interval_j for point in found.points} == {None}
 
 
 def test_without_labels_there_is_nothing_to_judge() -> None:

@@ -159,6 +159,28 @@ def test_layers_and_host_add_up_to_the_energy_of_the_report(policy: ActivationPo
     assert ("links that messages cross" in figure.caption) == (target == "norse")
 
 
+def test_links_cost_what_their_direction_costs(static: Result) -> None:
+    """The digits are on one tile, whose messages cross no link: links are made up here."""
+    counted = tuple(
+        each.model_copy(
+            update={
+                "layers": tuple(
+                    layer.model_copy(update={"hops_east_west": 70, "hops_north_south": 9})
+                    for layer in each.layers
+                )
+            }
+        )
+        for each in static.details.layer_counts
+    )
+    constants = static.report.hardware.constants
+    east_west, north_south = (constants[f"energy.hop_{name}"] for name in ("east_west", "north_south"))
+    assert (east_west.unit, north_south.unit) == ("pJ", "pJ")
+    expected = (70 * east_west.value + 9 * north_south.value) * 1e-12 / 40
+    layers = [use for use in uses_of(static.report, counted) if "hops" in use.joules]
+    assert len(layers) == sum(len(each.layers) for each in counted)
+    assert [use.joules["hops"] for use in layers] == pytest.approx([expected] * len(layers), rel=1e-12)
+
+
 def test_without_labels_or_details_figures_say_why() -> None:
     result = run(CASCADE, labels=False, fidelity=False)
     for draw in (accuracy_energy, waterfall):
