@@ -55,6 +55,8 @@ class DataModel(_Model):
     every step. ``current``: a series of shape (steps, ...) of real numbers, one current for each step.
     ``spikes``: the same, of 0 and 1, through the synapses of the first layer. Series may differ in length:
     ``lengths`` beside ``x``. ``input_range``: in which every value lies, of the others than ``spikes``.
+    Recorded events, see :mod:`sne_deploy.data.events`, become series of the ``shape`` of one step, of
+    ``bin_width`` in units of their times.
     ``augment``: ``shift`` moves images by up to two pixels; ``crop-flip`` pads by four, crops, and flips;
     with ``-contrast``, half of the images also get less contrast, with ``-cutout``, each loses a square:
     anew in every batch of the teacher; for the students, see ``students.copies``.
@@ -70,6 +72,8 @@ class DataModel(_Model):
     augment: Augmentation = "none"
     input: Literal["constant", "current", "spikes"] = "constant"
     input_range: tuple[float, float] = (0.0, 1.0)
+    bin_width: Above0 | None = None
+    shape: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=3)] | None = None
 
     @model_validator(mode="after")
     def _meaningful(self) -> DataModel:
@@ -80,7 +84,11 @@ class DataModel(_Model):
             raise ValueError("file is of source 'npz' alone, without folder")
         if (self.file is None) != (self.test is None):
             raise ValueError("file and test go together: test is how many of the file's samples are kept")
+        if (self.bin_width is None) != (self.shape is None):
+            raise ValueError("events need both bin_width and shape, of one step; give both or neither")
         if self.input == "constant":
+            if self.bin_width is not None:
+                raise ValueError("bin_width is of events: set input 'constant' to 'spikes' or 'current'")
             return self
         if self.source not in ("npz", "arrays"):
             raise ValueError(f"source {self.source!r} has images: set input {self.input!r} to 'constant'")

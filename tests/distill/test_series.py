@@ -14,7 +14,7 @@ from torch import nn
 
 import sne_deploy as sne
 from sne_deploy.distill.data.given import as_arrays
-from sne_deploy.distill.data.splits import Splits, load_splits
+from sne_deploy.distill.data.splits import Splits, load_splits, load_test
 from sne_deploy.distill.experiment import DataModel, LayerModel, TeacherModel, parse_experiment
 from sne_deploy.distill.run import Distilled, run_experiment
 from sne_deploy.distill.students.networks import student_network
@@ -311,3 +311,35 @@ def test_arrays_of_different_lengths_are_taken_as_a_list() -> None:
     assert one.digest == other.digest
     assert one.lengths is not None and other.lengths is not None  # noqa: PT018  for the type checker
     assert torch.equal(one.x, other.x) and torch.equal(one.lengths, other.lengths)  # noqa: PT018
+
+
+def test_events_are_binned_for_training_as_for_the_test(tmp_path: Path) -> None:
+    """Each recording's events on the channel of its class; training and test get what sne-compile would."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 3
+    count = rng.integers(4, 9, 40)
+    events = {
+        "t": np.concatenate([np.sort(rng.random(size)) * 29 for size in count]),
+        "x": np.repeat(labels, count).astype(np.uint16),
+        "offsets": np.concatenate([[0], np.cumsum(count)]),
+        "labels": labels,
+    }
+    for split in ("train", "test"):
+        np.savez(tmp_path / f"{split}.npz", **events)
+    data = {"source": "npz", "folder": str(tmp_path), "validation": 10, "input": "spikes"}
+    described = DataModel(**data, bin_width=5.0, shape=(3,))
+    split = load_splits(described, 0, timesteps=T)
+    test = load_test(described, split)
+    assert test.x.shape == (40, T, 3)
+    assert (test.x.any(axis=1).argmax(axis=1) == labels).all()
+    together = torch.cat([split.x, split.x_validation]).numpy()
+    assert sorted(map(bytes, together.astype(np.uint8))) == sorted(map(bytes, test.x))
+    with pytest.raises(DataError, match=r"has events; give data\.bin_width, .*, data\.shape"):
+        load_splits(DataModel(**data), 0, timesteps=T)
+    with pytest.raises(InputError, match="events need both bin_width and shape"):
+        parse_experiment({**SPIKES, "data": {**data, "bin_width": 5.0}})
+    with pytest.raises(InputError, match="bin_width is of events: set input 'constant' to 'spikes'"):
+        parse_experiment({**SPIKES, "data": {**data, "bin_width": 5.0, "shape": [3], "input": "constant"}})
+    written(tmp_path, "spikes")
+    with pytest.raises(DataError, match=r"has no events \(t and offsets\); leave data\.bin_width"):
+        load_splits(described, 0, timesteps=T)

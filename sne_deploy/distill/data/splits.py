@@ -13,10 +13,10 @@ from torch import Tensor
 
 from sne_deploy.data import DataSet, load_data
 from sne_deploy.data.dataset import ModelInput, fit_to_model
-from sne_deploy.data.npz import load_npz, read_arrays
 from sne_deploy.distill.data.augment import batch_transform
 from sne_deploy.distill.data.enough import check_enough, check_kept, check_labels
 from sne_deploy.distill.data.given import digest_of
+from sne_deploy.distill.data.own import own_data
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.errors import DataError
 from sne_deploy.model.ensemble import Encoder
@@ -196,8 +196,7 @@ def _training_split(described: DataModel, arrays: Arrays | None, timesteps: int)
         shape = INPUT_SHAPES[described.source]
         data = load_data(spec, input_shape=shape, timesteps=1, encoder=Encoder("constant"))
     else:
-        x, y, lengths = _own_arrays(spec) if arrays is None else arrays
-        data = _own_data(spec, described, x, y, lengths, timesteps)
+        data = own_data(spec, described, timesteps, arrays)
     if data.y is None:
         raise DataError(f"data {spec}: has no labels y; write them beside x: np.savez(path, x=x, y=y)")
     if described.augment != "none" and data.x.ndim != 4:
@@ -212,7 +211,7 @@ def _training_split(described: DataModel, arrays: Arrays | None, timesteps: int)
 def load_file(described: DataModel, timesteps: int) -> DataSet:
     """All of ``data.file``, checked; errors as for :func:`load_splits`."""
     spec = data_spec(described, "train")
-    return _own_data(spec, described, *_own_arrays(spec), timesteps)
+    return own_data(spec, described, timesteps, None)
 
 
 def parts_of_file(described: DataModel, data: DataSet) -> tuple[DataSet, DataSet]:
@@ -229,69 +228,6 @@ def parts_of_file(described: DataModel, data: DataSet) -> tuple[DataSet, DataSet
     order = order if data.y is None else stratified(order, data.y, kept)
     test = replace(data.taken(np.sort(order[-kept:])), name=f"{data.name}, {kept} of {len(data)} samples")
     return data.taken(np.sort(order[:-kept])), test
-
-
-def _own_arrays(spec: str) -> tuple[Array, Array | None, Array | None]:
-    path = Path(spec)
-    return *load_npz("train", path), read_arrays(path, ("lengths",)).get("lengths")
-
-
-def _own_data(
-    spec: str, described: DataModel, x: Array, y: Array | None, lengths: Array | None, timesteps: int
-) -> DataSet:
-    """The user's own training data, checked; series always with lengths."""
-    encoder, steps = described.encoder, 1
-    if encoder.timed:
-        shape, steps = _series_shape(spec, x), timesteps
-        last = int(lengths.max()) if lengths is not None and lengths.size else x.shape[1]
-        if timesteps < last <= x.shape[1] or (lengths is None and last < timesteps):
-            raise DataError(
-                f"data {spec}: samples last {last} steps, students.timesteps is {timesteps}; set it to {last}"
-            )
-    elif lengths is not None:
-        raise DataError(
-            f"data {spec}: has lengths, and data.input is {described.input!r}; set it to 'current' or "
-            "'spikes', for series, or leave the lengths out"
-        )
-    else:
-        shape = _own_shape(spec, x)
-    _check_range(spec, described, x)
-    data = fit_to_model(spec, x, y, ModelInput(shape, steps, encoder), lengths=lengths)
-    full = np.full(len(data), steps) if encoder.timed and lengths is None else data.lengths
-    return replace(data, lengths=full)
-
-
-def _check_range(spec: str, described: DataModel, x: Array) -> None:
-    """Say which key to change; that every value is finite is checked later."""
-    low, high = described.input_range
-    inside = x.dtype.kind not in "buif" or x.size == 0 or not (x.min() < low or x.max() > high)
-    if described.input != "spikes" and not inside:
-        raise DataError(
-            f"data {spec}: values from {x.min():g} to {x.max():g} leave the model's input range {low:g} to "
-            f"{high:g}; scale them, or set data.input_range so that it holds the test split's too"
-        )
-
-
-def _series_shape(spec: str, x: Array) -> tuple[int, ...]:
-    """One step of the user's own series."""
-    shape = tuple(int(size) for size in x.shape[2:])
-    if x.ndim < 3 or 0 in x.shape:
-        one = "; of a single channel, x[..., None]" if x.ndim == 2 else ""
-        raise DataError(
-            f"data {spec}: x has shape {x.shape}; series are (N, steps, channels) or (N, steps, ...){one}"
-        )
-    return shape
-
-
-def _own_shape(spec: str, x: Array) -> tuple[int, ...]:
-    """One sample of the user's own data: an image, with one channel where it says none, or a vector."""
-    shape = tuple(int(size) for size in x.shape[1:])
-    if len(shape) not in (1, 2, 3) or 0 in shape:
-        raise DataError(
-            f"data {spec}: x has shape {x.shape}; give (N, channels, height, width), (N, height, width) or "
-            "(N, values)"
-        )
-    return (1, *shape) if len(shape) == 2 else shape
 
 
 def load_test(described: DataModel, splits: Splits, arrays: Arrays | None = None) -> DataSet:
@@ -314,7 +250,13 @@ def load_test(described: DataModel, splits: Splits, arrays: Arrays | None = None
         data = parts_of_file(described, load_file(described, steps))[1]
     else:
         spec = data_spec(described, "test")
-        data = load_data(spec, input_shape=takes.shape, timesteps=steps, encoder=takes.encoder)
+        data = load_data(
+            spec,
+            input_shape=takes.shape,
+            timesteps=steps,
+            encoder=takes.encoder,
+            bin_width=described.bin_width,
+        )
     if data.y is None:
         raise DataError(f"data {data.name}: has no labels y")
     if int(data.y.max()) >= splits.classes:
