@@ -24,7 +24,6 @@ sys.path.insert(0, str(ROOT))
 from tests.page.browser import Browser, started  # noqa: E402  it is the tests' browser
 
 PICTURES = ROOT / "docs" / "pictures"
-COLOURS = 128
 MOST_BYTES = 400_000
 
 
@@ -39,9 +38,9 @@ class Picture:
 
 
 WANTED = (
-    Picture("report-wide", 1280, 2400, dark=False),
-    Picture("report-narrow", 390, 2400, dark=False),
-    Picture("report-dark", 1280, 2400, dark=True),
+    Picture("report-wide", 1280, 1900, dark=False),
+    Picture("report-narrow", 390, 1900, dark=False),
+    Picture("report-dark", 1280, 1900, dark=True),
 )
 
 
@@ -75,7 +74,9 @@ def taken(browser: Browser, page: Path, picture: Picture) -> bytes:
     shot = browser.command("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"]
     image = Image.open(io.BytesIO(base64.b64decode(shot))).convert("RGB")
     found = io.BytesIO()
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(found, format="PNG", optimize=True)
+    image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        found, format="PNG", optimize=True
+    )
     return found.getvalue()
 
 

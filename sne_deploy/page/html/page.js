@@ -30,7 +30,7 @@
   function config(width) {
     const found = structuredClone(data.themes[theme()]);
     if (width < NARROW_PX) {
-      Object.assign(found.legend, { orient: "bottom", columns: 2, labelLimit: 110 });
+      Object.assign(found.legend, { orient: "bottom", columns: 2, labelLimit: Math.floor(width / 2) - 45 });
       Object.assign(found.axis, { labelLimit: 90 });
     }
     return found;
