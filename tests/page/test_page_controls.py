@@ -108,6 +108,20 @@ def test_the_theme_is_the_systems_until_it_is_chosen(browser: Browser, page: Pat
     assert browser.violations() == []
 
 
+def test_a_choice_in_a_figure_is_a_control_that_can_be_reached(browser: Browser, page: Path):
+    browser.open(page)
+    choice = "document.querySelector('#figure-raster ~ .controls select')"
+    assert browser.run("return document.querySelector('[role=img] select') === null")
+    before = browser.run("return document.querySelector('#figure-raster ~ .chart svg').outerHTML")
+    browser.run(f"{choice}.selectedIndex = 1; {choice}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+    browser.run(f"{choice}.dispatchEvent(new Event('change', {{bubbles: true}}))")
+    browser.until(
+        "return document.querySelector('#figure-raster ~ .chart svg').outerHTML !== arguments[0]", before
+    )
+    assert browser.logged() == []
+    assert browser.violations() == []
+
+
 def test_a_figure_follows_the_width(browser: Browser, page: Path):
     browser.open(page)
     widest = "return Math.max(...Array.from(document.querySelectorAll('.chart svg'), e => e.clientWidth))"

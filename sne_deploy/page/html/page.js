@@ -17,6 +17,7 @@
   window.vega.formats("csv", plainCsv); // its own makes code of the names of columns
   const charts = Array.from(document.querySelectorAll("[data-figure]"), (holder) => ({
     holder,
+    controls: element("div", "controls"),
     ...suited(data.figures[Number(holder.dataset.figure)]),
     key: null,
     view: null,
@@ -56,10 +57,12 @@
   /** Draws a specification in place of what the chart showed before. */
   async function show(spec, chart, renderer, width) {
     if (chart.view) chart.view.finalize();
+    chart.controls.replaceChildren();
     const compiled = window.vegaLite.compile(spec, { config: config(width), logger }).spec;
     chart.view = new window.vega.View(window.vega.parse(compiled, null, { ast: true }), {
       expr: window.vega.expressionInterpreter,
       container: chart.holder,
+      bind: chart.controls,
       hover: true,
       loader,
       renderer,
@@ -160,5 +163,7 @@
     clearTimeout(waiting);
     waiting = setTimeout(drawAll, 120);
   });
+  // A picture, which the holder is to who hears it, can hold no control.
+  charts.forEach(({ holder, controls }) => holder.after(controls));
   drawFirst();
 })();
