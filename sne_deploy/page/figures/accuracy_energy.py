@@ -109,7 +109,9 @@ def _tooltip(rows: Sequence[Row], kind: str) -> Row:
 
 def _caption(report: ReportModel, found: AlternativesModel, rows: Sequence[Row]) -> str:
     whole = found.samples == report.data.samples
-    said = ["Lines through points are the intervals in which the neurocores' energy is expected."]
+    said = []
+    if any(point.interval_j is not None for point in found.points):
+        said.append("Lines through points are the intervals in which the neurocores' energy is expected.")
     if whole:
         said.append(f"All {found.samples:,} samples.")
     else:

@@ -157,6 +157,8 @@ def test_layers_and_host_add_up_to_the_energy_of_the_report(policy: ActivationPo
     assert of_ensemble == pytest.approx(whole.total, rel=1e-12)
     assert ("Not in this energy: leakage" in figure.caption) == (target == "loihi")
     assert ("links that messages cross" in figure.caption) == (target == "norse")
+    intervals = drawn(accuracy_energy(result.report, result.details)).caption
+    assert ("the intervals in which" in intervals) == (target == "loihi")
 
 
 def test_links_cost_what_their_direction_costs(static: Result) -> None:
