@@ -48,7 +48,7 @@ def compile_command(
     """Compile a model for a target, run it on real data, and report accuracy, operations and energy."""
     import sne_deploy as sne
     from sne_deploy.backend import chosen_target, load_backend
-    from sne_deploy.files import check_folder
+    from sne_deploy.files import check_file, check_folder
     from sne_deploy.model.policy import changed_policy
     from sne_deploy.progress import ProgressBars
     from sne_deploy.report.table import report_view
@@ -61,7 +61,7 @@ def compile_command(
     if out is not None:  # before the run, and without making it
         check_folder(out / "students")
     if save is not None:
-        check_folder(save.parent)
+        check_file(save)
     ensemble = load_model(model, data, reading)
     dataset = load_samples(data, ensemble, samples, limit, bin_width)
     with (

@@ -369,3 +369,12 @@ def test_a_file_of_registers_keeps_its_own_steps(tmp_path: Path) -> None:
     said = " ".join(found.stdout.split())  # a long path wraps
     assert "4 samples of" in said
     assert ", 5 steps" in said
+
+
+def test_a_missing_folder_of_save_is_refused_before_the_run(model: Path, tmp_path: Path) -> None:
+    for target in (tmp_path / "missing" / "net.sne", tmp_path):
+        done = command("compile", model, "--target", "loihi", "--samples", "1", "--save", target, name="sne")
+        assert (done.status, done.stdout) == (2, "")
+        assert f"cannot write {target}: " in done.stderr
+        assert "choose a folder that exists" in done.stderr
+    assert not list(tmp_path.iterdir())
