@@ -117,7 +117,7 @@ def _caption(report: ReportModel, found: StudentsNeededModel) -> str:
 def _description(found: StudentsNeededModel) -> str:
     wrong = sum(_outcome(example) == "wrong" for example in found.examples)
     numbers = sorted({example.students for example in found.examples})
-    return (
-        f"{len(found.examples)} samples as small pictures, {wrong} of them wrong, with {numbers[0]} to "
-        f"{numbers[-1]} {AXIS_TITLES[found.counted]}."
-    )
+    span = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    told = f", {wrong} of them wrong" if found.by == "label" else ""
+    counted = f"{AXIS_TITLES[found.counted]}, of {found.asked}: {span}."
+    return f"{len(found.examples)} samples as small pictures{told}; {counted}"

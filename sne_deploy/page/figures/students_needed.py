@@ -127,6 +127,8 @@ def _description(found: StudentsNeededModel) -> str:
     most = max(found.classes, key=mean_students)
     least = min(found.classes, key=mean_students)
     verb = "run" if found.counted == "ran" else "agree"
+    if mean_students(most) == mean_students(least):
+        return f"On average {mean_students(most):.2f} students {verb} on every class."
     return (
         f"On average {mean_students(most):.2f} students {verb} on class {most.index}, and "
         f"{mean_students(least):.2f} on class {least.index}."

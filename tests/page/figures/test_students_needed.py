@@ -83,3 +83,15 @@ def test_what_made_students_run_is_said(kind, said):
     report = digits().report
     report = report.model_copy(update={"policy": report.policy.model_copy(update={"kind": kind})})
     assert said in students_needed(report, details_of(CASCADE)).caption
+
+
+def test_texts_fit_equal_classes_and_one_number():
+    details = details_of(CASCADE)
+    needed = details.students_needed
+    alike = tuple(each.model_copy(update={"samples": (0, 3)}) for each in needed.classes)
+    one = tuple(each.model_copy(update={"students": 1}) for each in needed.examples)
+    found = needed.model_copy(update={"classes": alike, "examples": one})
+    details = details.model_copy(update={"students_needed": found})
+    figure = students_needed(digits().report, details)
+    assert figure.description == "On average 1.00 students run on every class."
+    assert examples(digits().report, details).description.endswith("students that ran, of 4: 1.")
