@@ -13,6 +13,7 @@ from norse.torch import LIBoxCell
 from torch import nn
 
 import sne_deploy as sne
+from sne_deploy.data.dataset import ModelInput, fit_to_model
 from sne_deploy.distill.data.given import as_arrays
 from sne_deploy.distill.data.splits import Splits, load_splits, load_test
 from sne_deploy.distill.experiment import DataModel, LayerModel, TeacherModel, parse_experiment
@@ -343,3 +344,13 @@ def test_events_are_binned_for_training_as_for_the_test(tmp_path: Path) -> None:
     written(tmp_path, "spikes")
     with pytest.raises(DataError, match=r"has no events \(t and offsets\); leave data\.bin_width"):
         load_splits(described, 0, timesteps=T)
+
+
+def test_what_comes_after_the_end_is_zero_for_a_teacher_too() -> None:
+    x, y, lengths = samples("current")
+    encoder = DataModel(**{**CURRENT["data"], "source": "arrays"}).encoder
+    data = fit_to_model("noisy", x, y, ModelInput((4,), T + 2, encoder), lengths=lengths)
+    ended = np.arange(T + 2) >= lengths[:, None]
+    assert x[ended[:, :T]].any()
+    assert not data.x[ended].any()
+    np.testing.assert_array_equal(data.x[~ended], x[~ended[:, :T]])
