@@ -102,15 +102,23 @@ def _wrapped(values: Array) -> Array:
 
 def _shrunk(planes: Array) -> Array:
     """Blocks of each plane averaged until it is small enough."""
-    factor = math.ceil(math.sqrt(planes[0].size / MAX_PIXELS))
-    for axis in (1, 2):
+    for axis, block in enumerate(_block(*planes.shape[1:]), 1):
         size = planes.shape[axis]
-        block = max(factor, -(-size // MAX_SIDE))
         if block > 1:
             starts = np.arange(0, size, block)
             lengths = np.diff(starts, append=size).reshape([-1 if other == axis else 1 for other in range(3)])
             planes = np.add.reduceat(planes, starts, axis=axis) / lengths
     return planes
+
+
+def _block(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns that become one pixel: as few as the bounds allow, alike where the sides allow it."""
+    factor = math.ceil(math.sqrt(height * width / MAX_PIXELS))
+    while True:
+        down, right = (max(factor, -(-size // MAX_SIDE)) for size in (height, width))
+        if -(-height // down) * -(-width // right) <= MAX_PIXELS:
+            return down, right
+        factor += 1
 
 
 def _coloured(planes: Array) -> Array:

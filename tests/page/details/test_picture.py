@@ -63,10 +63,8 @@ def test_large_images_are_means_of_blocks(seed, size):
     shrunk = pictures._shrunk(sample)
     assert shrunk[0].size <= pictures.MAX_PIXELS
     assert max(shrunk.shape) <= pictures.MAX_SIDE
-    down, right = (-(-whole // part) for whole, part in zip(size, shrunk.shape[1:], strict=True))
-    down, right = (
-        d if -(-w // d) == p else d + 1 for w, p, d in zip(size, shrunk.shape[1:], (down, right), strict=True)
-    )
+    down, right = pictures._block(*size)
+    assert shrunk.shape[1:] == (-(-size[0] // down), -(-size[1] // right))
     row, column = shrunk.shape[1] // 2, shrunk.shape[2] // 2
     block = sample[0, row * down : (row + 1) * down, column * right : (column + 1) * right]
     assert shrunk[0, row, column] == pytest.approx(block.mean(), rel=1e-12)
