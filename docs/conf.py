@@ -52,6 +52,12 @@ def _contents(_: Sphinx, page: str, source: list[str]) -> None:
             source[0] += f"\n```{{toctree}}\n{options}\n{rows}\n```\n"
 
 
+def _outside(_: Sphinx, page: str, source: list[str]) -> None:
+    """A Markdown file beside docs/ is no page of the site: its link becomes its path in the repository."""
+    if "/" not in page:
+        source[0] = re.sub(r"\[([^\]]+)\]\(\.\./([\w/.-]+\.md)\)", r"\1 (`\2`)", source[0])
+
+
 def _inner_name(_: Sphinx, __: object, node: Element, content: TextElement) -> TextElement | None:
     """A name that these pages do not describe is left without a link, if it exists."""
     target = node["reftarget"]
@@ -67,4 +73,5 @@ def _inner_name(_: Sphinx, __: object, node: Element, content: TextElement) -> T
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", _contents)
+    app.connect("source-read", _outside)
     app.connect("missing-reference", _inner_name)
