@@ -78,7 +78,7 @@ def _one(
     if html:
         page = out or (file if file.is_dir() else file.parent) / PAGE_NAME
         check_file(page)
-        save_page(report_html(report, find_details(file)), page)
+        save_page(report_html(report, find_details(file, report)), page)
     show(report_view(report))
     if page is not None:
         say(f"Written: {page}")
@@ -102,7 +102,7 @@ def _several(files: list[Path], *, html: bool, out: Path | None) -> None:
         page = out or Path(RUNS_NAME)
         check_file(page)
         detailed = [
-            DetailedRun(run.name, run.report, find_details(file))
+            DetailedRun(run.name, run.report, find_details(file, run.report))
             for run, file in zip(runs, files, strict=True)
         ]
         save_page(runs_html(found, detailed), page)

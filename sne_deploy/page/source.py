@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sne_deploy.brief import briefly
 from sne_deploy.chips.chip import Chip
 from sne_deploy.data.dataset import DataSet
 from sne_deploy.data.encode import encode
+from sne_deploy.errors import InputError
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.mapping.placement import Placement
 from sne_deploy.mapping.wiring import Wiring
@@ -29,6 +31,8 @@ from sne_deploy.runtime.slices import run_slices, sample_slices
 Array = npt.NDArray[Any]
 FAST = "loihi"
 """Runs fixed-point Programs whatever their target was: all give the same integers."""
+_PART = 256
+"""Samples of which a checksum is taken at once."""
 
 
 @briefly
@@ -41,13 +45,15 @@ class Source:
     ensemble : Ensemble
     programs : tuple of Program
     data : DataSet
-        As the model takes it; not copied.
+        As the model takes it; not copied, so :meth:`check_samples` is there.
     run : RunResult
     chip : Chip
     placement : Placement or None
     target : str
     seed : int
         Of random encoders.
+    checksum : int
+        Of the samples as they were.
     """
 
     ensemble: Ensemble
@@ -58,6 +64,25 @@ class Source:
     placement: Placement | None
     target: str
     seed: int
+    checksum: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep the checksum."""
+        object.__setattr__(self, "checksum", _checksum(self.data))
+
+    def check_samples(self) -> None:
+        """Refuse samples that are no longer those of the run.
+
+        Raises
+        ------
+        InputError
+            Someone wrote into the arrays that were run.
+        """
+        if _checksum(self.data) != self.checksum:
+            raise InputError(
+                f"the samples of {self.data.name} were changed after the run, and its details are found "
+                "in them: ask for result.details before changing them, or run a copy, x.copy()"
+            )
 
     @property
     def precision(self) -> Precision:
@@ -140,3 +165,13 @@ class Source:
         for part in np.split(samples, np.flatnonzero(np.diff(samples) != 1) + 1):
             x = self.data.x[part]
             yield encode(self.ensemble.encoder, x, steps, self.seed, first_index=int(part[0]))
+
+
+def _checksum(data: DataSet) -> int:
+    """CRC-32 of all arrays, a part at a time: they may be views of larger ones."""
+    found = 0
+    for array in (data.x, data.y, data.lengths):
+        if array is not None:
+            for start in range(0, len(array), _PART):
+                found = zlib.crc32(array[start : start + _PART].tobytes(), found)
+    return found

@@ -8,7 +8,7 @@ import pytest
 import sne_deploy as sne
 from sne_deploy.data import digits_split
 from sne_deploy.errors import InputError
-from sne_deploy.page.details.model import Details, load_details
+from sne_deploy.page.details.model import Details, find_details, load_details
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,34 @@ def test_what_is_no_details_is_refused(text, tmp_path):
     (tmp_path / "details.json").write_text(text)
     with pytest.raises(InputError, match="run the model again with --out"):
         load_details(tmp_path)
+
+
+def test_details_of_another_run_are_refused(result, tmp_path):
+    """Whatever a page would draw from both files is of one run."""
+    result.save(tmp_path)
+    assert find_details(tmp_path / "report.json", result.report) == result.details
+    _, _, x, y = digits_split()
+    with sne.compile("examples/digits/model.pt", target="loihi", fidelity=False) as compiled:
+        others = compiled.run(x[:39], y[:39]), compiled.run(x[40:80], y[40:80])
+    for other in others:
+        with pytest.raises(InputError, match=r"of another run than report\.json .* move this file away"):
+            find_details(tmp_path, other.report)
+    (tmp_path / "details.json").unlink()
+    assert find_details(tmp_path, others[0].report) is None
+
+
+def test_samples_that_were_changed_after_the_run_are_refused():
+    _, _, x, y = digits_split()
+    x, y = x[:8].copy(), y[:8].copy()
+    with sne.compile("examples/digits/model.pt", target="loihi", fidelity=False) as compiled:
+        early, late = (compiled.run(x, y) for _ in range(2))
+    known = early.details
+    x[7, 0, 0] += 0.25
+    with pytest.raises(InputError, match=r"changed after the run.* x\.copy\(\)"):
+        late.figure("raster")
+    assert early.details is known
+    x[7, 0, 0] -= 0.25
+    assert late.details == known
 
 
 def test_samples_that_run_again_give_the_same(result):

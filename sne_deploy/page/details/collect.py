@@ -16,6 +16,7 @@ from sne_deploy.page.source import Source
 
 def collect(source: Source) -> Details:
     """Find everything that the page shows beyond the report; some samples are run again for it."""
+    source.check_samples()
     return Details(
         confusion=confusion(source),
         class_accuracy=class_accuracy(source),

@@ -20,9 +20,12 @@ from sne_deploy.page.details.neurobench import NeurobenchModel
 from sne_deploy.page.details.raster import RasterModel
 from sne_deploy.page.details.students_needed import StudentsNeededModel
 from sne_deploy.report.chip_schema import Model
+from sne_deploy.report.file import REPORT_NAME
+from sne_deploy.report.schema import ReportModel
 
 DETAILS_NAME = "details.json"
 MAX_DETAILS_BYTES = 2**26
+_REMEDY = "run the model again with --out, or move this file away for a page without what it holds"
 
 
 class Details(Model):
@@ -71,17 +74,60 @@ class Details(Model):
         return path
 
 
-def find_details(report: str | os.PathLike[str]) -> Details | None:
+def find_details(path: str | os.PathLike[str], report: ReportModel) -> Details | None:
     """Read the details beside a ``report.json``, or in its folder; None where there are none.
+
+    Parameters
+    ----------
+    path : path
+        Of the report, or of its folder.
+    report : ReportModel
+        What is there.
 
     Raises
     ------
     InputError
-        They are there, and cannot be read.
+        They are there, and cannot be read, or are those of another run.
     """
-    file = Path(report)
+    file = Path(path)
     beside = (file if is_folder(file) else file.parent) / DETAILS_NAME
-    return load_details(beside) if os.path.lexists(beside) else None
+    if not os.path.lexists(beside):
+        return None
+    details = load_details(beside)
+    if _counted(details, report) != _reported(report):
+        raise InputError(
+            f"{beside} is of another run than {REPORT_NAME} beside it: other students, counts or samples; "
+            f"{_REMEDY}"
+        )
+    return details
+
+
+def _counted(details: Details, report: ReportModel) -> list[object]:
+    """Of a run, what tells it from others: students, their layers and counts, labelled samples."""
+    found: list[object] = [
+        (
+            student.name,
+            [layer.name for layer in student.layers],
+            sum(layer.synops for layer in student.layers),
+            sum(layer.spikes for layer in student.layers),
+        )
+        for student in details.layer_counts
+    ]
+    confusion = details.confusion
+    return [*found, report.data.samples if confusion is None else sum(confusion.labelled)]
+
+
+def _reported(report: ReportModel) -> list[object]:
+    found: list[object] = [
+        (
+            student.name,
+            [layer.name for layer in student.layers],
+            student.totals.synops,
+            student.totals.spikes,
+        )
+        for student in report.students
+    ]
+    return [*found, report.data.samples]
 
 
 def load_details(path: str | os.PathLike[str]) -> Details:
@@ -103,6 +149,5 @@ def load_details(path: str | os.PathLike[str]) -> Details:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(
-            f"{file}: not the details of a run of this version: {where}: {first['msg']}; "
-            "run the model again with --out"
+            f"{file}: not the details of a run of this version: {where}: {first['msg']}; {_REMEDY}"
         ) from error
