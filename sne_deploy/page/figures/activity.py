@@ -82,7 +82,7 @@ def _caption(report: ReportModel) -> str:
         text += f" {readouts} of {len(layers)} layers are read out and send no spikes: no points."
     fed = sum(layer.synops_per_sample == 0 for layer in layers)
     if fed:
-        text += f" {fed} had no SynOps: what the host sends in is none."
+        text += f" {fed} had no SynOps: no spike arrived there, and what the host sends in is none."
     unknown = sum(layer.synops_per_sample is None for layer in layers)
     if unknown:
         text += f" {unknown} belong to students that ran on no sample: nothing is known of them."
@@ -94,9 +94,12 @@ def _caption(report: ReportModel) -> str:
 def _description(bars: list[dict[str, Any]], points: list[dict[str, Any]]) -> str:
     found = []
     if bars:
-        most, total = max(bars, key=lambda row: row["synops"]), sum(row["synops"] for row in bars)
+        most = max(bars, key=lambda row: row["synops"])
+        of = most["student"]  # others ran on other samples, so that their means do not add up
+        total = sum(row["synops"] for row in bars if row["student"] == of)
         found.append(
-            f"Most SynOps are those into {most['row']}: {most['synops']:,.0f} of {total:,.0f} per sample."
+            f"Most SynOps are those into {most['row']}: {most['synops']:,.0f} of the {total:,.0f} that {of} "
+            "takes for a sample."
         )
     run = [row for row in points if row["how"] == AS_RUN]
     if run:

@@ -12,7 +12,9 @@ from sne_deploy.report.units import percent
 
 NAME, TITLE = "waterfall", "Where accuracy is lost"
 ROW_PX = 48
-FLOAT = "float"
+FLOAT, INTEGERS, POLICY = "float", "integers", "policy"
+ALL = " (all students)"
+"""Behind what came before a policy that asks fewer."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,15 @@ def waterfall(report: ReportModel, details: Details) -> Figure | Absent:
         "$schema": SCHEMA,
         "height": ROW_PX * len(rows),
         "data": {"values": rows},
-        "encoding": {"y": {"field": "step", "type": "nominal", "sort": None, "title": None}},
+        "encoding": {
+            "y": {
+                "field": "step",
+                "type": "nominal",
+                "sort": None,
+                "title": None,
+                "axis": {"labelLimit": 160},
+            }
+        },
         "layer": _layers(rows),
     }
     return Figure(NAME, TITLE, _caption(report, details, levels), _description(levels), spec)
@@ -64,16 +74,17 @@ def levels_of(report: ReportModel, details: Details) -> tuple[Level, ...]:
     found = []
     if report.teacher is not None and report.teacher.accuracy is not None:
         found.append(Level("teacher", report.teacher.accuracy, "measured"))
-    integers = "integers" if report.precision == "fixed" else FLOAT
+    of = "" if policy is None else ALL
+    computed = (INTEGERS if report.precision == "fixed" else FLOAT) + of
     if fidelity is not None and fidelity.float_accuracy is not None:
         rounding = fidelity.float_accuracy - accuracy
         how = "measured" if policy is None else "integers and what rounding took, measured with the policy"
-        found.append(Level(FLOAT, everyone + rounding, how))
+        found.append(Level(FLOAT + of, everyone + rounding, how))
     if policy is not None:
-        found.append(Level(integers, everyone, "measured, all students on every sample"))
-        found.append(Level("policy", accuracy, "measured"))
+        found.append(Level(computed, everyone, "measured"))
+        found.append(Level(POLICY, accuracy, "measured"))
     else:
-        found.append(Level(integers, accuracy, "measured"))
+        found.append(Level(computed, accuracy, "measured"))
     return tuple(found)
 
 
@@ -141,16 +152,17 @@ def _caption(report: ReportModel, details: Details, levels: tuple[Level, ...]) -
     names = [level.name for level in levels]
     if "teacher" not in names:
         said.append("Without a teacher (--teacher FILE.onnx) its step is left out.")
-    if FLOAT not in names and report.precision == "fixed":
+    if not any(name.startswith(FLOAT) for name in names) and report.precision == "fixed":
         said.append("Without a run in floating point beside it, the step to integers is left out.")
     found = details.alternatives
-    if "policy" in names and found is not None:
+    if POLICY in names and found is not None:
         if found.samples < report.data.samples:
             said.append(f"What the policy takes is measured on the first {found.samples:,} samples.")
-        if report.fidelity is not None:
+        if report.fidelity is not None and report.fidelity.float_accuracy is not None:
             said.append(
-                "What rounding takes is measured with the policy in both; the first step is what remains, so "
-                "that the steps add up."
+                "What rounding takes is measured with the policy in both "
+                f"({percent(report.fidelity.float_accuracy)} in floating point), and added to all students' "
+                "accuracy as integers, so that the steps add up."
             )
     return " ".join(said)
 

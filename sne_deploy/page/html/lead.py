@@ -9,6 +9,9 @@ from sne_deploy.report.chip_view import per_s
 from sne_deploy.report.schema import ReportModel
 from sne_deploy.report.units import ABSENT, count, joules, percent, seconds
 
+_NO_UPDATES = "without neuron updates"
+"""What an energy lacks on targets that have no registers to update."""
+
 
 def lead(report: ReportModel) -> Html:
     """What is dead, the sentence, the verdicts against other processors, and the tiles."""
@@ -23,18 +26,20 @@ def sentence(report: ReportModel) -> Html:
 
 def _accuracy(report: ReportModel) -> Iterator[str]:
     ensemble, teacher, fidelity = report.ensemble, report.teacher, report.fidelity
-    samples = value(f"{report.data.samples:,}", "data.samples")
+    one = report.data.samples == 1
+    samples = joined([value(f"{report.data.samples:,}", "data.samples"), " sample" if one else " samples"])
     if ensemble.accuracy is None:
-        yield from (samples, f" samples of {report.data.name} without labels, so that no accuracy is known")
+        yield from (samples, f" of {report.data.name} without labels, so that no accuracy is known")
         return
     yield from (tag("strong", value(percent(ensemble.accuracy), "ensemble.accuracy")), " of ", samples)
-    yield f" samples of {report.data.name} are classified correctly"
+    yield f" of {report.data.name} {'is' if one else 'are'} classified correctly"
     others = []
     if teacher is not None and teacher.accuracy is not None:
         others.append(joined(["teacher ", value(percent(teacher.accuracy), "teacher.accuracy")]))
     if fidelity is not None and fidelity.float_accuracy is not None:
         shown = value(percent(fidelity.float_accuracy), "fidelity.float_accuracy")
-        others.append(joined(["in floating point ", shown]))
+        chosen = ensemble.mean_active_students != len(report.students)
+        others.append(joined([f"in floating point{' with the same policy' if chosen else ''} ", shown]))
     if others:
         yield from (" (", Html(", ".join(others)), ")")
 
@@ -48,6 +53,8 @@ def _energy(report: ReportModel) -> Iterator[str]:
     yield from ("for ", tag("strong", value(joules(energy.total), path)), " an inference")
     if energy.interval is not None:
         yield f" (neurocores {_interval(energy.interval)})"
+    if "updates" in energy.total_excludes:
+        yield f" {_NO_UPDATES}"
     if teacher is not None:
         yield from (
             ", where the teacher's arithmetic alone takes ",
@@ -115,8 +122,9 @@ def tiles(report: ReportModel) -> Html:
     ensemble, energy = report.ensemble, report.ensemble.energy_per_sample_j
     teacher = report.teacher
     beside = "" if teacher is None else f"teacher {percent(teacher.accuracy)}"
-    interval = "" if energy.interval is None else f"neurocores {_interval(energy.interval)}"
-    most = "" if ensemble.throughput_per_s is None else f"at most {per_s(ensemble.throughput_per_s)} /s"
+    interval = _NO_UPDATES if "updates" in energy.total_excludes else ""
+    if energy.interval is not None:
+        interval = f"neurocores {_interval(energy.interval)}"
     chips = (
         "not placed" if ensemble.chips is None else f"on {ensemble.chips:,} chip{'s' * (ensemble.chips != 1)}"
     )
@@ -130,7 +138,7 @@ def tiles(report: ReportModel) -> Html:
             "synops_per_sample",
             f"{count(ensemble.spikes_per_sample)} spikes",
         ),
-        ("Latency", seconds(ensemble.latency_s), "latency_s", most),
+        ("Latency", seconds(ensemble.latency_s), "latency_s", _most(report)),
         ("Cores", count(ensemble.cores), "cores", chips),
         ("Students asked", asked, "mean_active_students", f"of {len(report.students)}"),
     ]
@@ -145,3 +153,14 @@ def tiles(report: ReportModel) -> Html:
         if figure != ABSENT
     ]
     return tag("dl", *parts, class_="tiles")
+
+
+def _most(report: ReportModel) -> str:
+    """Inferences a second: of the neurocores, and of the whole where no rate was chosen."""
+    throughput, operation = report.ensemble.throughput_per_s, report.operation
+    if throughput is None:
+        return ""
+    said = f"neurocores at most {per_s(throughput)} /s"
+    if operation is None or not operation.back_to_back or operation.rate_per_s is None:
+        return said
+    return f"{said}, with the host {per_s(operation.rate_per_s)} /s"

@@ -57,6 +57,9 @@ def test_bars_and_points_are_the_reports(result) -> None:
                     assert row["spikes"] == pytest.approx(layer.spikes_per_sample)
     assert len(points) == expected
     assert "4 of 11 layers are read out" in figure.caption
+    student, most = max(layers(result.report), key=lambda each: each[1].synops_per_sample)
+    told = f"{most.synops_per_sample:,.0f} of the {student.synops_per_sample:,.0f} that {student.name} takes"
+    assert told in figure.description
     order = figure.spec["encoding"]["y"]["sort"]
     assert order == [f"{student.name} / {layer.name}" for student, layer in layers(result.report)]
 

@@ -116,7 +116,9 @@ def test_names_are_data_and_never_expressions(cascade: Result) -> None:
 
 def test_the_steps_add_up_and_end_at_the_report(cascade: Result, static: Result) -> None:
     levels = levels_of(cascade.report, cascade.details)
-    assert [level.name for level in levels] == ["teacher", "float", "integers", "policy"]
+    assert [level.name for level in levels] == [
+        "teacher", "float (all students)", "integers (all students)", "policy",
+    ]  # fmt: skip
     assert levels[0].accuracy == cascade.report.teacher.accuracy
     assert levels[-1].accuracy == cascade.accuracy
     everyone = run(ActivationPolicy(), fidelity=False)
@@ -132,7 +134,7 @@ def test_the_steps_add_up_and_end_at_the_report(cascade: Result, static: Result)
 def test_what_is_missing_leaves_its_step_out() -> None:
     result = run(CASCADE, fidelity=False)
     levels = levels_of(result.report, result.details)
-    assert [level.name for level in levels] == ["integers", "policy"]
+    assert [level.name for level in levels] == ["integers (all students)", "policy"]
     caption = drawn(waterfall(result.report, result.details)).caption
     assert "Without a teacher" in caption
     assert "Without a run in floating point" in caption
