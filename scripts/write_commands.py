@@ -68,9 +68,8 @@ def block(name: str, command: Any) -> str:
             panel = getattr(parameter, "rich_help_panel", None) or _kind(parameter)
             groups.setdefault(panel, []).append(_row(*record))
     usage = " ".join([f"sne {name}", *command.collect_usage_pieces(context)])
-    tables = [
-        f"## {panel}\n\n| | | default |\n|---|---|---|\n" + "\n".join(rows) for panel, rows in groups.items()
-    ]
+    head = "| | | default, limits |\n|---|---|---|\n"
+    tables = [f"## {panel}\n\n{head}" + "\n".join(rows) for panel, rows in groups.items()]
     paragraphs = [" ".join(each.split()) for each in command.help.split("\n\n")]
     parts = [f"# `sne {name}`", *map(_plain, paragraphs), f"```text\n{usage}\n```", *tables]
     return "\n" + "\n\n".join(parts) + "\n\n"

@@ -83,7 +83,8 @@ def run(commands: typer.Typer, name: str) -> int:
         status = commands(args=arguments or ["--help"], prog_name=name, standalone_mode=False) or 0
         sys.stdout.flush()
     except usage_error as error:
-        return _fail(f"error: {error.format_message().rstrip('.')}; see {name} --help", 2, arguments)
+        asked = name if error.ctx is None else error.ctx.command_path
+        return _fail(f"error: {error.format_message().rstrip('.')}; see {asked} --help", 2, arguments)
     except SneError as error:
         return _fail(f"error: {error.lines[0]}", error.exit_status, arguments, error.lines[1:])
     except (KeyboardInterrupt, typer.Abort):

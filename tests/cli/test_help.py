@@ -58,3 +58,18 @@ def test_the_shell_completes(name: str, words: str, expected: str) -> None:
         [Path(sys.executable).with_name(name)], env=environment, capture_output=True, text=True
     )
     assert found.stdout.split() == [expected], found.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "asked"),
+    [
+        ("sne", ["init"], "sne init"),
+        ("sne", ["train"], "sne train"),
+        ("sne", ["nothing"], "sne"),
+        ("sne-compile", ["--nothing"], "sne-compile"),
+    ],
+)
+def test_a_wrong_use_names_the_help_of_its_own_command(name: str, words: list[str], asked: str) -> None:
+    found = command(*words, name=name)
+    assert found.status == 2
+    assert found.stderr.endswith(f"; see {asked} --help\n")
