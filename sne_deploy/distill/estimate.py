@@ -132,7 +132,7 @@ def estimate_view(found: Estimate) -> Group:
         table,
         Text("of all that is trained in a stage; MACs of one sample, all of its steps included\n"),
         Text(f"time    {about(found.whole_s)} on {device}: {about(trained)} of training, {_rest(found)};"),
-        Text("        measured just now on a few batches of each kind of stage and a few samples"),
+        Text("        if nothing else runs; from a few batches of each kind of stage and a few samples"),
         Text(f"memory  about {found.memory_bytes / 1e9:.1f} GB: the most that this took, with all data and"),
         Text("        whole batches of every stage; and the teacher's features"),
         Text(f"logs    training.csv, training.jsonl; {events}"),

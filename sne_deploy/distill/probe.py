@@ -93,17 +93,23 @@ class Probe:
         return Held.of(self.data)
 
     def epoch_s(self, stage: PlannedStage) -> float:
-        """Seconds of an epoch of a stage."""
+        """Seconds of an epoch of a stage, if nothing else runs: on a host, at most its processor time."""
         train: Trainer = getattr(self, f"_{kind_of(stage)}")
         changes = {"epochs": EPOCHS, "learning_rate": STEP}
         schedule, size = stage.schedule.model_copy(update=changes), stage.schedule.batch_size
 
         def took(batches: float) -> float:
-            done: list[Epoch] = []
+            done: list[float] = []
+            marks, on_host = [time.process_time()], self.data.x.device.type == "cpu"
+
+            def log(_: str, epoch: Epoch) -> None:
+                marks.append(time.process_time())
+                used = marks[-1] - marks[-2]
+                done.append(min(epoch.seconds, used) if on_host else epoch.seconds)
+
             threads, seed = self.experiment.threads, self.experiment.seed
-            heard = Training(schedule, seed, threads, stage.name, lambda _, epoch: done.append(epoch))
-            train(max(2, int(batches * size)), heard)
-            return min(epoch.seconds for epoch in done[1:])
+            train(max(2, int(batches * size)), Training(schedule, seed, threads, stage.name, log))
+            return min(done[1:])
 
         whole = stage.samples / size
         if whole <= BATCHES[0]:

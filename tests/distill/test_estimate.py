@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import torch
 from sne_deploy.distill.estimate import estimate
 from sne_deploy.distill.plan import Plan
 from sne_deploy.distill.run import run_experiment
+from sne_deploy.distill.training.loop import Training
 from sne_deploy.inspect.collect import inspect_ensemble
 from tests.command_line import command
 from tests.distill.test_run import DOCUMENT, LAYERS, experiment
@@ -96,3 +99,23 @@ def test_other_experiments_are_estimated_too(outputs: str) -> None:
     outs = 10 if outputs == "logits" else 32
     recurrent = 6 * outs + outs * outs
     assert found.plan[0].sizes.macs == 4 * 4 * 3 * 9 + 3 * (48 * 6 + recurrent + outs * outs)
+
+
+def test_what_else_the_machine_does_makes_no_epoch_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for a processor takes time, but none of the processor's."""
+    described = experiment(joint=None, quantisation={}, partition={})
+    usual = estimate(described).epoch_s
+
+    def waits(watch: Any, module: Any) -> Any:
+        time.sleep(0.5)
+        return watch(module)
+
+    made = Training.__init__
+
+    def slow(self: Training, *args: Any, **more: Any) -> None:
+        made(self, *args, **more)
+        if self.watch is not None:
+            object.__setattr__(self, "watch", partial(waits, self.watch))
+
+    monkeypatch.setattr(Training, "__init__", slow)
+    assert max(estimate(described).epoch_s.values()) < max(0.4, 5 * max(usual.values()))
