@@ -15,7 +15,10 @@ from sne_deploy.cli.output import say
 def init_command(
     data: Annotated[
         str,
-        typer.Option(help="FILE.npz with arrays x and y, mnist:DIR, cifar10:DIR, or digits.", metavar="DATA"),
+        typer.Option(
+            help="FILE.npz with arrays x and y or with events, mnist:DIR, cifar10:DIR, or digits.",
+            metavar="DATA",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The file to write.", metavar="FILE.toml")] = Path(
         "experiment.toml"

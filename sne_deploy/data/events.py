@@ -59,8 +59,7 @@ def binned(name: str, events: Mapping[str, Array], model: ModelInput, bin_width:
         raise DataError(
             f"data set {name}: events need the width of a step; give --bin-width (bin_width=) in units of t"
         )
-    places, t = _places(name, events, model.shape), _column(name, events, "t", None)
-    offsets = _offsets(name, events["offsets"], len(t))
+    places, (t, offsets) = _places(name, events, model.shape), recordings(name, events)
     n, pixels = len(offsets) - 1, int(np.prod(model.shape))
     if n * model.timesteps * pixels * 2 > MAX_DATA_BYTES:
         raise DataError(
@@ -75,6 +74,12 @@ def binned(name: str, events: Mapping[str, Array], model: ModelInput, bin_width:
         found[index] = np.minimum(counts, np.iinfo(np.uint16).max)
     shaped = found.reshape(n, model.timesteps, *model.shape)
     return (shaped > 0).view(np.uint8) if model.encoder.kind == "spikes" else shaped
+
+
+def recordings(name: str, events: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Times of all events, and where each recording begins and the last ends; both checked."""
+    t = _column(name, events, "t", None)
+    return t, _offsets(name, events["offsets"], len(t))
 
 
 def _steps(name: str, index: int, t: Array, bin_width: float, timesteps: int) -> Array:

@@ -103,7 +103,9 @@ def _data(data: Survey, sizes: Sizes, path: Path) -> list[Line]:
     found: list[Line] = [("source", data.source, "npz, mnist, cifar10 or digits")]
     if data.path:
         key, what = (
-            ("file", "arrays x and y") if data.source == "npz" else ("folder", "the files as published")
+            ("file", "recorded events" if data.bin_width else "arrays x and y")
+            if data.source == "npz"
+            else ("folder", "the files as published")
         )
         relative = os.path.relpath(data.path, path.parent)
         found.append(
@@ -112,6 +114,11 @@ def _data(data: Survey, sizes: Sizes, path: Path) -> list[Line]:
     if data.source == "npz":
         what = f"of the {data.samples:,} samples: kept to measure on, never trained on"
         found += [("test", sizes.test, what), ("input", *_INPUTS[_input(data)])]
+        if data.bin_width is not None:
+            found += [
+                ("bin_width", data.bin_width, "what a step lasts, in units of t; students.timesteps follows"),
+                ("shape", list(data.shape[1:]), "of a step: [channels p, rows y, columns x], or fewer"),
+            ]
         if _input(data) != "spikes":
             found.append(("input_range", list(data.input_range), "no value, also of later data, is outside"))
     found.append(

@@ -25,6 +25,15 @@ from tests.effort import examples
 RNG = np.random.default_rng(0)
 Y = np.arange(90) % 3
 IMAGES = RNG.integers(0, 256, (90, 12, 12), dtype=np.uint8)
+_TIMES = np.sort(RNG.random((90, 40)) * 3.7, axis=1)
+EVENTS = {
+    "t": _TIMES.ravel(),
+    "x": np.resize(np.arange(5), _TIMES.size),
+    "y": np.resize(np.arange(3), _TIMES.size),
+    "p": np.resize(np.arange(2), _TIMES.size),
+    "offsets": np.arange(91) * 40,
+    "labels": Y,
+}
 
 
 def npz(folder: Path, **arrays: Any) -> Path:
@@ -66,6 +75,30 @@ def test_it_writes_an_experiment_that_explains_every_key(
     for line in text.splitlines():
         assert "=" not in line.split("#")[0] or re.search(r"  # \S", line), line
         assert len(line) <= 130
+
+
+@pytest.mark.parametrize(("without", "shape"), [("", (2, 3, 5)), ("p", (3, 5)), ("yp", (5,))])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 12345.0])
+def test_recorded_events_become_an_experiment_that_is_trained_as_it_is(
+    without: str, shape: tuple[int, ...], scale: float, tmp_path: Path
+) -> None:
+    """As many steps as the longest recording has, each event in one of them, and students that take these."""
+    arrays = {name: part for name, part in EVENTS.items() if name not in without}
+    done = init(tmp_path, **(arrays | {"t": arrays["t"] * scale}))
+    assert done.status == 0, done.stderr
+    described = load_experiment(tmp_path / "own.toml", {})
+    steps, width = described.students.timesteps, described.data.bin_width
+    assert width is not None
+    longest = np.ptp(_TIMES, axis=1).max() * scale
+    assert (described.data.shape, described.data.input) == (shape, "spikes")
+    assert steps == longest // width + 1
+    assert 15 < steps <= 21
+    splits = load_splits(described.data, 0, timesteps=steps)
+    test = load_test(described.data, splits)
+    assert len(splits.x) + len(splits.x_validation) + len(test) == 90
+    assert splits.sample_shape == (steps, *shape)
+    assert set(np.unique(splits.x)) == {0, 1}
+    check_students(described, splits, described.teacher.features)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +277,12 @@ BAD[7, 3, 3] = np.nan
         ({"x": IMAGES[:, 0, 0], "y": Y}, r"x has shape \(90,\); give"),
         ({"x": np.array([{}] * 90), "y": Y}, "pickled objects are never read"),
         ({"x": IMAGES[:12, :, 0], "y": Y[:12]}, "12 samples"),
-        ({"t": Y, "x": Y, "offsets": Y}, "holds single events"),
+        ({**EVENTS, "labels": None}, "no labels of its recordings"),
+        ({**EVENTS, "x": EVENTS["x"] + 0.5}, "x of the events must be whole numbers"),
+        ({**EVENTS, "x": EVENTS["x"] + 2**40}, f"up to {2**40 + 4}; below 32768"),
+        ({**EVENTS, "y": EVENTS["y"] - 9}, "y from -9 to"),
+        ({**EVENTS, "t": EVENTS["t"] * 0}, "every recording is a single moment"),
+        ({**EVENTS, "offsets": EVENTS["offsets"][:-1]}, "offsets must be whole numbers from 0 to"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused_with_a_remedy(

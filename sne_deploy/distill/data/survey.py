@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,7 +14,7 @@ import numpy.typing as npt
 
 from sne_deploy.data import SOURCES, load_data
 from sne_deploy.data.dataset import ModelInput, fit_to_model, wide_range
-from sne_deploy.data.events import NAMES, are_events
+from sne_deploy.data.events import NAMES, are_events, binned, recordings
 from sne_deploy.data.npz import read_arrays
 from sne_deploy.distill.data.enough import check_labels
 from sne_deploy.distill.data.splits import INPUT_SHAPES
@@ -24,6 +26,8 @@ Kind = Literal["image", "vector", "series"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CHANNELS = (1, 3, 4)
 """Of images as cameras and files give them."""
+EVENT_STEPS, MAX_PLACES = 20, 2**15
+"""Steps of the longest recording of events, or one more: enough to tell early from late; places of axes."""
 MIN_SAMPLES, MIN_OF_A_CLASS = 50, 3
 """In all, and of each class: some to train on, some to choose by, some to test on."""
 
@@ -47,6 +51,8 @@ class Survey:
         Every value is 0 or 1.
     lengths : bool
         Series differ in length.
+    bin_width : float or None
+        Of recorded events: what a step of the shape lasts, in units of their times.
     notes : tuple of str
         What was taken for what, where it could have been something else.
     """
@@ -59,6 +65,7 @@ class Survey:
     input_range: tuple[float, float] = (0.0, 1.0)
     binary: bool = False
     lengths: bool = False
+    bin_width: float | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -100,10 +107,7 @@ def survey(spec: str, kind: Kind | None = None) -> Survey:
 def _survey_file(spec: str, kind: Kind | None) -> Survey:
     arrays = read_arrays(Path(spec), ("x", *NAMES, "y"))
     if are_events(arrays):
-        raise DataError(
-            f"{spec}: holds single events; count them in steps of equal width, as x of shape (N, steps, ...),"
-            " and save that with np.savez(path, x=x, y=y)"
-        )
+        return _survey_events(spec, arrays, kind)
     if "x" not in arrays:
         raise DataError(f"{spec}: has no array x; write it with np.savez(path, x=x, y=y)")
     x = arrays["x"]
@@ -126,7 +130,56 @@ def _survey_file(spec: str, kind: Kind | None) -> Survey:
     taken = ModelInput(shape, 1, Encoder("constant", (low, high)))
     if found != "series":
         fit_to_model(spec, x, None, taken)
-    return Survey("npz", spec, found, shape, counts, (low, high), binary, lengths, notes)
+    return Survey("npz", spec, found, shape, counts, (low, high), binary, lengths, notes=notes)
+
+
+def _survey_events(spec: str, events: Mapping[str, Array], kind: Kind | None) -> Survey:
+    """Recordings of events, as spikes in steps of which the longest recording has ``EVENT_STEPS``."""
+    if kind not in (None, "series"):
+        raise DataError(f"{spec}: holds recorded events, which are series; leave --kind {kind} out")
+    if "labels" not in events:
+        raise DataError(
+            f"{spec}: has events, but no labels of its recordings, and there is nothing to learn without; "
+            "write them beside t as labels, of shape (N,) from 0"
+        )
+    shape = _event_shape(spec, events)
+    width, steps = _event_steps(spec, events)
+    x = binned(spec, events, ModelInput(shape, steps, Encoder("spikes")), width)
+    counts = _class_counts(spec, {"x": x, "y": events["labels"]})
+    note = (
+        f"recorded events become spikes of shape {(steps, *shape)}, a step of {width:g} in units of t; "
+        "change data.bin_width and students.timesteps together, and give sne-compile the same --bin-width"
+    )
+    return Survey("npz", spec, "series", (steps, *shape), counts, binary=True, bin_width=width, notes=(note,))
+
+
+def _event_shape(spec: str, events: Mapping[str, Array]) -> tuple[int, ...]:
+    """As many places along each axis as the events need: (n,), (h, w), or (c, h, w)."""
+    axes = [axis for axis in ("p", "y", "x") if axis in events and (axis != "p" or "y" in events)]
+    bad = next((a for a in axes if events[a].dtype.kind not in "bui" or not events[a].size), None)
+    if bad is not None or "x" not in axes:
+        raise DataError(
+            f"{spec}: {bad or 'x'} of the events must be whole numbers from 0, one for each event in t"
+        )
+    shape = tuple(int(events[axis].max()) + 1 for axis in axes)
+    if max(shape) > MAX_PLACES:
+        axis, size = max(zip(axes, shape, strict=True), key=lambda one: one[1])
+        raise DataError(
+            f"{spec}: {axis} of the events is up to {size - 1}; below {MAX_PLACES} can be trained on"
+        )
+    return shape
+
+
+def _event_steps(spec: str, events: Mapping[str, Array]) -> tuple[float, int]:
+    """Width of a step, of two digits, and the number of steps of the longest recording."""
+    t, offsets = recordings(spec, events)
+    parts = [t[begin:end] for begin, end in pairwise(offsets)]
+    longest = max((float(np.ptp(part)) for part in parts if len(part)), default=0.0)
+    if not longest > 0:
+        raise DataError(f"{spec}: every recording is a single moment; give the times of its events as t")
+    unit = 10.0 ** (math.floor(math.log10(longest / EVENT_STEPS)) - 1)
+    width = float(f"{math.ceil(longest / EVENT_STEPS / unit) * unit:.6g}")
+    return width, math.floor(longest / width) + 1
 
 
 def _round_range(x: Array) -> tuple[float, float]:
