@@ -102,7 +102,7 @@ class Probe:
             done: list[float] = []
             marks, on_host = [time.process_time()], self.data.x.device.type == "cpu"
 
-            def log(_: str, epoch: Epoch) -> None:
+            def log(_: int, epoch: Epoch) -> None:
                 marks.append(time.process_time())
                 used = marks[-1] - marks[-2]
                 done.append(min(epoch.seconds, used) if on_host else epoch.seconds)
