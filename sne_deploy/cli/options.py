@@ -150,7 +150,7 @@ CompareOnnx = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        help="Folder for report.json, students/NAME.nir, with netx NAME.net.",
+        help="Folder for report.json, the page report.html, students/NAME.nir, with netx NAME.net.",
         metavar="DIR",
         rich_help_panel=WHAT_TO_WRITE,
     ),

@@ -100,6 +100,8 @@ def _layers(*, few: bool) -> list[dict[str, Any]]:
 def _description(found: ClassAccuracyModel) -> str:
     ensemble = found.ensemble
     rates = [right / ran for right, ran in zip(ensemble.correct, ensemble.ran, strict=True)]
+    if min(rates) == max(rates):
+        return f"The ensemble gets {min(rates):.1%} of the samples of every class right."
     worst = min(range(len(rates)), key=rates.__getitem__)
     return (
         f"The ensemble gets {min(rates):.1%} of the samples of class {found.classes[worst]} right, its worst "

@@ -79,7 +79,10 @@ def _matrix(report: ReportModel, found: ConfusionModel, rows: Rows) -> Figure:
     if errors:
         worst = max(errors, key=lambda row: row["samples"])
         pair = f"{worst['label']} is taken for {worst['predicted']}"
-        most = f" Most often {pair}: {worst['samples']} of its samples."
+        often = f"{worst['samples']} of its {round(worst['samples'] / worst['of_label'])} samples"
+        alike = sum(row["samples"] == worst["samples"] for row in errors) - 1
+        more = f", as often as {alike} other{'s' * (alike > 1)}" if alike else ""
+        most = f" Most often {pair}: {often}{more}."
     caption = (
         f"All {report.data.samples} samples, as the ensemble predicted them. The fuller a cell, the larger "
         "its share of the samples with that label, by its square root, so that rare errors show. An empty "

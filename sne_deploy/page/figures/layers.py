@@ -44,7 +44,7 @@ def spiking(layer: LayerModel) -> bool:
 def rows_of(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Height and vertical axis of a figure with these rows."""
     order = [row["row"] for row in rows]
-    scale, labels = {"domain": order}, {"labelLimit": 160}  # the end of a name tells layers apart
+    scale, labels = {"domain": order}, {"labelLimit": 200}  # the end of a name tells layers apart
     axis = {"field": "row", "type": "nominal", "sort": order, "title": None, "scale": scale, "axis": labels}
     return {"height": STEP * len(order), "encoding": {"y": axis}}
 

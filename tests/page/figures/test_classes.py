@@ -30,6 +30,40 @@ def test_the_matrix_has_a_cell_for_every_pair(classes):
     assert ("text" in {layer["mark"]["type"] for layer in figure.spec["layer"]}) == (classes == 3)
 
 
+@pytest.mark.parametrize(
+    ("pairs", "told"),
+    [
+        (
+            [(1, 8, 1), (5, 1, 1), (8, 1, 1)],
+            "Most often 1 is taken for 8: 1 of its 4 samples, as often as 2 others.",
+        ),
+        (
+            [(1, 8, 1), (5, 1, 2), (8, 1, 2)],
+            "Most often 5 is taken for 1: 2 of its 4 samples, as often as 1 other.",
+        ),
+        ([(1, 8, 1), (5, 1, 3)], "Most often 5 is taken for 1: 3 of its 4 samples."),
+    ],
+)
+def test_of_pairs_confused_alike_one_is_named_and_the_others_counted(pairs, told):
+    found = confusion_details.ConfusionModel(
+        classes=(1, 5, 8),
+        labelled=(4, 4, 4),
+        whole=True,
+        pairs=tuple(
+            confusion_details.PairModel(label=label, predicted=predicted, samples=samples)
+            for label, predicted, samples in pairs
+        ),
+    )
+    assert drawn_with(confusion, confusion=found).description.endswith(told)
+
+
+def test_of_classes_that_are_all_alike_none_is_the_worst():
+    alike = accuracy_details.OnClassesModel(name="ensemble", ran=(2, 4), correct=(1, 2))
+    found = accuracy_details.ClassAccuracyModel(classes=(0, 1), left_out=0, ensemble=alike, students=())
+    figure = drawn_with(class_accuracy, class_accuracy=found)
+    assert figure.description == "The ensemble gets 50.0% of the samples of every class right."
+
+
 def test_very_many_classes_are_a_list_of_confused_pairs(monkeypatch):
     monkeypatch.setattr(confusion_details, "MAX_MATRIX_CLASSES", 5)
     found = confusion_details.confusion(drawn(4, 300, 60))
