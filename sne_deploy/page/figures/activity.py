@@ -50,7 +50,7 @@ def _bars(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _points(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    axis = {"orient": "top", "grid": False, "tickCount": 6}
+    axis = {"orient": "top", "grid": False, "tickCount": 6, "titleAnchor": "end"}  # begins over the names
     title = "spikes per neuron and step (points)"
     how = {"field": "how", "type": "nominal", "title": "rate", "scale": {"domain": [AS_RUN, IN_FLOAT]},
            "legend": {"orient": "top"}}  # fmt: skip
