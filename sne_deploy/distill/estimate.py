@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Mapping
@@ -133,10 +134,19 @@ def estimate_view(found: Estimate) -> Group:
         Text("of all that is trained in a stage; MACs of one sample, all of its steps included\n"),
         Text(f"time    {about(found.whole_s)} on {device}: {about(trained)} of training, {_rest(found)};"),
         Text("        if nothing else runs; from a few batches of each kind of stage and a few samples"),
+        *busy_note(os.getloadavg()[0], os.cpu_count() or 1),
         Text(f"memory  about {found.memory_bytes / 1e9:.1f} GB: the most that this took, with all data and"),
         Text("        whole batches of every stage; and the teacher's features"),
         Text(f"logs    training.csv, training.jsonl; {events}"),
     )
+
+
+def busy_note(load: float, processors: int) -> list[Text]:
+    """What to say where more runs than there are processors: threads then wait for each other."""
+    if load <= 1.25 * processors:
+        return []
+    said = f"busy    {load:.1f} processes run on {processors} processors: times are too long, perhaps by far;"
+    return [Text(said), Text("        ask again when less runs")]
 
 
 def _cells(stage: PlannedStage) -> tuple[str, ...]:

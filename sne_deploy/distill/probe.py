@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from sne_deploy.distill.training.epochs import Epoch, Watch
 
 BATCHES, EPOCHS, LEAST_S = (3, 16), 3, 0.4
-"""A stage is trained on one batch, and on so many that they take 0.4 s, but 3 to 16; three times, of which
-the first does not count, and of the others the shorter one does: what else the machine does makes it longer.
+"""A stage is trained on one batch, and on so many that they take 0.4 s, but 3 to 16, and on 16
+where an epoch takes most of its time for other things; three times, of which the first does not count, and
+of the others the shorter one does: what else the machine does makes it longer.
 """
 STEP = 1e-9
 """Learning rate of what is thrown away: what is measured does not depend on it, and nothing diverges."""
@@ -117,6 +118,9 @@ class Probe:
         one = took(1)
         several = min(whole, max(BATCHES[0], min(BATCHES[1], round(LEAST_S / one))))
         last = took(several)
+        if last - one < one and several < min(whole, BATCHES[1]):  # mostly an epoch's own: batches are quick
+            several = min(whole, BATCHES[1])
+            last = took(several)
         return last + (whole - several) * max(0.0, last - one) / (several - 1)
 
     def _teacher(self, rows: int, training: Training) -> None:

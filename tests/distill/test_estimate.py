@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from sne_deploy.distill.estimate import estimate
+from sne_deploy.distill.estimate import busy_note, estimate
 from sne_deploy.distill.plan import Plan
 from sne_deploy.distill.run import run_experiment
 from sne_deploy.distill.training.loop import Training
@@ -119,3 +119,8 @@ def test_what_else_the_machine_does_makes_no_epoch_longer(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Training, "__init__", slow)
     assert max(estimate(described).epoch_s.values()) < max(0.4, 5 * max(usual.values()))
+
+
+def test_a_busy_machine_is_named() -> None:
+    assert busy_note(2.4, 2) == []
+    assert "7.9 processes run on 2 processors" in str(busy_note(7.9, 2)[0])
