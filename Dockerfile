@@ -1,6 +1,6 @@
 # sne-deploy with Lava, as one command:
 #     docker build -t sne-deploy .
-#     docker run --rm -v "$PWD:/work" sne-deploy compile model.pt --data x.npz --out out
+#     docker run --rm -v "$PWD:/data" sne-deploy compile model.pt --data x.npz --out out
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE ./
@@ -18,6 +18,6 @@ FROM python:3.13-slim-bookworm
 COPY --from=build /opt/sne /opt/sne
 RUN useradd --create-home --uid 1000 sne
 USER 1000
-WORKDIR /work
+WORKDIR /data
 ENTRYPOINT ["/opt/sne/bin/sne"]
 CMD ["--help"]

@@ -107,7 +107,7 @@ def test_what_else_the_machine_does_makes_no_epoch_longer(monkeypatch: pytest.Mo
     usual = estimate(described).epoch_s
 
     def waits(watch: Any, module: Any) -> Any:
-        time.sleep(0.5)
+        time.sleep(0.3)
         return watch(module)
 
     made = Training.__init__
@@ -118,7 +118,7 @@ def test_what_else_the_machine_does_makes_no_epoch_longer(monkeypatch: pytest.Mo
             object.__setattr__(self, "watch", partial(waits, self.watch))
 
     monkeypatch.setattr(Training, "__init__", slow)
-    assert max(estimate(described).epoch_s.values()) < max(0.4, 5 * max(usual.values()))
+    assert max(estimate(described).epoch_s.values()) < max(0.25, 3 * max(usual.values()))
 
 
 def test_a_busy_machine_is_named() -> None:
