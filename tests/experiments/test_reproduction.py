@@ -30,6 +30,7 @@ from experiments.reproduction.runs import Lab, Measurement, Run, Task
 from experiments.reproduction.studies import Bench, Study
 from experiments.results.page import make_page
 from sne_deploy.distill.experiment import Experiment
+from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.errors import InputError
 
 BASE = mnist.EXAMPLE.base
@@ -42,7 +43,7 @@ class KilledError(Exception):
 def counting(taken: list[Task], fail: int = 0) -> Measurement:
     def take(task: Task) -> dict[str, Any]:
         taken.append(task)
-        task.log("stage", 1, 2, {"loss": 1.0})
+        task.log("stage", 1, 2, Epoch({"loss": 1.0}, learning_rate=1e-3, seconds=0.1))
         if len(taken) <= fail:
             raise KilledError
         return {"value": len(taken)}
