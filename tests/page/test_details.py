@@ -44,6 +44,20 @@ def test_details_of_another_run_are_refused(result, tmp_path):
     assert find_details(tmp_path, others[0].report) is None
 
 
+def test_samples_in_a_file_mapped_to_be_read_are_not_read_again(tmp_path):
+    _, _, x, _ = digits_split()
+    np.save(tmp_path / "x.npy", x[:8])
+    with sne.compile("examples/digits/model.pt", target="loihi", fidelity=False) as compiled:
+        run = [
+            compiled.run(np.load(tmp_path / "x.npy", mmap_mode=mode)).source.checksum for mode in ("r", "r+")
+        ]
+        view = x[:8].copy()
+        view.flags.writeable = False
+        run.append(compiled.run(view[:]).source.checksum)
+    assert run[0] == 0
+    assert run[1] == run[2] != 0
+
+
 def test_samples_that_were_changed_after_the_run_are_refused():
     _, _, x, y = digits_split()
     x, y = x[:8].copy(), y[:8].copy()
