@@ -1,4 +1,4 @@
-"""Axes of accuracies and energies, which several figures have."""
+"""Axes of accuracies and energies, and rows of views, which several figures have."""
 
 from __future__ import annotations
 
@@ -64,3 +64,10 @@ def accuracy_axis(field: str, errors: Sequence[float], samples: int) -> dict[str
         scale |= {"type": "symlog", "constant": smallest / 4}
         axis["values"] = [error for error in _ERRORS if low <= error <= high]
     return {"field": field, "type": "quantitative", "title": "accuracy", "scale": scale, "axis": axis}
+
+
+def headed_rows(field: str, **header: Any) -> dict[str, Any]:
+    """The facet of ``field``: views below each other, by their rows' ``place``, each under its name."""
+    above = {"labelOrient": "top", "labelAnchor": "start", "labelAngle": 0, "labelPadding": 0}
+    row = {"field": field, "type": "nominal", "sort": {"field": "place", "op": "min"}, "title": None}
+    return {"row": {**row, "header": {**above, **header}}}

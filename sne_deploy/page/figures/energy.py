@@ -10,7 +10,7 @@ from sne_deploy.energy.accounting import Counts, Part, Prices, Traffic, energy_p
 from sne_deploy.page.details.energy import LayerCountsModel, StudentCountsModel
 from sne_deploy.page.details.model import Details
 from sne_deploy.page.figure import SCHEMA, Absent, Figure
-from sne_deploy.page.figures.axes import JOULES
+from sne_deploy.page.figures.axes import JOULES, headed_rows
 from sne_deploy.report.schema import ReportModel
 from sne_deploy.report.units import joules, percent
 
@@ -76,21 +76,7 @@ def energy(report: ReportModel, details: Details) -> Figure | Absent:
     spec = {
         "$schema": SCHEMA,
         "data": {"values": rows},
-        "facet": {
-            "row": {
-                "field": "of",
-                "type": "nominal",
-                "sort": {"field": "place", "op": "min"},
-                "title": None,
-                "header": {
-                    "labelOrient": "top",
-                    "labelAnchor": "start",
-                    "labelAngle": 0,
-                    "labelPadding": 0,
-                    "labelLimit": 330,
-                },
-            }
-        },
+        "facet": headed_rows("of", labelLimit=330),
         "spec": {"height": {"step": ROW_PX}, "mark": {"type": "bar"}, "encoding": _encoding(there)},
         "resolve": {"scale": {"y": "independent"}},
         "spacing": 16,

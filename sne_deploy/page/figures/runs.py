@@ -10,7 +10,7 @@ from sne_deploy.energy.figure import Figure as Joules
 from sne_deploy.energy.figure import exact
 from sne_deploy.page.details.model import Details
 from sne_deploy.page.figure import SCHEMA, Absent, Figure
-from sne_deploy.page.figures.axes import accuracy_axis, energy_axis
+from sne_deploy.page.figures.axes import accuracy_axis, energy_axis, headed_rows
 from sne_deploy.page.figures.tradeoff_rows import ALONE, AS_IF, BETWEEN, OTHER, POLICY, judged
 from sne_deploy.report.schema import ReportModel
 from sne_deploy.report.side_by_side import SideBySide
@@ -168,15 +168,7 @@ def bars(found: SideBySide) -> Figure:
     spec = {
         "$schema": SCHEMA,
         "data": {"values": rows},
-        "facet": {
-            "row": {
-                "field": "metric",
-                "type": "nominal",
-                "sort": {"field": "place", "op": "min"},
-                "title": None,
-                "header": {"labelOrient": "top", "labelAnchor": "start", "labelAngle": 0, "labelPadding": 0},
-            }
-        },
+        "facet": headed_rows("metric"),
         "spec": {
             "height": {"step": ROW_PX},
             "encoding": {"y": {"field": "run", "type": "nominal", "sort": names, "title": None}},
