@@ -6,8 +6,6 @@ from html import escape
 
 from sne_deploy.display import html
 from sne_deploy.errors import SneError
-from sne_deploy.inspect.collect import outline_ensemble
-from sne_deploy.inspect.pictures import student_picture, totals
 from sne_deploy.model.ensemble import Ensemble
 from sne_deploy.report.units import printable
 
@@ -20,6 +18,9 @@ _PAPER = "background:#fff;color:#111;overflow:auto"  # pictures are drawn for pa
 @html.register
 def ensemble_html(ensemble: Ensemble) -> str:
     """Facts, and a picture for each of the first students, the first one open."""
+    from sne_deploy.inspect.collect import outline_ensemble  # what draws is loaded when something is drawn
+    from sne_deploy.inspect.pictures import student_picture, totals
+
     try:
         found = outline_ensemble(ensemble)
     except SneError as error:
