@@ -15,21 +15,7 @@ from sne_deploy.distill.plan import Plan
 from sne_deploy.distill.run import run_experiment
 from sne_deploy.inspect.collect import inspect_ensemble
 from tests.command_line import command
-from tests.distill.test_run import DOCUMENT, LAYERS, experiment
-
-TINY = """
-name = "tiny"
-threads = 1
-data = {source = "digits", validation = 40, train_samples = 100}
-teacher = {architecture = "mlp", width = 8, features = 8, schedule = {epochs = 1}}
-
-[students]
-count = 2
-timesteps = 2
-schedule = {epochs = 1}
-layers = [{kind = "Flatten"}, {kind = "Linear", out = 8}, {kind = "LIFBoxCell"}, {kind = "Linear"},
-  {kind = "LIBoxCell"}]
-"""
+from tests.distill.test_run import DOCUMENT, LAYERS, TINY, experiment
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(

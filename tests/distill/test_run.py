@@ -246,10 +246,7 @@ def test_another_teacher_is_an_onnx_file(tmp_path: Path) -> None:
         experiment(teacher={"onnx": str(teacher)})
 
 
-def test_the_command_writes_a_model_that_the_compiler_takes(tmp_path: Path) -> None:
-    path = tmp_path / "experiment.toml"
-    path.write_text(
-        """
+TINY = """
 name = "tiny"
 threads = 1
 data = {source = "digits", validation = 40, train_samples = 100}
@@ -262,7 +259,11 @@ schedule = {epochs = 1}
 layers = [{kind = "Flatten"}, {kind = "Linear", out = 8}, {kind = "LIFBoxCell"}, {kind = "Linear"},
   {kind = "LIBoxCell"}]
 """
-    )
+
+
+def test_the_command_writes_a_model_that_the_compiler_takes(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text(TINY)
     done = command("train", str(path), "--out", str(tmp_path / "out"), name="sne")
     assert done.status == 0, done.stderr
     assert "student1 1/1" in done.stderr
