@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from sne_deploy.distill.losses import MAX_GATED
 from sne_deploy.distill.mistakes import did_you_mean, experiment_error
+from sne_deploy.distill.schema.base import Above0, Model, NotNegative, Positive
 from sne_deploy.distill.students.dropout import DropoutName
 from sne_deploy.errors import InputError
 from sne_deploy.files import parse_toml, read_regular
@@ -30,20 +31,13 @@ PATHS = (("data", "folder"), ("data", "file"), ("teacher", "onnx"))
 """Of other files; relative to the experiment's own where it is one."""
 NOT_TRAINED = ("AvgPool1d", "MaxPool1d", "MaxPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d")
 """Layers that are read from modules, and that a student of ``sne train`` does not get."""
-Positive = Annotated[int, Field(ge=1)]
-Above0 = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 Augmentation = Literal[
     "none", "shift", "crop-flip", "shift-contrast", "crop-flip-contrast", "crop-flip-cutout"
 ]
 Option = bool | int | float | str | tuple[int, ...]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataModel(_Model):
+class DataModel(Model):
     """The data set: ``validation`` samples at the end of the training split are kept for choices.
 
     ``folder``: of ``mnist`` and ``cifar10``, with the files as published; of ``npz``, with ``train.npz`` and
@@ -108,7 +102,7 @@ class DataModel(_Model):
         return Encoder("constant" if self.input == "constant" else "graded", self.input_range)
 
 
-class Schedule(_Model):
+class Schedule(Model):
     """How long and how fast to train: a linear warm-up, then a cosine from ``learning_rate`` to 0.
 
     ``warmup``: the part of the steps that it takes. ``weight_decay``: of weights, not of biases and scales;
@@ -127,7 +121,7 @@ class Schedule(_Model):
     optimizer: Literal["adamw", "sgd"] = "adamw"
 
 
-class TeacherModel(_Model):
+class TeacherModel(Model):
     """A teacher of ours, trained, or another's: an ONNX file, or a ``module`` given in Python.
 
     ``width``: channels of the first convolution, or neurons of the hidden layers. ``features``: size of the
@@ -153,7 +147,7 @@ class TeacherModel(_Model):
         return self
 
 
-class PartitionModel(_Model):
+class PartitionModel(Model):
     """Which features each student learns; ``decorrelate`` fine-tunes the teacher so that parts separate."""
 
     strategy: Literal["contiguous", "random", "correlation", "attribution", "coverage", "selection"] = (
@@ -177,7 +171,7 @@ def _known_layer(kind: str) -> str:
 LayerName = Annotated[str, AfterValidator(_known_layer)]
 
 
-class LayerModel(_Model):
+class LayerModel(Model):
     """A layer of a student, by its kind in the registry; sizes that follow from the input are left out.
 
     ``out``: output features or channels; left out, the size of the student's slice. ``tau_mem_s``,
@@ -205,7 +199,7 @@ def _something_to_learn(loss: Any) -> Any:
     return loss
 
 
-class StudentLoss(_Model):
+class StudentLoss(Model):
     """Weights of a student's loss terms, each named as in :mod:`sne_deploy.distill.losses`; 0 leaves one out.
 
     ``feature`` is on the student's slice; ``cross_entropy`` and ``logits``, with its two temperatures, are
@@ -225,7 +219,7 @@ class StudentLoss(_Model):
     _learns = model_validator(mode="after")(_something_to_learn)
 
 
-class StudentsModel(_Model):
+class StudentsModel(Model):
     """The students: alike, each with its slice.
 
     ``outputs``: ``features`` of the slice, with a classifier and a head behind them; or the classes'
@@ -255,7 +249,7 @@ class StudentsModel(_Model):
         return self
 
 
-class JointModel(_Model):
+class JointModel(Model):
     """Fine-tuning of all students through the head; ``dropout`` says who is left out of a batch.
 
     ``copies``: as ``students.copies``, which it is where it is left out.
@@ -279,14 +273,14 @@ class JointModel(_Model):
         return StudentLoss(**self.model_dump(include=set(StudentLoss.model_fields)))
 
 
-class QuantisationModel(_Model):
+class QuantisationModel(Model):
     """Weights on the chip; ``epochs`` of quantisation-aware fine-tuning, 0 for none."""
 
     weight_bits: Literal[2, 3, 4, 5, 6, 7, 8, 16] = 8
     epochs: Annotated[int, Field(ge=0)] = 0
 
 
-class GateModel(_Model):
+class GateModel(Model):
     """The network on the host that chooses students from the input, and its training.
 
     ``grid``: cells along each of the input's last two axes, or as many as these are long. ``hidden``:
@@ -299,7 +293,7 @@ class GateModel(_Model):
     learning_rate: Above0 = 1e-2
 
 
-class PolicyModel(_Model):
+class PolicyModel(Model):
     """Which students run. What is free in the policy is fitted on validation data to a target.
 
     Free are the ``threshold`` of ``confidence``, a gate's weights and threshold, and how many students of
@@ -335,7 +329,7 @@ class PolicyModel(_Model):
         return self.kind != "static" or self.accuracy_drop is not None or self.energy_j is not None
 
 
-class NoiseModel(_Model):
+class NoiseModel(Model):
     """Noise under which teacher and ensemble are compared; see :mod:`experiments.study.corruptions`.
 
     ``gaussian``: standard deviations; ``salt_and_pepper``: fractions of the pixels; ``occlusion``: sides of a
@@ -351,7 +345,7 @@ class NoiseModel(_Model):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
-class Experiment(_Model):
+class Experiment(Model):
     """A whole training run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]

@@ -1,0 +1,1 @@
+"""Tables of an experiment file, each by itself; :mod:`sne_deploy.distill.experiment` puts them together."""
