@@ -32,6 +32,11 @@ M = TypeVar("M", bound="nn.Module")
 Objective = Callable[[M, "Sequence[Tensor]"], Terms]
 """Maps a module and one batch to named, already weighted loss terms; their sum is minimised."""
 Transform = Callable[["Sequence[Tensor]"], "Sequence[Tensor]"]
+AfterStep = Callable[["nn.Module", float], None]
+"""Called as after(module, progress): after each step of the optimizer, with the part of all steps that is
+done, in (0, 1]; and once before the first step of a training, or of what is left of it, to see what that
+starts from. May change parameters in place, as pruning does. What it remembers must follow from the
+parameters: it is not kept with them."""
 EpochCallback = Callable[[int, Epoch], None]
 """Called as callback(epoch from 0, what is known of it)."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -56,6 +61,7 @@ class Training:
     watch : callable or None
         Looks at the module after each epoch, in evaluation mode; nothing of it is drawn from the
         training's random state.
+    after_step : callable or None
     """
 
     schedule: Schedule
@@ -66,6 +72,7 @@ class Training:
     resume: ResumePoint | None = None
     transform: Transform | None = None
     watch: Watch | None = None
+    after_step: AfterStep | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +114,7 @@ def fit(
         module.train()
         run = _Run(module, objective, _optimizer(module, schedule), training)
         done = [] if resume is None else resume.restore(module, run.optimizer)
+        run.after_step(len(done) / schedule.epochs)
         for epoch in range(len(done), schedule.epochs):
             with _named(training):
                 done.append(run.watched_epoch(data, epoch))
@@ -237,7 +245,16 @@ class _Run(Generic[M]):
                 batch = self.training.transform(batch)
             for name, value in self.step(batch).items():
                 means[name] = means.get(name, 0.0) + value * len(chosen) / rows
+            self.after_step((epoch + (index + 1) / len(batches)) / schedule.epochs)
         return means
+
+    def after_step(self, progress: float) -> None:
+        """Let parameters be changed that the optimizer has just moved."""
+        import torch
+
+        if self.training.after_step is not None:
+            with torch.no_grad():
+                self.training.after_step(self.module, progress)
 
     def step(self, batch: Sequence[Tensor]) -> dict[str, float]:
         """Take one step; the value of each loss term before it."""

@@ -124,6 +124,30 @@ def test_fit_takes_the_step_that_adamw_takes():
     assert result.log == ({"loss": 6.0},)
 
 
+def test_what_is_changed_after_each_step_is_what_the_next_one_starts_from():
+    """A weight that is set back to 0 after every step; the first look is before any step."""
+    schedule = Schedule(epochs=2, batch_size=4, learning_rate=0.25, weight_decay=0.0)
+    seen = []
+
+    def zeroed(module, progress):
+        seen.append((progress, module.weight[0, 0].item()))
+        module.weight[0, 0] = 0.0
+
+    def build():
+        layer = nn.Linear(2, 1, bias=False)
+        nn.init.constant_(layer.weight, 2.0)
+        return layer
+
+    training = Training(schedule, after_step=zeroed)
+    objective = lambda module, batch: {"loss": module(batch[0]).mean()}  # noqa: E731
+    weight = fit(build, [torch.ones(8, 2)], objective, training).module.weight
+    assert [progress for progress, _ in seen] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert seen[0][1] == 2.0
+    assert all(value < 0 for _, value in seen[1:])  # the optimizer moves it, from 0, each time
+    assert weight[0, 0] == 0.0
+    assert weight[0, 1] < 1.9
+
+
 def test_fit_tells_of_divergence():
     schedule = Schedule(epochs=1, learning_rate=0.1)
     with pytest.raises(
