@@ -127,6 +127,9 @@ class TeacherModel(Model):
     ``width``: channels of the first convolution, or neurons of the hidden layers. ``features``: size of the
     penultimate layer. ``label_smoothing``: the part of a label's weight that all classes share.
     ``normalise``: a batch norm before all else brings values of different scales to one; of ``mlp``.
+    ``weights``: how matrices and kernels are stored. ``float16``: once the teacher is trained, batch norms
+    are folded and weights rounded to 16 bits, so that students learn from the very network that
+    ``teacher.onnx`` holds, at half its size; of a teacher that is trained here.
     """
 
     architecture: Literal["mlp", "cnn", "resnet9", "tcn", "module"] | None = None
@@ -136,6 +139,7 @@ class TeacherModel(Model):
     normalise: bool = False
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weights: Literal["float32", "float16"] = "float32"
     schedule: Schedule = Schedule()
 
     @model_validator(mode="after")
@@ -144,6 +148,11 @@ class TeacherModel(Model):
             raise ValueError("give either architecture or onnx")
         if self.normalise and self.architecture != "mlp":
             raise ValueError("normalise is of architecture 'mlp' alone")
+        if self.weights != "float32" and self.architecture in (None, "module"):
+            raise ValueError(
+                f"weights {self.weights!r} is of a teacher that is trained here, not of one that is given: "
+                "leave it out"
+            )
         return self
 
 
@@ -388,6 +397,11 @@ class Experiment(Model):
     def _trainable(self) -> Experiment:
         if self.teacher.onnx is not None and self.partition.decorrelate:
             raise ValueError("partition.decorrelate needs a teacher that can be trained, not an ONNX file")
+        if self.teacher.weights != "float32" and self.partition.decorrelate:
+            raise ValueError(
+                "partition.decorrelate trains a teacher further, and its weights would not stay of 16 bits: "
+                "set teacher.weights to 'float32'"
+            )
         if self.students.outputs == "logits" and self.joint is not None:
             raise ValueError("joint trains a head over features; students.outputs 'logits' has none")
         return self

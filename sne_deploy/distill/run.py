@@ -46,6 +46,7 @@ from sne_deploy.distill.students.student import Lesson, StudentTask, train_stude
 from sne_deploy.distill.students.watch import Held, watch_student, watch_teacher, watch_together
 from sne_deploy.distill.teacher.architectures import teacher_network
 from sne_deploy.distill.teacher.given import teacher_of
+from sne_deploy.distill.teacher.half import half_teacher
 from sne_deploy.distill.teacher.network import Teacher, decorrelate_teacher, train_teacher
 from sne_deploy.distill.teacher.partition import STRATEGIES, FeatureSpace, partition, random
 from sne_deploy.distill.training.determinism import open_device
@@ -171,12 +172,13 @@ def train_own_teacher(stages: Stages, data: Splits) -> Teacher:
     """The teacher that the experiment describes, trained on data that lies on the experiment's device."""
     described = stages.experiment.teacher
     stage = Stage("teacher", TEACHER, described.schedule, "teacher", ("teacher",))
-    return train_teacher(
+    trained = train_teacher(
         lambda: teacher_network(described, data.sample_shape, data.classes),
         (data.x, data.y),
         _augmented(stages, stage),
         label_smoothing=described.label_smoothing,
     ).module
+    return half_teacher(trained) if described.weights == "float16" else trained
 
 
 def _augmented(stages: Stages, stage: Stage) -> Training:

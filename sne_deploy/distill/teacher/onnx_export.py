@@ -10,6 +10,7 @@ import torch
 from sne_deploy.distill.training.determinism import evaluating
 from sne_deploy.errors import InputError, RunError
 from sne_deploy.files import atomic_path
+from sne_deploy.teacher.half import without_spare_bits
 
 if TYPE_CHECKING:
     import os
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 def save_teacher_onnx(teacher: Teacher, path: str | os.PathLike[str], input_shape: Sequence[int]) -> None:
     """Write a teacher as one self-contained ONNX file, atomically; the same teacher gives the same bytes.
 
-    Input ``image`` of shape (N, *input_shape), output ``logits`` of shape (N, classes), N free.
+    Input ``image`` of shape (N, *input_shape), output ``logits`` of shape (N, classes), N free. Weights whose
+    values have 16 bits, as :func:`sne_deploy.distill.teacher.half.half_teacher` makes them, are stored so.
 
     Raises
     ------
@@ -34,7 +36,7 @@ def save_teacher_onnx(teacher: Teacher, path: str | os.PathLike[str], input_shap
     """
     import onnx
 
-    model = _without_traces(export_teacher(teacher, input_shape))
+    model = without_spare_bits(_without_traces(export_teacher(teacher, input_shape)))
     onnx.checker.check_model(model)
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
