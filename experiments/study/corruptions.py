@@ -19,16 +19,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.distill.schema.corruptions import FAMILIES, Family
 from sne_deploy.errors import DataError, InputError
 
 Array = npt.NDArray[Any]
-Family = Literal["gaussian", "salt_and_pepper", "occlusion", "contrast"]
-FAMILIES: tuple[Family, ...] = get_args(Family)
 Draw = Callable[[Array, float, np.random.Generator], Array]
 """From a float64 image, a strength and the image's random numbers."""
 

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 import sne_deploy as sne
-from experiments.study.corruptions import FAMILIES, corrupt
+from experiments.study.corruptions import corrupt
 from sne_deploy.distill.experiment import NoiseModel
+from sne_deploy.distill.schema.corruptions import FAMILIES
 from sne_deploy.errors import InputError
 from sne_deploy.report.file import Report
 

@@ -18,7 +18,8 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from sne_deploy.distill.losses import MAX_GATED
 from sne_deploy.distill.mistakes import did_you_mean, experiment_error
-from sne_deploy.distill.schema.base import Above0, Model, NotNegative, Positive
+from sne_deploy.distill.schema.base import LATER, Above0, Model, NotNegative, Positive
+from sne_deploy.distill.schema.corruptions import CorruptionsModel
 from sne_deploy.distill.students.dropout import DropoutName
 from sne_deploy.errors import InputError
 from sne_deploy.files import parse_toml, read_regular
@@ -53,7 +54,8 @@ class DataModel(Model):
     ``bin_width`` in units of their times.
     ``augment``: ``shift`` moves images by up to two pixels; ``crop-flip`` pads by four, crops, and flips;
     with ``-contrast``, half of the images also get less contrast, with ``-cutout``, each loses a square:
-    anew in every batch of the teacher; for the students, see ``students.copies``.
+    anew in every batch of the teacher; for the students, see ``students.copies``. ``corruptions``: what
+    spoils a part of the augmented images, see :mod:`sne_deploy.distill.schema.corruptions`.
     """
 
     source: Literal["digits", "mnist", "cifar10", "npz", "arrays"]
@@ -64,6 +66,7 @@ class DataModel(Model):
     train_samples: Positive | None = None
     stratified: bool | None = None
     augment: Augmentation = "none"
+    corruptions: Annotated[CorruptionsModel | None, LATER] = None
     input: Literal["constant", "current", "spikes"] = "constant"
     input_range: tuple[float, float] = (0.0, 1.0)
     bin_width: Above0 | None = None
@@ -90,6 +93,8 @@ class DataModel(Model):
             raise ValueError(
                 f"augment {self.augment!r} is for images, not for input {self.input!r}: set it to 'none'"
             )
+        if self.corruptions is not None:
+            raise ValueError(f"corruptions are for images, not for input {self.input!r}: leave them out")
         if self.input == "spikes" and self.input_range != (0.0, 1.0):
             raise ValueError("input_range is not of input 'spikes', which are 0 and 1: leave it out")
         return self

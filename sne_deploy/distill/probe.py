@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sne_deploy.distill.data.augment import batch_transform
+from sne_deploy.distill.data.augment import transform_of
 from sne_deploy.distill.plan import kind_of
 from sne_deploy.distill.policy.deploy import run_deployed
 from sne_deploy.distill.students.checks import joint_task, student_task
@@ -140,7 +140,7 @@ class Probe:
         decorrelate_teacher(self.teacher, samples, parts, weight, self._augmented(training))
 
     def _augmented(self, training: Training) -> Training:
-        transform = batch_transform(self.experiment.data.augment)
+        transform = transform_of(self.experiment.data)
         return replace(training, transform=transform, watch=watch_teacher(self.held))
 
     def _student(self, rows: int, training: Training) -> None:

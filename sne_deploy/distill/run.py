@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 import torch
 
-from sne_deploy.distill.data.augment import batch_transform
+from sne_deploy.distill.data.augment import transform_of
 from sne_deploy.distill.data.given import Given
 from sne_deploy.distill.data.splits import Splits, load_splits
 from sne_deploy.distill.plan import Plan, plan_of
@@ -184,7 +184,7 @@ def train_own_teacher(stages: Stages, data: Splits) -> Teacher:
 def _augmented(stages: Stages, stage: Stage) -> Training:
     """A teacher's training: other images in every batch."""
     training = stages.training(stage, watch_teacher)
-    return replace(training, transform=batch_transform(stages.experiment.data.augment))
+    return replace(training, transform=transform_of(stages.experiment.data))
 
 
 def _parts(stages: Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array, ...], Teacher]:

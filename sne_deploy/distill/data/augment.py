@@ -9,13 +9,34 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sne_deploy.distill.data.corruptions import SEEDS, corrupted
+
 if TYPE_CHECKING:
+    from sne_deploy.distill.experiment import DataModel
     from sne_deploy.distill.training.loop import Transform
 
 LEAST_CONTRAST = 0.25
 """That augmentation leaves of an image's."""
 CUT_PARTS = 4
 """A cut-out square's side is the image's shorter one divided by this."""
+
+
+def transform_of(described: DataModel) -> Transform | None:
+    """Augmentation of the experiment's images, with its corruptions behind it; None where there is neither.
+
+    The first tensor of a batch is images; all is drawn from torch's random state. A corrupted image has one
+    number of it, its seed: without corruptions the same is drawn as if there were no such thing.
+    """
+    augment, corruptions = batch_transform(described.augment), described.corruptions
+    if corruptions is None:
+        return augment
+
+    def transform(batch: Sequence[Tensor]) -> Sequence[Tensor]:
+        images, *others = batch if augment is None else augment(batch)
+        seeds = torch.randint(SEEDS, (len(images),), device=images.device)
+        return [corrupted(images, seeds, corruptions, described.input_range), *others]
+
+    return transform
 
 
 def batch_transform(kind: str) -> Transform | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sne_deploy.data import DataSet, load_data
 from sne_deploy.data.dataset import ModelInput, fit_to_model
-from sne_deploy.distill.data.augment import batch_transform
+from sne_deploy.distill.data.augment import transform_of
 from sne_deploy.distill.data.enough import check_enough, check_kept, check_labels
 from sne_deploy.distill.data.given import digest_of
 from sne_deploy.distill.data.own import own_data
@@ -141,7 +141,7 @@ def load_splits(
     x = torch.from_numpy(np.asarray(data.x[train], np.float32))
     y = torch.from_numpy(np.asarray(data.y[train], np.int64))
     lengths = None if data.lengths is None else torch.from_numpy(data.lengths[train])
-    transform = batch_transform(described.augment)
+    transform = transform_of(described)
     versions = 1 if transform is None else 1 + copies
     students_x = x.repeat(versions, *[1] * (x.ndim - 1)) if versions > 1 else x
     if transform is not None:
@@ -199,10 +199,11 @@ def _training_split(described: DataModel, arrays: Arrays | None, timesteps: int)
         data = own_data(spec, described, timesteps, arrays)
     if data.y is None:
         raise DataError(f"data {spec}: has no labels y; write them beside x: np.savez(path, x=x, y=y)")
-    if described.augment != "none" and data.x.ndim != 4:
+    if data.x.ndim != 4 and (described.augment != "none" or described.corruptions is not None):
+        what = "data.corruptions" if described.augment == "none" else f"data.augment {described.augment!r}"
         raise DataError(
-            f"data.augment {described.augment!r} needs images (channels, height, width), not samples of "
-            f"shape {data.x.shape[1:]}"
+            f"{what} needs images (channels, height, width), not samples of shape {data.x.shape[1:]}; leave "
+            "it out"
         )
     check_labels(spec, data.y)
     return data if described.file is None else parts_of_file(described, data)[0]

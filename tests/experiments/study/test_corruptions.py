@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.study import corruptions as noise
+from sne_deploy.distill.schema.corruptions import FAMILIES, Family
 from sne_deploy.errors import DataError, InputError
 from tests.effort import examples
 
 IDENTITY = {"gaussian": 0.0, "salt_and_pepper": 0.0, "occlusion": 0.0, "contrast": 1.0}
-families = st.sampled_from(noise.FAMILIES)
+families = st.sampled_from(FAMILIES)
 
 
 def images(count: int = 6, channels: int = 2, size: int = 8, seed: int = 0) -> np.ndarray:
@@ -22,7 +23,7 @@ def images(count: int = 6, channels: int = 2, size: int = 8, seed: int = 0) -> n
 
 
 @given(family=families, seed=st.integers(0, 2**31))
-def test_no_noise_changes_nothing(family: noise.Family, seed: int) -> None:
+def test_no_noise_changes_nothing(family: Family, seed: int) -> None:
     x = images(seed=1)
     np.testing.assert_array_equal(noise.corrupt(x, family, IDENTITY[family], seed), x)
 
@@ -30,7 +31,7 @@ def test_no_noise_changes_nothing(family: noise.Family, seed: int) -> None:
 @settings(max_examples=examples(30))
 @given(family=families, strength=st.floats(0.0, 1.0), seed=st.integers(0, 2**31), cut=st.integers(0, 6))
 def test_a_batch_is_the_same_in_parts_stays_in_range_and_leaves_its_input_alone(
-    family: noise.Family, strength: float, seed: int, cut: int
+    family: Family, strength: float, seed: int, cut: int
 ) -> None:
     x = images()
     whole = noise.corrupt(x, family, strength, seed)
@@ -46,7 +47,7 @@ def test_a_batch_is_the_same_in_parts_stays_in_range_and_leaves_its_input_alone(
 
 
 @pytest.mark.parametrize("family", ["gaussian", "salt_and_pepper", "occlusion"])
-def test_seed_index_and_strength_draw_other_noise(family: noise.Family) -> None:
+def test_seed_index_and_strength_draw_other_noise(family: Family) -> None:
     x = np.full((2, 1, 16, 16), 0.5, np.float32)
     first = noise.corrupt(x, family, 0.3, 0)
     assert (first[0] != first[1]).any()
