@@ -25,6 +25,7 @@ from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
 from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.distill.training.events import EventFiles, tensorboard_installed
 from sne_deploy.distill.training.journal import COLUMNS, Journal, csv_line
+from sne_deploy.distill.training.origin import NAME, TrainedFile, machine_name
 from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path, ensure_folder
 from sne_deploy.teacher.onnx_model import read_onnx
@@ -79,7 +80,8 @@ def train(
     experiment : Experiment, dict or path
         The description: what a TOML file holds, or the file.
     out : path
-        A folder for ``model.pt``, ``teacher.onnx``, ``training.csv``, ``training.jsonl`` and the report.
+        A folder for ``model.pt``, ``teacher.onnx``, ``training.csv``, ``training.jsonl``, ``trained.json``
+        and the report.
     teacher : nn.Module or path, optional
         Instead of the description's: a trained module whose last one is ``nn.Linear``, or a
         :class:`sne_deploy.distill.teacher.Teacher`; or an ONNX file. A module is copied, never changed.
@@ -156,9 +158,10 @@ def train_experiment(
     """
     given = given or Given()
     folder = ensure_folder(out)
-    journals: list[Journal | EventFiles] = [
+    journals: list[Journal | EventFiles | TrainedFile] = [
         Journal(folder / "training.jsonl"),
         Journal(folder / "training.csv", csv_line, ",".join(COLUMNS)),
+        TrainedFile(folder / NAME, machine_name(experiment.device, experiment.threads)),
     ]
     if tensorboard_installed():
         journals.append(EventFiles(folder / "tensorboard"))

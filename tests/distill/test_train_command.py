@@ -24,6 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import sne_deploy as sne
 from sne_deploy.distill.training.journal import Journal
+from sne_deploy.distill.training.origin import read_trained
 from tests.command_line import Outcome, command
 
 EXAMPLE_TEACHER = Path(__file__).parents[2] / "examples" / "digits" / "teacher.onnx"
@@ -111,6 +112,7 @@ def test_kills_at_any_moment_change_no_bit(tmp_path: Path) -> None:
     assert without_seconds(killed / "training.csv") == without_seconds(whole / "training.csv")
     found = [json.loads(line) for line in (killed / "training.jsonl").read_text().splitlines()]
     stages = {"teacher": 15, "student0": 15, "student1": 15, "quantised0": 3, "quantised1": 3}
+    assert {name: stage.epochs for name, stage in read_trained(killed / "trained.json").items()} == stages
     assert [(line["stage"], line["epoch"]) for line in found] == [
         (stage, epoch) for stage, epochs in stages.items() for epoch in range(1, epochs + 1)
     ]
