@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.reproduction.rows import Document
-from experiments.results import models, trainings
+from experiments.results import models, noise, trainings
 from experiments.results.text import ENSEMBLE, TEMPERATURES, Section
 from sne_deploy.errors import InputError
 
@@ -38,21 +38,21 @@ class Page:
 
 def _places(beside: Document | None) -> dict[str, dict[str, tuple[str, Make]]]:
     """By title of a chapter: documents in their order, each with its title and what makes its section."""
-    bits, noise = ("Fewer bits", trainings.bits), ("Noise", models.noise)
+    bits, noisy = ("Fewer bits", trainings.bits), ("Noise", noise.noise)
     separated = "Dividing the features of a teacher that separates them"
     return {
         "MNIST": {
             "mnist-variants": ("Losses and spikes", trainings.losses),
             "mnist-model": ("The model", models.model),
             "mnist-quantisation": bits,
-            "mnist-noise": noise,
+            "mnist-noise": noisy,
         },
         "CIFAR-10": {
             "cifar10-model": ("The model", partial(models.model, beside=beside)),
             "cifar10-partition": ("Dividing the features", trainings.division),
             "cifar10-decorrelation": (separated, trainings.division),
             "cifar10-quantisation": bits,
-            "cifar10-noise": noise,
+            "cifar10-noise": noisy,
             "cifar10-companions": ("The same without spikes", models.companions),
         },
     }

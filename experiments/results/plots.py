@@ -82,7 +82,7 @@ def bars(
     **more: Any,
 ) -> None:
     """Means over seeds with their deviations, where there are several seeds."""
-    alone = y[0].n == 1
+    alone = all(one.n == 1 for one in y)
     sideways = [one for one in x if isinstance(one, Spread)]
     axes.errorbar(
         [one.mean if isinstance(one, Spread) else one for one in x],

@@ -28,6 +28,8 @@ from sne_deploy.distill.schema.corruptions import FAMILIES, Family
 from sne_deploy.errors import DataError, InputError
 
 Array = npt.NDArray[Any]
+RANDOM: tuple[Family, ...] = ("gaussian", "salt_and_pepper", "occlusion")
+"""Families of which each draw is another; contrast is not."""
 Draw = Callable[[Array, float, np.random.Generator], Array]
 """From a float64 image, a strength and the image's random numbers."""
 

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 import sne_deploy as sne
-from experiments.study.corruptions import corrupt
-from sne_deploy.distill.experiment import NoiseModel
+from experiments.study.corruptions import RANDOM, corrupt
 from sne_deploy.distill.schema.corruptions import FAMILIES
+from sne_deploy.distill.schema.noise import NoiseModel
 from sne_deploy.errors import InputError
 from sne_deploy.report.file import Report
 
@@ -26,10 +26,12 @@ CLEAN, ALL = "clean", "all"
 class FamilyDrop:
     """Relative drop, (clean - noisy) / clean, which is negative where noise helps.
 
-    A mean over the strengths of a family, or over all families; or that of one strength.
+    A mean over the strengths of a family, or over all families; or that of one strength. ``seed``: of the
+    noise; what is not random has the first one.
     """
 
     family: str
+    seed: int
     teacher_drop: float
     ensemble_drop: float
 
@@ -60,6 +62,8 @@ def noise_rows(
 ) -> list[NoiseRow]:
     """Measure teacher and deployed ensemble on clean images, which come first, and at every strength.
 
+    Each strength of a family that is random has a row for each of the grid's draws.
+
     Parameters
     ----------
     ensemble : Ensemble
@@ -81,20 +85,21 @@ def noise_rows(
     x, y = np.asarray(x[: grid.samples], np.float32), y[: grid.samples]
     rows: list[NoiseRow] = []
     with sne.compile(ensemble, "loihi", weight_bits=weight_bits, fidelity=False) as compiled:
-        for family, strength, noisy in _versions(x, grid):
+        for family, strength, seed, noisy in _versions(x, grid):
             report = compiled.run(noisy, y, teacher=teacher).report
-            rows.append(_row(family, strength, report, rows[0] if rows else None))
+            rows.append(_row(family, strength, seed, report, rows[0] if rows else None))
     return rows
 
 
-def _versions(x: Array, grid: NoiseModel) -> Iterator[tuple[str, float, Array]]:
-    yield CLEAN, 0.0, x
+def _versions(x: Array, grid: NoiseModel) -> Iterator[tuple[str, float, int, Array]]:
+    yield CLEAN, 0.0, grid.seed, x
     for family in FAMILIES:
         for strength in getattr(grid, family):
-            yield family, strength, corrupt(x, family, strength, grid.seed)
+            for draw in range(grid.draws if family in RANDOM else 1):
+                yield family, strength, grid.seed + draw, corrupt(x, family, strength, grid.seed + draw)
 
 
-def _row(family: str, strength: float, report: Report, clean: NoiseRow | None) -> NoiseRow:
+def _row(family: str, strength: float, seed: int, report: Report, clean: NoiseRow | None) -> NoiseRow:
     """One row; ``clean`` is None for the clean images themselves."""
     ours = report.ensemble
     if report.teacher is None or report.teacher.accuracy is None or ours.accuracy is None:
@@ -108,6 +113,7 @@ def _row(family: str, strength: float, report: Report, clean: NoiseRow | None) -
     return NoiseRow(
         family=family,
         strength=strength,
+        seed=seed,
         samples=report.data.samples,
         teacher_accuracy=teacher,
         ensemble_accuracy=ensemble,
@@ -119,13 +125,23 @@ def _row(family: str, strength: float, report: Report, clean: NoiseRow | None) -
 
 
 def mean_drops(rows: Sequence[NoiseRow]) -> list[FamilyDrop]:
-    """Mean relative drop of each family that has rows, and of them all, each family weighing the same."""
-    own = {family: [row for row in rows if row.family == family] for family in FAMILIES}
-    found = [_mean_drop(family, same) for family, same in own.items() if same]
-    return [*found, _mean_drop(ALL, found)] if found else []
+    """For each draw: mean relative drop of each family that has rows, and of them all.
+
+    Strengths weigh the same, and so do families. What is not random is the same in every draw.
+    """
+    return [drop for seed in sorted({row.seed for row in rows}) for drop in _drops_of_draw(rows, seed)]
 
 
-def _mean_drop(family: str, drops: Sequence[FamilyDrop]) -> FamilyDrop:
+def _drops_of_draw(rows: Sequence[NoiseRow], seed: int) -> list[FamilyDrop]:
+    own = {
+        family: [row for row in rows if row.family == family and (row.seed == seed or family not in RANDOM)]
+        for family in FAMILIES
+    }
+    found = [_mean_drop(family, seed, same) for family, same in own.items() if same]
+    return [*found, _mean_drop(ALL, seed, found)] if found else []
+
+
+def _mean_drop(family: str, seed: int, drops: Sequence[FamilyDrop]) -> FamilyDrop:
     teacher = [one.teacher_drop for one in drops]
     ensemble = [one.ensemble_drop for one in drops]
-    return FamilyDrop(family, float(np.mean(teacher)), float(np.mean(ensemble)))
+    return FamilyDrop(family, seed, float(np.mean(teacher)), float(np.mean(ensemble)))

@@ -20,6 +20,7 @@ from sne_deploy.distill.losses import MAX_GATED
 from sne_deploy.distill.mistakes import did_you_mean, experiment_error
 from sne_deploy.distill.schema.base import LATER, Above0, Model, NotNegative, Positive
 from sne_deploy.distill.schema.corruptions import CorruptionsModel
+from sne_deploy.distill.schema.noise import NoiseModel
 from sne_deploy.distill.students.dropout import DropoutName
 from sne_deploy.errors import InputError
 from sne_deploy.files import parse_toml, read_regular
@@ -341,22 +342,6 @@ class PolicyModel(Model):
     def fitted(self) -> bool:
         """Whether something is fitted to a target."""
         return self.kind != "static" or self.accuracy_drop is not None or self.energy_j is not None
-
-
-class NoiseModel(Model):
-    """Noise under which teacher and ensemble are compared; see :mod:`experiments.study.corruptions`.
-
-    ``gaussian``: standard deviations; ``salt_and_pepper``: fractions of the pixels; ``occlusion``: sides of a
-    square, relative to the image's; ``contrast``: factors, 1 changes nothing. ``samples``: of the test split,
-    from the first; left out, all of them.
-    """
-
-    gaussian: tuple[NotNegative, ...] = ()
-    salt_and_pepper: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-    occlusion: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-    contrast: tuple[NotNegative, ...] = ()
-    samples: Positive | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
 class Experiment(Model):

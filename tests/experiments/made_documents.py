@@ -185,7 +185,7 @@ def quantisation(example: str) -> Document:
     return document(example, "quantisation", rows)
 
 
-def noise(example: str) -> Document:
+def noise(example: str, worst: float = 0.09) -> Document:
     grid = {
         "gaussian": (0.1, 0.2, 0.3),
         "salt_and_pepper": (0.05, 0.1, 0.2),
@@ -193,10 +193,12 @@ def noise(example: str) -> Document:
         "contrast": (0.7, 0.5, 0.3),
     }
     clean = ("clean", 0.0, 0.993, 0.985)
+    draws = {"gaussian": (-0.01, 0.0, 0.01), "salt_and_pepper": (0.0, 0.0, 0.0), "occlusion": (0.0, 0.0, 0.0)}
     found = [clean] + [
-        (family, strength, 0.993 - 0.05 * index, 0.985 - 0.04 * index)
+        (family, strength, 0.993 - 0.05 * index, 0.985 - 0.04 * index + shift)
         for family, strengths in grid.items()
         for index, strength in enumerate(strengths, 1)
+        for shift in draws.get(family, (0.0,))
     ]
     rows = [
         {
@@ -212,7 +214,12 @@ def noise(example: str) -> Document:
         }
         for family, strength, theirs, ours in found
     ]
-    means = [{"family": family, "teacher_drop": 0.1, "ensemble_drop": 0.08} for family in (*grid, "all")]
+    lost = {"gaussian": 0.08, "salt_and_pepper": 0.07, "occlusion": 0.04, "contrast": worst, "all": 0.08}
+    means = [
+        {"family": family, "seed": seed, "teacher_drop": 0.1, "ensemble_drop": drop + 0.01 * (seed - 1)}
+        for seed in SEEDS
+        for family, drop in lost.items()
+    ]
     figures = {"noise": rows, "mean_drops": means}
     return document(example, "noise", [record("noise", "model", 0, figures)], seeds=(0,))
 
