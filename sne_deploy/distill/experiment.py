@@ -21,6 +21,7 @@ from sne_deploy.distill.mistakes import did_you_mean, experiment_error
 from sne_deploy.distill.schema.base import LATER, Above0, Model, NotNegative, Positive
 from sne_deploy.distill.schema.corruptions import CorruptionsModel
 from sne_deploy.distill.schema.noise import NoiseModel
+from sne_deploy.distill.schema.pruning import PruningModel
 from sne_deploy.distill.students.dropout import DropoutName
 from sne_deploy.errors import InputError
 from sne_deploy.files import parse_toml, read_regular
@@ -235,7 +236,7 @@ class StudentLoss(Model):
 
 
 class StudentsModel(Model):
-    """The students: alike, each with its slice.
+    """The students: alike, each with its slice; ``pruning`` makes weights 0 while they learn.
 
     ``outputs``: ``features`` of the slice, with a classifier and a head behind them; or the classes'
     ``logits`` themselves, of which an ensemble takes the mean; no student has a slice then.
@@ -249,6 +250,7 @@ class StudentsModel(Model):
     dt_s: Above0 = 1e-3
     readout: Readout = "v_mean"
     layers: Annotated[tuple[LayerModel, ...], Field(min_length=1)]
+    pruning: Annotated[PruningModel | None, LATER] = None
     loss: StudentLoss = StudentLoss()
     copies: Annotated[int, Field(ge=0, le=20)] = 0
     surrogate_alpha: Above0 = 1.0

@@ -36,7 +36,13 @@ from sne_deploy.distill.stages import (
     decorrelation_schedule,
     quantised_schedule,
 )
-from sne_deploy.distill.students.checks import check_students, joint_task, student_task
+from sne_deploy.distill.students.checks import (
+    check_students,
+    joint_task,
+    kept_zeros,
+    pruning_of,
+    student_task,
+)
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import JointTask, tune_together
@@ -248,6 +254,7 @@ def train_pupils(
         stage = Stage(f"{pupils.name}{k}", FIRST_STUDENT + k, described.schedule, "students", pupils.depends)
         build = partial(pupils.build, part.shape[1])
         training = stages.training(stage, partial(watch_student, task=task, others=tuple(networks)))
+        training = replace(training, after_step=pruning_of(stages.experiment, len(own.labels)))
         networks.append(train_student(build, own.of(k), task, training).module)
     if joint is None or pupils.joint is None:
         return networks, None
@@ -259,7 +266,10 @@ def train_pupils(
         fit_head(outputs, data.y.numpy(force=True), subset_bias=pupils.joint.subset_bias),
         lesson.first(data.rows(stages.experiment.joint_copies)),
         pupils.joint,
-        stages.training(stage, partial(watch_together, task=task)),
+        replace(
+            stages.training(stage, partial(watch_together, task=task)),
+            after_step=kept_zeros(stages.experiment),
+        ),
     )
     return list(made.networks), made.head
 
@@ -287,7 +297,7 @@ def _quantised(stages: Stages, lesson: Lesson, networks: list[nn.Module]) -> lis
     for k, network in enumerate(networks):
         stage = Stage(f"quantised{k}", FIRST_QUANTISED + k, schedule, "students", depends)
         watch = partial(watch_student, task=task, others=(*before, *made[k + 1 :]), changed=stored)
-        training = stages.training(stage, watch)
+        training = replace(stages.training(stage, watch), after_step=kept_zeros(experiment))
         done = tune_quantised(network, lesson.of(k), task, training, weight_bits=bits, every=every)
         made[k] = done.module
         before.append(stored(done.module))

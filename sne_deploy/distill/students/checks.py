@@ -11,11 +11,13 @@ from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.students.dropout import BY_NAME as DROPOUT
 from sne_deploy.distill.students.joint import JointTask
 from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.pruning import KeptZeros, Pruning
 from sne_deploy.distill.students.quantise_aware import folded
 from sne_deploy.distill.students.simulate import simulate
 from sne_deploy.distill.students.student import StudentTask
 from sne_deploy.distill.students.weight_grids import weight_grids
 from sne_deploy.distill.training.determinism import deterministic
+from sne_deploy.distill.training.loop import split_rows
 from sne_deploy.errors import InputError
 from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.model.ensemble import Student
@@ -58,6 +60,20 @@ def joint_task(experiment: Experiment, alone: StudentTask) -> JointTask | None:
     )
 
 
+def pruning_of(experiment: Experiment, samples: int) -> Pruning | None:
+    """What each student's weights undergo while it learns from so many samples by itself."""
+    described, schedule = experiment.students.pruning, experiment.students.schedule
+    if described is None:
+        return None
+    steps = schedule.epochs * len(split_rows(torch.arange(samples), schedule.batch_size))
+    return Pruning(described, steps, float(experiment.data.encoder.kind == "spikes"))
+
+
+def kept_zeros(experiment: Experiment) -> KeptZeros | None:
+    """What holds pruned weights at 0 in later stages."""
+    return None if experiment.students.pruning is None else KeptZeros()
+
+
 def check_students(experiment: Experiment, data: Splits, features: int) -> None:
     """Build one untrained student for the smallest and the largest slice, run it, and compile it.
 
@@ -78,11 +94,13 @@ def check_students(experiment: Experiment, data: Splits, features: int) -> None:
         raise InputError(
             "partition.decorrelate: teacher.schedule.batch_size 1 has no correlation; use 64 or more"
         )
-    task = student_task(experiment)
+    task, pruning = student_task(experiment), pruning_of(experiment, data.rows(described.copies))
     sizes = {features // described.count, -(-features // described.count)}
     for size in sorted({data.classes} if task.direct else sizes):
         with deterministic(experiment.seed):
             network = student_network(described.layers, data.input_shape, size, described.dt_s)
+        if pruning is not None:
+            pruning.check(network)
         _check_run(network.to(data.x.device), torch.zeros_like(data.x[:1]), size, task)
         _check_compiled(experiment, network, data.input_shape)
 

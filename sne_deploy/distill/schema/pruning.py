@@ -1,0 +1,47 @@
+"""Pruning in an experiment file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sne_deploy.distill.schema.base import Model, Positive
+
+Part = Annotated[float, Field(ge=0, le=1)]
+
+
+class PruningModel(Model):
+    r"""Weights that become exactly 0, ever more of them, while each student is trained by itself.
+
+    From a part ``start`` to a part ``end`` of the training with spikes, every ``every`` steps, with progress
+    p, up to
+
+    .. math:: s(p) = S \Bigl[ 1 - \Bigl( 1 - \frac{p - start}{end - start} \Bigr)^3 \Bigr]
+
+    (Zhu and Gupta 2017, To prune, or not to prune, arXiv:1710.01878). What is 0 stays 0, also when students
+    are trained together and with quantised weights.
+
+    ``by`` magnitude: the smallest weights of each layer. ``sparsity`` S: the part of a layer's weights that
+    goes in the end. ``first``, ``last``: how much of it the first map and the last one have; ``first`` left
+    out is 0 where that map runs on the host, and 1 where it is synapses, of spikes.
+    """
+
+    by: Literal["magnitude"] = "magnitude"
+    sparsity: Annotated[float, Field(gt=0, lt=1)]
+    start: Part = 0.1
+    end: Part = 0.6
+    every: Positive = 40
+    first: Part | None = None
+    last: Part = 0.7
+
+    @model_validator(mode="after")
+    def _in_order(self) -> PruningModel:
+        if self.start >= self.end:
+            raise ValueError(f"start {self.start:g} must be below end {self.end:g}")
+        return self
+
+    def share(self, progress: float) -> float:
+        """What part of the final sparsity is due, in [0, 1]."""
+        done = (progress - self.start) / (self.end - self.start)
+        return 1.0 - (1.0 - min(1.0, max(0.0, done))) ** 3

@@ -1,0 +1,148 @@
+"""Weights that become 0 while a student is trained, and stay so: no synapses, on the chip.
+
+What is pruned stands in the weights themselves: a weight that is 0 is. So a training that is resumed knows
+it, and so do the stages that follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from sne_deploy.distill.students.simulate import flat_layers
+from sne_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sne_deploy.distill.schema.pruning import PruningModel
+    from sne_deploy.distill.students.student import Learner
+
+
+@dataclass(frozen=True, eq=False)
+class Prunable:
+    """A weight tensor of a student.
+
+    Attributes
+    ----------
+    weight : nn.Parameter
+    share : float
+        Of the sparsity.
+    autapses : int
+        Weights that are 0 by design: the diagonal of recurrent ones.
+    """
+
+    weight: nn.Parameter
+    share: float = 1.0
+    autapses: int = 0
+
+
+def prunable(network: nn.Module, first: float = 1.0, last: float = 1.0) -> list[Prunable]:
+    """The weights of a student's maps, in order; biases and scales are none.
+
+    The first map has the share ``first``, the last of several ``last``.
+    """
+    maps: list[Prunable] = []
+    for layer in flat_layers(network):
+        if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
+            maps.append(Prunable(layer.get_parameter("weight")))
+        elif hasattr(layer, "recurrent_weights"):
+            inner = layer.get_parameter("recurrent_weights")
+            maps.append(Prunable(layer.get_parameter("input_weights")))
+            maps.append(Prunable(inner, autapses=len(inner)))
+    shares = [1.0] * len(maps)
+    shares[-1:] = [last] * bool(maps)
+    shares[:1] = [first] * bool(maps)
+    return [Prunable(one.weight, share, one.autapses) for one, share in zip(maps, shares, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class KeptZeros:
+    """An ``after_step`` of :class:`sne_deploy.distill.training.loop.Training`: a weight that is 0 stays 0."""
+
+    _pruned: WeakKeyDictionary[nn.Module, list[tuple[nn.Parameter, Tensor]]] = field(
+        default_factory=WeakKeyDictionary, init=False
+    )
+
+    def __call__(self, learner: nn.Module, progress: float) -> None:  # noqa: ARG002  the same at any time
+        """Look at a learner before its first step, and put its zeros back after each one."""
+        if learner not in self._pruned:
+            self.look(learner)
+        for weight, pruned in self._pruned[learner]:
+            weight.masked_fill_(pruned, 0.0)
+            torch.eq(weight, 0, out=pruned)  # one that came to be 0 is pruned too, as after a resume
+
+    def look(self, learner: nn.Module) -> None:
+        """What is 0 now is to stay so."""
+        networks = cast("Learner", learner).networks
+        weights = [one.weight for network in networks for one in prunable(network)]
+        self._pruned[learner] = [(weight, weight == 0) for weight in weights]
+
+
+@dataclass(frozen=True, eq=False)
+class Pruning:
+    """An ``after_step`` of a training that prunes its students step by step.
+
+    Attributes
+    ----------
+    described : PruningModel
+    steps : int
+        Of the whole training.
+    first : float
+        The first map's share, where ``described`` leaves it out.
+    """
+
+    described: PruningModel
+    steps: int
+    first: float = 0.0
+    _zeros: KeptZeros = field(default_factory=KeptZeros, init=False)
+
+    def __call__(self, learner: nn.Module, progress: float) -> None:
+        """Prune where it is due; put back the zeros that the step has moved."""
+        self._zeros(learner, progress)
+        if not self.due(progress):
+            return
+        sparsity = self.described.sparsity * self.described.share(progress)
+        for network in cast("Learner", learner).networks:
+            prune_smallest(self.weights(network), sparsity)
+        self._zeros.look(learner)
+
+    def weights(self, network: nn.Module) -> list[Prunable]:
+        """What may be pruned of a student."""
+        first = self.first if self.described.first is None else self.described.first
+        return prunable(network, first, self.described.last)
+
+    def check(self, network: nn.Module) -> None:
+        """Refuse a student of which nothing could be pruned.
+
+        Raises
+        ------
+        InputError
+            No map has a share.
+        """
+        if not any(one.share for one in self.weights(network)):
+            raise InputError(
+                "students.pruning: the student's maps have no share in it; set first or last above 0"
+            )
+
+    def due(self, progress: float) -> bool:
+        """Every so many steps of the time for it, and at its end."""
+        step, described = round(progress * self.steps), self.described
+        last = min(self.steps, max(1, round(described.end * self.steps)))
+        started = described.start * self.steps
+        return step == last or (started < step < last and step % described.every == 0)
+
+
+def prune_smallest(weights: Iterable[Prunable], sparsity: float) -> None:
+    """Set the smallest weights of each tensor to 0, so that its share of the sparsity is."""
+    for one in weights:
+        size = one.weight.numel() - one.autapses
+        count = one.autapses + int(sparsity * one.share * size)
+        if count > one.autapses:
+            magnitude = one.weight.detach().abs()
+            limit = magnitude.flatten().sort().values[count - 1]
+            one.weight.masked_fill_(magnitude <= limit, 0.0)
