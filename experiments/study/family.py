@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sne_deploy.distill.stages import EpochLog
 
 Array = npt.NDArray[Any]
-FAMILIES = ("mlp", "cnn", "resnet9")
+FAMILIES = ("mlp", "cnn", "resnet9", "airbench")
 
 
 @dataclass(frozen=True)

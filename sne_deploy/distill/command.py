@@ -32,6 +32,7 @@ from sne_deploy.teacher.onnx_model import read_onnx
 
 if TYPE_CHECKING:
     from sne_deploy.data import DataSet
+    from sne_deploy.distill.teacher.network import Teacher
     from sne_deploy.model.ensemble import Ensemble
     from sne_deploy.result import Result
 
@@ -190,13 +191,13 @@ def train_experiment(
         heard,
         started=begun,
         planned=planned,
+        taught=lambda trained: _save_teacher(experiment, trained, teacher, data.sample_shape),
         given=given,
         data=data,
         watched=True,
     )
     for journal in journals:
         journal.finish()
-    _save_teacher(experiment, distilled, teacher, data.sample_shape)
     whence = provenance(experiment, distilled) | _file_notes(experiment, test, out)
     ensemble = replace(distilled.ensemble, provenance=whence)
     ensemble.save(model)
@@ -215,10 +216,10 @@ def _file_notes(experiment: Experiment, test: DataSet, out: Path) -> dict[str, A
     return {KEY: seen_file(whole, len(whole) - len(test))}
 
 
-def _save_teacher(experiment: Experiment, distilled: Distilled, path: Path, sample: tuple[int, ...]) -> None:
+def _save_teacher(experiment: Experiment, trained: Teacher, path: Path, sample: tuple[int, ...]) -> None:
     """Ours as ONNX; another's as it came."""
     if experiment.teacher.onnx is None:
-        save_teacher_onnx(distilled.teacher, path, sample)
+        save_teacher_onnx(trained, path, sample)
         return
     content = read_onnx(Path(experiment.teacher.onnx))
     with atomic_path(path) as temporary:

@@ -115,7 +115,8 @@ class Schedule(Model):
     ``warmup``: the part of the steps that it takes. ``weight_decay``: of weights, not of biases and scales;
     keeps outliers from stretching the quantiser. ``clip_norm``: largest norm of the whole gradient; surrogate
     gradients through time can explode. ``precision`` bf16: matrix products and convolutions under autocast;
-    parameters stay float32. ``sgd`` has Nesterov's momentum of 0.9.
+    parameters stay float32. ``sgd`` has Nesterov's momentum of 0.9, ``lookahead`` of
+    0.85 and an average that grows longer, see :class:`sne_deploy.distill.training.optimizers.Lookahead`.
     """
 
     epochs: Positive = 20
@@ -125,7 +126,7 @@ class Schedule(Model):
     clip_norm: Above0 = 1.0
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["float32", "bf16"] = "float32"
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "sgd", "lookahead"] = "adamw"
 
 
 class TeacherModel(Model):
@@ -139,7 +140,7 @@ class TeacherModel(Model):
     ``teacher.onnx`` holds, at half its size; of a teacher that is trained here.
     """
 
-    architecture: Literal["mlp", "cnn", "resnet9", "tcn", "module"] | None = None
+    architecture: Literal["mlp", "cnn", "resnet9", "airbench", "tcn", "module"] | None = None
     onnx: str | None = None
     width: Positive = 32
     features: Positive = 128
@@ -374,7 +375,7 @@ class Experiment(Model):
     @model_validator(mode="after")
     def _taught(self) -> Experiment:
         architecture, given = self.teacher.architecture, self.data.input
-        if architecture in ("cnn", "resnet9") and given != "constant":
+        if architecture in ("cnn", "resnet9", "airbench") and given != "constant":
             raise ValueError(
                 f"teacher.architecture {architecture!r} is for images: for data.input {given!r} take 'tcn'"
             )

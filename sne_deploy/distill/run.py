@@ -50,7 +50,7 @@ from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.quantise_aware import tune_quantised, with_stored_weights
 from sne_deploy.distill.students.student import Lesson, StudentTask, train_student
 from sne_deploy.distill.students.watch import Held, watch_student, watch_teacher, watch_together
-from sne_deploy.distill.teacher.architectures import teacher_network
+from sne_deploy.distill.teacher.architectures import teacher_network, whiten
 from sne_deploy.distill.teacher.given import teacher_of
 from sne_deploy.distill.teacher.half import half_teacher
 from sne_deploy.distill.teacher.network import Teacher, decorrelate_teacher, train_teacher
@@ -123,6 +123,7 @@ def run_experiment(
     given: Given | None = None,
     data: Splits | None = None,
     planned: Callable[[Plan], None] = lambda _: None,
+    taught: Callable[[Teacher], None] = lambda _: None,
     watched: bool = False,
 ) -> Distilled:
     """Run an experiment; the same experiment gives the same ensemble on the same machine.
@@ -140,6 +141,8 @@ def run_experiment(
         What :func:`sne_deploy.distill.data.splits.load_splits` gives, where it is loaded already.
     planned : callable
         Hears of all stages before the first.
+    taught : callable
+        Gets the teacher once it is trained, before any student.
     watched : bool
         Whether every epoch is judged on validation samples, for the log; it changes nothing that is trained.
 
@@ -164,6 +167,7 @@ def run_experiment(
     planned(plan_of(experiment, placed, teacher))
     teacher = train_own_teacher(stages, placed) if teacher is None else teacher.to(device)
     parts, teacher = _parts(stages, placed, teacher)
+    taught(teacher)
     features = stages.features("features", teacher, placed.students_x, *_teacher_sections(experiment))
     with torch.no_grad():
         teacher_logits = teacher.classifier(features)
@@ -179,7 +183,7 @@ def train_own_teacher(stages: Stages, data: Splits) -> Teacher:
     described = stages.experiment.teacher
     stage = Stage("teacher", TEACHER, described.schedule, "teacher", ("teacher",))
     trained = train_teacher(
-        lambda: teacher_network(described, data.sample_shape, data.classes),
+        lambda: whiten(teacher_network(described, data.sample_shape, data.classes), data.x),
         (data.x, data.y),
         _augmented(stages, stage),
         label_smoothing=described.label_smoothing,

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from sne_deploy.distill.experiment import TeacherModel
 
 Shape = tuple[int, ...]
+OF_IMAGES = ("cnn", "resnet9", "airbench")
+"""Architectures that take images."""
+WHITENED, WHITENED_FROM, LEAST_VARIANCE = 12, 5000, 5e-4
+"""Patterns of a patch of 2 x 2 pixels in three colours; images that they are found in, and what is added to
+each one's variance."""
 MAX_BLOCKS = 8
 """Of a temporal network: they reach over 511 steps."""
 
@@ -25,8 +30,10 @@ def teacher_network(described: TeacherModel, input_shape: Shape, classes: int) -
     """Make an untrained teacher.
 
     ``mlp``: two hidden layers. ``cnn``: two convolutions with pooling. ``resnet9``: eight convolutions of
-    width, 2, 4 and 8 widths in two residual blocks, with batch normalisation. ``tcn``: convolutions over the
-    steps of a series, see :class:`TemporalConvolutions`. All end in ``features`` ReLUs and one linear map.
+    width, 2, 4 and 8 widths in two residual blocks, with batch normalisation. ``airbench``: a whitening
+    convolution and six of width, 3 and 3 widths, accurate after few epochs, see :func:`_airbench`. ``tcn``:
+    convolutions over the steps of a series, see :class:`TemporalConvolutions`. All end in ``features`` ReLUs
+    and one linear map.
 
     ``input_shape`` is that of a whole sample: (T, ...) of a series.
 
@@ -39,11 +46,12 @@ def teacher_network(described: TeacherModel, input_shape: Shape, classes: int) -
         "mlp": _mlp,
         "cnn": _cnn,
         "resnet9": _resnet9,
+        "airbench": _airbench,
         "tcn": _tcn,
     }
     if described.architecture is None:
         raise InputError("teacher: there is no architecture to train; it is given as ONNX")
-    if described.architecture in ("cnn", "resnet9") and len(input_shape) != 3:
+    if described.architecture in OF_IMAGES and len(input_shape) != 3:
         raise InputError(
             f"teacher.architecture {described.architecture!r} needs images (channels, height, width), not "
             f"{input_shape}"
@@ -127,6 +135,75 @@ def _resnet9(described: TeacherModel, input_shape: Shape) -> nn.Module:
         nn.BatchNorm1d(described.features),
         nn.ReLU(),
     )
+
+
+def _airbench(described: TeacherModel, input_shape: Shape) -> nn.Module:
+    """Convolutions for a training of few epochs: whitened patches, identities to begin with, GELU.
+
+    The first convolution is not trained, see :func:`whiten`; nor are the scales of the batch norms, whose
+    statistics follow the last few batches. Source: Jordan 2024, arXiv:2404.00498 (there, with another end).
+    """
+    if input_shape[0] != 3:
+        raise InputError(
+            f"teacher.architecture 'airbench' takes images of three channels, not of shape {input_shape}; "
+            "take 'resnet9'"
+        )
+    width, size = described.width, 2 * WHITENED
+    return nn.Sequential(
+        nn.Conv2d(3, size, 2),
+        nn.GELU(),
+        *_pair(size, width),
+        *_pair(width, 3 * width),
+        *_pair(3 * width, 3 * width),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(described.dropout),
+        nn.Linear(3 * width, described.features, bias=False),
+        nn.BatchNorm1d(described.features, momentum=0.4),
+        nn.ReLU(),
+    )
+
+
+def _pair(channels_in: int, channels_out: int) -> list[nn.Module]:
+    """Two convolutions that begin as identities, with a pooling behind the first; norms of fixed scale."""
+    convs = [nn.Conv2d(size, channels_out, 3, padding=1, bias=False) for size in (channels_in, channels_out)]
+    norms = [nn.BatchNorm2d(channels_out, momentum=0.4) for _ in convs]
+    for conv, norm in zip(convs, norms, strict=True):
+        nn.init.dirac_(conv.weight[: conv.in_channels])
+        norm.weight.requires_grad_(False)
+    return [convs[0], nn.MaxPool2d(2), norms[0], nn.GELU(), convs[1], norms[1], nn.GELU()]
+
+
+def whiten(teacher: Teacher, images: Tensor) -> Teacher:
+    r"""Let the first convolution of ``airbench`` give uncorrelated outputs of variance 1.
+
+    .. math:: w_j = \pm v_j / \sqrt{e_j + 5 \cdot 10^{-4}}, \qquad b_j = -w_j \cdot \bar p
+
+    for the eigenvectors v and eigenvalues e of the covariance of patches p of 2 x 2 pixels, in float64. They
+    are not trained further.
+
+    Parameters
+    ----------
+    teacher : Teacher
+        Just made; the first convolution is set, of other architectures none.
+    images : tensor of shape (N, 3, height, width)
+        To train on; the first ``WHITENED_FROM`` are looked at.
+    """
+    first = next(iter(teacher.features.children()))
+    if not isinstance(first, nn.Conv2d) or first.kernel_size != (2, 2):
+        return teacher
+    patches = images[:WHITENED_FROM].cpu().double().unfold(2, 2, 1).unfold(3, 2, 1)
+    rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, WHITENED)
+    mean = rows.mean(dim=0)
+    values, vectors = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
+    found = (vectors / (values + LEAST_VARIANCE).sqrt()).T
+    weight = torch.cat([found, -found])
+    with torch.no_grad():
+        first.weight.copy_(weight.view_as(first.weight))
+        assert first.bias is not None  # noqa: S101  it was made with one
+        first.bias.copy_(-(weight @ mean))
+    first.requires_grad_(False)
+    return teacher
 
 
 class TemporalConvolutions(nn.Module):

@@ -107,12 +107,15 @@ def fit(
     lengths = {len(tensor) for tensor in data}
     if len(lengths) != 1 or 0 in lengths:
         raise InputError(f"training data must be tensors of one length > 0, got lengths {sorted(lengths)}")
+    from sne_deploy.distill.training.optimizers import make_optimizer
+
     keep_freed_memory()
     schedule, resume = training.schedule, training.resume
     with deterministic(training.seed, training.threads, data[0].device.type):
         module = _placed(build(), data[0])
         module.train()
-        run = _Run(module, objective, _optimizer(module, schedule), training)
+        steps = schedule.epochs * len(split_rows(data[0], schedule.batch_size))
+        run = _Run(module, objective, make_optimizer(module, schedule, steps), training)
         done = [] if resume is None else resume.restore(module, run.optimizer)
         run.after_step(len(done) / schedule.epochs)
         for epoch in range(len(done), schedule.epochs):
@@ -172,19 +175,6 @@ def learning_rate(schedule: Schedule, progress: float) -> float:
     return schedule.learning_rate * cosine((progress - warmup) / (1 - warmup))
 
 
-def _optimizer(module: nn.Module, schedule: Schedule) -> optim.Optimizer:
-    from torch import optim
-
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": schedule.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if schedule.optimizer == "sgd":
-        return optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, nesterov=True)
-    return optim.AdamW(groups, lr=schedule.learning_rate)
-
-
 @contextlib.contextmanager
 def _named(training: Training) -> Iterator[None]:
     """Say what to change where torch's own errors only say what went wrong."""
@@ -239,7 +229,7 @@ class _Run(Generic[M]):
         for index, chosen in enumerate(batches):
             rate = learning_rate(schedule, (epoch + index / len(batches)) / schedule.epochs)
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["rate_factor"]
             batch: Sequence[Tensor] = [tensor[chosen] for tensor in data]
             if self.training.transform is not None:
                 batch = self.training.transform(batch)
