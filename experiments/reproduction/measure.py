@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
+import torch
 
 import sne_deploy as sne
 from experiments.reproduction.rows import Figures
 from experiments.reproduction.runs import Measurement, Task
+from experiments.study.ceiling import ceiling
 from experiments.study.family import family_rows, smallest_reaching
 from experiments.study.noise import mean_drops, noise_rows
 from experiments.study.operating_points import (
@@ -33,7 +35,7 @@ from experiments.study.summary import measure
 from experiments.study.twins import train_twins, twin_rows
 from sne_deploy.distill.command import provenance
 from sne_deploy.distill.policy.deploy import gate_training
-from sne_deploy.distill.run import run_experiment
+from sne_deploy.distill.run import Distilled, run_experiment
 from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
 from sne_deploy.errors import InputError
 
@@ -79,7 +81,10 @@ class Subject:
 
 def trained(task: Task) -> tuple[sne.Ensemble, Path]:
     """Train an ensemble; ``model.pt`` lies in the run's folder, its teacher in the work folder."""
-    distilled = run_experiment(task.experiment, task.work, task.log)
+    return _saved(task, run_experiment(task.experiment, task.work, task.log))
+
+
+def _saved(task: Task, distilled: Distilled) -> tuple[sne.Ensemble, Path]:
     ensemble = replace(distilled.ensemble, provenance=provenance(task.experiment, distilled))
     ensemble.save(task.folder / "model.pt")
     if task.experiment.teacher.onnx is not None:
@@ -126,14 +131,23 @@ def deployed(verify: int) -> Measurement:
 
 
 def activation(verify: int) -> Measurement:
-    """As :func:`deployed`, and the accuracy and costs of the first 1 to K students in the policy's order."""
+    """As :func:`deployed`, and the accuracy and costs of the first 1 to K students in the policy's order.
+
+    Beside them the accuracy of students that make no error, see :mod:`experiments.study.ceiling`.
+    """
 
     def take(task: Task) -> Figures:
-        ensemble, teacher = trained(task)
-        full = run_all(ensemble, *task.test(ensemble), weight_bits=task.bits)
-        return {"test": _on_test(ensemble, teacher, task, verify), "first": _rows(first_students(full))}
+        distilled = run_experiment(task.experiment, task.work, task.log)
+        ensemble, teacher = _saved(task, distilled)
+        x, y = task.test(ensemble)
+        splits = task.splits()
+        return {
+            "test": _on_test(ensemble, teacher, task, verify),
+            "first": _rows(first_students(run_all(ensemble, x, y, weight_bits=task.bits))),
+            "exact": ceiling(task.experiment, distilled, (splits.x, splits.y), (torch.tensor(x), y)),
+        }
 
-    return Measurement(f"activation, {verify} verified", take)
+    return Measurement(f"activation, exact, {verify} verified", take)
 
 
 def model_figures(subject: Subject, verify: int) -> Measurement:

@@ -22,7 +22,7 @@ UNITS = {
     "contrast": ("contrast", "factor"),
 }
 """Each sort's name, and what its strength is."""
-CLEAN, ALL = "clean", "all"
+CLEAN, ALL, CONTRAST = "clean", "all", "contrast"
 
 
 def noise(document: Document) -> Section:
@@ -63,8 +63,9 @@ def _noise(document: Document) -> Iterator[str]:
 
 
 def _same(rows: Sequence[Row], family: str, strength: float | None = None) -> list[Row]:
-    """The draws of one sort of noise, or of one strength of it."""
-    return [row for row in rows if row["family"] == family and strength in (None, row.get("strength"))]
+    """The draws of one sort of noise, or of one strength of it; what is not random has one."""
+    found = [row for row in rows if row["family"] == family and strength in (None, row.get("strength"))]
+    return found[:1] if family == CONTRAST else found
 
 
 def _mean(rows: Sequence[Row], key: str) -> Spread:
@@ -143,7 +144,7 @@ def _noise_plot(document: Document) -> Figure:
                 ]
                 style: Any = {"fmt": mark, "color": colour, "label": who, "linewidth": 0.9}
                 bars(axes, places, means, **style)
-            if family == "contrast":
+            if family == CONTRAST:
                 axes.invert_xaxis()
             name, unit = UNITS[family]
             axes.set_title(name, loc="left")
@@ -157,4 +158,4 @@ def _noise_plot(document: Document) -> Figure:
 
 def _strength(family: str, row: Row) -> float:
     """Clean images have a contrast of 1 and none of the others."""
-    return (1.0 if family == "contrast" else 0.0) if row["family"] == CLEAN else float(row["strength"])
+    return (1.0 if family == CONTRAST else 0.0) if row["family"] == CLEAN else float(row["strength"])

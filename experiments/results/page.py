@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.reproduction.rows import Document
-from experiments.results import models, noise, trainings
+from experiments.results import divisions, models, noise, trainings
 from experiments.results.text import ENSEMBLE, TEMPERATURES, Section
 from sne_deploy.errors import InputError
 
@@ -49,8 +49,8 @@ def _places(beside: Document | None) -> dict[str, dict[str, tuple[str, Make]]]:
         },
         "CIFAR-10": {
             "cifar10-model": ("The model", partial(models.model, beside=beside)),
-            "cifar10-partition": ("Dividing the features", trainings.division),
-            "cifar10-decorrelation": (separated, trainings.division),
+            "cifar10-partition": ("Dividing the features", divisions.division),
+            "cifar10-decorrelation": (separated, divisions.division),
             "cifar10-quantisation": bits,
             "cifar10-noise": noisy,
             "cifar10-companions": ("The same without spikes", models.companions),

@@ -1,4 +1,4 @@
-"""Sections of what is trained anew with each seed: losses, divisions of the features, bits of a weight."""
+"""Sections of what is trained anew with each seed: losses, bits of a weight."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from experiments.markdown import table
 from experiments.reproduction.rows import Document
 from experiments.results.text import (
-    ENSEMBLE,
-    PARTITION_POINTS,
     SPIKES_FEWER_PERCENT,
     TEMPERATURES,
     TEMPERATURES_POINTS,
@@ -34,7 +32,8 @@ Test = dict[str, Any]
 """Figures of a run on the test data, as :func:`experiments.study.summary.measure` gives them."""
 
 
-def _section(lines: Iterator[str], document: Document, plot: Callable[[Document], Figure]) -> Section:
+def section(lines: Iterator[str], document: Document, plot: Callable[[Document], Figure]) -> Section:
+    """Lines and the document's plot."""
     return Section(tuple(lines), {f"{document.name}.svg": partial(plot, document)})
 
 
@@ -42,17 +41,18 @@ def _tests(document: Document, variant: str) -> list[Test]:
     return [row.figures["test"] for row in document.variant(variant)]
 
 
-def _values(document: Document, variant: str, key: str) -> list[float]:
+def values(document: Document, variant: str, key: str) -> list[float]:
+    """A figure on the test data, by seed."""
     return [test[key] for test in _tests(document, variant)]
 
 
 def _accuracies(tests: Sequence[Test]) -> tuple[str, str, str]:
     """In floating point, as deployed, and the drop."""
     exact, deployed = ([test[key] for test in tests] for key in ("float_accuracy", "accuracy"))
-    return percentage(spread(exact)), percentage(spread(deployed)), points(_differences(exact, deployed))
+    return percentage(spread(exact)), percentage(spread(deployed)), points(differences(exact, deployed))
 
 
-def _differences(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
+def differences(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
     """Seed by seed."""
     return spread(a - b for a, b in zip(ours, theirs, strict=True))
 
@@ -75,7 +75,7 @@ NAMES = {
 
 def losses(document: Document) -> Section:
     """What losses do to accuracy and spikes: table, choices, plot."""
-    return _section(_losses(document), document, _losses_plot)
+    return section(_losses(document), document, _losses_plot)
 
 
 def _losses(document: Document) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _loss_row(document: Document, variant: str) -> tuple[str, ...]:
 
 def relative_spikes(document: Document, variant: str) -> Spread:
     """Spikes as a fraction of conventional distillation's, seed by seed."""
-    ours, theirs = (_values(document, name, "spikes") for name in (variant, REFERENCE))
+    ours, theirs = (values(document, name, "spikes") for name in (variant, REFERENCE))
     return spread(a / b for a, b in zip(ours, theirs, strict=True))
 
 
@@ -133,7 +133,7 @@ def _part(value: Spread) -> str:
 
 
 def _saved(document: Document, variant: str) -> str:
-    gained = _differences(*(_values(document, name, "accuracy") for name in (variant, REFERENCE)))
+    gained = differences(*(values(document, name, "accuracy") for name in (variant, REFERENCE)))
     fewer = relative_spikes(document, variant)
     return f"{_part(Spread(1 - fewer.mean, fewer.std, fewer.n))} fewer spikes at {points(gained)} points"
 
@@ -144,7 +144,7 @@ def _losses_plot(document: Document) -> Figure:
     def draw(panels: Sequence[Axes]) -> None:
         (axes,) = panels
         for colour, variant in zip(COLOURS[: len(document.variants)], document.variants, strict=True):
-            spikes, right = (spread(_values(document, variant, key)) for key in ("spikes", "accuracy"))
+            spikes, right = (spread(values(document, variant, key)) for key in ("spikes", "accuracy"))
             bars(axes, [spikes], [right], fmt="o", color=colour, label=NAMES.get(variant, variant))
         axes.set_xlim(left=0)
         axes.set_xlabel("spikes per inference")
@@ -152,89 +152,6 @@ def _losses_plot(document: Document) -> Figure:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
     return drawn(draw, height=2.8)
-
-
-# --- divisions of the features ----------------------------------------------------------------------
-
-UNINFORMED = ("contiguous", "random")
-
-
-def division(document: Document) -> Section:
-    """How the teacher's features are divided, and what that is worth when half of the students run."""
-    return _section(_division(document), document, _division_plot)
-
-
-def _students(document: Document) -> int:
-    return len(document.rows[0].figures["first"])
-
-
-def half(document: Document) -> int:
-    """Half of the students."""
-    return max(1, _students(document) // 2)
-
-
-def _first(document: Document, variant: str, students: int) -> list[float]:
-    """Accuracies with the first students, seed by seed."""
-    return [row.figures["first"][students - 1]["accuracy"] for row in document.variant(variant)]
-
-
-def _gain(document: Document, variant: str, against: str) -> str:
-    """Accuracy with half of the students beyond another division's, seed by seed."""
-    return points(_differences(*(_first(document, name, half(document)) for name in (variant, against))))
-
-
-def _division(document: Document) -> Iterator[str]:
-    count, some = _students(document), half(document)
-    yield (
-        f"Accuracy with {some} of {count} students active, the first in the policy's order, which "
-        "is found on validation data; gains are differences within a seed, in points.\n"
-    )
-    gains = [f"gain over {other}" for other in UNINFORMED]
-    head = (
-        "division", f"accuracy, {some} of {count}", *gains, f"accuracy, {count} of {count}",
-        "teacher's accuracy",
-    )  # fmt: skip
-    rows = [
-        (
-            variant,
-            percentage(spread(_first(document, variant, some))),
-            *("" if variant == other else _gain(document, variant, other) for other in UNINFORMED),
-            percentage(spread(_first(document, variant, count))),
-            percentage(spread(_values(document, variant, "teacher_accuracy"))),
-        )
-        for variant in document.variants
-    ]
-    yield from table(head, rows)
-    yield from picture(f"{document.name}.svg", "Accuracy against the number of active students")
-    informed = [name for name in document.variants if name not in UNINFORMED]
-    best = max(informed, key=lambda name: spread(_first(document, name, some)).mean)
-    gained = " and ".join(f"{_gain(document, best, other)} points over {other}" for other in UNINFORMED)
-    yield (
-        f"Best informed division: {best}: {gained}. It was picked among {len(informed)} on these very "
-        f"figures, which favours it. Published: up to {PARTITION_POINTS:g} points, with other networks "
-        f"({ENSEMBLE[0]}).\n"
-    )
-    yield from facts(document, [row.figures["test"] for row in document.rows])
-
-
-def _division_plot(document: Document) -> Figure:
-    """Points are moved sideways a little, so that error bars do not hide each other."""
-    from experiments.results.plots import COLOURS, bars, drawn, percent_axis
-
-    def draw(panels: Sequence[Axes]) -> None:
-        (axes,) = panels
-        variants, counts = document.variants, range(1, _students(document) + 1)
-        for index, (colour, variant) in enumerate(zip(COLOURS[: len(variants)], variants, strict=True)):
-            shift = 0.06 * (index - (len(variants) - 1) / 2)
-            found = [spread(_first(document, variant, count)) for count in counts]
-            style: Any = {"fmt": "o-", "color": colour, "linewidth": 0.9, "markersize": 3, "label": variant}
-            bars(axes, [count + shift for count in counts], found, **style)
-        axes.set_xlabel("active students")
-        axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
-        percent_axis(axes, "accuracy, deployed (%)")
-        axes.legend(loc="lower right")
-
-    return drawn(draw, height=3.0)
 
 
 # --- bits -------------------------------------------------------------------------------------------
@@ -245,7 +162,7 @@ MODEL = "model"
 
 def bits(document: Document) -> Section:
     """Fewer bits for a weight: after training, and with training for them."""
-    return _section(_bits(document), document, _bits_plot)
+    return section(_bits(document), document, _bits_plot)
 
 
 def _widths(document: Document, way: str) -> list[int]:
@@ -290,7 +207,7 @@ def _bits_plot(document: Document) -> Figure:
         (axes,) = panels
         for (way, name), colour in zip(WAYS.items(), (ORANGE, BLUE), strict=True):
             widths = _widths(document, way)
-            found = [spread(_values(document, f"{way}-{width}", "accuracy")) for width in widths]
+            found = [spread(values(document, f"{way}-{width}", "accuracy")) for width in widths]
             bars(axes, widths, found, fmt="o-", color=colour, label=name)
         model = _model_bits(document)
         curve(axes, model, lambda row: row["weight_bits"], "s:", GREY, "the model", linewidth=0.8)

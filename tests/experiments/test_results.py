@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.reproduction.rows import Document, read_documents, write_document
-from experiments.results import trainings
+from experiments.results import divisions, trainings
 from experiments.results.__main__ import main, stale
 from experiments.results.models import operations
 from experiments.results.page import DOCS, make_page
@@ -152,10 +152,15 @@ def test_partition_shows_half_of_the_students_and_gains_within_a_seed(page: str)
     ]  # fmt: skip
     assert cells(text, "contiguous")[2:4] == ["", "-0.40 ± 0.00"]
     assert "Best informed division: attribution: +2.50 ± 0.00 points" in text
+    exact = text.split("without error")[1]
+    assert cells(exact, "random")[1:3] == ["90.00 ± 0.00 %", "+0.50 ± 0.00"]
+    assert "A random half of the features holds all but 1.00 ± 0.00 points of what" in text
+    assert "trained students with attribution lose 18.00 ± 0.40 points by their own errors" in text
     separated = part(page, "CIFAR-10", "Dividing the features of a teacher that separates them")
+    assert "without error" not in separated  # older rows
     assert cells(separated, "attribution")[1] == "73.00 ± 0.40 %"
     assert "Published: up to 2.4 points" in text
-    assert trainings.half(made.partition()) == 2
+    assert divisions.half(made.partition()) == 2
 
 
 def test_bits_show_the_rows(page: str) -> None:
@@ -184,10 +189,7 @@ def test_noise_says_who_loses_less() -> None:
     better = "is smaller than its teacher's in each sort: Gaussian noise (by 2.0 ± 1.0 points), "
     assert better in make_page([made.noise("cifar10")]).text
     mixed = make_page([made.noise("cifar10", worst=0.13)]).text
-    assert (
-        "occluded square (by 6.0 ± 1.0 points), but not smaller for contrast (by 3.0 ± 1.0 points): it"
-        in mixed
-    )
+    assert "occluded square (by 6.0 ± 1.0 points), but not smaller for contrast (by 2.0 points): it" in mixed
     document = made.noise("cifar10")
     drops = [{**one, "ensemble_drop": 0.2} for one in document.rows[0].figures["mean_drops"]]
     row = document.rows[0].model_copy(update={"figures": {**document.rows[0].figures, "mean_drops": drops}})
@@ -325,9 +327,9 @@ def test_plots_show_the_rows() -> None:
     noise = drawn(made.noise("mnist"))
     assert noise["teacher"][:2] == [(0.0, 0.993), (0.1, pytest.approx(0.943))]
     assert (1.0, 0.985) in noise["ensemble"]  # clean images, in the panel of contrasts
-    divisions = drawn(made.partition())
-    assert set(divisions) == set(made.partition().variants)
-    assert [right for _, right in divisions["random"][:2]] == [pytest.approx(0.659), pytest.approx(0.704)]
+    lines = drawn(made.partition())
+    assert set(lines) == set(made.partition().variants)
+    assert [right for _, right in lines["random"][:2]] == [pytest.approx(0.659), pytest.approx(0.704)]
 
 
 def test_a_plot_is_the_same_each_time_and_has_no_date() -> None:
