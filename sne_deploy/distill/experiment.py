@@ -22,6 +22,7 @@ from sne_deploy.distill.schema.base import LATER, Above0, Model, NotNegative, Po
 from sne_deploy.distill.schema.corruptions import CorruptionsModel
 from sne_deploy.distill.schema.noise import NoiseModel
 from sne_deploy.distill.schema.pruning import PruningModel
+from sne_deploy.distill.schema.surrogate import WithSurrogate
 from sne_deploy.distill.students.dropout import DropoutName
 from sne_deploy.errors import InputError
 from sne_deploy.files import parse_toml, read_regular
@@ -236,14 +237,14 @@ class StudentLoss(Model):
     _learns = model_validator(mode="after")(_something_to_learn)
 
 
-class StudentsModel(Model):
+class StudentsModel(WithSurrogate):
     """The students: alike, each with its slice; ``pruning`` makes weights 0 while they learn.
 
     ``outputs``: ``features`` of the slice, with a classifier and a head behind them; or the classes'
     ``logits`` themselves, of which an ensemble takes the mean; no student has a slice then.
     ``copies``: augmented versions of the training set that are added to it; their targets are the
-    teacher's features of the very same images. ``surrogate_alpha``: steepness of a spike's gradient, see
-    :func:`sne_deploy.distill.students.simulate.simulate`.
+    teacher's features of the very same images. ``surrogate``, ``surrogate_alpha``, ``surrogate_width``: see
+    :class:`sne_deploy.distill.schema.surrogate.WithSurrogate`.
     """
 
     count: Positive
@@ -254,7 +255,6 @@ class StudentsModel(Model):
     pruning: Annotated[PruningModel | None, LATER] = None
     loss: StudentLoss = StudentLoss()
     copies: Annotated[int, Field(ge=0, le=20)] = 0
-    surrogate_alpha: Above0 = 1.0
     outputs: Literal["features", "logits"] = "features"
     schedule: Schedule = Schedule()
 

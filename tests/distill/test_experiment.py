@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sne_deploy.distill.experiment import as_experiment, load_experiment, parse_experiment
 from sne_deploy.distill.mistakes import MOST
 from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.surrogates import Surrogate
 from sne_deploy.errors import ExperimentError, InputError
 from tests.command_line import command
 from tests.distill.test_run import DOCUMENT
@@ -62,6 +63,8 @@ def test_every_misspelt_key_is_named_with_the_right_one(data: st.DataObject) -> 
         ("students", "layers", [], "students.layers: must not be empty"),
         ("students", "layers", [{"kind": "flaten"}], "did you mean 'Flatten'?"),
         ("students", "loss", 3, "students.loss: must be a table, not 3"),
+        ("students", "surrogate", "rectangel", "or 'triangle', not 'rectangel'; did you mean 'rectangle'?"),
+        ("students", "surrogate_width", 0.5, "surrogate_width 0.5 is of surrogate 'rectangle' and"),
         ("students", "count", 2.5, "students.count: input should be a valid integer"),
         ("students", "count", "\x1b[31m" + "x" * 200, r"not '\x1b[31mxxx"),
     ],
@@ -74,6 +77,18 @@ def test_a_mistake_has_place_value_and_remedy(table_of: str, key: str, value: An
     assert message in str(caught.value)
     assert len(str(caught.value)) < 1000
     assert caught.value.count == 1
+
+
+def test_a_surrogate_has_its_own_key() -> None:
+    document = fresh()
+    assert "surrogate" not in parse_experiment(document).model_dump()["students"]
+    document["students"] |= {"surrogate": "triangle", "surrogate_width": 2.0}
+    assert parse_experiment(document).students.gradient == Surrogate("triangle", width=2.0)
+    document["students"]["surrogate_alpha"] = 3.0
+    with pytest.raises(
+        ExperimentError, match="surrogate_alpha 3 is of surrogate 'superspike', not of 'triang"
+    ):
+        parse_experiment(document)
 
 
 def test_a_key_that_is_missing_is_named_unless_it_is_misspelt() -> None:

@@ -13,6 +13,8 @@ import numba as nb
 import numpy as np
 from numba.extending import overload
 
+from sne_deploy.distill.students.surrogates import Rectangle, SuperSpike
+
 _f32, _u16, _u32 = np.float32, np.uint16, np.uint32
 BLOCK = 512
 """Neurons whose states are kept at a time: they stay in the first cache."""
@@ -55,6 +57,27 @@ def _typed_write(series: Any, index: Any, value: Any) -> Any:  # noqa: ARG001  n
     return exact
 
 
+def _passed(slope: Any, above: Any, gradient: Any) -> Any:
+    """What a gradient of the spikes becomes, of the membrane above its threshold."""
+    raise NotImplementedError(slope, above, gradient)
+
+
+@overload(_passed)
+def _typed_passed(slope: Any, above: Any, gradient: Any) -> Any:  # noqa: ARG001  numba wants the same names
+    def super_spike(slope: Any, above: Any, gradient: Any) -> Any:
+        root = slope.alpha * abs(above) + _f32(1)
+        return gradient / (root * root)
+
+    def rectangle(slope: Any, above: Any, gradient: Any) -> Any:
+        return gradient * slope.height if abs(above) < slope.half else _f32(0)
+
+    def triangle(slope: Any, above: Any, gradient: Any) -> Any:
+        return gradient * (slope.height * max(_f32(0), _f32(1) - abs(above) / slope.half))
+
+    kind = slope.instance_class
+    return super_spike if kind is SuperSpike else rectangle if kind is Rectangle else triangle
+
+
 @nb.njit(nogil=True, cache=True)
 def spikes(current: Any, out: Any, cell: Any, first: int, last: int) -> None:
     """Spikes of the neurons from ``first`` to ``last``.
@@ -81,8 +104,8 @@ def spikes(current: Any, out: Any, cell: Any, first: int, last: int) -> None:
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")  # a check for division by 0 would halve its speed
-def gradients(current: Any, wanted: Any, out: Any, cell: Any, alpha: Any, first: int, last: int) -> None:
-    """Gradient of the current from that of the spikes; a spike's is 1 / (alpha |v - v_th| + 1)^2 of v.
+def gradients(current: Any, wanted: Any, out: Any, cell: Any, slope: Any, first: int, last: int) -> None:
+    """Gradient of the current from that of the spikes.
 
     Parameters
     ----------
@@ -91,9 +114,15 @@ def gradients(current: Any, wanted: Any, out: Any, cell: Any, alpha: Any, first:
         Gradient of the spikes.
     out : array like ``current``
         Gradient of the current; summed over the steps where it is the same at every one.
-    alpha : float32
+    slope : SuperSpike, Rectangle or Triangle
+        A spike's gradient, of float32.
     """
     steps, gain, v_th = wanted.shape[0], cell.gain, cell.v_th
+    if steps == 1:  # no state goes on: the same operations, without its arrays
+        for i in range(first, last):
+            v = cell.v_leak + gain * ((_read(current[0, i]) + cell.v_leak) - cell.v_leak)
+            _write(out[0], i, _passed(slope, v - v_th, _read(wanted[0, i])) * gain)
+        return
     moving = 0 if current.shape[0] == 1 else 1
     decayed = np.empty((steps, BLOCK), np.float32)
     behind, total = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
@@ -114,9 +143,8 @@ def gradients(current: Any, wanted: Any, out: Any, cell: Any, alpha: Any, first:
             for i in range(count):
                 v = decayed[step, i]
                 kept = _f32(0) if v - v_th > _f32(0) else _f32(1)
-                slope = alpha * abs(v - v_th) + _f32(1)
                 of_spike = _read(row[start + i]) + behind[i] * (cell.v_reset - v)
-                of_v = behind[i] * kept + of_spike / (slope * slope)
+                of_v = behind[i] * kept + _passed(slope, v - v_th, of_spike)
                 behind[i] = of_v - of_v * gain
                 total[i] += of_v * gain
             if moving:

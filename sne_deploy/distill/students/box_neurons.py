@@ -1,6 +1,6 @@
 """Training through LIFBox cells: on the CPU one kernel forward and one backward, for all steps together.
 
-Elsewhere, with a steepness of the gradient that Norse does not have, tensor operations step by step.
+Elsewhere, with a gradient that Norse does not have, tensor operations step by step.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from norse.torch.functional.reset import reset_value
 from norse.torch.module.lif_box import LIFBoxCell
 from torch import Tensor
 
+from sne_deploy.distill.students.surrogates import Slope, Surrogate
 from sne_deploy.frontend.norse import cells as norse_cells
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _constants(layer: nn.Module) -> BoxConstants | None:
 
 
 def run_box_cell(
-    constants: BoxConstants, current: Tensor, timesteps: int, steady: bool, alpha: float
+    constants: BoxConstants, current: Tensor, timesteps: int, steady: bool, surrogate: Surrogate
 ) -> Tensor:
     """Spikes of a cell over all steps, with their gradient; shape (T, N, ...), of the current's type.
 
@@ -70,15 +71,15 @@ def run_box_cell(
     timesteps : int
     steady : bool
         The current is the same at every step.
-    alpha : float
-        Steepness of SuperSpike's gradient 1 / (alpha |v - v_th| + 1)^2.
+    surrogate : Surrogate
     """
+    slope = surrogate.slope(float(constants.v_th) - float(constants.v_leak))
     flat = current if steady else current.flatten(0, 1)
-    made: Tensor = _BoxSpikes.apply(flat, timesteps, steady, constants, alpha)  # type: ignore[no-untyped-call]
+    made: Tensor = _BoxSpikes.apply(flat, timesteps, steady, constants, slope)  # type: ignore[no-untyped-call]
     return made.reshape(timesteps, -1, *made.shape[1:])
 
 
-def run_box_steps(layer: nn.Module, series: Iterator[Tensor], alpha: float) -> Tensor | None:
+def run_box_steps(layer: nn.Module, series: Iterator[Tensor], surrogate: Surrogate) -> Tensor | None:
     """As :func:`run_box_cell`, step by step on any device; None where the cell is not a plain LIFBox.
 
     ``series`` gives the current of each step, of shape (N, ...).
@@ -87,29 +88,30 @@ def run_box_steps(layer: nn.Module, series: Iterator[Tensor], alpha: float) -> T
     if constants is None:
         return None
     gain, v_leak, v_th, v_reset = (float(value) for value in constants)
+    slope = surrogate.slope(v_th - v_leak)
     v, steps = None, []
     for current in series:
         v = torch.full_like(current, v_leak) if v is None else v
         v = v + gain * ((current + v_leak) - v)
-        z: Tensor = _Spike.apply(v - v_th, alpha)  # type: ignore[no-untyped-call]
+        z: Tensor = _Spike.apply(v - v_th, slope)  # type: ignore[no-untyped-call]
         v = (1 - z) * v + z * v_reset
         steps.append(z)
     return torch.stack(steps)
 
 
 class _Spike(torch.autograd.Function):
-    """1 above 0, else 0; its gradient is 1 / (alpha |x| + 1)^2."""
+    """1 above 0, else 0, with a slope instead of a gradient."""
 
     @staticmethod
-    def forward(ctx: Any, above: Tensor, alpha: float) -> Tensor:
+    def forward(ctx: Any, above: Tensor, slope: Slope) -> Tensor:
         ctx.save_for_backward(above)
-        ctx.alpha = alpha
+        ctx.slope = slope
         return (above > 0).to(above.dtype)
 
     @staticmethod
     def backward(ctx: Any, *wanted: Tensor) -> tuple[Tensor, None]:
         (above,) = ctx.saved_tensors
-        return wanted[0] / (ctx.alpha * above.abs() + 1).square(), None
+        return ctx.slope.passed(above, wanted[0]), None
 
 
 class _BoxSpikes(torch.autograd.Function):
@@ -117,7 +119,7 @@ class _BoxSpikes(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, current: Tensor, timesteps: int, steady: bool, constants: BoxConstants, alpha: float
+        ctx: Any, current: Tensor, timesteps: int, steady: bool, constants: BoxConstants, slope: Slope
     ) -> Tensor:
         from sne_deploy.distill.students.box_kernels import spikes
 
@@ -130,7 +132,7 @@ class _BoxSpikes(torch.autograd.Function):
         x, y = _numbers(current, rows), _numbers(out, timesteps)
         _in_threads(lambda first, last: spikes(x, y, constants, first, last), x.shape[1])
         ctx.save_for_backward(current)
-        ctx.rest = (timesteps, rows, constants, alpha, memory_format)
+        ctx.rest = (timesteps, rows, constants, slope, memory_format)
         return out
 
     @staticmethod
@@ -140,11 +142,11 @@ class _BoxSpikes(torch.autograd.Function):
         from sne_deploy.distill.students.box_kernels import gradients
 
         (current,) = ctx.saved_tensors
-        timesteps, rows, constants, alpha, memory_format = ctx.rest
+        timesteps, rows, constants, slope, memory_format = ctx.rest
         asked = wanted[0].to(current.dtype).contiguous(memory_format=memory_format)
         result = torch.empty_like(current)
         x, g, y = _numbers(current, rows), _numbers(asked, timesteps), _numbers(result, rows)
-        steep = np.float32(alpha)
+        steep = type(slope)(*map(np.float32, slope))
         _in_threads(lambda first, last: gradients(x, g, y, constants, steep, first, last), x.shape[1])
         return result, None, None, None, None
 

@@ -39,7 +39,7 @@ def student_task(experiment: Experiment) -> StudentTask:
         described.readout,
         described.loss,
         described.outputs == "logits",
-        partial(simulate, alpha=described.surrogate_alpha),
+        partial(simulate, surrogate=described.gradient),
         experiment.data.encoder,
     )
 

@@ -16,6 +16,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from sne_deploy.distill.students.steps import Steps
+from sne_deploy.distill.students.surrogates import NORSES, Surrogate
 from sne_deploy.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def simulate(
     readout: Readout,
     lengths: Tensor | None = None,
     *,
-    alpha: float = 1.0,
+    surrogate: Surrogate = NORSES,
 ) -> Simulation:
     """Run a student from its initial state.
 
@@ -65,14 +66,13 @@ def simulate(
         ``count`` for a network that ends in spikes, the others for one that ends in a leaky integrator.
     lengths : int64 tensor of shape (N,), or None
         Steps of each series, 1 to T.
-    alpha : float
-        Steepness of the surrogate gradient 1 / (alpha |v - v_th| + 1)^2. 1 is what Norse 1.1.0 computes,
-        whatever a cell's own alpha says; another needs LIFBox cells as the only spiking neurons.
+    surrogate : Surrogate
+        A spike's gradient. Another than Norse's own needs LIFBox cells as the only spiking neurons.
 
     Raises
     ------
     InputError
-        The readout or ``alpha`` does not fit.
+        The readout or ``surrogate`` does not fit.
     UnsupportedError
         The network has no neurons.
     """
@@ -83,7 +83,7 @@ def simulate(
     spiking = neurons = False
     for layer in flat_layers(network):
         if is_neuron(layer):
-            moving = _run_neurons(layer, steady, moving, steps.count, alpha)
+            moving = _run_neurons(layer, steady, moving, steps.count, surrogate)
             steady, neurons, spiking = None, True, not is_integrator(layer)
             if spiking:
                 rates.append(steps.mean(moving))
@@ -141,7 +141,7 @@ def is_integrator(layer: nn.Module) -> bool:
 
 
 def _run_neurons(
-    layer: nn.Module, steady: Tensor | None, moving: Tensor | None, timesteps: int, alpha: float
+    layer: nn.Module, steady: Tensor | None, moving: Tensor | None, timesteps: int, surrogate: Surrogate
 ) -> Tensor:
     import torch
     from norse.torch.module import snn
@@ -152,14 +152,14 @@ def _run_neurons(
     assert current is not None  # noqa: S101  one of the two is always there
     constants = box_constants(layer, current)
     if constants is not None:
-        return run_box_cell(constants, current, timesteps, moving is None, alpha)
-    if alpha != 1.0 and not is_integrator(layer):
+        return run_box_cell(constants, current, timesteps, moving is None, surrogate)
+    if not surrogate.norses and not is_integrator(layer):
         series = repeat(current, timesteps) if moving is None else iter(moving)
-        spikes = run_box_steps(layer, series, alpha)
+        spikes = run_box_steps(layer, series, surrogate)
         if spikes is None:
             raise InputError(
-                f"surrogate gradient: alpha {alpha} needs LIFBoxCell neurons with fixed scalar parameters; "
-                f"this one is {type(layer).__name__}; use alpha 1"
+                f"surrogate gradient {surrogate}: needs LIFBoxCell neurons with fixed scalar parameters; "
+                f"this one is {type(layer).__name__}; use 'superspike' with alpha 1"
             )
         return spikes
     if isinstance(layer, (snn.SNN, snn.SNNRecurrent)):

@@ -45,13 +45,13 @@ class Steps:
     def sum(self, series: Tensor) -> Tensor:
         """Over each sample's own steps: shape (N, ...)."""
         if self.lengths is None:
-            return series.sum(dim=0)
+            return series.flatten(0, 1) if len(series) == 1 else series.sum(dim=0)
         return (series * _over(self._own(self.lengths), series)).sum(dim=0)
 
     def mean(self, series: Tensor) -> Tensor:
         """As :meth:`sum`."""
         if self.lengths is None:
-            return series.mean(dim=0)
+            return series.flatten(0, 1) if len(series) == 1 else series.mean(dim=0)
         return self.sum(series) / _over(self.lengths, series[0])
 
     def last(self, series: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class Steps:
     def most(self, series: Tensor) -> Tensor:
         """As :meth:`sum`."""
         if self.lengths is None:
-            return series.amax(dim=0)
+            return series.flatten(0, 1) if len(series) == 1 else series.amax(dim=0)
         return series.masked_fill(~_over(self._own(self.lengths), series), float("-inf")).amax(dim=0)
 
     def _own(self, lengths: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sne_deploy.distill.students.box_neurons import SMALL, box_constants, run_box_cell, run_box_steps
 from sne_deploy.distill.students.simulate import simulate
+from sne_deploy.distill.students.surrogates import NORSES, Surrogate
 from sne_deploy.errors import InputError
 from sne_deploy.frontend.norse import cells as norse_cells
 
@@ -38,7 +39,7 @@ def both(module: LIFBoxCell, current: Tensor, timesteps: int, steady: bool, want
     for kernels in (False, True):
         x = current.clone(memory_format=torch.preserve_format).requires_grad_()
         if kernels:
-            spikes = run_box_cell(constants, x, timesteps, steady, 1.0)
+            spikes = run_box_cell(constants, x, timesteps, steady, NORSES)
         else:
             spikes = norse(module, x, timesteps, steady)
         (gradient,) = torch.autograd.grad(spikes, x, wanted)
@@ -95,7 +96,7 @@ def test_the_gradient_by_hand_with_a_steepness() -> None:
     constants = box_constants(cell(), torch.zeros(1, 1))
     assert constants is not None
     x = torch.tensor([[1.2]], requires_grad=True)
-    spikes = run_box_cell(constants, x, 2, True, 3.0)
+    spikes = run_box_cell(constants, x, 2, True, Surrogate("superspike", 3.0))
     (gradient,) = torch.autograd.grad(spikes, x, torch.tensor([[[1.0]], [[10.0]]]))
     first, second = 1 / 2.2**2, 10 / 1.3**2
     # through v into the second step, and through the reset, where a spike's gradient is v_reset - v
@@ -104,7 +105,15 @@ def test_the_gradient_by_hand_with_a_steepness() -> None:
     assert gradient.item() == pytest.approx(0.5 * second + 0.5 * (first + through), rel=1e-5)
 
 
-def test_step_by_step_is_the_same_for_any_type_and_device() -> None:
+SURROGATES = [
+    Surrogate("superspike", 3.0),
+    Surrogate("rectangle", width=1.3),
+    Surrogate("triangle", width=0.9),
+]
+
+
+@pytest.mark.parametrize("surrogate", SURROGATES, ids=lambda one: one.kind)
+def test_step_by_step_is_the_same_for_any_type_and_device(surrogate: Surrogate) -> None:
     generator = torch.Generator().manual_seed(2)
     current = torch.randn(4, 3, 40, generator=generator) * 2
     wanted = torch.randn(4, 3, 40, generator=generator)
@@ -115,15 +124,15 @@ def test_step_by_step_is_the_same_for_any_type_and_device() -> None:
     for kernels in (True, False):
         x = current.clone().requires_grad_()
         if kernels:
-            spikes = run_box_cell(constants, x, 4, False, 3.0)
+            spikes = run_box_cell(constants, x, 4, False, surrogate)
         else:
-            steps = run_box_steps(module, iter(x), 3.0)
+            steps = run_box_steps(module, iter(x), surrogate)
             assert steps is not None
             spikes = steps
         found.append((spikes, torch.autograd.grad(spikes, x, wanted)[0]))
     assert torch.equal(found[0][0], found[1][0])
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-5)
-    double = simulate(torch.nn.Sequential(module), current[0].double(), 4, "count", alpha=3.0)
+    double = simulate(torch.nn.Sequential(module), current[0].double(), 4, "count", surrogate=surrogate)
     assert torch.equal(
         double.outputs.float(), simulate(torch.nn.Sequential(module), current[0], 4, "count").outputs
     )
@@ -149,5 +158,5 @@ def test_what_the_kernels_cannot_run_is_norses() -> None:
     assert all(box_constants(module, x) is None for module in (learned, other, each))
     assert box_constants(cell(), x.double()) is None
     assert box_constants(norse_cells.LIFBoxCell(cell().p), x) is not None
-    with pytest.raises(InputError, match=r"alpha 2\.0 needs LIFBoxCell neurons with fixed scalar parameters"):
-        simulate(torch.nn.Sequential(other), x, 2, "count", alpha=2.0)
+    with pytest.raises(InputError, match=r"alpha 2: needs LIFBoxCell neurons with fixed scalar parameters"):
+        simulate(torch.nn.Sequential(other), x, 2, "count", surrogate=Surrogate(alpha=2.0))
