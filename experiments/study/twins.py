@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sne_deploy.distill.experiment import Experiment, LayerModel
+    from sne_deploy.distill.teacher.network import Teacher
     from sne_deploy.model.ensemble import Ensemble, Head, Readout
 
 Array = npt.NDArray[Any]
@@ -90,7 +91,8 @@ def train_twins(
     parts = _parts(experiment, ensemble)
     data = load_splits(experiment.data, experiment.seed, experiment.copies)
     stages = Stages(experiment, ensure_folder(Path(work)), log, own=_digest(path, ()))
-    features, logits = _targets(stages, path, data)
+    loaded = load_onnx_teacher(path)
+    features, logits = _targets(stages, loaded, data)
     if int(max(part.max() for part in parts)) >= features.shape[1]:
         raise InputError(
             f"twins: teacher {path.name!r} has {features.shape[1]} features, too few for the model"
@@ -102,6 +104,7 @@ def train_twins(
         placed.students_y,
         tuple(part.to(placed.x.device) for part in slices),
         logits.to(placed.x.device),
+        answers=stages.answers(loaded, placed, parts),
     )
     stages = replace(stages, own=_digest(path, parts))
     trained, head = train_pupils(stages, placed, lesson, _pupils(experiment, data.input_shape))
@@ -155,9 +158,9 @@ def _parts(experiment: Experiment, ensemble: Ensemble) -> list[Array]:
     return parts
 
 
-def _targets(stages: Stages, path: Path, data: Splits) -> tuple[Tensor, Tensor]:
+def _targets(stages: Stages, teacher: Teacher, data: Splits) -> tuple[Tensor, Tensor]:
     """The teacher's features and logits on the students' samples; the features are computed once."""
-    teacher, experiment = load_onnx_teacher(path), stages.experiment
+    experiment = stages.experiment
     features = stages.features("targets", teacher, data.students_x)
     with deterministic(experiment.seed, experiment.threads), torch.no_grad():
         return features, teacher.classifier(features)

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from sne_deploy.distill.losses import MAX_GATED
 from sne_deploy.distill.mistakes import did_you_mean, experiment_error
+from sne_deploy.distill.schema.answers import AnswersModel
 from sne_deploy.distill.schema.base import LATER, Above0, Model, NotNegative, Positive
 from sne_deploy.distill.schema.corruptions import CorruptionsModel
 from sne_deploy.distill.schema.noise import NoiseModel
@@ -243,7 +244,9 @@ class StudentsModel(WithSurrogate):
     ``outputs``: ``features`` of the slice, with a classifier and a head behind them; or the classes'
     ``logits`` themselves, of which an ensemble takes the mean; no student has a slice then.
     ``copies``: augmented versions of the training set that are added to it; their targets are the
-    teacher's features of the very same images. ``surrogate``, ``surrogate_alpha``, ``surrogate_width``: see
+    teacher's features of the very same images. ``answers``: a table, in their place: see
+    :mod:`sne_deploy.distill.schema.answers`; an epoch is then as long as without copies, and the joint stage
+    sees the same. ``surrogate``, ``surrogate_alpha``, ``surrogate_width``: see
     :class:`sne_deploy.distill.schema.surrogate.WithSurrogate`.
     """
 
@@ -255,6 +258,7 @@ class StudentsModel(WithSurrogate):
     pruning: Annotated[PruningModel | None, LATER] = None
     loss: StudentLoss = StudentLoss()
     copies: Annotated[int, Field(ge=0, le=20)] = 0
+    answers: Annotated[AnswersModel | None, LATER] = None
     outputs: Literal["features", "logits"] = "features"
     schedule: Schedule = Schedule()
 
@@ -266,11 +270,17 @@ class StudentsModel(WithSurrogate):
             )
         return self
 
+    @model_validator(mode="after")
+    def _answers_or_copies(self) -> StudentsModel:
+        if self.answers is not None and self.copies:
+            raise ValueError(f"answers take the place of copies: leave out copies {self.copies}, or answers")
+        return self
+
 
 class JointModel(Model):
     """Fine-tuning of all students through the head; ``dropout`` says who is left out of a batch.
 
-    ``copies``: as ``students.copies``, which it is where it is left out.
+    ``copies``: as ``students.copies``, which it is where it is left out; not beside ``students.answers``.
     """
 
     schedule: Schedule
@@ -398,6 +408,25 @@ class Experiment(Model):
         if self.students.outputs == "logits" and self.joint is not None:
             raise ValueError("joint trains a head over features; students.outputs 'logits' has none")
         return self
+
+    @model_validator(mode="after")
+    def _answered(self) -> Experiment:
+        if self.students.answers is None:
+            return self
+        if self.data.augment == "none" and self.data.corruptions is None:
+            raise ValueError(
+                "students.answers is of augmented images: set data.augment, such as 'shift', or leave it out"
+            )
+        if self.joint_copies:
+            raise ValueError(
+                f"joint.copies {self.joint_copies}: the stage sees what students.answers says; leave it out"
+            )
+        return self
+
+    @property
+    def learns_features(self) -> bool:
+        """Whether a loss of some stage is on the teacher's features."""
+        return self.students.loss.feature > 0 or (self.joint is not None and self.joint.feature > 0)
 
     @property
     def copies(self) -> int:

@@ -16,6 +16,7 @@ from torch import nn
 from sne_deploy.distill.data.augment import transform_of
 from sne_deploy.distill.plan import kind_of
 from sne_deploy.distill.policy.deploy import run_deployed
+from sne_deploy.distill.students.answers import FreshAnswers, StoredAnswers, Version
 from sne_deploy.distill.students.checks import joint_task, student_task
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.joint import MEANS, tune_together
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from sne_deploy.distill.data.splits import Splits
     from sne_deploy.distill.experiment import Experiment
     from sne_deploy.distill.plan import PlannedStage
+    from sne_deploy.distill.students.answers import Answers
     from sne_deploy.distill.training.epochs import Epoch, Watch
 
 BATCHES, EPOCHS, LEAST_S = (3, 16), 3, 0.4
@@ -199,15 +201,32 @@ class Probe:
             tuple(drawn(size) for size in self.slices),
             drawn(self.teacher.classifier.out_features),
             None if data.students_lengths is None else data.students_lengths[:rows],
+            self._answers(rows),
         )
+
+    def _answers(self, rows: int) -> Answers | None:
+        """Random ones where they would be stored; the teacher's where it is asked in each step."""
+        described, augmentation = self.experiment.students.answers, transform_of(self.experiment.data)
+        if described is None or augmentation is None:
+            return None
+        device, classifier = self.data.x.device, self.teacher.classifier
+        columns = torch.split(torch.arange(classifier.in_features, device=device), self.slices)
+        if described.copies is None:
+            precision = self.experiment.teacher.schedule.precision
+            return FreshAnswers(self.teacher, augmentation, columns, precision)
+        told = torch.randn(rows, classifier.in_features + classifier.out_features).to(device)
+        version = Version(tuple(one.to(device) for one in augmentation.draw(rows)), told)
+        return StoredAnswers(augmentation, 1, lambda _: version, columns, classifier.out_features)
 
     def features_s(self) -> float:
         """Of the teacher's features of all that needs them."""
         data, precision = self.data, self.experiment.teacher.schedule.precision
-        copies = len(data.students_x) if len(data.students_x) > len(data.x) else 0
+        copies, answers = len(data.students_x) if len(data.students_x) > len(data.x) else 0, 0
+        if self.experiment.students.answers is not None:
+            answers = len(data.x) * (self.experiment.students.answers.copies or 0)
         extract = partial(extract_features, self.teacher, precision=precision)
         with self._repeatable():
-            return (len(data.x) + copies) * each_s(
+            return (len(data.x) + copies + answers) * each_s(
                 lambda rows: extract(data.x[:rows]), (64, 512), len(data.x)
             )
 

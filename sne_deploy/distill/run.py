@@ -172,7 +172,10 @@ def run_experiment(
     with torch.no_grad():
         teacher_logits = teacher.classifier(features)
     slices = tuple(features[:, torch.from_numpy(part)] for part in parts)
-    lesson = Lesson(placed.students_x, placed.students_y, slices, teacher_logits, placed.students_lengths)
+    answers = stages.answers(teacher, placed, parts, *_teacher_sections(experiment))
+    lesson = Lesson(
+        placed.students_x, placed.students_y, slices, teacher_logits, placed.students_lengths, answers
+    )
     networks, head = _students(stages, placed, lesson)
     ensemble, fitted = deployable(experiment, data, parts, networks, head)
     return Distilled(ensemble, teacher.cpu(), parts, fitted)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
+from sne_deploy.distill.data.augment import transform_of
+from sne_deploy.distill.students.answers import FreshAnswers, StoredAnswers, Version, answers_to
 from sne_deploy.distill.teacher.network import extract_features
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.epochs import Epoch, Watch
@@ -20,7 +24,9 @@ from sne_deploy.distill.training.resume import ResumePoint, kept_tensor
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sne_deploy.distill.data.splits import Splits
     from sne_deploy.distill.experiment import Experiment, Schedule
+    from sne_deploy.distill.students.answers import Answers
     from sne_deploy.distill.students.watch import Held
     from sne_deploy.distill.teacher.network import Teacher
 
@@ -28,8 +34,8 @@ EpochLog = Callable[[str, int, int, Epoch], None]
 """Called as log(stage, epoch from 1, epochs, what is known of it)."""
 StageLog = Callable[[str, int, Sequence[Epoch]], None]
 """Called as started(stage, epochs, those that are done already)."""
-TEACHER, DECORRELATION, TOGETHER, FIRST_STUDENT, FIRST_QUANTISED = 1, 2, 3, 100, 200
-"""Which of an experiment's seeds a stage has."""
+TEACHER, DECORRELATION, TOGETHER, FIRST_STUDENT, FIRST_QUANTISED, FIRST_VERSION = 1, 2, 3, 100, 200, 10_000
+"""Which of an experiment's seeds a stage has, and the versions of samples."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +104,9 @@ class Stages:
     def training(self, stage: Stage, watch: Callable[[Held], Watch] | None = None) -> Training:
         """How a stage's module is trained: with a seed of its own, resumed where it was, heard by the log."""
         described, name, epochs = stage.schedule, stage.name, stage.schedule.epochs
-        seed = int(np.random.SeedSequence([self.experiment.seed, stage.seed]).generate_state(1)[0])
         return Training(
             described,
-            seed,
+            self._seed(stage.seed),
             self.experiment.threads,
             f"{stage.section}.schedule",
             lambda epoch, done: self.log(name, epoch + 1, epochs, done),
@@ -118,6 +123,41 @@ class Stages:
                 return extract_features(teacher, x, precision=experiment.teacher.schedule.precision)
 
         return kept_tensor(self._point(f"{name}{len(x)}", depends), compute).to(x.device)
+
+    def answers(
+        self, teacher: Teacher, data: Splits, parts: Sequence[npt.NDArray[Any]], *depends: str
+    ) -> Answers | None:
+        """The teacher's answers to augmented samples, as ``students.answers`` says; each is computed once.
+
+        ``data`` and teacher lie on the experiment's device; ``parts`` are the students' features.
+        """
+        described, precision = self.experiment.students.answers, self.experiment.teacher.schedule.precision
+        augmentation = transform_of(self.experiment.data)
+        if described is None or augmentation is None:
+            return None
+        device, wanted = data.x.device, self.experiment.learns_features
+        columns = tuple(torch.from_numpy(part if wanted else part[:0]).to(device) for part in parts)
+        if described.copies is None:
+            return FreshAnswers(teacher, augmentation, columns, precision)
+
+        @cache
+        def version(number: int) -> Version:
+            with deterministic(self._seed(FIRST_VERSION + number)):
+                drawn = tuple(one.to(device) for one in augmentation.draw(len(data.x)))
+
+            def compute() -> Tensor:
+                with deterministic(self.experiment.seed, self.experiment.threads, device.type):
+                    return answers_to(teacher, augmentation, data.x, drawn, precision, wanted)
+
+            name = f"{'answers' if wanted else 'logits'}{number}of{len(data.x)}"
+            return Version(drawn, kept_tensor(self._point(name, depends), compute).to(device))
+
+        return StoredAnswers(
+            augmentation, described.copies, version, columns, teacher.classifier.out_features
+        )
+
+    def _seed(self, stage: int) -> int:
+        return int(np.random.SeedSequence([self.experiment.seed, stage]).generate_state(1)[0])
 
     def _point(
         self,

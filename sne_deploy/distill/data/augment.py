@@ -1,8 +1,9 @@
-"""Augmentation of batches, drawn from torch's random state."""
+"""Augmentation: a few numbers are drawn for each image, of which it is made anew wherever it is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,86 +14,127 @@ from sne_deploy.distill.data.corruptions import SEEDS, corrupted
 
 if TYPE_CHECKING:
     from sne_deploy.distill.experiment import DataModel
-    from sne_deploy.distill.training.loop import Transform
+    from sne_deploy.distill.schema.corruptions import CorruptionsModel
 
 LEAST_CONTRAST = 0.25
 """That augmentation leaves of an image's."""
 CUT_PARTS = 4
 """A cut-out square's side is the image's shorter one divided by this."""
+Drawn = tuple[Tensor, ...]
+"""What was drawn for N images: tensors of shape (N,), which say all that is random about them."""
 
 
-def transform_of(described: DataModel) -> Transform | None:
-    """Augmentation of the experiment's images, with its corruptions behind it; None where there is neither.
+@dataclass(frozen=True)
+class Augmentation:
+    """Augmentation of images on the device where they lie, all of a batch at once, and nothing waits for it.
 
-    The first tensor of a batch is images; all is drawn from torch's random state. A corrupted image has one
-    number of it, its seed: without corruptions the same is drawn as if there were no such thing.
-    """
-    augment, corruptions = batch_transform(described.augment), described.corruptions
-    if corruptions is None:
-        return augment
-
-    def transform(batch: Sequence[Tensor]) -> Sequence[Tensor]:
-        images, *others = batch if augment is None else augment(batch)
-        seeds = torch.randint(SEEDS, (len(images),), device=images.device)
-        return [corrupted(images, seeds, corruptions, described.input_range), *others]
-
-    return transform
-
-
-def batch_transform(kind: str) -> Transform | None:
-    """Augmentation of a batch whose first tensor is images; it draws from torch's random state.
+    Called with a batch whose first tensor is images of shape (N, C, H, W), it draws and makes them.
 
     ``shift``: zero padding of 2, then a random crop. ``crop-flip``: padding of 4 by reflection, a random
     crop, and a mirror image half of the time. ``-contrast`` behind either: half of the time, each value is
     drawn towards the image's mean, to a part of its distance that is uniform in [0.25, 1]. ``-cutout``: a
     square of a quarter of the shorter side gets the image's mean, anywhere that its centre is inside.
+
+    Attributes
+    ----------
+    kind : str
+        As ``data.augment`` names it.
+    corruptions : CorruptionsModel or None
+        What comes behind it; an image's has one number, its seed.
+    bounds : pair of float
+        The lowest and the highest value of an image, for corruptions.
     """
-    if kind == "none":
-        return None
-    contrast, cutout = kind.endswith("-contrast"), kind.endswith("-cutout")
-    margin, mode, mirror = (2, "constant", False) if kind.startswith("shift") else (4, "reflect", True)
 
-    def transform(batch: Sequence[Tensor]) -> Sequence[Tensor]:
-        images = _cropped(batch[0], margin, mode)
-        if mirror:
-            flipped = (torch.rand(len(images)) < 0.5).to(images.device)
-            images = torch.where(flipped[:, None, None, None], images.flip(3), images)
-        if contrast:
-            images = _faded(images)
-        if cutout:
-            images = _cut(images)
-        return [images, *batch[1:]]
+    kind: str
+    corruptions: CorruptionsModel | None = None
+    bounds: tuple[float, float] = (0.0, 1.0)
 
-    return transform
+    def draw(self, count: int, device: torch.device | str = "cpu") -> Drawn:
+        """For so many images, from torch's random state of that device."""
+        drawn: list[Tensor] = []
+        if self._margin:
+            drawn += torch.randint(0, 2 * self._margin + 1, (2, count), device=device)
+        if self._mirrors:
+            drawn.append(torch.rand(count, device=device) < 0.5)
+        if self._fades:
+            chosen, towards = torch.rand(2, count, device=device)
+            drawn.append(torch.where(chosen < 0.5, 1 - (1 - LEAST_CONTRAST) * towards, 1.0))
+        if self._cuts:
+            drawn += [torch.rand(count, device=device) for _ in range(2)]
+        if self.corruptions is not None:
+            drawn.append(torch.randint(SEEDS, (count,), device=device))
+        return tuple(drawn)
+
+    def make(self, images: Tensor, drawn: Drawn) -> Tensor:
+        """The augmented images: of the same images and numbers the same ones, in any batch."""
+        numbers, made = iter(drawn), images
+        if self._margin:
+            mode = "reflect" if self._mirrors else "constant"
+            made = _cropped(made, next(numbers), next(numbers), self._margin, mode)
+        if self._mirrors:
+            made = torch.where(next(numbers)[:, None, None, None], made.flip(3), made)
+        if self._fades:
+            mean = made.mean(dim=(1, 2, 3), keepdim=True)
+            made = mean + next(numbers)[:, None, None, None] * (made - mean)
+        if self._cuts:
+            made = _cut(made, next(numbers), next(numbers))
+        if self.corruptions is not None:
+            made = corrupted(made, next(numbers), self.corruptions, self.bounds)
+        return made
+
+    def __call__(self, batch: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Other images in the place of a batch's."""
+        images = batch[0]
+        return [self.make(images, self.draw(len(images), images.device)), *batch[1:]]
+
+    @property
+    def _margin(self) -> int:
+        return {"none": 0, "shift": 2, "crop": 4}[self.kind.split("-")[0]]
+
+    @property
+    def _mirrors(self) -> bool:
+        return self.kind.startswith("crop-flip")
+
+    @property
+    def _fades(self) -> bool:
+        return self.kind.endswith("-contrast")
+
+    @property
+    def _cuts(self) -> bool:
+        return self.kind.endswith("-cutout")
 
 
-def _faded(images: Tensor) -> Tensor:
-    """Half of the images with less contrast."""
-    chosen, drawn = torch.rand(2, len(images))
-    kept = torch.where(chosen < 0.5, 1 - (1 - LEAST_CONTRAST) * drawn, 1.0)
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    return mean + kept.to(images.device)[:, None, None, None] * (images - mean)
+def transform_of(described: DataModel) -> Augmentation | None:
+    """Augmentation of an experiment's images, its corruptions behind it; None where there is neither."""
+    if described.corruptions is None:
+        return batch_transform(described.augment)
+    return Augmentation(described.augment, described.corruptions, described.input_range)
 
 
-def _cut(images: Tensor) -> Tensor:
+def batch_transform(kind: str) -> Augmentation | None:
+    """The augmentation of that name; None for ``none``."""
+    return None if kind == "none" else Augmentation(kind)
+
+
+def _cropped(images: Tensor, down: Tensor, right: Tensor, margin: int, mode: str) -> Tensor:
+    """Each image at its own place of its padded version."""
+    count, channels, height, width = images.shape
+    device = images.device
+    padded = functional.pad(images, (margin,) * 4, mode=mode)
+    rows = (down[:, None] + torch.arange(height, device=device))[:, None, :, None]
+    columns = (right[:, None] + torch.arange(width, device=device))[:, None, None, :]
+    sample = torch.arange(count, device=device)[:, None, None, None]
+    channel = torch.arange(channels, device=device)[None, :, None, None]
+    return padded[sample, channel, rows, columns]
+
+
+def _cut(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """Images with a square of a quarter of their shorter side, cut at the border, at their mean."""
-    count, _, height, width = images.shape
+    height, width = images.shape[2:]
     half = min(height, width) / CUT_PARTS / 2
     inside = [
-        ((torch.arange(size) + 0.5 - size * torch.rand(count, 1)).abs() < half).to(images.device)
-        for size in (height, width)
+        (torch.arange(size, device=images.device) + 0.5 - size * place[:, None]).abs() < half
+        for size, place in ((height, down), (width, right))
     ]
     hole = (inside[0][:, :, None] & inside[1][:, None, :])[:, None]
     return torch.where(hole, images.mean(dim=(1, 2, 3), keepdim=True), images)
-
-
-def _cropped(images: Tensor, margin: int, mode: str) -> Tensor:
-    """Each image at a random place of its padded version."""
-    count, _, height, width = images.shape
-    padded = functional.pad(images, (margin,) * 4, mode=mode)
-    places = torch.randint(0, 2 * margin + 1, (2, count))
-    rows = (places[0][:, None] + torch.arange(height))[:, None, :, None]
-    columns = (places[1][:, None] + torch.arange(width))[:, None, None, :]
-    sample = torch.arange(count)[:, None, None, None]
-    channel = torch.arange(images.shape[1])[None, :, None, None]
-    return padded[sample, channel, rows, columns]

@@ -24,7 +24,8 @@ class CorruptionsModel(Model):
     shorter side; ``contrast``: factor of each value's distance from the image's mean. Values and noise are
     in units of ``data.input_range``, in which the result is clipped, as what quantises it on a device would.
 
-    The students' samples as they are, before their ``copies``, are not augmented, and so not corrupted.
+    The students' samples as they are, before their ``copies``, are not augmented, and so not corrupted; of
+    ``students.answers`` all are.
     Training on Gaussian noise helps against other corruptions too (Rusak et al. 2020, arXiv:2001.06057).
     """
 

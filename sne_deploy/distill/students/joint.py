@@ -135,7 +135,7 @@ def tune_together(
     objective = LearningObjective.of(lesson, task, networks)
     trained = fit(
         lambda: JointModel([trainable_copy(network) for network in networks], head, task),
-        lesson.tensors,
+        lesson.samples,
         objective,
         training,
     )

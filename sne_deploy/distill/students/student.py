@@ -14,12 +14,14 @@ from sne_deploy.distill.experiment import StudentLoss
 from sne_deploy.distill.students.fan_out import fan_outs
 from sne_deploy.distill.students.simulate import Simulation, simulate
 from sne_deploy.distill.training.determinism import deterministic
-from sne_deploy.distill.training.loop import Terms, Trained, Training, fit
+from sne_deploy.distill.training.loop import Samples, Terms, Trained, Training, fit
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import Encoder, Readout
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from sne_deploy.distill.students.answers import Answers
 
 CONSTANT = Encoder("constant")
 Run = Callable[[nn.Module, "Tensor", int, Readout, "Tensor | None"], Simulation]
@@ -41,6 +43,8 @@ class Lesson:
         A loss on ``logits`` needs them.
     lengths : int64 tensor of shape (N,) or None
         Steps of each sample, of inputs with a time axis.
+    answers : Answers or None
+        What is trained on instead: augmented images, with the teacher's answers to them.
     """
 
     inputs: Tensor
@@ -48,10 +52,13 @@ class Lesson:
     features: tuple[Tensor, ...]
     teacher_logits: Tensor | None = None
     lengths: Tensor | None = None
+    answers: Answers | None = None
 
     @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """All of them; the lengths and the teacher's logits, if any, are the last."""
+    def samples(self) -> Sequence[Tensor] | Samples:
+        """To train on; a batch ends in the lengths and the teacher's logits, if any."""
+        if self.answers is not None:
+            return self.answers.samples(self.inputs, self.labels)
         given = (self.lengths, self.teacher_logits)
         return (self.inputs, self.labels, *self.features, *(one for one in given if one is not None))
 
@@ -68,11 +75,13 @@ class Lesson:
             tuple(part[:samples] for part in self.features),
             None if self.teacher_logits is None else self.teacher_logits[:samples],
             None if self.lengths is None else self.lengths[:samples],
+            None if self.answers is None else self.answers.first(samples),
         )
 
     def of(self, student: int) -> Lesson:
         """One student's own."""
-        return replace(self, features=(self.features[student],))
+        answers = None if self.answers is None else self.answers.of(student)
+        return replace(self, features=(self.features[student],), answers=answers)
 
     def classes(self, loss: StudentLoss) -> int:
         """Number of classes, from the teacher's logits where there are any.
@@ -262,5 +271,5 @@ def train_student(
         classifier = nn.Identity() if task.direct else nn.Linear(width, classes)
         return _Alone(build(), classifier)
 
-    trained = fit(pair, lesson.tensors, objective, training)
+    trained = fit(pair, lesson.samples, objective, training)
     return Trained(trained.module.network, trained.log)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from sne_deploy.distill.experiment import Schedule
 from sne_deploy.distill.training.determinism import deterministic, evaluating
@@ -41,6 +41,27 @@ EpochCallback = Callable[[int, Epoch], None]
 """Called as callback(epoch from 0, what is known of it)."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT_BYTES = 2**31 - 1
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """Samples that differ from epoch to epoch, or of which more is made than rows of tensors."""
+
+    @property
+    def inputs(self) -> Tensor:
+        """As many as there are samples, on their device, with the axes of the module's inputs."""
+        ...
+
+    def epoch(self, epoch: int) -> Sequence[Tensor]:
+        """Tensors of shape (N, ...), of which batches are the same random rows; of an epoch, from 0.
+
+        Nothing is drawn from torch's random state.
+        """
+        ...
+
+    def batch(self, rows: Sequence[Tensor]) -> Sequence[Tensor]:
+        """A batch of some rows."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +105,7 @@ class Trained(Generic[M]):
 
 
 def fit(
-    build: Callable[[], M], data: Sequence[Tensor], objective: Objective[M], training: Training
+    build: Callable[[], M], data: Sequence[Tensor] | Samples, objective: Objective[M], training: Training
 ) -> Trained[M]:
     """Build a module and train it; the same arguments give the same module, interrupted or not.
 
@@ -92,7 +113,7 @@ def fit(
     ----------
     build : callable
         Makes the untrained module.
-    data : sequence of tensors of shape (N, ...)
+    data : sequence of tensors of shape (N, ...), or Samples
         Batches are the same random rows of each.
     objective : Objective
     training : Training
@@ -104,23 +125,21 @@ def fit(
     RunError
         The loss became infinite or not a number.
     """
-    lengths = {len(tensor) for tensor in data}
-    if len(lengths) != 1 or 0 in lengths:
-        raise InputError(f"training data must be tensors of one length > 0, got lengths {sorted(lengths)}")
     from sne_deploy.distill.training.optimizers import make_optimizer
 
     keep_freed_memory()
     schedule, resume = training.schedule, training.resume
-    with deterministic(training.seed, training.threads, data[0].device.type):
-        module = _placed(build(), data[0])
+    samples = data if isinstance(data, Samples) else _Same(data)
+    with deterministic(training.seed, training.threads, samples.inputs.device.type):
+        module = _placed(build(), samples.inputs)
         module.train()
-        steps = schedule.epochs * len(split_rows(data[0], schedule.batch_size))
+        steps = schedule.epochs * len(split_rows(samples.inputs, schedule.batch_size))
         run = _Run(module, objective, make_optimizer(module, schedule, steps), training)
         done = [] if resume is None else resume.restore(module, run.optimizer)
         run.after_step(len(done) / schedule.epochs)
         for epoch in range(len(done), schedule.epochs):
             with _named(training):
-                done.append(run.watched_epoch(data, epoch))
+                done.append(run.watched_epoch(samples, epoch))
             if resume is not None:
                 resume.keep(module, run.optimizer, done)
             if training.on_epoch is not None:
@@ -150,6 +169,33 @@ def split_rows(rows: Tensor, batch_size: int) -> tuple[Tensor, ...]:
     if len(starts) > 1 and len(rows) - starts[-1] == 1:
         starts.pop()
     return tuple(rows[start:end] for start, end in zip(starts, [*starts[1:], len(rows)], strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """The same tensors in every epoch."""
+
+    tensors: Sequence[Tensor]
+
+    def __post_init__(self) -> None:
+        _length(self.tensors)
+
+    @property
+    def inputs(self) -> Tensor:
+        return self.tensors[0]
+
+    def epoch(self, epoch: int) -> Sequence[Tensor]:  # noqa: ARG002  as all samples
+        return self.tensors
+
+    def batch(self, rows: Sequence[Tensor]) -> Sequence[Tensor]:
+        return rows
+
+
+def _length(tensors: Sequence[Tensor]) -> int:
+    lengths = {len(tensor) for tensor in tensors}
+    if len(lengths) != 1 or 0 in lengths:
+        raise InputError(f"training data must be tensors of one length > 0, got lengths {sorted(lengths)}")
+    return lengths.pop()
 
 
 def _placed(module: M, inputs: Tensor) -> M:
@@ -207,30 +253,31 @@ class _Run(Generic[M]):
     optimizer: optim.Optimizer
     training: Training
 
-    def watched_epoch(self, data: Sequence[Tensor], epoch: int) -> Epoch:
+    def watched_epoch(self, samples: Samples, epoch: int) -> Epoch:
         """Train on every row once, then look at the module; neither knows of the other."""
         import torch
 
         begun, watch, seen = time.perf_counter(), self.training.watch, Seen()
-        terms = self.epoch(data, epoch)
+        terms = self.epoch(samples, epoch)
         if watch is not None:
             with evaluating(self.module), torch.random.fork_rng(), torch.no_grad():
                 seen = watch(self.module)
         rate = float(self.optimizer.param_groups[0]["lr"])
         return Epoch(terms, rate, time.perf_counter() - begun, seen)
 
-    def epoch(self, data: Sequence[Tensor], epoch: int) -> dict[str, float]:
+    def epoch(self, samples: Samples, epoch: int) -> dict[str, float]:
         """Train on every row once; return the mean of each loss term."""
         import torch
 
-        schedule, rows = self.training.schedule, len(data[0])
+        schedule, data = self.training.schedule, samples.epoch(epoch)
+        rows = _length(data)
         batches = split_rows(torch.randperm(rows), schedule.batch_size)
         means: dict[str, float] = {}
         for index, chosen in enumerate(batches):
             rate = learning_rate(schedule, (epoch + index / len(batches)) / schedule.epochs)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * group["rate_factor"]
-            batch: Sequence[Tensor] = [tensor[chosen] for tensor in data]
+            batch = samples.batch([tensor[chosen] for tensor in data])
             if self.training.transform is not None:
                 batch = self.training.transform(batch)
             for name, value in self.step(batch).items():
