@@ -261,7 +261,7 @@ def train_pupils(
         stage = Stage(f"{pupils.name}{k}", FIRST_STUDENT + k, described.schedule, "students", pupils.depends)
         build = partial(pupils.build, part.shape[1])
         training = stages.training(stage, partial(watch_student, task=task, others=tuple(networks)))
-        training = replace(training, after_step=pruning_of(stages.experiment, len(own.labels)))
+        training = replace(training, after_step=pruning_of(stages.experiment, own.of(k), task))
         networks.append(train_student(build, own.of(k), task, training).module)
     if joint is None or pupils.joint is None:
         return networks, None

@@ -24,21 +24,36 @@ class PruningModel(Model):
 
     ``by`` magnitude: the smallest weights of each layer. ``sparsity`` S: the part of a layer's weights that
     goes in the end. ``first``, ``last``: how much of it the first map and the last one have; ``first`` left
-    out is 0 where that map runs on the host, and 1 where it is synapses, of spikes.
+    out is 0 where that map runs on the host, and 1 where it is synapses, of spikes; ``last`` left out is 0.7.
+    ``by`` synops: of all layers together, those that do least for each synaptic operation that they cost, see
+    :mod:`sne_deploy.distill.students.synapse_costs`. ``sparsity``: the part of the operations that goes in
+    the end; or ``operations``, instead: of a sample that are to be left then. As many spikes come as do when
+    it is pruned; what training does to them later is not known.
     """
 
-    by: Literal["magnitude"] = "magnitude"
-    sparsity: Annotated[float, Field(gt=0, lt=1)]
+    by: Literal["magnitude", "synops"] = "magnitude"
+    sparsity: Annotated[float, Field(gt=0, lt=1)] | None = None
+    operations: Annotated[float, Field(gt=0)] | None = None
     start: Part = 0.1
     end: Part = 0.6
     every: Positive = 40
     first: Part | None = None
-    last: Part = 0.7
+    last: Part | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> PruningModel:
         if self.start >= self.end:
             raise ValueError(f"start {self.start:g} must be below end {self.end:g}")
+        if self.by == "magnitude" and self.sparsity is None:
+            raise ValueError("sparsity is missing: the part of the weights that is to be 0, such as 0.8")
+        if self.by == "magnitude" and self.operations is not None:
+            raise ValueError("operations is of by 'synops' alone; take sparsity, or set by to 'synops'")
+        if self.by == "synops" and (self.sparsity is None) == (self.operations is None):
+            raise ValueError("by 'synops' takes one of sparsity and operations")
+        if self.by == "synops" and (self.first is not None or self.last is not None):
+            raise ValueError(
+                "first and last are of by 'magnitude'; 'synops' compares all layers: leave them out"
+            )
         return self
 
     def share(self, progress: float) -> float:

@@ -11,7 +11,8 @@ from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.students.dropout import BY_NAME as DROPOUT
 from sne_deploy.distill.students.joint import JointTask
 from sne_deploy.distill.students.networks import student_network
-from sne_deploy.distill.students.pruning import KeptZeros, Pruning
+from sne_deploy.distill.students.prune_synops import LeastUseful, check_synapses
+from sne_deploy.distill.students.pruning import Cut, KeptZeros, Pruning, SmallestWeights
 from sne_deploy.distill.students.quantise_aware import folded
 from sne_deploy.distill.students.simulate import simulate
 from sne_deploy.distill.students.student import StudentTask
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from sne_deploy.chips.registers import RegisterFormats
     from sne_deploy.distill.data.splits import Splits
     from sne_deploy.distill.experiment import Experiment
+    from sne_deploy.distill.schema.pruning import PruningModel
+    from sne_deploy.distill.students.student import Lesson
     from sne_deploy.ir.program import Precision, Program
 
 
@@ -60,13 +63,17 @@ def joint_task(experiment: Experiment, alone: StudentTask) -> JointTask | None:
     )
 
 
-def pruning_of(experiment: Experiment, samples: int) -> Pruning | None:
-    """What each student's weights undergo while it learns from so many samples by itself."""
+def pruning_of(experiment: Experiment, lesson: Lesson, task: StudentTask) -> Pruning | None:
+    """What a student's weights undergo while it learns a lesson by itself."""
     described, schedule = experiment.students.pruning, experiment.students.schedule
     if described is None:
         return None
-    steps = schedule.epochs * len(split_rows(torch.arange(samples), schedule.batch_size))
-    return Pruning(described, steps, float(experiment.data.encoder.kind == "spikes"))
+    steps = schedule.epochs * len(split_rows(lesson.labels, schedule.batch_size))
+    if described.by == "synops":
+        cut: Cut = LeastUseful.of(described, lesson, task, experiment.quantisation.weight_bits)
+    else:
+        cut = SmallestWeights.of(described, spikes=task.encoder.kind == "spikes")
+    return Pruning(described, steps, cut)
 
 
 def kept_zeros(experiment: Experiment) -> KeptZeros | None:
@@ -94,15 +101,23 @@ def check_students(experiment: Experiment, data: Splits, features: int) -> None:
         raise InputError(
             "partition.decorrelate: teacher.schedule.batch_size 1 has no correlation; use 64 or more"
         )
-    task, pruning = student_task(experiment), pruning_of(experiment, data.rows(described.copies))
+    task = student_task(experiment)
     sizes = {features // described.count, -(-features // described.count)}
     for size in sorted({data.classes} if task.direct else sizes):
         with deterministic(experiment.seed):
             network = student_network(described.layers, data.input_shape, size, described.dt_s)
-        if pruning is not None:
-            pruning.check(network)
+        if described.pruning is not None:
+            check_pruning(described.pruning, network, spikes=task.encoder.kind == "spikes")
         _check_run(network.to(data.x.device), torch.zeros_like(data.x[:1]), size, task)
         _check_compiled(experiment, network, data.input_shape)
+
+
+def check_pruning(described: PruningModel, network: nn.Module, *, spikes: bool) -> None:
+    """Refuse what could not be pruned."""
+    if described.by == "synops":
+        check_synapses(network, spikes=spikes)
+    else:
+        SmallestWeights.of(described, spikes=spikes).check(network)
 
 
 def _check_run(network: nn.Module, sample: Tensor, size: int, task: StudentTask) -> None:
@@ -145,7 +160,7 @@ def _check_compiled(experiment: Experiment, network: nn.Module, input_shape: tup
     """What the compiler refuses, and quantisation-aware training."""
     described = experiment.students
     compiled(experiment, network, input_shape, "fixed")
-    if experiment.quantisation.epochs:
+    if experiment.quantisation.epochs or (described.pruning and described.pruning.by == "synops"):
         made = folded(network, input_shape).eval()
         encoder, formats = experiment.data.encoder, _formats(experiment)
         weight_grids(made, input_shape, described.timesteps, described.readout, formats, encoder)

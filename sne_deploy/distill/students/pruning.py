@@ -6,6 +6,7 @@ it, and so do the stages that follow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
@@ -83,6 +84,10 @@ class KeptZeros:
         self._pruned[learner] = [(weight, weight == 0) for weight in weights]
 
 
+Cut = Callable[["Learner", float], None]
+"""Called as cut(learner, share): sets weights to 0, till this share of what is to go, in (0, 1], has gone."""
+
+
 @dataclass(frozen=True, eq=False)
 class Pruning:
     """An ``after_step`` of a training that prunes its students step by step.
@@ -92,29 +97,51 @@ class Pruning:
     described : PruningModel
     steps : int
         Of the whole training.
-    first : float
-        The first map's share, where ``described`` leaves it out.
+    cut : callable
     """
 
     described: PruningModel
     steps: int
-    first: float = 0.0
+    cut: Cut
     _zeros: KeptZeros = field(default_factory=KeptZeros, init=False)
 
     def __call__(self, learner: nn.Module, progress: float) -> None:
         """Prune where it is due; put back the zeros that the step has moved."""
         self._zeros(learner, progress)
-        if not self.due(progress):
-            return
-        sparsity = self.described.sparsity * self.described.share(progress)
-        for network in cast("Learner", learner).networks:
-            prune_smallest(self.weights(network), sparsity)
-        self._zeros.look(learner)
+        if self.due(progress):
+            last = round(progress * self.steps) == self._last
+            self.cut(cast("Learner", learner), 1.0 if last else self.described.share(progress))
+            self._zeros.look(learner)
 
-    def weights(self, network: nn.Module) -> list[Prunable]:
-        """What may be pruned of a student."""
-        first = self.first if self.described.first is None else self.described.first
-        return prunable(network, first, self.described.last)
+    @property
+    def _last(self) -> int:
+        return min(self.steps, max(1, round(self.described.end * self.steps)))
+
+    def due(self, progress: float) -> bool:
+        """Every so many steps of the time for it, and at its end."""
+        step, started = round(progress * self.steps), self.described.start * self.steps
+        return step == self._last or (started < step < self._last and step % self.described.every == 0)
+
+
+@dataclass(frozen=True)
+class SmallestWeights:
+    """A :data:`Cut` of the smallest weights of each tensor; see :class:`PruningModel`."""
+
+    sparsity: float
+    first: float = 0.0
+    last: float = 0.7
+
+    @staticmethod
+    def of(described: PruningModel, *, spikes: bool) -> SmallestWeights:
+        """What is left out of ``described`` as it is for an input of spikes, or of currents."""
+        first = float(spikes) if described.first is None else described.first
+        last = SmallestWeights.last if described.last is None else described.last
+        return SmallestWeights(described.sparsity or 0.0, first, last)
+
+    def __call__(self, learner: Learner, share: float) -> None:
+        """Cut."""
+        for network in learner.networks:
+            prune_smallest(prunable(network, self.first, self.last), self.sparsity * share)
 
     def check(self, network: nn.Module) -> None:
         """Refuse a student of which nothing could be pruned.
@@ -124,17 +151,10 @@ class Pruning:
         InputError
             No map has a share.
         """
-        if not any(one.share for one in self.weights(network)):
+        if not any(one.share for one in prunable(network, self.first, self.last)):
             raise InputError(
                 "students.pruning: the student's maps have no share in it; set first or last above 0"
             )
-
-    def due(self, progress: float) -> bool:
-        """Every so many steps of the time for it, and at its end."""
-        step, described = round(progress * self.steps), self.described
-        last = min(self.steps, max(1, round(described.end * self.steps)))
-        started = described.start * self.steps
-        return step == last or (started < step < last and step % described.every == 0)
 
 
 def prune_smallest(weights: Iterable[Prunable], sparsity: float) -> None:

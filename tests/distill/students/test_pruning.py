@@ -16,7 +16,7 @@ import sne_deploy as sne
 from sne_deploy.distill.experiment import Schedule, StudentLoss, parse_experiment
 from sne_deploy.distill.run import run_experiment
 from sne_deploy.distill.schema.pruning import PruningModel
-from sne_deploy.distill.students.pruning import KeptZeros, Pruning, prunable, prune_smallest
+from sne_deploy.distill.students.pruning import KeptZeros, Pruning, SmallestWeights, prunable, prune_smallest
 from sne_deploy.distill.students.student import StudentTask, train_student
 from sne_deploy.distill.training.loop import Training
 from sne_deploy.errors import ExperimentError, InputError
@@ -46,7 +46,7 @@ def test_the_share_is_cubic_by_hand() -> None:
 @given(st.integers(1, 300), st.integers(1, 60), st.floats(0, 0.9), st.floats(0.01, 1))
 def test_the_last_pruning_is_never_missed(steps: int, every: int, start: float, way: float) -> None:
     described = PruningModel(sparsity=0.5, start=start, end=min(1.0, start + way), every=every)
-    pruning = Pruning(described, steps)
+    pruning = Pruning(described, steps, lambda *_: None)
     due = [step for step in range(steps + 1) if pruning.due(step / steps)]
     last = due[-1]
     assert abs(last - described.end * steps) <= 1
@@ -83,7 +83,10 @@ def test_a_student_is_trained_and_ends_with_the_zeros_that_it_should_have() -> N
             heard.append(zeros(prunable(learner.network)[1].weight))  # type: ignore[arg-type]
 
     made = train_student(
-        small_student, lesson(), task, Training(schedule, seed=1, after_step=Heard(HALF, 40))
+        small_student,
+        lesson(),
+        task,
+        Training(schedule, seed=1, after_step=Heard(HALF, 40, SmallestWeights.of(HALF, spikes=False))),
     )
     first, inner, recurrent, last = (one.weight for one in prunable(made.module))
     assert zeros(first) == int(0.25 * first.numel())
