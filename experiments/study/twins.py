@@ -12,7 +12,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from torch import nn
 
 from sne_deploy.distill.data.splits import Splits, load_splits
 from sne_deploy.distill.policy.fitting import Runs, best_order
-from sne_deploy.distill.run import Pupils, train_pupils
+from sne_deploy.distill.pupils import Pupils, train_pupils
 from sne_deploy.distill.stages import EpochLog, Stages
 from sne_deploy.distill.students.checks import joint_task, student_task
 from sne_deploy.distill.students.evaluate import accuracy, evaluate_student
@@ -116,11 +115,17 @@ def train_twins(
 
 def _pupils(experiment: Experiment, input_shape: tuple[int, ...]) -> Pupils:
     """Students with ReLUs and one step, for which no term prices spikes."""
-    alone = student_task(experiment)
-    task = StudentTask(1, READOUT, alone.loss.model_copy(update={"synops": 0.0, "spike_rate": 0.0}))
-    joint = joint_task(experiment, task)
+
+    def task(index: int) -> StudentTask:
+        alone = student_task(experiment.of(index))
+        return StudentTask(1, READOUT, alone.loss.model_copy(update={"synops": 0.0, "spike_rate": 0.0}))
+
+    def build(index: int, outputs: int) -> nn.Module:
+        return twin_network(experiment.students.of(index).layers, input_shape, outputs)
+
+    joint = joint_task(experiment, task(0))
     return Pupils(
-        partial(twin_network, experiment.students.layers, input_shape),
+        build,
         task,
         None if joint is None else replace(joint, loss=joint.loss.model_copy(update={"synops": 0.0})),
         "twin",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from sne_deploy.distill.experiment import Experiment, as_experiment
 from sne_deploy.distill.plan import Plan
 from sne_deploy.distill.run import Distilled, run_experiment
 from sne_deploy.distill.stages import EpochLog, StageLog
+from sne_deploy.distill.students.finished import save_finished
 from sne_deploy.distill.teacher.given import teacher_of_module
 from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
 from sne_deploy.distill.training.epochs import Epoch
@@ -82,7 +84,7 @@ def train(
         The description: what a TOML file holds, or the file.
     out : path
         A folder for ``model.pt``, ``teacher.onnx``, ``training.csv``, ``training.jsonl``, ``trained.json``
-        and the report.
+        and the report; ``students/`` has each student as soon as it is finished.
     teacher : nn.Module or path, optional
         Instead of the description's: a trained module whose last one is ``nn.Linear``, or a
         :class:`sne_deploy.distill.teacher.Teacher`; or an ONNX file. A module is copied, never changed.
@@ -185,13 +187,22 @@ def train_experiment(
     if experiment.teacher.architecture == "module" and given.teacher is not None:
         # What cannot be exported must not be found out at the end.
         save_teacher_onnx(teacher_of_module(given.teacher, data.x[:2]), teacher, data.sample_shape)
+
+    def taught(found: Teacher) -> None:
+        _save_teacher(experiment, found, teacher, data.sample_shape)
+
+    def kept(index: int, network: nn.Module, features: Any) -> None:
+        path = out / "students" / f"student{index}.pt"
+        save_finished(path, index, network, experiment, data.input_shape, features)
+
     distilled = run_experiment(
         experiment,
         work or out / "work",
         heard,
         started=begun,
         planned=planned,
-        taught=lambda trained: _save_teacher(experiment, trained, teacher, data.sample_shape),
+        taught=taught,
+        kept=kept,
         given=given,
         data=data,
         watched=True,
@@ -219,7 +230,7 @@ def _file_notes(experiment: Experiment, test: DataSet, out: Path) -> dict[str, A
 def _save_teacher(experiment: Experiment, trained: Teacher, path: Path, sample: tuple[int, ...]) -> None:
     """Ours as ONNX; another's as it came."""
     if experiment.teacher.onnx is None:
-        save_teacher_onnx(trained, path, sample)
+        save_teacher_onnx(copy.deepcopy(trained).cpu(), path, sample)
         return
     content = read_onnx(Path(experiment.teacher.onnx))
     with atomic_path(path) as temporary:

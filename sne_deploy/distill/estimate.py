@@ -21,6 +21,7 @@ from sne_deploy.distill.data.splits import load_splits, load_test
 from sne_deploy.distill.plan import Plan, PlannedStage, kind_of, plan_of
 from sne_deploy.distill.probe import Probe
 from sne_deploy.distill.students.checks import check_students
+from sne_deploy.distill.students.finished import read_finished
 from sne_deploy.distill.teacher.given import teacher_of
 from sne_deploy.distill.training.determinism import open_device
 from sne_deploy.distill.training.events import ABSENT as NO_EVENTS
@@ -85,9 +86,10 @@ def estimate(experiment: Experiment, given: Given | None = None) -> Estimate:
     placed = data.to(device)
     width = experiment.teacher.features if teacher is None else teacher.classifier.in_features
     check_students(experiment, placed, width)
-    plan = plan_of(experiment, placed, teacher)
+    finished = read_finished(experiment, data)
+    plan = plan_of(experiment, placed, teacher, finished)
     data_s = time.perf_counter() - begun
-    probe = Probe(experiment, placed, teacher)
+    probe = Probe(experiment, placed, teacher, finished)
     kinds = {kind_of(stage): stage for stage in reversed(plan)}
     measured = {kind: probe.epoch_s(stage) for kind, stage in kinds.items()}
     features_s = probe.features_s() + probe.forward_s()

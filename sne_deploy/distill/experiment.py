@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
@@ -21,6 +21,7 @@ from sne_deploy.distill.mistakes import did_you_mean, experiment_error
 from sne_deploy.distill.schema.answers import AnswersModel
 from sne_deploy.distill.schema.base import LATER, Above0, Model, NotNegative, Positive
 from sne_deploy.distill.schema.corruptions import CorruptionsModel
+from sne_deploy.distill.schema.members import WithMembers, member_model
 from sne_deploy.distill.schema.noise import NoiseModel
 from sne_deploy.distill.schema.pruning import PruningModel
 from sne_deploy.distill.schema.surrogate import WithSurrogate
@@ -277,6 +278,13 @@ class StudentsModel(WithSurrogate):
         return self
 
 
+class EnsembleModel(StudentsModel, WithMembers):
+    """The students, of which each may differ; see :class:`sne_deploy.distill.schema.members.WithMembers`."""
+
+    if not TYPE_CHECKING:
+        member: Annotated[tuple[member_model(StudentsModel), ...], LATER] = ()
+
+
 class JointModel(Model):
     """Fine-tuning of all students through the head; ``dropout`` says who is left out of a batch.
 
@@ -367,7 +375,7 @@ class Experiment(Model):
     data: DataModel
     teacher: TeacherModel
     partition: PartitionModel = PartitionModel()
-    students: StudentsModel
+    students: EnsembleModel
     joint: JointModel | None = None
     quantisation: QuantisationModel = QuantisationModel()
     policy: PolicyModel = PolicyModel()
@@ -426,7 +434,8 @@ class Experiment(Model):
     @property
     def learns_features(self) -> bool:
         """Whether a loss of some stage is on the teacher's features."""
-        return self.students.loss.feature > 0 or (self.joint is not None and self.joint.feature > 0)
+        each = (self.students.of(student).loss.feature for student in range(self.students.count))
+        return any(each) or (self.joint is not None and self.joint.feature > 0)
 
     @property
     def copies(self) -> int:
@@ -439,10 +448,32 @@ class Experiment(Model):
         own = None if self.joint is None else self.joint.copies
         return self.students.copies if own is None else own
 
+    @property
+    def divided(self) -> bool:
+        """Whether anything depends on how features are divided: a student's slice, a decorrelated teacher."""
+        return self.students.outputs == "features" or (
+            self.partition.decorrelate > 0 and self.students.count > 1
+        )
+
+    def of(self, student: int) -> Experiment:
+        """The experiment as it is for one student; see :meth:`WithMembers.of`."""
+        return self.model_copy(update={"students": self.students.of(student)})
+
     def fingerprint(self, *sections: str) -> str:
-        """A digest of some sections and of what all depends on: equal where a stored result still fits."""
+        """A digest of some sections and of what all depends on: equal where a stored result still fits.
+
+        ``count`` is a section too: the students' number alone. Where features are not divided, neither the
+        division nor their number is in the students' digest.
+        """
         chosen = {"seed", "device", "data", *sections}
         values = self.model_dump(mode="json", include=chosen)
+        if "count" in sections:
+            values["count"] = self.students.count
+        if not self.divided and "students" in sections:
+            values["students"].pop("count")
+            values.pop("partition", None)
+        for member in values.get("students", {}).get("member", ()):  # nor where a student lies
+            member.pop("weights", None)
         for name in ("folder", "file"):  # where the data lies changes nothing
             values["data"].pop(name)
         if values.get("teacher", {}).get("onnx") is not None:
@@ -484,7 +515,16 @@ def _beside(path: Path, document: dict[str, Any]) -> dict[str, Any]:
         given = document.get(table)
         if isinstance(given, dict) and isinstance(given.get(key), str):
             made[table] = {**given, key: str(path.parent / given[key])}
+    students = made.get("students")
+    if isinstance(students, dict) and isinstance(students.get("member"), list):
+        made["students"] = {**students, "member": [_member_beside(path, one) for one in students["member"]]}
     return made
+
+
+def _member_beside(path: Path, member: Any) -> Any:
+    if isinstance(member, dict) and isinstance(member.get("weights"), str):
+        return {**member, "weights": str(path.parent / member["weights"])}
+    return member
 
 
 def parse_experiment(document: dict[str, Any], where: str = "experiment") -> Experiment:

@@ -89,7 +89,7 @@ def _meant_key(model: type[BaseModel], loc: Sequence[str | int]) -> str | None:
 
 def _elsewhere(model: type[BaseModel], loc: Sequence[str | int]) -> str:
     """The places where an unknown key would be known."""
-    places = [".".join(path) for path in _paths(model) if path[-1] == loc[-1]]
+    places = [".".join(path) for path in _paths(model) if path[-1] == loc[-1] and "member" not in path]
     if not places:
         table = _table(model, loc[:-1])
         return "" if table is None else f"; known: {', '.join(table.model_fields)}"

@@ -12,17 +12,21 @@ import torch
 
 from sne_deploy.distill.stages import decorrelation_schedule, quantised_schedule
 from sne_deploy.distill.students.checks import compiled, student_task
-from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.finished import Finished
+from sne_deploy.distill.students.networks import student_network, trainable_copy
 from sne_deploy.distill.teacher.architectures import teacher_network
 from sne_deploy.distill.training.determinism import deterministic, evaluating
 from sne_deploy.distill.training.sizes import Sizes, macs_of, parameters_of
 from sne_deploy.ir.fan_out import fan_out
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from sne_deploy.distill.data.splits import Splits
     from sne_deploy.distill.experiment import Experiment, Schedule
     from sne_deploy.distill.teacher.network import Teacher
 
+NONE_FINISHED = Finished()
 MACS_PER_UPDATE, MACS_PER_BATCH = 10.0, 1e7
 """Multiply-accumulates that take as long as one step of a neuron, and as what a batch costs at any size.
 
@@ -44,6 +48,8 @@ class PlannedStage:
         What one epoch sees.
     sizes : Sizes
         Of all that is trained in it.
+    student : int
+        The first student that is like the one that is trained in it.
     """
 
     name: str
@@ -51,6 +57,7 @@ class PlannedStage:
     schedule: Schedule
     samples: int
     sizes: Sizes
+    student: int = 0
 
     @property
     def epochs(self) -> int:
@@ -67,12 +74,14 @@ class PlannedStage:
 Plan = tuple[PlannedStage, ...]
 
 
-def kind_of(stage: PlannedStage) -> str:
-    """Its name without a number: stages of one kind differ in the size of a slice at most."""
-    return stage.name.rstrip("0123456789")
+def kind_of(stage: PlannedStage) -> tuple[str, int]:
+    """Its name without a number, and its student: stages of a kind differ in the size of a slice at most."""
+    return stage.name.rstrip("0123456789"), stage.student
 
 
-def plan_of(experiment: Experiment, data: Splits, teacher: Teacher | None) -> Plan:
+def plan_of(
+    experiment: Experiment, data: Splits, teacher: Teacher | None, finished: Finished = NONE_FINISHED
+) -> Plan:
     """The stages in their order; the teacher is one that is not trained here, or None."""
     described, joint, count = experiment.students, experiment.joint, experiment.students.count
     with deterministic(experiment.seed):
@@ -82,15 +91,26 @@ def plan_of(experiment: Experiment, data: Splits, teacher: Teacher | None) -> Pl
         schedules.append(("decorrelation", decorrelation_schedule(experiment)))
     sizes = teacher_sizes(own, data)
     found = [PlannedStage(name, 0, schedule, len(data.x), sizes) for name, schedule in schedules]
-    one = student_sizes(experiment, data, own.classifier.in_features)
+    like = [described.like(k) for k in range(count)]
+    features, one = own.classifier.in_features, dict[int, Sizes]()
+    for k in {k if k in finished else like[k] for k in range(count)}:
+        given = finished.network(k) if k in finished else None
+        one[k] = student_sizes(experiment.of(k), data, features, given)
     samples = data.rows(described.copies)
-    found += [PlannedStage(f"student{k}", 1, described.schedule, samples, one) for k in range(count)]
+
+    def alone(name: str, k: int, schedule: Schedule) -> PlannedStage:
+        return PlannedStage(f"{name}{k}", 1, schedule, samples, one[k if k in finished else like[k]], like[k])
+
+    tuned = [alone("quantised", k, quantised_schedule(experiment, k)) for k in range(count)]
+    tuned = tuned if experiment.quantisation.epochs else []
+    for k in range(count):
+        if k not in finished:
+            found.append(alone("student", k, described.of(k).schedule))
+            found += tuned[k : k + 1] if joint is None else []
     if joint is not None:
         every = data.rows(experiment.joint_copies)
-        found.append(PlannedStage("together", count, joint.schedule, every, one.times(count)))
-    if experiment.quantisation.epochs:
-        schedule = quantised_schedule(experiment)
-        found += [PlannedStage(f"quantised{k}", 1, schedule, samples, one) for k in range(count)]
+        sizes = Sizes.together(one[k if k in finished else like[k]] for k in range(count))
+        found += [PlannedStage("together", count, joint.schedule, every, sizes), *tuned]
     return tuple(found)
 
 
@@ -101,12 +121,21 @@ def teacher_sizes(teacher: Teacher, data: Splits) -> Sizes:
         return Sizes(parameters_of(teacher), macs_of(teacher, lambda: teacher(sample)))
 
 
-def student_sizes(experiment: Experiment, data: Splits, features: int) -> Sizes:
-    """Of an untrained student with the largest slice of so many features: as it runs, and compiled."""
+def student_sizes(
+    experiment: Experiment, data: Splits, features: int, given: nn.Module | None = None
+) -> Sizes:
+    """Of an untrained student with the largest slice of so many features, or of one that is given.
+
+    As it runs, and compiled.
+    """
     task, described = student_task(experiment), experiment.students
     outputs = data.classes if task.direct else -(-features // described.count)
     with deterministic(experiment.seed), torch.no_grad():
-        network = student_network(described.layers, data.input_shape, outputs, described.dt_s).eval()
+        if given is None:
+            network: nn.Module = student_network(described.layers, data.input_shape, outputs, described.dt_s)
+        else:
+            network = trainable_copy(given)
+        network.eval()
         steps = None if data.lengths is None else torch.tensor([task.timesteps])
         run = partial(task.run, network, data.x[:1].cpu(), task.timesteps, task.readout, steps)
         macs = macs_of(network, run)

@@ -14,14 +14,15 @@ import torch
 from torch import nn
 
 from sne_deploy.distill.data.augment import transform_of
-from sne_deploy.distill.plan import kind_of
+from sne_deploy.distill.plan import NONE_FINISHED, kind_of
 from sne_deploy.distill.policy.deploy import run_deployed
+from sne_deploy.distill.pupils import stored_weights_of
 from sne_deploy.distill.students.answers import FreshAnswers, StoredAnswers, Version
 from sne_deploy.distill.students.checks import joint_task, student_task
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.joint import MEANS, tune_together
 from sne_deploy.distill.students.networks import student_network
-from sne_deploy.distill.students.quantise_aware import tune_quantised, with_stored_weights
+from sne_deploy.distill.students.quantise_aware import tune_quantised
 from sne_deploy.distill.students.student import Lesson, train_student
 from sne_deploy.distill.students.watch import Held, watch_student, watch_teacher, watch_together
 from sne_deploy.distill.teacher.architectures import teacher_network
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from sne_deploy.distill.experiment import Experiment
     from sne_deploy.distill.plan import PlannedStage
     from sne_deploy.distill.students.answers import Answers
+    from sne_deploy.distill.students.finished import Finished
     from sne_deploy.distill.training.epochs import Epoch, Watch
 
 BATCHES, EPOCHS, LEAST_S = (3, 16), 3, 0.4
@@ -68,6 +70,7 @@ class Probe:
     experiment: Experiment
     data: Splits
     given: Teacher | None
+    finished: Finished = NONE_FINISHED
 
     @cached_property
     def teacher(self) -> Teacher:
@@ -82,13 +85,20 @@ class Probe:
     def slices(self) -> list[int]:
         """How many features each student has, if all have as many."""
         features, count = self.teacher.classifier.in_features, self.experiment.students.count
-        return [len(part) for part in np.array_split(np.arange(features), count)]
+        parts = [len(part) for part in np.array_split(np.arange(features), count)]
+        learned = {k: one.features for k, one in self.finished.students.items()}
+        return [len(own) if (own := learned.get(k)) is not None else size for k, size in enumerate(parts)]
 
     @cached_property
     def networks(self) -> list[nn.Module]:
         """Untrained, with the batch's own statistics: else hardly any neuron would spike."""
         with deterministic(self.experiment.seed, self.experiment.threads):
-            return [self._settled(self._untrained(k)) for k in range(len(self.slices))]
+            return [self._network(k) for k in range(len(self.slices))]
+
+    def _network(self, index: int) -> nn.Module:
+        if index in self.finished:
+            return self.finished.network(index).to(self.data.x.device)
+        return self._settled(self._untrained(index))
 
     @cached_property
     def held(self) -> Held:
@@ -97,7 +107,8 @@ class Probe:
 
     def epoch_s(self, stage: PlannedStage) -> float:
         """Seconds of an epoch of a stage, if nothing else runs: on a host, at most its processor time."""
-        train: Trainer = getattr(self, f"_{kind_of(stage)}")
+        name, student = kind_of(stage)
+        train: Trainer = partial(getattr(self, f"_{name}"), student)
         changes = {"epochs": EPOCHS, "learning_rate": STEP}
         schedule, size = stage.schedule.model_copy(update=changes), stage.schedule.batch_size
 
@@ -125,7 +136,7 @@ class Probe:
             last = took(several)
         return last + (whole - several) * max(0.0, last - one) / (several - 1)
 
-    def _teacher(self, rows: int, training: Training) -> None:
+    def _teacher(self, _: int, rows: int, training: Training) -> None:
         described, data = self.experiment.teacher, self.data
         train_teacher(
             lambda: teacher_network(described, data.sample_shape, data.classes),
@@ -134,7 +145,7 @@ class Probe:
             label_smoothing=described.label_smoothing,
         )
 
-    def _decorrelation(self, rows: int, training: Training) -> None:
+    def _decorrelation(self, _: int, rows: int, training: Training) -> None:
         features = np.arange(self.teacher.classifier.in_features)
         parts = tuple(np.array_split(features, self.experiment.students.count))
         samples = (self.data.x[:rows], self.data.y[:rows])
@@ -145,14 +156,18 @@ class Probe:
         transform = transform_of(self.experiment.data)
         return replace(training, transform=transform, watch=watch_teacher(self.held))
 
-    def _student(self, rows: int, training: Training) -> None:
-        task = student_task(self.experiment)
-        watch = watch_student(self.held, task, self.networks[1:2])
-        network = partial(self._untrained, 0)
-        train_student(network, self._lesson(rows).of(0), task, replace(training, watch=watch))
+    def _student(self, student: int, rows: int, training: Training) -> None:
+        task = student_task(self.experiment.of(student))
+        watch = watch_student(self.held, task, self._other(student))
+        network = partial(self._untrained, student)
+        train_student(network, self._lesson(rows).of(student), task, replace(training, watch=watch))
+
+    def _other(self, student: int) -> list[nn.Module]:
+        """One, if there is another one."""
+        return [network for k, network in enumerate(self.networks) if k != student][:1]
 
     def _untrained(self, index: int) -> nn.Module:
-        described, size = self.experiment.students, self.slices[index]
+        described, size = self.experiment.students.of(index), self.slices[index]
         outputs = self.data.classes if student_task(self.experiment).direct else size
         return student_network(described.layers, self.data.input_shape, outputs, described.dt_s)
 
@@ -166,26 +181,21 @@ class Probe:
             task.run(network.train(), data.x[:rows].cpu(), task.timesteps, task.readout, lengths)
         return network.eval().to(data.x.device)
 
-    def _together(self, rows: int, training: Training) -> None:
+    def _together(self, _: int, rows: int, training: Training) -> None:
         task = joint_task(self.experiment, student_task(self.experiment))
         assert task is not None  # noqa: S101  the stage is planned
-        width, classes = self.teacher.classifier.in_features, self.teacher.classifier.out_features
+        width, classes = sum(self.slices), self.teacher.classifier.out_features
         head = Head("linear", np.zeros((classes, width)), np.zeros(classes), np.zeros(width))
         watch: Watch = watch_together(self.held, task)
         tune_together(self.networks, head, self._lesson(rows), task, replace(training, watch=watch))
 
-    def _quantised(self, rows: int, training: Training) -> None:
-        task, bits = student_task(self.experiment), self.experiment.quantisation.weight_bits
-        lesson = self._lesson(rows).of(0)
-        stored = partial(
-            with_stored_weights, input_shape=lesson.input_shape, timesteps=task.timesteps,
-            readout=task.readout, weight_bits=bits,
-        )  # fmt: skip
-        watch = watch_student(self.held, task, self.networks[1:2], stored)
-        every = -(-rows // training.schedule.batch_size)
-        tune_quantised(
-            self.networks[0], lesson, task, replace(training, watch=watch), weight_bits=bits, every=every
-        )
+    def _quantised(self, student: int, rows: int, training: Training) -> None:
+        task, bits = student_task(self.experiment.of(student)), self.experiment.quantisation.weight_bits
+        lesson = self._lesson(rows).of(student)
+        stored = stored_weights_of(self.experiment, lesson.input_shape)
+        watch = watch_student(self.held, task, self._other(student), stored)
+        every, network = -(-rows // training.schedule.batch_size), self.networks[student]
+        tune_quantised(network, lesson, task, replace(training, watch=watch), weight_bits=bits, every=every)
 
     def _lesson(self, rows: int) -> Lesson:
         """Random features and logits for the first samples."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import torch
 
 from sne_deploy.distill.data.augment import transform_of
 from sne_deploy.distill.students.answers import FreshAnswers, StoredAnswers, Version, answers_to
+from sne_deploy.distill.students.finished import Finished
 from sne_deploy.distill.teacher.network import extract_features
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.epochs import Epoch, Watch
@@ -22,7 +23,7 @@ from sne_deploy.distill.training.loop import Training
 from sne_deploy.distill.training.resume import ResumePoint, kept_tensor
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from sne_deploy.distill.data.splits import Splits
     from sne_deploy.distill.experiment import Experiment, Schedule
@@ -34,6 +35,8 @@ EpochLog = Callable[[str, int, int, Epoch], None]
 """Called as log(stage, epoch from 1, epochs, what is known of it)."""
 StageLog = Callable[[str, int, Sequence[Epoch]], None]
 """Called as started(stage, epochs, those that are done already)."""
+Kept = Callable[[int, "nn.Module", npt.NDArray[Any] | None], None]
+"""Called as kept(student, network, features that it learned, or None)."""
 TEACHER, DECORRELATION, TOGETHER, FIRST_STUDENT, FIRST_QUANTISED, FIRST_VERSION = 1, 2, 3, 100, 200, 10_000
 """Which of an experiment's seeds a stage has, and the versions of samples."""
 
@@ -53,6 +56,8 @@ class Stage:
         Whose schedule that is, for messages.
     depends : tuple of str
         The sections of the experiment whose change makes it another training.
+    student : int or None
+        Whose keys of ``students`` it depends on; None: on those of all.
     """
 
     name: str
@@ -60,6 +65,7 @@ class Stage:
     schedule: Schedule
     section: str
     depends: tuple[str, ...]
+    student: int | None = None
 
 
 def decorrelation_schedule(experiment: Experiment) -> Schedule:
@@ -69,9 +75,9 @@ def decorrelation_schedule(experiment: Experiment) -> Schedule:
     return schedule.model_copy(update=changes)
 
 
-def quantised_schedule(experiment: Experiment) -> Schedule:
-    """Of the fine-tuning with quantised weights: the students' own at a tenth of the rate."""
-    schedule = experiment.students.schedule
+def quantised_schedule(experiment: Experiment, student: int = 0) -> Schedule:
+    """Of the fine-tuning with quantised weights: the student's own at a tenth of the rate."""
+    schedule = experiment.students.of(student).schedule
     changes = {"epochs": experiment.quantisation.epochs, "learning_rate": schedule.learning_rate / 10}
     return schedule.model_copy(update=changes)
 
@@ -92,6 +98,10 @@ class Stages:
         of the user's own; or "".
     held : Held or None
         The samples that every epoch is judged on, for the log.
+    given : Finished
+        Students that are not trained here.
+    kept : callable
+        Hears of every student that is finished.
     """
 
     experiment: Experiment
@@ -100,6 +110,8 @@ class Stages:
     started: StageLog = lambda *_: None
     own: str = ""
     held: Held | None = None
+    given: Finished = field(default_factory=Finished)
+    kept: Kept = lambda *_: None
 
     def training(self, stage: Stage, watch: Callable[[Held], Watch] | None = None) -> Training:
         """How a stage's module is trained: with a seed of its own, resumed where it was, heard by the log."""
@@ -110,7 +122,7 @@ class Stages:
             self.experiment.threads,
             f"{stage.section}.schedule",
             lambda epoch, done: self.log(name, epoch + 1, epochs, done),
-            self._point(name, stage.depends, partial(self.started, name, epochs)),
+            self._point(name, stage.depends, partial(self.started, name, epochs), stage.student),
             watch=None if watch is None or self.held is None else watch(self.held),
         )
 
@@ -164,8 +176,11 @@ class Stages:
         name: str,
         depends: Sequence[str],
         on_start: Callable[[Sequence[Epoch]], None] | None = None,
+        student: int | None = None,
     ) -> ResumePoint:
-        digest, slug = self.experiment.fingerprint(*depends), name.replace(" ", "-")
-        if self.own:
-            digest = hashlib.sha256((digest + self.own).encode()).hexdigest()
+        described = self.experiment if student is None else self.experiment.of(student)
+        digest, slug = described.fingerprint(*depends), name.replace(" ", "-")
+        own = self.own + (self.given.digest(student) if "students" in depends else "")
+        if own:
+            digest = hashlib.sha256((digest + own).encode()).hexdigest()
         return ResumePoint(self.folder / f"{slug}-{digest[:12]}.pt", f"{slug} {digest}", on_start)

@@ -15,7 +15,7 @@ from sne_deploy.distill.students.prune_synops import LeastUseful, check_synapses
 from sne_deploy.distill.students.pruning import Cut, KeptZeros, Pruning, SmallestWeights
 from sne_deploy.distill.students.quantise_aware import folded
 from sne_deploy.distill.students.simulate import simulate
-from sne_deploy.distill.students.student import StudentTask
+from sne_deploy.distill.students.student import Run, StudentTask
 from sne_deploy.distill.students.weight_grids import weight_grids
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.loop import split_rows
@@ -47,8 +47,11 @@ def student_task(experiment: Experiment) -> StudentTask:
     )
 
 
-def joint_task(experiment: Experiment, alone: StudentTask) -> JointTask | None:
-    """What students that learn ``alone`` by themselves learn together; None where they do not."""
+def joint_task(experiment: Experiment, alone: StudentTask, each: tuple[Run, ...] = ()) -> JointTask | None:
+    """What students that learn ``alone`` by themselves learn together; None where they do not.
+
+    ``each``: how each is run, where that differs.
+    """
     joint = experiment.joint
     if joint is None:
         return None
@@ -57,6 +60,7 @@ def joint_task(experiment: Experiment, alone: StudentTask) -> JointTask | None:
         alone.readout,
         joint.loss,
         run=alone.run,
+        each=each,
         encoder=alone.encoder,
         dropout=DROPOUT[joint.dropout],
         subset_bias=joint.dropout != "none",
@@ -78,7 +82,10 @@ def pruning_of(experiment: Experiment, lesson: Lesson, task: StudentTask) -> Pru
 
 def kept_zeros(experiment: Experiment) -> KeptZeros | None:
     """What holds pruned weights at 0 in later stages."""
-    return None if experiment.students.pruning is None else KeptZeros()
+    described = experiment.students
+    each = range(described.count)
+    pruned = any(described.weights(k) or described.of(k).pruning is not None for k in each)
+    return KeptZeros() if pruned else None
 
 
 def check_students(experiment: Experiment, data: Splits, features: int) -> None:
@@ -101,15 +108,20 @@ def check_students(experiment: Experiment, data: Splits, features: int) -> None:
         raise InputError(
             "partition.decorrelate: teacher.schedule.batch_size 1 has no correlation; use 64 or more"
         )
-    task = student_task(experiment)
     sizes = {features // described.count, -(-features // described.count)}
-    for size in sorted({data.classes} if task.direct else sizes):
-        with deterministic(experiment.seed):
-            network = student_network(described.layers, data.input_shape, size, described.dt_s)
-        if described.pruning is not None:
-            check_pruning(described.pruning, network, spikes=task.encoder.kind == "spikes")
-        _check_run(network.to(data.x.device), torch.zeros_like(data.x[:1]), size, task)
-        _check_compiled(experiment, network, data.input_shape)
+    for student in range(described.count):
+        if described.like(student) != student or described.weights(student) is not None:
+            continue
+        own, place = experiment.of(student), described.place(student)
+        task, pruning = student_task(own), own.students.pruning
+        for size in sorted({data.classes} if task.direct else sizes):
+            with deterministic(experiment.seed):
+                layers = own.students.layers
+                network = student_network(layers, data.input_shape, size, described.dt_s, f"{place}.layers")
+            if pruning is not None:
+                check_pruning(pruning, network, spikes=task.encoder.kind == "spikes")
+            _check_run(network.to(data.x.device), torch.zeros_like(data.x[:1]), size, task, place)
+            _check_compiled(own, network, data.input_shape)
 
 
 def check_pruning(described: PruningModel, network: nn.Module, *, spikes: bool) -> None:
@@ -120,17 +132,17 @@ def check_pruning(described: PruningModel, network: nn.Module, *, spikes: bool) 
         SmallestWeights.of(described, spikes=spikes).check(network)
 
 
-def _check_run(network: nn.Module, sample: Tensor, size: int, task: StudentTask) -> None:
+def _check_run(network: nn.Module, sample: Tensor, size: int, task: StudentTask, place: str) -> None:
     try:
         with torch.no_grad():
             steps = torch.tensor([task.timesteps]) if task.encoder.timed else None
             done = task.run(network.eval(), sample, task.timesteps, task.readout, steps)
     except (InputError, RuntimeError) as error:
-        raise InputError(f"students: {str(error).splitlines()[0][:300]}") from None
+        raise InputError(f"{place}: {str(error).splitlines()[0][:300]}") from None
     if tuple(done.outputs.shape) != (1, size):
         kind = "logits" if task.direct else "features"
         raise InputError(
-            f"students.layers: the last one gives {done.outputs[0].numel()} values, but it has {size} to "
+            f"{place}.layers: the last one gives {done.outputs[0].numel()} values, but it has {size} to "
             f"learn (students.outputs {kind!r}); leave out its 'out'"
         )
 

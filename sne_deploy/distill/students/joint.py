@@ -14,7 +14,7 @@ from sne_deploy.distill.experiment import StudentLoss
 from sne_deploy.distill.students.dropout import StudentDropout, everyone
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.networks import trainable_copy
-from sne_deploy.distill.students.student import Learner, LearningObjective, Lesson, StudentTask
+from sne_deploy.distill.students.student import Learner, LearningObjective, Lesson, Run, StudentTask
 from sne_deploy.distill.training.loop import Training, fit
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import Head
@@ -41,11 +41,18 @@ class JointTask(StudentTask):
         Who is absent. The slice of an absent student enters the head as its running training mean.
     subset_bias : bool
         Also train a bias for each number of present students, 0 for all of them; otherwise the head has none.
+    each : tuple of Run
+        How each network is run; empty: all as ``run`` says.
     """
 
     loss: StudentLoss = field(default_factory=lambda: StudentLoss(feature=1.0, cross_entropy=1.0))
     dropout: StudentDropout = everyone
     subset_bias: bool = False
+    each: tuple[Run, ...] = ()
+
+    def runs(self, count: int) -> tuple[Run, ...]:
+        """How each of the networks is run."""
+        return self.each or super().runs(count)
 
 
 @dataclass(frozen=True, eq=False)

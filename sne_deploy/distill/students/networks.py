@@ -32,11 +32,15 @@ _TAKES = {
 
 
 def student_network(
-    layers: Sequence[LayerModel], input_shape: Shape, outputs: int, dt_s: float
+    layers: Sequence[LayerModel],
+    input_shape: Shape,
+    outputs: int,
+    dt_s: float,
+    where: str = "students.layers",
 ) -> nn.Sequential:
     """Make an untrained student: torch layers with their usual initial weights, and Norse cells.
 
-    ``outputs`` is what a layer's ``out`` is where it is left out.
+    ``outputs`` is what a layer's ``out`` is where it is left out; ``where`` names the layers in messages.
 
     Raises
     ------
@@ -46,7 +50,7 @@ def student_network(
     modules: list[nn.Module] = []
     shape = input_shape
     for index, layer in enumerate(layers):
-        place = f"students.layers.{index} ({layer.kind})"
+        place = f"{where}.{index} ({layer.kind})"
         _check_takes(place, layer.kind, shape)
         try:
             module = _student_layer(layer, shape, outputs, dt_s)

@@ -134,6 +134,10 @@ class StudentTask:
                 f"loss: feature {self.loss.feature} needs features; outputs are logits: set it to 0"
             )
 
+    def runs(self, count: int) -> tuple[Run, ...]:
+        """How each of so many networks is run."""
+        return (self.run,) * count
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureUnits:
@@ -206,7 +210,7 @@ class LearningObjective:
         inputs, labels, targets, teacher = batch[0], batch[1], batch[2 : 2 + count], batch[2 + count :]
         lengths = teacher[0] if self.timed else None
         given = (inputs, task.timesteps, task.readout, lengths)
-        runs = [task.run(network, *given) for network in learner.networks]
+        runs = [run(network, *given) for run, network in zip(task.runs(count), learner.networks, strict=True)]
         outputs = [done.outputs for done in runs]
         terms: dict[str, Tensor] = {}
         if loss.feature:

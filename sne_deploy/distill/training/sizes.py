@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +36,10 @@ class Sizes:
     synapses: int = 0
     updates: int = 0
 
-    def times(self, count: int) -> Sizes:
-        """Of so many alike."""
-        return Sizes(*(count * value for value in vars(self).values()))
+    @staticmethod
+    def together(sizes: Iterable[Sizes]) -> Sizes:
+        """Of several."""
+        return Sizes(*map(sum, zip(*(vars(one).values() for one in sizes), strict=True)))
 
 
 def parameters_of(module: nn.Module) -> int:

@@ -1,0 +1,208 @@
+"""The students' stages: each by itself, all together, and with quantised weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from sne_deploy.distill.stages import (
+    FIRST_QUANTISED,
+    FIRST_STUDENT,
+    TOGETHER,
+    Stage,
+    Stages,
+    quantised_schedule,
+)
+from sne_deploy.distill.students.checks import joint_task, kept_zeros, pruning_of, student_task
+from sne_deploy.distill.students.evaluate import evaluate_student
+from sne_deploy.distill.students.head import fit_head
+from sne_deploy.distill.students.joint import JointTask, tune_together
+from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.quantise_aware import folded, tune_quantised, with_stored_weights
+from sne_deploy.distill.students.student import Lesson, StudentTask, train_student
+from sne_deploy.distill.students.watch import Change, watch_student, watch_together
+from sne_deploy.distill.training.loop import split_rows
+from sne_deploy.model.ensemble import Head
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sne_deploy.distill.data.splits import Splits
+    from sne_deploy.distill.experiment import Experiment
+
+Array = npt.NDArray[Any]
+Finish = Callable[[int, "nn.Module", Sequence["nn.Module"]], "nn.Module"]
+"""Called as finish(student, network, those before it) where students are not trained together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pupils:
+    """Networks that learn the experiment's slices, each by itself, then all together.
+
+    Attributes
+    ----------
+    build : callable
+        Makes an untrained one, from its number and that of its outputs.
+    task : callable
+        What a student learns, from its number.
+    joint : JointTask or None
+        None: they are not trained together.
+    name, together : str
+        Of the stages: the name is followed by the network's number.
+    depends : tuple of str
+        The sections of the experiment that the stages depend on.
+    finish : Finish
+        Makes of a trained network what it is when it is finished.
+    """
+
+    build: Callable[[int, int], nn.Module]
+    task: Callable[[int], StudentTask]
+    joint: JointTask | None
+    name: str = "student"
+    together: str = "together"
+    depends: tuple[str, ...] = ("teacher", "partition", "students")
+    finish: Finish = lambda _, network, __: network
+
+
+def train_students(
+    stages: Stages, data: Splits, lesson: Lesson, parts: Sequence[Array]
+) -> tuple[list[nn.Module], Head | None]:
+    """Each student by itself, then all together, then with quantised weights; those given are not trained.
+
+    Without ``[joint]`` a student is fine-tuned with quantised weights as soon as it is trained, and finished.
+    """
+    experiment = stages.experiment
+    described = experiment.students
+    each = tuple(student_task(experiment.of(index)).run for index in range(described.count))
+    joint = joint_task(experiment, student_task(experiment), each)
+    direct = described.outputs == "logits"
+    own = lesson.first(data.rows(described.copies))
+
+    def build(index: int, outputs: int) -> nn.Module:
+        layers, where = described.of(index).layers, f"{described.place(index)}.layers"
+        size = data.classes if direct else outputs
+        return student_network(layers, data.input_shape, size, described.dt_s, where)
+
+    def finish(index: int, network: nn.Module, before: Sequence[nn.Module]) -> nn.Module:
+        made = network
+        if index not in stages.given:
+            if joint is None and experiment.quantisation.epochs:
+                made = _quantised(stages, own, index, network, before)
+            stages.kept(index, made, None if direct else parts[index])
+        return made
+
+    def task(index: int) -> StudentTask:
+        return student_task(experiment.of(index))
+
+    networks, head = train_pupils(stages, data, lesson, Pupils(build, task, joint, finish=finish), parts)
+    if joint is not None and experiment.quantisation.epochs:
+        made: list[nn.Module] = []
+        for index, network in enumerate(networks):
+            made.append(_quantised(stages, own, index, network, made, networks[index + 1 :]))
+        networks, head = made, None
+    return networks, Head("mean") if direct else head
+
+
+def train_pupils(
+    stages: Stages, data: Splits, lesson: Lesson, pupils: Pupils, parts: Sequence[Array] = ()
+) -> tuple[list[nn.Module], Head | None]:
+    """Train each network on its slice, then all of them through the head.
+
+    The data lies on the experiment's device; the lesson is on all of the students' samples, copies included.
+    The head is None where they are not trained together. A student that is given must have learned its own of
+    the ``parts`` of the features.
+    """
+    experiment = stages.experiment
+    own = lesson.first(data.rows(experiment.students.copies))
+    networks: list[nn.Module] = []
+    for k in range(len(own.features)):
+        if k in stages.given:
+            direct = experiment.students.outputs == "logits"
+            network = stages.given.network(k, None if direct else parts[k]).to(data.x.device)
+        else:
+            network = _alone(stages, own, pupils, k, networks)
+        networks.append(pupils.finish(k, network, networks))
+    joint, together = experiment.joint, pupils.joint
+    if joint is None or together is None:
+        return networks, None
+    inputs = (data.x, together.timesteps, together.readout, data.lengths)
+    outputs = [evaluate_student(one, *inputs).outputs for one in networks]
+    stage = Stage(pupils.together, TOGETHER, joint.schedule, "joint", (*pupils.depends, "joint"))
+    made = tune_together(
+        networks,
+        fit_head(outputs, data.y.numpy(force=True), subset_bias=together.subset_bias),
+        lesson.first(data.rows(experiment.joint_copies)),
+        together,
+        replace(
+            stages.training(stage, partial(watch_together, task=together)), after_step=kept_zeros(experiment)
+        ),
+    )
+    return list(made.networks), made.head
+
+
+def _alone(
+    stages: Stages, lesson: Lesson, pupils: Pupils, index: int, others: Sequence[nn.Module]
+) -> nn.Module:
+    """A network that learns its slice by itself."""
+    described, task, part = stages.experiment.students, pupils.task(index), lesson.features[index]
+    stage = Stage(
+        f"{pupils.name}{index}",
+        FIRST_STUDENT + index,
+        described.of(index).schedule,
+        described.place(index),
+        pupils.depends,
+        index,
+    )
+    training = stages.training(stage, partial(watch_student, task=task, others=tuple(others)))
+    pruning = pruning_of(stages.experiment.of(index), lesson.of(index), task)
+    training = replace(training, after_step=pruning)
+    return train_student(partial(pupils.build, index, part.shape[1]), lesson.of(index), task, training).module
+
+
+def stored_weights_of(experiment: Experiment, input_shape: tuple[int, ...]) -> Change:
+    """Makes of a student one with the weights that the chip will store."""
+    described = experiment.students
+
+    def stored(network: nn.Module) -> nn.Module:
+        return with_stored_weights(
+            folded(network, input_shape),
+            input_shape,
+            described.timesteps,
+            described.readout,
+            experiment.quantisation.weight_bits,
+            experiment.data.encoder,
+        )
+
+    return stored
+
+
+def _quantised(
+    stages: Stages,
+    lesson: Lesson,
+    index: int,
+    network: nn.Module,
+    before: Sequence[nn.Module],
+    others: Sequence[nn.Module] = (),
+) -> nn.Module:
+    """A student, trained further with the weights that the chip will store, as those before it were."""
+    experiment = stages.experiment
+    task, bits = student_task(experiment.of(index)), experiment.quantisation.weight_bits
+    schedule, joint = quantised_schedule(experiment, index), experiment.joint
+    every = len(split_rows(lesson.labels, schedule.batch_size))
+    stored = stored_weights_of(experiment, lesson.input_shape)
+    stage = Stage(
+        f"quantised{index}",
+        FIRST_QUANTISED + index,
+        schedule,
+        experiment.students.place(index),
+        ("teacher", "partition", "students", "joint", "quantisation"),
+        index if joint is None else None,
+    )
+    beside = (*map(stored, before), *others)
+    watch = partial(watch_student, task=task, others=beside, changed=stored)
+    training = replace(stages.training(stage, watch), after_step=kept_zeros(experiment.of(index)))
+    return tune_quantised(network, lesson.of(index), task, training, weight_bits=bits, every=every).module

@@ -1,0 +1,213 @@
+"""Students of different sizes: each has its own keys, its own state, and may come from a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sne_deploy.distill.command import train_experiment
+from sne_deploy.distill.estimate import estimate
+from sne_deploy.distill.experiment import Experiment, load_experiment, parse_experiment
+from sne_deploy.distill.plan import Plan
+from sne_deploy.distill.run import run_experiment
+from sne_deploy.errors import InputError, SneError
+from tests.distill.test_run import tensors
+
+ONE = {"epochs": 1, "batch_size": 32}
+SMALL = [{"kind": "Flatten"}, {"kind": "Linear"}, {"kind": "LIBoxCell"}]
+LARGE = [
+    {"kind": "Flatten"}, {"kind": "Linear", "out": 12}, {"kind": "LIFBoxCell", "v_th": 0.3},
+    {"kind": "Linear"}, {"kind": "LIBoxCell"},
+]  # fmt: skip
+DIRECT: dict[str, Any] = {
+    "name": "members",
+    "threads": 1,
+    "data": {"source": "digits", "validation": 40, "train_samples": 100},
+    "teacher": {"architecture": "mlp", "width": 8, "features": 8, "schedule": ONE},
+    "students": {
+        "timesteps": 2,
+        "outputs": "logits",
+        "layers": SMALL,
+        "loss": {"feature": 0.0, "logits": 1.0},
+        "schedule": ONE,
+        "member": [{}, {"layers": LARGE, "schedule": {"epochs": 2}}],
+    },
+    "quantisation": {"epochs": 1},
+}
+
+
+def document(members: list[dict[str, Any]] | None = None, **students: Any) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(json.dumps(DIRECT))
+    made["students"].update(students)
+    if members is not None:
+        made["students"]["member"] = members
+    return made
+
+
+def described(members: list[dict[str, Any]] | None = None, **students: Any) -> Experiment:
+    return parse_experiment(document(members, **students))
+
+
+def trained(
+    experiment: Experiment, work: Path, planned: Callable[[Plan], None] = lambda _: None
+) -> tuple[list[str], list[np.ndarray]]:
+    """The stages that had epochs to train, and what came out."""
+    stages: list[str] = []
+    done = run_experiment(experiment, work, lambda stage, *_: stages.append(stage), planned=planned)
+    return list(dict.fromkeys(stages)), tensors(done.ensemble)
+
+
+def test_a_member_has_its_own_keys_and_the_others_of_all() -> None:
+    students = described().students
+    small, large = students.of(0), students.of(1)
+    assert students.count == 2
+    assert [layer.kind for layer in small.layers] == [layer["kind"] for layer in SMALL]
+    assert (small.schedule.epochs, large.schedule.epochs) == (1, 2)
+    assert small.schedule.batch_size == large.schedule.batch_size == 32
+    assert large.layers[1].out == 12
+    assert (students.like(0), students.like(1)) == (0, 1)
+    again = described([{}, {"layers": LARGE}, {"layers": LARGE}, {"schedule": {"epochs": 1}}]).students
+    assert [again.like(k) for k in range(4)] == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        ({"timesteps": 3}, "students.member.1.timesteps: unknown key; did you mean students.timesteps?"),
+        ({"layer": LARGE}, "students.member.1.layer: unknown key; did you mean layers?"),
+        ({"schedule": {"epochs": 0}}, "students.member.1.schedule.epochs: input should be greater than"),
+        ({"layers": []}, "students.member.1.layers: must not be empty"),
+        (
+            {"loss": {"logits": 0.0}},
+            "students: member.1.loss: feature, cross_entropy or logits must be above 0",
+        ),
+        ({"loss": {"feature": 1.0}}, "students: member.1: outputs 'logits' have no features to learn"),
+    ],
+)
+def test_a_mistake_in_a_member_is_named_with_its_place(member: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match="students") as caught:
+        described([{}, member])
+    assert message in str(caught.value)
+    assert str(caught.value).count("students") <= 2
+
+
+def test_the_number_of_students_is_that_of_the_members() -> None:
+    with pytest.raises(
+        InputError, match=r"count 3 is not the number of \[\[students.member\]\], 2: leave it out"
+    ):
+        described(count=3)
+
+
+def test_layers_that_do_not_fit_are_refused_in_their_member(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"students.member.1.layers.0 \(Linear\): takes a vector"):
+        run_experiment(described([{}, {"layers": SMALL[1:]}]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_changing_or_adding_a_member_trains_that_one_alone(tmp_path: Path) -> None:
+    """Bit for bit what a run of its own gives; where features are not divided."""
+    stages, first = trained(described(), tmp_path / "work")
+    assert stages == ["teacher", "student0", "quantised0", "student1", "quantised1"]
+    changed = described([{"schedule": {"learning_rate": 1e-3}}, DIRECT["students"]["member"][1]])
+    assert trained(changed, tmp_path / "work")[0] == ["student0", "quantised0"]
+    more = described([*DIRECT["students"]["member"], {"layers": LARGE}])
+    stages, found = trained(more, tmp_path / "work")
+    assert stages == ["student2", "quantised2"]
+    for wanted, array in zip(first, found[: len(first)], strict=True):
+        np.testing.assert_array_equal(wanted, array)
+    alone = trained(more, tmp_path / "alone")[1]
+    for wanted, array in zip(alone, found, strict=True):
+        np.testing.assert_array_equal(wanted, array)
+
+
+def test_a_finished_student_is_taken_up_again_bit_for_bit(tmp_path: Path) -> None:
+    """From its own file, or from a whole model; the others are trained as they were."""
+    path = tmp_path / "own.toml"
+    whole = train_experiment(described(), tmp_path / "out")
+    files = [tmp_path / "out" / "students" / f"student{k}.pt" for k in range(2)]
+    assert all(file.is_file() for file in files)
+    plans: list[Plan] = []
+    for weights in ("out/students/student0.pt", "out/model.pt"):
+        path.write_text(TOML.replace("[[students.member]]", f'[[students.member]]\nweights = "{weights}"', 1))
+        experiment = load_experiment(path)
+        stages, found = trained(experiment, tmp_path / weights.replace("/", "-"), plans.append)
+        assert stages == [stage.name for stage in plans[-1]] == ["teacher", "student1", "quantised1"]
+        for wanted, array in zip(tensors(whole.ensemble), found, strict=True):
+            np.testing.assert_array_equal(wanted, array)
+    assert estimate(experiment).plan == plans[-1]
+
+
+def test_a_file_that_is_not_this_student_is_refused(tmp_path: Path) -> None:
+    first = described([{}])
+    run_experiment(first, tmp_path / "work")
+    made = train_experiment(first, tmp_path / "out", work=tmp_path / "work").model
+    wrong = {
+        "its timesteps is 2, that of this experiment 3": document([{"weights": str(made)}], timesteps=3),
+        "its readout is v_mean, that of this experiment v_max": document(
+            [{"weights": str(made)}], readout="v_max"
+        ),
+        "its outputs is logits, that of this experiment features": document(
+            [{"weights": str(made)}], outputs="features"
+        ),
+        "cannot be read": document([{"weights": str(tmp_path / "none.pt")}]),
+    }
+    for message, changed in wrong.items():
+        with pytest.raises(SneError) as caught:
+            run_experiment(parse_experiment(changed), tmp_path / "other")
+        assert message in str(caught.value) or message == "cannot be read", caught.value
+        assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "other").glob("*.pt"))
+
+
+def test_students_with_slices_differ_too_and_are_trained_together_from_files(tmp_path: Path) -> None:
+    divided = document(outputs="features", loss={"feature": 1.0, "logits": 0.0})
+    divided |= {"joint": {"schedule": ONE}, "policy": {"kind": "confidence"}}
+    experiment = parse_experiment(divided)
+    whole = train_experiment(experiment, tmp_path / "out")
+    members = [
+        {**member, "weights": str(tmp_path / "out" / "students" / f"student{k}.pt")}
+        for k, member in enumerate(divided["students"]["member"])
+    ]
+    divided["students"]["member"] = members
+    stages, found = trained(parse_experiment(divided), tmp_path / "work")
+    assert stages == ["teacher", "together", "quantised0", "quantised1"]
+    for wanted, array in zip(tensors(whole.ensemble), found, strict=True):
+        np.testing.assert_array_equal(wanted, array)
+    divided["partition"] = {"strategy": "contiguous"}
+    with pytest.raises(InputError, match=r"members?.*learned other features"):
+        trained(parse_experiment(divided), tmp_path / "work")
+
+
+TOML = """
+name = "members"
+threads = 1
+[data]
+source = "digits"
+validation = 40
+train_samples = 100
+[teacher]
+architecture = "mlp"
+width = 8
+features = 8
+schedule = {epochs = 1, batch_size = 32}
+[students]
+timesteps = 2
+outputs = "logits"
+layers = [{kind = "Flatten"}, {kind = "Linear"}, {kind = "LIBoxCell"}]
+loss = {feature = 0.0, logits = 1.0}
+schedule = {epochs = 1, batch_size = 32}
+[[students.member]]
+[[students.member]]
+layers = [
+    {kind = "Flatten"}, {kind = "Linear", out = 12}, {kind = "LIFBoxCell", v_th = 0.3},
+    {kind = "Linear"}, {kind = "LIBoxCell"},
+]
+schedule = {epochs = 2}
+[quantisation]
+epochs = 1
+"""
