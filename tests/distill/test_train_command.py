@@ -111,7 +111,7 @@ def test_kills_at_any_moment_change_no_bit(tmp_path: Path) -> None:
         assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
     assert without_seconds(killed / "training.csv") == without_seconds(whole / "training.csv")
     found = [json.loads(line) for line in (killed / "training.jsonl").read_text().splitlines()]
-    stages = {"teacher": 15, "student0": 15, "student1": 15, "quantised0": 3, "quantised1": 3}
+    stages = {"teacher": 15, "student0": 15, "quantised0": 3, "student1": 15, "quantised1": 3}
     assert {name: stage.epochs for name, stage in read_trained(killed / "trained.json").items()} == stages
     assert [(line["stage"], line["epoch"]) for line in found] == [
         (stage, epoch) for stage, epochs in stages.items() for epoch in range(1, epochs + 1)
