@@ -45,9 +45,9 @@ class WithMembers(Model):
     """The students, of which each may differ: a ``[[students.member]]`` for each, in their order.
 
     A member has keys of ``[students]`` of its own, but ``count``, ``timesteps``, ``dt_s``, ``readout``,
-    ``copies``, ``answers`` and ``outputs``, which all share; of its tables, such as ``schedule``, only those keys that
-    differ. It may be finished: see :class:`OfMember`. With members, ``count`` may be left out. Where outputs
-    are ``logits``, a member that is added behind the others changes none of them.
+    ``copies``, ``answers`` and ``outputs``, which all share; of its tables, such as ``schedule``, only those
+    keys that differ. It may be finished: see :class:`OfMember`. With members, ``count`` may be left out.
+    Where outputs are ``logits``, a member that is added behind the others changes none of them.
     """
 
     count: Positive
