@@ -5,7 +5,8 @@ that whoever has an earlier sne-deploy can read what that one could run. A key t
 version, has a default for files of the earlier ones, and is refused in them.
 
 Version 2 adds to ``policy``: ``students`` (of static), ``measure`` (of confidence), ``gate``. Version 4:
-``students`` of confidence.
+``students`` of confidence. Version 5: sparse tensors of a layer, see
+:mod:`sne_deploy.model.checkpoint.sparse`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, ValidationError
 
 from sne_deploy.errors import CheckpointError
 from sne_deploy.ir.readout import Readout
 from sne_deploy.model.checkpoint.archive import REMEDY
 from sne_deploy.model.checkpoint.contents import MAX_DEPTH
+from sne_deploy.model.checkpoint.sparse import SparseTensor, array_of, check_sizes, written
 from sne_deploy.model.layers.layer import Layer, OptionValue
 from sne_deploy.model.layers.layer_rules import subtracts
 from sne_deploy.model.parts import MAX_STUDENTS, MAX_TIMESTEPS, Encoder, EncoderKind, Head, Student
@@ -31,13 +33,16 @@ if TYPE_CHECKING:
     from sne_deploy.model.ensemble import Ensemble
 
 FORMAT = "sne-deploy/model"
-VERSION = 4
+VERSION = 5
 MAX_LAYERS = 1024
 
 Array = npt.NDArray[Any]
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.+ \-]{0,99}$")]
 """A student's name is a file name too."""
-_Arrays = dict[str, np.ndarray[Any, Any]]
+_Tensor = Annotated[
+    Annotated[np.ndarray[Any, Any], Tag("")] | Annotated[SparseTensor, Tag("sparse")],
+    Discriminator(lambda value: "sparse" if isinstance(value, (dict, SparseTensor)) else ""),
+]
 _Option = bool | int | float | str | list[int] | None
 
 
@@ -48,7 +53,7 @@ class _Strict(BaseModel):
 class _Layer(_Strict):
     kind: str
     options: dict[str, _Option]
-    tensors: _Arrays
+    tensors: dict[str, _Tensor]
 
 
 class _Student(_Strict):
@@ -139,6 +144,11 @@ def parse_document(where: object, plain: Any) -> _Document:
         raise CheckpointError(
             f"{where}: policy: students of kind 'confidence': not in format version {version}; {REMEDY}"
         )
+    tensors = [tensor for s in document.students for layer in s.layers for tensor in layer.tensors.values()]
+    sparse = [tensor for tensor in tensors if isinstance(tensor, SparseTensor)]
+    if version < 5 and sparse:
+        raise CheckpointError(f"{where}: sparse tensors: not in format version {version}; {REMEDY}")
+    check_sizes(where, sparse)
     if version < 3 and "scale" in document.encoder.model_fields_set:
         raise CheckpointError(f"{where}: encoder: scale: not in format version {version}; {REMEDY}")
     return document
@@ -151,7 +161,7 @@ def _is_state_dict(plain: Any) -> bool:
 def _problems(error: ValidationError, most: int = 4) -> str:
     found = []
     for problem in error.errors(include_url=False, include_context=False):
-        place = ".".join(str(part) for part in problem["loc"])[:120]
+        place = ".".join(str(part) for part in problem["loc"] if part != "")[:120]
         given = problem["input"]
         value = f" (got {given!r:.60})" if isinstance(given, (str, int, float, bool)) else ""
         found.append(f"{place}: {problem['msg']}{value}")
@@ -165,8 +175,13 @@ def parts_of(document: _Document) -> dict[str, Any]:
     head, policy = document.head, document.policy
     return {
         "students": tuple(
-            Student(s.name, tuple(_layer(layer) for layer in s.layers), s.readout, s.features)
-            for s in document.students
+            Student(
+                s.name,
+                tuple(_layer(f"students.{k}.layers.{n}", layer) for n, layer in enumerate(s.layers)),
+                s.readout,
+                s.features,
+            )
+            for k, s in enumerate(document.students)
         ),
         "input_shape": tuple(document.input_shape),
         "timesteps": document.timesteps,
@@ -183,11 +198,12 @@ def _gate(gate: _Gate) -> Gate:
     return Gate(**{**dict(gate), "grid": tuple(gate.grid)})
 
 
-def _layer(layer: _Layer) -> Layer:
+def _layer(place: str, layer: _Layer) -> Layer:
     options: dict[str, OptionValue] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in layer.options.items()
     }
-    return Layer(layer.kind, options, layer.tensors)
+    tensors = {name: array_of(f"{place}.{name:.80}", tensor) for name, tensor in layer.tensors.items()}
+    return Layer(layer.kind, options, tensors)
 
 
 def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
@@ -202,9 +218,12 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
     """
     encoder, head = ensemble.encoder, ensemble.head
     policy = _policy(ensemble.policy)
+    students = [_student(student) for student in ensemble.students]
+    layers = [layer for student in students for layer in student["layers"]]
+    sparse = any(isinstance(tensor, dict) for layer in layers for tensor in layer["tensors"].values())
     document = {
         "format": FORMAT,
-        "version": _version(ensemble, policy),
+        "version": 5 if sparse else _version(ensemble, policy),
         "input_shape": ensemble.input_shape,
         "timesteps": ensemble.timesteps,
         "encoder": {
@@ -212,7 +231,7 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
             "input_range": [float(x) for x in encoder.input_range],
             **({} if encoder.scale == 1 else {"scale": float(encoder.scale)}),
         },
-        "students": [_student(student) for student in ensemble.students],
+        "students": students,
         "head": vars(head),
         "policy": policy,
         "provenance": ensemble.provenance,
@@ -222,7 +241,7 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
 
 
 def _version(ensemble: Ensemble, policy: Mapping[str, Any]) -> int:
-    """The earliest version that says all of it."""
+    """The earliest version that says all of it, without sparse tensors."""
     if ensemble.policy.kind == "confidence" and ensemble.policy.students is not None:
         return 4
     layers = [layer for s in ensemble.students if isinstance(s.network, tuple) for layer in s.network]
@@ -256,19 +275,18 @@ def _student(student: Student) -> dict[str, Any]:
         raise CheckpointError(
             f"student {student.name!r} is a NIR graph, which a model.pt cannot hold; save it as a .nir file"
         )
-    layers = [
-        {
-            "kind": layer.kind,
-            "options": layer.options,
-            "tensors": {name: np.asarray(tensor) for name, tensor in layer.tensors.items()},
-        }
-        for layer in student.network
-    ]
     return {
         "name": student.name,
         "readout": student.readout,
         "features": student.features,
-        "layers": layers,
+        "layers": [
+            {
+                "kind": layer.kind,
+                "options": layer.options,
+                "tensors": {name: written(np.asarray(tensor)) for name, tensor in layer.tensors.items()},
+            }
+            for layer in student.network
+        ],
     }
 
 
