@@ -11,12 +11,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from experiments.ablation import OPTIONS, RECIPE, Option, ablation
 from experiments.reproduction.command import EXAMPLES, Example, main
 from experiments.reproduction.measure import activation
 from experiments.reproduction.studies import Bench, Found, Study, common_studies, companions_study
 
+SETTINGS = Path(__file__).parent / "settings"
+DIVISIONS, ABLATION = SETTINGS / "divisions.toml", SETTINGS / "ablation.toml"
 STRATEGIES = ("contiguous", "random", "selection", "coverage", "attribution", "correlation")
 DECORRELATION = {"partition.decorrelate": 1.0, "partition.decorrelate_epochs": 1}
 REDUCED: Mapping[str, Any] = {
@@ -63,13 +67,21 @@ def divisions(bench: Bench) -> Found:
     return Found(tuple(rows))
 
 
-def _studies(bits: Sequence[int], epochs: int, widths: Sequence[int]) -> tuple[Study, ...]:
+def _studies(
+    bits: Sequence[int], epochs: int, widths: Sequence[int], options: Mapping[str, Option]
+) -> tuple[Study, ...]:
     separated = "six divisions of the features, the teacher trained further to separate the parts"
     return (
-        Study("partition", "six divisions of the features", divisions, REDUCED),
-        Study("decorrelation", separated, divisions, {**REDUCED, **DECORRELATION}),
-        *common_studies(bits, epochs, REDUCED),
+        Study("partition", "six divisions of the features", divisions, REDUCED, DIVISIONS),
+        Study("decorrelation", separated, divisions, {**REDUCED, **DECORRELATION}, DIVISIONS),
+        *common_studies(bits, epochs, REDUCED, DIVISIONS),
         Study("companions", "ReLU twins and smaller networks", partial(companions_study, widths)),
+        Study(
+            "ablation",
+            "the recipe with one thing changed at a time",
+            partial(ablation, options),
+            base=ABLATION,
+        ),
     )
 
 
@@ -85,7 +97,10 @@ SMALL_LAYERS = [
 EXAMPLE = Example(
     name="cifar10",
     base=EXAMPLES / "cifar10" / "experiment.toml",
-    studies={"full": _studies((8, 6, 4), 2, (4, 8, 12, 16)), "small": _studies((8, 4), 1, (2, 4))},
+    studies={
+        "full": _studies((8, 6, 4), 2, (4, 8, 12, 16), OPTIONS),
+        "small": _studies((8, 4), 1, (2, 4), {name: OPTIONS[name] for name in (RECIPE, "labels-alone")}),
+    },
     small={
         "threads": 1,
         "data.validation": 60,

@@ -95,7 +95,7 @@ def _bench(example: Example, study: Study, options: Options) -> Bench:
     count = options.seeds or (1 if small else example.seeds)
     return Bench(
         study=study.name,
-        lab=Lab(example.base, common, options.out, _say),
+        lab=Lab(study.base or example.base, common, options.out, _say),
         seeds=tuple(range(count)),
         subject=_subject(example, options),
         verify=options.verify,
@@ -124,6 +124,7 @@ def _document(example: Example, study: Study, options: Options, bench: Bench, fo
         subject=bench.subject.name,
         machine=options.machine or machine_class(),
         versions=describe_versions(),
+        base=None if study.base is None else study.base.relative_to(EXAMPLES.parent).as_posix(),
         choices=found.choices,
         rows=found.rows,
     )

@@ -60,8 +60,9 @@ class Choice(_Model):
 class Document(_Model):
     """One study.
 
-    ``changes``: what differs from the example's experiment file in all runs. ``data_note``: said beside every
-    figure. ``subject``: digests of the model and its teacher that the rows of variant ``model`` are of.
+    ``base``: the experiment file, the example's where it is None; ``changes``: what differs from it in all
+    runs. ``data_note``: said beside every figure. ``subject``: digests of the model and its teacher that the
+    rows of variant ``model`` are of.
     ``command``: makes the rows again.
     """
 
@@ -78,6 +79,7 @@ class Document(_Model):
     versions: dict[str, str | None]
     choices: tuple[Choice, ...]
     rows: tuple[Record, ...]
+    base: str | None = None
 
     @property
     def name(self) -> str:

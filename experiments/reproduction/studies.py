@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -32,14 +33,19 @@ class Bench:
 
     def one(self, variant: str, changes: Mapping[str, Any], measurement: Measurement) -> Record:
         """A run with the first seed."""
-        return self.lab.record(Run(self.study, variant, self.seeds[0], changes), measurement)
+        return self.one_seed(variant, self.seeds[0], changes, measurement)
+
+    def one_seed(
+        self, variant: str, seed: int, changes: Mapping[str, Any], measurement: Measurement
+    ) -> Record:
+        """A run with a seed."""
+        return self.lab.record(Run(self.study, variant, seed, changes), measurement)
 
     def every_seed(
         self, variant: str, changes: Mapping[str, Any], measurement: Measurement
     ) -> tuple[Record, ...]:
         """A run with each seed."""
-        runs = (Run(self.study, variant, seed, changes) for seed in self.seeds)
-        return tuple(self.lab.record(run, measurement) for run in runs)
+        return tuple(self.one_seed(variant, seed, changes, measurement) for seed in self.seeds)
 
     def candidates(self, variants: Mapping[str, Mapping[str, Any]]) -> list[Candidate]:
         """Train each variant with every seed; means of their figures on the validation data."""
@@ -58,13 +64,14 @@ class Study:
     """A question, and how it is answered.
 
     ``changes`` of the experiment file, by dotted key, hold in all of its runs at the full setting and are
-    printed beside the figures.
+    printed beside the figures. ``base``: the experiment file, where it is not the example's.
     """
 
     name: str
     about: str
     run: Callable[[Bench], Found]
     changes: Mapping[str, Any] = field(default_factory=dict)
+    base: Path | None = None
 
 
 def companions_study(widths: Sequence[int], bench: Bench) -> Found:
@@ -72,8 +79,10 @@ def companions_study(widths: Sequence[int], bench: Bench) -> Found:
     return Found((bench.one("model", {}, measure.companions(bench.subject, widths)),))
 
 
-def common_studies(bits: Sequence[int], epochs: int, reduced: Mapping[str, Any]) -> tuple[Study, ...]:
-    """The committed model, its bits, its noise; ``reduced``: what many trainings can afford.
+def common_studies(
+    bits: Sequence[int], epochs: int, reduced: Mapping[str, Any], base: Path | None = None
+) -> tuple[Study, ...]:
+    """The committed model, its bits, its noise; ``reduced``: what many trainings can afford, of ``base``.
 
     Fewer bits are measured after training, for the committed model and over seeds, and with ``epochs`` of
     training for them.
@@ -97,7 +106,11 @@ def common_studies(bits: Sequence[int], epochs: int, reduced: Mapping[str, Any])
     return (
         Study("model", "the committed model along its students and thresholds", model),
         Study(
-            "quantisation", f"{widths} bits, after training and with training for them", quantisation, reduced
+            "quantisation",
+            f"{widths} bits, after training and with training for them",
+            quantisation,
+            reduced,
+            base,
         ),
         Study("noise", "the committed model and its teacher on corrupted images", noise),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.reproduction.rows import Document
-from experiments.results import divisions, models, noise, trainings
+from experiments.results import ablation, divisions, models, noise, trainings
 from experiments.results.text import ENSEMBLE, TEMPERATURES, Section
 from sne_deploy.errors import InputError
 
@@ -53,6 +53,7 @@ def _places(beside: Document | None) -> dict[str, dict[str, tuple[str, Make]]]:
             "cifar10-decorrelation": (separated, divisions.division),
             "cifar10-quantisation": bits,
             "cifar10-noise": noisy,
+            "cifar10-ablation": ("What every option is worth", ablation.ablation),
             "cifar10-companions": ("The same without spikes", models.companions),
         },
     }

@@ -131,7 +131,7 @@ def facts(
 
 
 def _setting(document: Document) -> str:
-    base = f"`examples/{document.example}/experiment.toml`"
+    base = f"`{document.base or f'examples/{document.example}/experiment.toml'}`"
     if not document.changes:
         return f"{base} as it is"
     changes = ", ".join(f"`{key}` = {_value(value)}" for key, value in sorted(document.changes.items()))

@@ -1,0 +1,83 @@
+"""What every option of a training is worth at one small setting: the recipe, one thing changed at a time.
+
+A row is a name, what it changes in ``experiments/settings/ablation.toml`` by dotted key, and that in words.
+Everything is measured on validation data, as deployed: the test set is for the committed models alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from experiments.reproduction.measure import trained
+from experiments.reproduction.rows import Figures
+from experiments.reproduction.runs import Measurement, Task
+from experiments.reproduction.studies import Bench, Found
+from experiments.study.summary import measure
+from sne_deploy.model.ensemble import Ensemble
+
+RECIPE = "recipe"
+
+
+@dataclass(frozen=True)
+class Option:
+    """A row of the study."""
+
+    about: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+OPTIONS: Mapping[str, Option] = {
+    RECIPE: Option("all that the setting's file says"),
+    "labels-alone": Option(
+        "no teacher: cross-entropy with the labels", {"students.loss": {"feature": 0.0, "cross_entropy": 1.0}}
+    ),
+    "tau-1": Option(
+        "the teacher's answers at temperature 1",
+        {"students.loss.tau_teacher": 1.0, "students.loss.tau_student": 1.0},
+    ),
+    "two-steps": Option("two time steps in the place of one", {"students.timesteps": 2}),
+}
+"""By name; the first is what the others are compared with."""
+
+
+def ablation(options: Mapping[str, Option], bench: Bench) -> Found:
+    """Every option with every seed, the first seed of all of them before the second."""
+    rows = {
+        (name, seed): bench.one_seed(name, seed, option.changes, _measured(option, bench.verify))
+        for seed in bench.seeds
+        for name, option in options.items()
+    }
+    return Found(tuple(rows[name, seed] for name in options for seed in bench.seeds))
+
+
+def _measured(option: Option, verify: int) -> Measurement:
+    """A trained ensemble on the validation data, beside its teacher, and how many weights are not 0."""
+
+    def take(task: Task) -> Figures:
+        ensemble, teacher = trained(task)
+        splits = task.splits()
+        held_out = splits.x_validation.numpy(), splits.y_validation
+        (found,) = measure(ensemble, *held_out, (task.bits,), teacher=teacher, verify=verify)
+        return {"about": option.about, "validation": found, **weights(ensemble)}
+
+    return Measurement(f"ablation, {verify} verified", take)
+
+
+def weights(ensemble: Ensemble) -> dict[str, int]:
+    """Weights of all students' matrices and kernels, and those of them that are not 0."""
+    tensors = [
+        tensor
+        for student in ensemble.students
+        if isinstance(student.network, tuple)
+        for layer in student.network
+        for tensor in layer.tensors.values()
+        if tensor.ndim > 1
+    ]
+    return {
+        "weights": sum(tensor.size for tensor in tensors),
+        "weights_kept": sum(int(np.count_nonzero(tensor)) for tensor in tensors),
+    }
