@@ -39,6 +39,39 @@ OPTIONS: Mapping[str, Option] = {
         "the teacher's answers at temperature 1",
         {"students.loss.tau_teacher": 1.0, "students.loss.tau_student": 1.0},
     ),
+    "one-image": Option("a single augmented copy of each image", {"students.answers": {"copies": 1}}),
+    "wide-surrogate": Option("a rectangle of twice the half-width", {"students.surrogate_width": 2.0}),
+    "narrow-surrogate": Option("a rectangle of half the half-width", {"students.surrogate_width": 0.5}),
+    "triangle": Option("a triangle as the spike's gradient", {"students.surrogate": "triangle"}),
+    "superspike": Option(
+        "SuperSpike as the spike's gradient, alpha 4",
+        {
+            "students.surrogate": "superspike",
+            "students.surrogate_width": None,
+            "students.surrogate_alpha": 4.0,
+        },
+    ),
+    "dense": Option("no pruning", {"students.pruning": None}),
+    "activity-cost": Option(
+        "a price of SynOps in the place of pruning",
+        {"students.pruning": None, "students.loss.synops": 0.1},
+    ),
+    "pruning-and-cost": Option("a price of SynOps beside pruning", {"students.loss.synops": 0.1}),
+    "corruptions": Option(
+        "half of the images corrupted, the teacher's too",
+        {
+            "data.corruptions": {
+                "share": 0.5,
+                "gaussian": [0.0, 0.15],
+                "salt_and_pepper": [0.0, 0.08],
+                "contrast": [0.3, 1.0],
+            }
+        },
+    ),
+    "quantised-last": Option(
+        "the last 4 of the 24 epochs with the chip's weights",
+        {"students.schedule.epochs": 20, "quantisation.epochs": 4},
+    ),
     "two-steps": Option("two time steps in the place of one", {"students.timesteps": 2}),
 }
 """By name; the first is what the others are compared with."""

@@ -38,10 +38,10 @@ def ablation(document: Document) -> Section:
 def _lines(document: Document) -> Iterator[str]:
     teacher = percentage(spread(_values(document.variant(RECIPE), "teacher_accuracy")))
     yield (
-        "One narrow student of one step, trained on a tenth of the images: the recipe with one thing "
-        "changed at a time. Accuracies are on validation data; gains are differences from the recipe in "
-        f"a seed, in points; SynOps are related to the recipe's in the same way. The teacher: {teacher}. What "
-        "helps here need not help at full length, nor the reverse.\n"
+        "One narrow student of one step, trained on a tenth of the images: the recipe with one change at a "
+        "time. Accuracies are on validation data; gains are differences from the recipe within a seed, in "
+        f"points; SynOps are related to the recipe's in the same way. The teacher: {teacher}. What helps "
+        "here need not help at full length, nor the reverse.\n"
     )
     head = (
         "", "what is changed", "float", "deployed", "gain, points", "SynOps", "of the recipe's",

@@ -262,6 +262,35 @@ def companions() -> Document:
     return document("cifar10", "companions", [record("companions", "model", 0, figures)], seeds=(0,))
 
 
+def ablation() -> Document:
+    """Three seeds of the recipe and of one option, and an option of which one seed is done."""
+    figures = {
+        ("recipe", 0): (0.60, 1000.0, 100),
+        ("recipe", 1): (0.62, 1100.0, 100),
+        ("recipe", 2): (0.61, 1000.0, 100),
+        ("dense", 0): (0.61, 4000.0, 1000),
+        ("dense", 1): (0.64, 4400.0, 1000),
+        ("dense", 2): (0.64, 4000.0, 1000),
+        ("two-steps", 0): (0.63, 2000.0, 100),
+    }
+    rows = [
+        record(
+            "ablation",
+            name,
+            seed,
+            {
+                "about": f"about {name}",
+                "validation": measured(right, spikes, students=1, samples=5000),
+                "weights": 1000,
+                "weights_kept": kept,
+            },
+        )
+        for (name, seed), (right, spikes, kept) in figures.items()
+    ]
+    base = "experiments/settings/ablation.toml"
+    return document("cifar10", "ablation", rows, base=base)
+
+
 def everything() -> list[Document]:
     both = [made for name in ("mnist", "cifar10") for made in (model(name), quantisation(name), noise(name))]
-    return [variants(), partition(), partition("decorrelation"), companions(), *both]
+    return [variants(), partition(), partition("decorrelation"), companions(), ablation(), *both]

@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sne_deploy as sne
 from experiments import cifar10, mnist
+from experiments.ablation import weights
 from experiments.reproduction.command import Example, Options, main, reproduce
 from experiments.reproduction.measure import Subject
 from experiments.reproduction.rows import (
@@ -29,7 +31,7 @@ from experiments.reproduction.rows import (
 from experiments.reproduction.runs import Lab, Measurement, Run, Task
 from experiments.reproduction.studies import Bench, Study
 from experiments.results.page import make_page
-from sne_deploy.distill.experiment import Experiment
+from sne_deploy.distill.experiment import Experiment, load_experiment
 from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.errors import InputError
 
@@ -275,9 +277,33 @@ def test_the_partition_studies_have_every_division(images: dict[str, Document], 
 
 def test_the_decorrelation_study_trains_the_teacher_further() -> None:
     (study,) = (one for one in cifar10.EXAMPLE.studies["full"] if one.name == "decorrelation")
-    planned = Planned(cifar10.EXAMPLE.base, study.changes, Path())
+    planned = Planned(cifar10.DIVISIONS, study.changes, Path())
     study.run(Bench(study.name, planned, (0,), Subject(), 0))
     assert all(experiment.partition.decorrelate > 0 for _, experiment in planned.experiments)
+
+
+def test_the_ablation_measures_on_validation_data_and_counts_weights(images: dict[str, Document]) -> None:
+    document = images["ablation"]
+    assert document.base == "experiments/settings/ablation.toml"
+    assert document.variants == ["recipe", "labels-alone"]
+    for row in document.rows:
+        assert row.figures["validation"]["samples"] == 60
+        assert row.figures["weights_kept"] < row.figures["weights"]
+
+
+def test_weights_that_are_not_0_are_counted() -> None:
+    ensemble = sne.load(cifar10.EXAMPLES / "digits" / "model.pt")
+    dense = weights(ensemble)
+    assert dense["weights_kept"] == dense["weights"] > 0
+    student = ensemble.students[0]
+    assert isinstance(student.network, tuple)
+    layers = [
+        replace(layer, tensors={name: 0 * tensor for name, tensor in layer.tensors.items()})
+        for layer in student.network
+    ]
+    emptied = replace(ensemble, students=(replace(student, network=tuple(layers)), *ensemble.students[1:]))
+    lost = sum(t.size for layer in student.network for t in layer.tensors.values() if t.ndim > 1)
+    assert weights(emptied) == {**dense, "weights_kept": dense["weights"] - lost}
 
 
 @dataclass(frozen=True)
@@ -308,7 +334,7 @@ class Planned(Lab):
 def test_every_experiment_of_the_full_setting_is_valid_and_its_seeds_share_a_plan(
     example: Example, study: Study
 ) -> None:
-    planned = Planned(example.base, study.changes, Path())
+    planned = Planned(study.base or example.base, study.changes, Path())
     bench = Bench(study.name, planned, (0, 1, 2), Subject(), 0)
     study.run(bench)
     runs = [run for run, _ in planned.experiments]
@@ -318,7 +344,8 @@ def test_every_experiment_of_the_full_setting_is_valid_and_its_seeds_share_a_pla
         assert [run.seed for run in runs if run.variant == variant] == [0, 1, 2]
     for run, experiment in planned.experiments:
         assert experiment.seed == run.seed
-        assert experiment.data.train_samples == study.changes.get("data.train_samples")  # else all
+        own = load_experiment(study.base or example.base).data.train_samples
+        assert experiment.data.train_samples == study.changes.get("data.train_samples", own)
 
 
 def called(example: Example, *arguments: Any) -> int:

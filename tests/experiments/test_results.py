@@ -112,7 +112,7 @@ def test_every_section_says_how_its_figures_came_about(page: str) -> None:
             assert "Seed 0 alone: no spread is known." in section
         else:
             assert "Seeds 0, 1, 2; ± is the standard deviation over 3 seeds." in section
-    assert page.count("in each row 20 of them run on `lava` too, equal in every bit") == 7
+    assert page.count("in each row 20 of them run on `lava` too, equal in every bit") == 8
     # 15 runs of 100 s and two candidates of 60 s
     assert "in 27 min on two cores" in part(page, "MNIST", "Losses and spikes")
 
@@ -171,6 +171,19 @@ def test_bits_show_the_rows(page: str) -> None:
     assert "4 to 8-bit weights" in text
 
 
+def test_the_ablation_shows_gains_within_a_seed(page: str) -> None:
+    text = part(page, "CIFAR-10", "What every option is worth")
+    assert cells(text, "recipe")[3:] == ["61.00 ± 1.00 %", "", "103,333 ± 5,774", "", "10 ± 0 %", "100"]
+    # 1, 2 and 3 points; four times the SynOps with each seed
+    assert cells(text, "dense")[1:] == [
+        "about dense", "63.10 ± 1.73 %", "63.00 ± 1.73 %", "+2.00 ± 1.00", "413,333 ± 23,094",
+        "4.00 ± 0.00 x", "100 ± 0 %", "100",
+    ]  # fmt: skip
+    assert cells(text, "two-steps")[4] == "+3.00"  # against the recipe's first seed alone
+    assert "- Setting: `experiments/settings/ablation.toml` with `students.count` = 1." in text
+    assert "5,000 validation samples; in each row 20 of them run on `lava` too" in text
+
+
 def test_noise_shows_the_rows(page: str) -> None:
     text = part(page, "CIFAR-10", "Noise")
     assert "| clean |  | 99.30 % | 98.50 % |  |  | 1.70 | 43,210 |" in text
@@ -217,7 +230,7 @@ def test_companions_show_the_rows(page: str) -> None:
 
 def test_what_has_no_rows_is_said_not_to_be_measured() -> None:
     text = make_page([made.variants()]).text
-    assert text.count("Not measured yet: ") == 9
+    assert text.count("Not measured yet: ") == 10
     assert "Not measured yet: `python -m experiments.cifar10 --only partition`." in text
     assert "Not measured yet" not in make_page(made.everything()).text
 
