@@ -10,14 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from experiments.reproduction.measure import trained
 from experiments.reproduction.rows import Figures
 from experiments.reproduction.runs import Measurement, Task
 from experiments.reproduction.studies import Bench, Found
-from experiments.study.summary import measure
-from sne_deploy.model.ensemble import Ensemble
+from experiments.study.summary import measure, weights
 
 RECIPE = "recipe"
 
@@ -69,8 +66,8 @@ OPTIONS: Mapping[str, Option] = {
         },
     ),
     "quantised-last": Option(
-        "the last 4 of the 24 epochs with the chip's weights",
-        {"students.schedule.epochs": 20, "quantisation.epochs": 4},
+        "the last 2 of the 12 epochs with the chip's weights",
+        {"students.schedule.epochs": 10, "quantisation.epochs": 2},
     ),
     "two-steps": Option("two time steps in the place of one", {"students.timesteps": 2}),
 }
@@ -98,19 +95,3 @@ def _measured(option: Option, verify: int) -> Measurement:
         return {"about": option.about, "validation": found, **weights(ensemble)}
 
     return Measurement(f"ablation, {verify} verified", take)
-
-
-def weights(ensemble: Ensemble) -> dict[str, int]:
-    """Weights of all students' matrices and kernels, and those of them that are not 0."""
-    tensors = [
-        tensor
-        for student in ensemble.students
-        if isinstance(student.network, tuple)
-        for layer in student.network
-        for tensor in layer.tensors.values()
-        if tensor.ndim > 1
-    ]
-    return {
-        "weights": sum(tensor.size for tensor in tensors),
-        "weights_kept": sum(int(np.count_nonzero(tensor)) for tensor in tensors),
-    }

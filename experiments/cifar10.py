@@ -17,7 +17,7 @@ from typing import Any
 from experiments.ablation import OPTIONS, RECIPE, Option, ablation
 from experiments.reproduction.command import EXAMPLES, Example, main
 from experiments.reproduction.measure import activation
-from experiments.reproduction.studies import Bench, Found, Study, common_studies, companions_study
+from experiments.reproduction.studies import Bench, Found, Study, common_studies, family_study, twins_study
 
 SETTINGS = Path(__file__).parent / "settings"
 DIVISIONS, ABLATION = SETTINGS / "divisions.toml", SETTINGS / "ablation.toml"
@@ -75,7 +75,8 @@ def _studies(
         Study("partition", "six divisions of the features", divisions, REDUCED, DIVISIONS),
         Study("decorrelation", separated, divisions, {**REDUCED, **DECORRELATION}, DIVISIONS),
         *common_studies(bits, epochs, REDUCED, DIVISIONS),
-        Study("companions", "ReLU twins and smaller networks", partial(companions_study, widths)),
+        Study("twins", "the students with ReLUs, trained as they were", twins_study),
+        Study("family", "smaller networks of the teacher's family", partial(family_study, widths)),
         Study(
             "ablation",
             "the recipe with one thing changed at a time",

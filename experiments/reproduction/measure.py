@@ -19,22 +19,15 @@ import sne_deploy as sne
 from experiments.reproduction.rows import Figures
 from experiments.reproduction.runs import Measurement, Task
 from experiments.study.ceiling import ceiling
-from experiments.study.family import family_rows, smallest_reaching
 from experiments.study.noise import mean_drops, noise_rows
 from experiments.study.operating_points import (
     FittedPoint,
     OperatingPoint,
-    cascade,
     first_students,
-    fitted_points,
-    gate_points,
-    priced_gates,
     run_all,
 )
 from experiments.study.summary import measure
-from experiments.study.twins import train_twins, twin_rows
 from sne_deploy.distill.command import provenance
-from sne_deploy.distill.policy.deploy import gate_training
 from sne_deploy.distill.run import Distilled, run_experiment
 from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
 from sne_deploy.errors import InputError
@@ -43,14 +36,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 Array = npt.NDArray[Any]
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)
-"""Confidences at which the cascade is measured."""
-DROPS = (0.01, 0.02, 0.03)
-"""Allowed drops of accuracy against the teacher, as fractions, of the operating points."""
-PRICES = (0.003, 0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.5, 1.0)
-"""Cross-entropies, in nats, that all students may cost a gate."""
-GATE_SAMPLES = 20_000
-"""Training images that gates learn from, at most."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +109,7 @@ def deployed(verify: int) -> Measurement:
         ensemble, teacher = trained(task)
         return {
             "validation": _on_validation(ensemble, task),
-            "test": _on_test(ensemble, teacher, task, verify),
+            "test": on_test(ensemble, teacher, task, verify),
         }
 
     return Measurement(f"deployed, {verify} verified", take)
@@ -142,39 +127,12 @@ def activation(verify: int) -> Measurement:
         x, y = task.test(ensemble)
         splits = task.splits()
         return {
-            "test": _on_test(ensemble, teacher, task, verify),
-            "first": _rows(first_students(run_all(ensemble, x, y, weight_bits=task.bits))),
+            "test": on_test(ensemble, teacher, task, verify),
+            "first": rows_of(first_students(run_all(ensemble, x, y, weight_bits=task.bits))),
             "exact": ceiling(task.experiment, distilled, (splits.x, splits.y), (torch.tensor(x), y)),
         }
 
     return Measurement(f"activation, exact, {verify} verified", take)
-
-
-def model_figures(subject: Subject, verify: int) -> Measurement:
-    """A model's figures, along its students, the cascade's thresholds and gates; its operating points."""
-
-    def take(task: Task) -> Figures:
-        ensemble, teacher = subject.get(task)
-        splits, (x, y) = task.splits(), task.test(ensemble)
-        held_out = splits.x_validation.numpy(), splits.y_validation
-        test, validation = (
-            run_all(ensemble, *data, teacher=teacher, weight_bits=task.bits) for data in ((x, y), held_out)
-        )
-        seen = splits.x[:GATE_SAMPLES].numpy(), splits.y[:GATE_SAMPLES].numpy()
-        described = gate_training(task.experiment)
-        gates = priced_gates(ensemble, *seen, PRICES, described, weight_bits=task.bits)
-        return {
-            "test": _on_test(ensemble, teacher, task, verify),
-            "first": _rows(first_students(test)),
-            "cascade": _rows(cascade(test, THRESHOLDS)),
-            "gates": [
-                {"price": price, "trained_on": len(seen[1]), **row}
-                for price, row in zip(PRICES, _rows(gate_points(test, gates, x)), strict=True)
-            ],
-            "fitted": _rows(fitted_points(validation, test, DROPS)),
-        }
-
-    return Measurement(f"model, gates at {list(PRICES)}, {subject.name}, {verify} verified", take)
 
 
 def weight_bits(subject: Subject, bits: Sequence[int], verify: int) -> Measurement:
@@ -201,27 +159,8 @@ def noise(subject: Subject) -> Measurement:
     return Measurement(f"noise, {subject.name}", take)
 
 
-def companions(subject: Subject, widths: Sequence[int]) -> Measurement:
-    """ReLU twins of the students, and smaller networks of the teacher's family."""
-
-    def take(task: Task) -> Figures:
-        ensemble, teacher = subject.get(task)
-        x, y = task.test(ensemble)
-        first = _rows(first_students(run_all(ensemble, x, y, teacher=teacher, weight_bits=task.bits)))
-        twins = train_twins(task.experiment, ensemble, teacher, task.work, log=task.log)
-        family = family_rows(task.experiment, tuple(widths), x, y, task.work, log=task.log)
-        smallest = smallest_reaching(family, first[-1]["accuracy"])
-        return {
-            "first": first,
-            "twins": [asdict(row) for row in twin_rows(twins, x, y)],
-            "family": [asdict(row) for row in family],
-            "smallest": None if smallest is None else asdict(smallest),
-        }
-
-    return Measurement(f"companions, widths {list(widths)}, {subject.name}", take)
-
-
-def _rows(points: Sequence[OperatingPoint] | Sequence[FittedPoint]) -> list[Figures]:
+def rows_of(points: Sequence[OperatingPoint] | Sequence[FittedPoint]) -> list[Figures]:
+    """Points as plain figures."""
     return [point.row() for point in points]
 
 
@@ -230,7 +169,8 @@ def _on_validation(ensemble: sne.Ensemble, task: Task) -> Figures:
     return measure(ensemble, splits.x_validation.numpy(), splits.y_validation, (task.bits,))[0]
 
 
-def _on_test(ensemble: sne.Ensemble, teacher: Path, task: Task, verify: int) -> Figures:
+def on_test(ensemble: sne.Ensemble, teacher: Path, task: Task, verify: int) -> Figures:
+    """Figures on the test data; ``verify`` samples are compared with Lava."""
     return measure(ensemble, *task.test(ensemble), (task.bits,), teacher=teacher, verify=verify)[0]
 
 

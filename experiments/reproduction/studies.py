@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from experiments.reproduction import measure
+from experiments.reproduction.model import family, model_figures, relu_twins
 from experiments.reproduction.rows import Candidate, Choice, Record
 from experiments.reproduction.runs import Lab, Measurement, Run
 
@@ -74,9 +75,14 @@ class Study:
     base: Path | None = None
 
 
-def companions_study(widths: Sequence[int], bench: Bench) -> Found:
-    """ReLU twins and smaller networks of the teacher's family."""
-    return Found((bench.one("model", {}, measure.companions(bench.subject, widths)),))
+def twins_study(bench: Bench) -> Found:
+    """The students with ReLUs."""
+    return Found((bench.one("model", {}, relu_twins(bench.subject)),))
+
+
+def family_study(widths: Sequence[int], bench: Bench) -> Found:
+    """Smaller networks of the teacher's family."""
+    return Found((bench.one("model", {}, family(bench.subject, widths)),))
 
 
 def common_studies(
@@ -89,7 +95,7 @@ def common_studies(
     """
 
     def model(bench: Bench) -> Found:
-        return Found((bench.one("model", {}, measure.model_figures(bench.subject, bench.verify)),))
+        return Found((bench.one("model", {}, model_figures(bench.subject, bench.verify)),))
 
     def noise(bench: Bench) -> Found:
         return Found((bench.one("model", {}, measure.noise(bench.subject)),))

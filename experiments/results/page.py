@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.reproduction.rows import Document
-from experiments.results import ablation, divisions, models, noise, trainings
+from experiments.results import ablation, companions, divisions, models, noise, trainings
 from experiments.results.text import ENSEMBLE, TEMPERATURES, Section
 from sne_deploy.errors import InputError
 
@@ -26,6 +26,8 @@ command that makes its rows. Choices (temperatures, weights of losses, orders, t
 validation data. SynOps and energies mean what [figures.md](figures.md) says.
 """
 Make = Callable[[Document], Section]
+BESIDE = ("cifar10-twins", "cifar10-family")
+"""What the plot of CIFAR-10's model shows too."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Page:
     plots: dict[str, Callable[[], Figure]]
 
 
-def _places(beside: Document | None) -> dict[str, dict[str, tuple[str, Make]]]:
+def _places(beside: Sequence[Document]) -> dict[str, dict[str, tuple[str, Make]]]:
     """By title of a chapter: documents in their order, each with its title and what makes its section."""
     bits, noisy = ("Fewer bits", trainings.bits), ("Noise", noise.noise)
     separated = "Dividing the features of a teacher that separates them"
@@ -54,7 +56,8 @@ def _places(beside: Document | None) -> dict[str, dict[str, tuple[str, Make]]]:
             "cifar10-quantisation": bits,
             "cifar10-noise": noisy,
             "cifar10-ablation": ("What every option is worth", ablation.ablation),
-            "cifar10-companions": ("The same without spikes", models.companions),
+            "cifar10-twins": ("The same with ReLUs", companions.companions),
+            "cifar10-family": ("Smaller networks without spikes", companions.companions),
         },
     }
 
@@ -68,7 +71,7 @@ def make_page(documents: Sequence[Document]) -> Page:
         A document that has no place on the page.
     """
     known = {document.name: document for document in documents}
-    places = _places(known.get("cifar10-companions"))
+    places = _places([known[name] for name in BESIDE if name in known])
     if unplaced := set(known).difference(*places.values()):
         raise InputError(
             f"no section of docs/results.md shows {', '.join(sorted(unplaced))}; delete the files"

@@ -165,8 +165,8 @@ def cascade(
     full: FullRun, thresholds: Sequence[float], measure: Measure = "max_probability"
 ) -> list[OperatingPoint]:
     """Points of a cascade that goes on until the head's confidence reaches a threshold in (0, 1]."""
-    found = _confidences(full, measure)
-    return [_cascade_point(full, found, float(threshold)) for threshold in thresholds]
+    found = confidences_of(full, measure)
+    return [cascade_point(full, found, float(threshold)) for threshold in thresholds]
 
 
 def fitted_points(
@@ -181,7 +181,7 @@ def fitted_points(
     """
     if validation.teacher is None or validation.teacher.accuracy is None or test.teacher is None:
         raise InputError("operating points: drops are against the teacher's accuracy; run both with teacher=")
-    theirs, ours = (_confidences(full, measure) for full in (validation, test))
+    theirs, ours = (confidences_of(full, measure) for full in (validation, test))
     points = []
     for drop in drops:
         if not np.isfinite(drop):
@@ -193,8 +193,8 @@ def fitted_points(
             FittedPoint(
                 allowed_drop=drop,
                 reached=found is not None,
-                validation=_cascade_point(validation, theirs, threshold),
-                test=_cascade_point(test, ours, threshold),
+                validation=cascade_point(validation, theirs, threshold),
+                test=cascade_point(test, ours, threshold),
             )
         )
     return points
@@ -251,7 +251,8 @@ def _where_active(student: StudentResult, active: Array) -> StudentResult:
     return replace(student, active=active, trace=trace, alone=alone)
 
 
-def _confidences(full: FullRun, measure: Measure) -> Confidences:
+def confidences_of(full: FullRun, measure: Measure) -> Confidences:
+    """How sure the head is after each student of a run."""
     outputs = [student.outputs for student in full.run.students]
     return confidences(full.ensemble.head, outputs, _labels(full.run), full.order, measure)
 
@@ -262,7 +263,8 @@ def _labels(run: RunResult) -> Array:
     return run.labels
 
 
-def _cascade_point(full: FullRun, found: Confidences, threshold: float) -> OperatingPoint:
+def cascade_point(full: FullRun, found: Confidences, threshold: float) -> OperatingPoint:
+    """What the cascade that ends at a threshold achieves and costs."""
     policy = ActivationPolicy("confidence", full.order, threshold, measure=found.measure)  # checks them
     return point_of(full, found.active(threshold), policy)
 

@@ -142,3 +142,19 @@ def _row(result: sne.Result, floating: sne.Result, weight_bits: int, hardware: C
         "verified_samples": None if done is None else done.samples,
         "differing_bits": None if done is None else done.differing_bits,
     }
+
+
+def weights(ensemble: sne.Ensemble) -> dict[str, int]:
+    """Weights of all students' matrices and kernels, and those of them that are not 0."""
+    tensors = [
+        tensor
+        for student in ensemble.students
+        if isinstance(student.network, tuple)
+        for layer in student.network
+        for tensor in layer.tensors.values()
+        if tensor.ndim > 1
+    ]
+    return {
+        "weights": sum(tensor.size for tensor in tensors),
+        "weights_kept": sum(int(np.count_nonzero(tensor)) for tensor in tensors),
+    }

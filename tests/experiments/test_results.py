@@ -213,13 +213,47 @@ def test_noise_says_who_loses_less() -> None:
     assert "one draw of the noise" in make_page([document.model_copy(update={"rows": (row,)})]).text
 
 
+def test_a_budget_is_chosen_on_validation_data_and_an_ensemble_must_pay(page: str) -> None:
+    text = part(page, "CIFAR-10", "The model")
+    assert cells(text, "20 x fewer")[1:3] == ["1.00", "97.00 %"]
+    assert "| 60 x fewer: not reached on validation data | - |" in text
+    assert cells(text, "student 1")[1:3] == ["1.50", "94.00 %"]
+    assert (
+        "The best student alone on validation data is student 1: 94.00 % at 91,500 operations. The cascade "
+        "that costs no more on validation data: 95.50 % at 85,400, +1.50 points."
+    ) in text
+    assert "brings, in points: +2.00 from 1 to 2." in text
+
+
+def test_a_model_says_where_it_was_trained_and_how_sparse_it_is(page: str) -> None:
+    text = part(page, "CIFAR-10", "The model")
+    assert "Weights of all students: 2,000; not zero: 300, 15.0 %." in text
+    assert cells(text, "teacher") == ["teacher", "16", "60 min", "60 min on a GPU"]
+    assert cells(text, "student0")[3] == "30 s on a GPU; 60 s on a CPU"
+
+
+def test_one_student_alone_has_no_ensemble_to_pay() -> None:
+    document = made.model("cifar10")
+    row = document.rows[0].model_copy(deep=True)
+    for name in ("first", "validation_first", "alone"):
+        row.figures[name] = row.figures[name][:1]
+    row.figures["gates"] = []
+    page = make_page([document.model_copy(update={"rows": (row,)})])
+    text = part(page.text, "CIFAR-10", "The model")
+    assert "Does the ensemble pay" not in text
+    assert "Gates" not in text
+    assert cells(text, "20 x fewer")[2] == "97.00 %"
+    assert "gates, by price" not in drawn(document.model_copy(update={"rows": (row,)}))
+
+
 def test_companions_show_the_rows(page: str) -> None:
-    text = part(page, "CIFAR-10", "The same without spikes")
     # 18.4 uJ for the teacher's 4 million MACs: 4.6 pJ each
+    text = part(page, "CIFAR-10", "The same with ReLUs")
     assert "| 2 | 96.50 % | 122,000 | 3.00 uJ | 98.00 % | 201,280 | 926 nJ |" in text
+    text = part(page, "CIFAR-10", "Smaller networks without spikes")
     assert "| 8 | 95.25 % | 480,000 | 2.21 uJ | 9 |" in text
     assert "None of the narrower networks of the teacher's family is as accurate as all students." in text
-    document = made.companions()
+    document = made.family()
     figures = document.rows[0].figures
     row = document.rows[0].model_copy(update={"figures": {**figures, "smallest": figures["family"][2]}})
     found = make_page([made.model("cifar10"), document.model_copy(update={"rows": (row,)})]).text
@@ -230,14 +264,14 @@ def test_companions_show_the_rows(page: str) -> None:
 
 def test_what_has_no_rows_is_said_not_to_be_measured() -> None:
     text = make_page([made.variants()]).text
-    assert text.count("Not measured yet: ") == 10
+    assert text.count("Not measured yet: ") == 11
     assert "Not measured yet: `python -m experiments.cifar10 --only partition`." in text
     assert "Not measured yet" not in make_page(made.everything()).text
 
 
 def test_rows_without_a_section_or_in_another_form_are_refused() -> None:
-    with pytest.raises(InputError, match=r"no section of docs/results\.md shows mnist-companions; delete"):
-        make_page([made.companions().model_copy(update={"example": "mnist"})])
+    with pytest.raises(InputError, match=r"no section of docs/results\.md shows mnist-twins; delete"):
+        make_page([made.twins().model_copy(update={"example": "mnist"})])
     document = made.noise("mnist")
     row = document.rows[0].model_copy(update={"figures": {}})
     with pytest.raises(InputError, match=r"mnist-noise\.json lacks 'noise'") as error:
@@ -322,7 +356,7 @@ def drawn(document: Document, others: list[Document] | None = None) -> dict[str,
 def test_plots_show_the_rows() -> None:
     document = made.model("cifar10")
     figures = document.rows[0].figures
-    lines = drawn(document, [made.companions()])
+    lines = drawn(document, [made.twins(), made.family()])
     assert lines["first 1, 2, ... students"] == [
         *((operations(point), point["accuracy"]) for point in figures["first"]),
         *((1e6 * point["energy_j"], point["accuracy"]) for point in figures["first"]),
