@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.markdown import table
 from experiments.reproduction.rows import Document, Record
 from experiments.results.text import (
+    ABSENT,
     Section,
     Spread,
     counted,
@@ -70,7 +72,7 @@ def _row(document: Document, variant: str) -> tuple[str, ...]:
         percentage(spread(_values(rows, "accuracy"))),
         "" if alone else points(_gain(document, variant)),
         counted(spread(_values(rows, "synops"))),
-        "" if alone else shown(_ratio(document, variant), lambda value: f"{value:.2f}", " x"),
+        "" if alone else _relative(_ratio(document, variant)),
         shown(kept, lambda value: f"{100 * value:.0f}", " %"),
         f"{spread(row.wall_s for row in rows).mean:.0f}",
     )
@@ -95,7 +97,14 @@ def _gain(document: Document, variant: str) -> Spread:
 
 
 def _ratio(document: Document, variant: str) -> Spread:
-    return spread(ours / theirs for ours, theirs in _pairs(document, variant, "synops"))
+    """NaN where the recipe's student never spikes."""
+    return spread(
+        ours / theirs if theirs else math.nan for ours, theirs in _pairs(document, variant, "synops")
+    )
+
+
+def _relative(value: Spread) -> str:
+    return ABSENT if math.isnan(value.mean) else shown(value, lambda number: f"{number:.2f}", " x")
 
 
 def _plot(document: Document) -> Figure:

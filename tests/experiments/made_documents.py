@@ -136,7 +136,7 @@ def first(best: float) -> list[dict[str, Any]]:
 
 
 def chosen() -> dict[str, Any]:
-    """What the studies of models since then add: operating points by operations, students alone, the training."""
+    """Operating points by operations, students alone, where the training was."""
     budgets = [
         point(0.97, 20 / fewer, allowed_operations=4e6 / fewer, reached=fewer < 60, fewer=fewer)
         for fewer in (20, 60)
