@@ -111,8 +111,8 @@ class JointModel(Learner):
         joined = torch.cat(list(outputs), dim=1)
         if self.training:
             self.mean.lerp_(joined.detach().float().mean(dim=0), MOMENTUM)  # bf16 from an autocast map
-        widths = torch.tensor([output.shape[1] for output in outputs], device=present.device)
-        seen = torch.where(present.repeat_interleave(widths, dim=1), joined, self.mean)
+        there = [present[:, k, None].expand_as(output) for k, output in enumerate(outputs)]
+        seen = torch.where(torch.cat(there, dim=1), joined, self.mean)
         return seen @ self.weight.T + self.bias + self.biases()[present.sum(dim=1) - 1]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sne_deploy.errors import InputError
 
@@ -35,17 +35,21 @@ def deterministic(seed: int, threads: int | None = None, device: str = "cpu") ->
     import torch
 
     threads_before = torch.get_num_threads()
+    memory: Any = torch.utils.deterministic
     strict_before = torch.are_deterministic_algorithms_enabled()
+    filled_before = memory.fill_uninitialized_memory
     warn_before = torch.is_deterministic_algorithms_warn_only_enabled()
     with torch.random.fork_rng():
         try:
             if threads is not None:
                 torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
+            memory.fill_uninitialized_memory = False  # nothing reads what it has not written
             torch.manual_seed(seed)
             with contextlib.nullcontext() if device == "cpu" else _known_to_vary():
                 yield
         finally:
+            memory.fill_uninitialized_memory = filled_before
             torch.use_deterministic_algorithms(strict_before, warn_only=warn_before)
             torch.set_num_threads(threads_before)
 

@@ -8,18 +8,17 @@ keep their diagonal at zero).
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from sne_deploy.distill.experiment import Schedule
 from sne_deploy.distill.training.determinism import deterministic, evaluating
 from sne_deploy.distill.training.epochs import Epoch, Seen, Watch
+from sne_deploy.distill.training.finite import Losses
+from sne_deploy.distill.training.memory import keep_freed_memory
 from sne_deploy.distill.training.resume import ResumePoint
 from sne_deploy.errors import InputError, RunError
 
@@ -37,10 +36,10 @@ AfterStep = Callable[["nn.Module", float], None]
 done, in (0, 1]; and once before the first step of a training, or of what is left of it, to see what that
 starts from. May change parameters in place, as pruning does. What it remembers must follow from the
 parameters: it is not kept with them."""
+WAITED_FOR = 50
+"""Steps after which a device other than the processor is asked whether all losses were finite."""
 EpochCallback = Callable[[int, Epoch], None]
 """Called as callback(epoch from 0, what is known of it)."""
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
-_KEPT_BYTES = 2**31 - 1
 
 
 @runtime_checkable
@@ -148,21 +147,6 @@ def fit(
     return Trained(module, tuple(epoch.terms for epoch in done))
 
 
-@lru_cache(maxsize=1)
-def keep_freed_memory() -> bool:
-    """Ask the C library to keep what is freed for the next tensor, instead of returning it to the kernel.
-
-    A training frees and allocates the same large tensors in every step; fetching them from the kernel again,
-    page by page, costs up to a third of a step. Only glibc can be asked; says whether it was.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)) and bool(mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES))
-
-
 def split_rows(rows: Tensor, batch_size: int) -> tuple[Tensor, ...]:
     """Cut into batches; a single row that is left over joins the one before: batch norm needs two."""
     starts = list(range(0, len(rows), batch_size))
@@ -196,6 +180,11 @@ def _length(tensors: Sequence[Tensor]) -> int:
     if len(lengths) != 1 or 0 in lengths:
         raise InputError(f"training data must be tensors of one length > 0, got lengths {sorted(lengths)}")
     return lengths.pop()
+
+
+def asked_every(device: str) -> int:
+    """Steps after which it is asked whether all losses were finite: only the processor knows at once."""
+    return 1 if device == "cpu" else WAITED_FOR
 
 
 def _placed(module: M, inputs: Tensor) -> M:
@@ -270,9 +259,10 @@ class _Run(Generic[M]):
         import torch
 
         schedule, data = self.training.schedule, samples.epoch(epoch)
-        rows = _length(data)
-        batches = split_rows(torch.randperm(rows), schedule.batch_size)
-        means: dict[str, float] = {}
+        rows, device = _length(data), data[0].device
+        batches = split_rows(torch.randperm(rows, device=device), schedule.batch_size)
+        losses = Losses(f"{self.training.key}.learning_rate {schedule.learning_rate:g}")
+        every = asked_every(device.type)
         for index, chosen in enumerate(batches):
             rate = learning_rate(schedule, (epoch + index / len(batches)) / schedule.epochs)
             for group in self.optimizer.param_groups:
@@ -280,10 +270,11 @@ class _Run(Generic[M]):
             batch = samples.batch([tensor[chosen] for tensor in data])
             if self.training.transform is not None:
                 batch = self.training.transform(batch)
-            for name, value in self.step(batch).items():
-                means[name] = means.get(name, 0.0) + value * len(chosen) / rows
+            losses.add(*self.step(batch), len(chosen) / rows)
+            if (index + 1) % every == 0 or index + 1 == len(batches):
+                losses.check()
             self.after_step((epoch + (index + 1) / len(batches)) / schedule.epochs)
-        return means
+        return losses.means()
 
     def after_step(self, progress: float) -> None:
         """Let parameters be changed that the optimizer has just moved."""
@@ -293,27 +284,15 @@ class _Run(Generic[M]):
             with torch.no_grad():
                 self.training.after_step(self.module, progress)
 
-    def step(self, batch: Sequence[Tensor]) -> dict[str, float]:
-        """Take one step; the value of each loss term before it."""
+    def step(self, batch: Sequence[Tensor]) -> tuple[Terms, Tensor]:
+        """Take one step; the value of each loss term before it, and the norm of the gradient."""
         import torch
 
         schedule = self.training.schedule
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=schedule.precision == "bf16"):
             terms = self.objective(self.module, batch)
-        loss = torch.stack(list(terms.values())).sum()
-        values = {name: float(term.detach()) for name, term in terms.items()}
-        if not math.isfinite(float(loss.detach())):
-            losses = ", ".join(f"{key} {value:g}" for key, value in values.items())
-            raise _diverged(f"loss {losses}", self.training)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        norm = float(torch.nn.utils.clip_grad_norm_(self.module.parameters(), schedule.clip_norm))
-        if not math.isfinite(norm):
-            raise _diverged(f"gradient of norm {norm}", self.training)
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), schedule.clip_norm)
         self.optimizer.step()
-        return values
-
-
-def _diverged(what: str, training: Training) -> RunError:
-    rate = training.schedule.learning_rate
-    return RunError(f"training diverged: {what}; lower {training.key}.learning_rate {rate:g}")
+        return terms, norm

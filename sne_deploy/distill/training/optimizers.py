@@ -83,9 +83,10 @@ def make_optimizer(module: nn.Module, schedule: Schedule, steps: int) -> optim.O
         groups.append({"params": quick, "weight_decay": decay / BIAS_RATE, "rate_factor": BIAS_RATE})
         groups = [group for group in groups if group["params"]]
         return Lookahead(groups, schedule.learning_rate, steps)
+    fused = bool(trained) and trained[0].device.type == "cuda"
     if schedule.optimizer == "sgd":
-        return optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, nesterov=True)
-    return optim.AdamW(groups, lr=schedule.learning_rate)
+        return optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, nesterov=True, fused=fused)
+    return optim.AdamW(groups, lr=schedule.learning_rate, fused=fused)
 
 
 def _biases_of_fixed_norms(module: nn.Module) -> list[nn.Parameter]:

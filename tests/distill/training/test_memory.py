@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 
-from sne_deploy.distill.training.loop import keep_freed_memory
+from sne_deploy.distill.training.memory import keep_freed_memory
 
 
 def test_glibc_keeps_what_is_freed() -> None:
