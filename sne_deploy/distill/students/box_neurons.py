@@ -93,23 +93,25 @@ def run_box_steps(layer: nn.Module, series: Iterator[Tensor], surrogate: Surroga
     for current in series:
         v = torch.full_like(current, v_leak) if v is None else v
         v = v + gain * ((current + v_leak) - v)
-        z: Tensor = _Spike.apply(v - v_th, slope)  # type: ignore[no-untyped-call]
+        z: Tensor = Spike.apply(v - v_th, slope)  # type: ignore[no-untyped-call]
         v = (1 - z) * v + z * v_reset
         steps.append(z)
     return torch.stack(steps)
 
 
-class _Spike(torch.autograd.Function):
+class Spike(torch.autograd.Function):
     """1 above 0, else 0, with a slope instead of a gradient."""
 
     @staticmethod
     def forward(ctx: Any, above: Tensor, slope: Slope) -> Tensor:
+        """Which are above 0."""
         ctx.save_for_backward(above)
         ctx.slope = slope
         return (above > 0).to(above.dtype)
 
     @staticmethod
     def backward(ctx: Any, *wanted: Tensor) -> tuple[Tensor, None]:
+        """The slope's."""
         (above,) = ctx.saved_tensors
         return ctx.slope.passed(above, wanted[0]), None
 

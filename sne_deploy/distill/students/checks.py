@@ -44,6 +44,7 @@ def student_task(experiment: Experiment) -> StudentTask:
         described.outputs == "logits",
         partial(simulate, surrogate=described.gradient),
         experiment.data.encoder,
+        described.gradient,
     )
 
 
@@ -62,6 +63,7 @@ def joint_task(experiment: Experiment, alone: StudentTask, each: tuple[Run, ...]
         run=alone.run,
         each=each,
         encoder=alone.encoder,
+        surrogate=alone.surrogate,
         dropout=DROPOUT[joint.dropout],
         subset_bias=joint.dropout != "none",
     )

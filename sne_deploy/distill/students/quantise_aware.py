@@ -1,12 +1,9 @@
-"""Fine-tuning against the compiler's own quantiser: forward with the weights that the chip will store.
+"""Fine-tuning on the compiler's own integers: forward with what the chip will hold.
 
-Batch norm is folded first. Every N steps the student is compiled, which gives the scale, the exponent
-and the sign mode of each synapse; in between, each step rounds the weights as they are now onto that grid
-with the compiler's own function, and the gradient passes as if it had not.
-
-Quantised are the weights of synapses, and biases that an always-on axon carries as weights. Not modelled:
-registers of 12 and more bits (thresholds, decays, other biases, the constant input), and the rounding of
-states at each step.
+Batch norm is folded first. Every N steps the student is compiled, which gives the scale of each layer, the
+exponent and the sign mode of each synapse, and the registers; in between, each step rounds the weights as
+they are now onto that grid with the compiler's own function, runs on integers
+(:mod:`sne_deploy.distill.students.register_run`), and the gradient passes as if nothing had been rounded.
 """
 
 from __future__ import annotations
@@ -20,15 +17,21 @@ from torch import nn
 
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.students.networks import trainable_copy
-from sne_deploy.distill.students.simulate import Simulation, simulate
-from sne_deploy.distill.students.student import CONSTANT, Lesson, Run, StudentTask, train_student
-from sne_deploy.distill.students.weight_grids import WeightGrid, weight_grids
+from sne_deploy.distill.students.register_run import run_on_registers
+from sne_deploy.distill.students.student import CONSTANT, Lesson, StudentTask, train_student
+from sne_deploy.distill.students.surrogates import NORSES, Surrogate
+from sne_deploy.distill.students.weight_grids import OnChip, WeightGrid, on_chip, weight_grids
 from sne_deploy.distill.training.loop import Trained, Training
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import Encoder, Readout
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
+
+    from sne_deploy.distill.students.register_run import LayerRegisters
+    from sne_deploy.distill.students.simulate import Simulation
 
 Shape = tuple[int, ...]
 
@@ -94,16 +97,16 @@ def with_stored_weights(
 class _Runner(nn.Module):
     """Makes a run a forward pass, whose parameters can be replaced."""
 
-    def __init__(self, network: nn.Module, run: Run) -> None:
+    def __init__(self, network: nn.Module, registers: Sequence[LayerRegisters], surrogate: Surrogate) -> None:
         super().__init__()
-        self.network, self._run = network, run
+        self.network, self._registers, self._surrogate = network, registers, surrogate
 
-    def forward(self, inputs: Tensor, timesteps: int, readout: Readout, lengths: Tensor | None) -> Simulation:
-        return self._run(self.network, inputs, timesteps, readout, lengths)
+    def forward(self, *given: Any) -> Simulation:
+        return run_on_registers(self.network, self._registers, self._surrogate, *given)
 
 
 class QuantisedRun:
-    """A :data:`sne_deploy.distill.students.student.Run` with the weights that the compiler would store.
+    """A :data:`sne_deploy.distill.students.student.Run` on the registers that the compiler would choose.
 
     Parameters
     ----------
@@ -112,8 +115,8 @@ class QuantisedRun:
         2 to 8, or 16.
     every : int
         Steps between two compilations of a network.
-    run : Run
-        How the network is run with these weights.
+    surrogate : Surrogate
+        A spike's gradient.
     encoder : Encoder
         Of the student's input: of spikes, the first map's weights are stored too.
 
@@ -128,14 +131,15 @@ class QuantisedRun:
         input_shape: Shape,
         weight_bits: int = 8,
         every: int = 100,
-        run: Run = simulate,
+        surrogate: Surrogate = NORSES,
         encoder: Encoder = CONSTANT,
     ) -> None:
         self._formats = load_chip(DEFAULT_CHIP).registers.narrowed(weight_bits)
         if every < 1:
             raise InputError(f"quantisation-aware training: every {every} steps must be at least 1")
-        self._input_shape, self._every, self._run, self._encoder = input_shape, every, run, encoder
-        self._grids: WeakKeyDictionary[nn.Module, tuple[int, dict[str, WeightGrid]]] = WeakKeyDictionary()
+        self._input_shape, self._every = input_shape, every
+        self._surrogate, self._encoder = surrogate, encoder
+        self._known: WeakKeyDictionary[nn.Module, tuple[int, OnChip]] = WeakKeyDictionary()
 
     def __call__(
         self,
@@ -146,15 +150,14 @@ class QuantisedRun:
         lengths: Tensor | None = None,
     ) -> Simulation:
         """Run a folded network."""
-        steps, grids = self._grids.get(network, (0, {}))
-        if steps % self._every == 0:
+        steps, chip = self._known.get(network, (0, None))
+        if chip is None or steps % self._every == 0:
             shape, encoder = self._input_shape, self._encoder
-            grids = weight_grids(network, shape, timesteps, readout, self._formats, encoder)
-        self._grids[network] = (steps + 1, grids)
-        stored = {f"network.{name}": value for name, value in stored_weights(network, grids).items()}
-        done: Simulation = torch.func.functional_call(
-            _Runner(network, self._run), stored, (inputs, timesteps, readout, lengths)
-        )
+            chip = on_chip(network, shape, timesteps, readout, self._formats, encoder)
+        self._known[network] = (steps + 1, chip)
+        stored = {f"network.{name}": value for name, value in stored_weights(network, chip.grids).items()}
+        runner = _Runner(network, chip.registers, self._surrogate)
+        done: Simulation = torch.func.functional_call(runner, stored, (inputs, timesteps, readout, lengths))
         return done
 
 
@@ -186,5 +189,5 @@ def tune_quantised(
         The folded network with the weights that are to be compiled, not yet rounded.
     """
     shape = lesson.input_shape
-    run = QuantisedRun(shape, weight_bits, every, task.run, task.encoder)
+    run = QuantisedRun(shape, weight_bits, every, task.surrogate, task.encoder)
     return train_student(lambda: folded(network, shape), lesson, replace(task, run=run), training)

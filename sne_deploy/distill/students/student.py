@@ -13,6 +13,7 @@ from sne_deploy.distill import losses
 from sne_deploy.distill.experiment import StudentLoss
 from sne_deploy.distill.students.fan_out import fan_outs
 from sne_deploy.distill.students.simulate import Simulation, simulate
+from sne_deploy.distill.students.surrogates import NORSES, Surrogate
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.loop import Samples, Terms, Trained, Training, fit
 from sne_deploy.errors import InputError
@@ -119,6 +120,8 @@ class StudentTask:
         How the network is run while it is trained.
     encoder : Encoder
         Of the students' input.
+    surrogate : Surrogate
+        A spike's gradient, as ``run`` has it.
     """
 
     timesteps: int
@@ -127,6 +130,7 @@ class StudentTask:
     direct: bool = False
     run: Run = simulate
     encoder: Encoder = CONSTANT
+    surrogate: Surrogate = NORSES
 
     def __post_init__(self) -> None:
         if self.direct and self.loss.feature:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy.typing as npt
 from torch import nn
 
 from sne_deploy.chips.registers import RegisterFormats, SignMode
+from sne_deploy.distill.students.register_run import LayerRegisters, layer_registers
 from sne_deploy.distill.students.simulate import flat_layers, is_neuron
 from sne_deploy.distill.students.student import CONSTANT
 from sne_deploy.errors import InputError, UnsupportedError, VerificationError
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, Synapse
 from sne_deploy.ir.registers import quantise_weights
+from sne_deploy.ir.weights import row_extents
 from sne_deploy.model.ensemble import Encoder, Readout, Student
 from sne_deploy.passes.weight_registers import extent
 
@@ -30,14 +33,15 @@ class WeightGrid:
     ----------
     factor : float array that broadcasts over the tensor
         From the tensor to the weights of the synapse that it becomes.
-    parts : tuple of (float, SignMode)
-        What one integer stands for, and the sign mode, of each synapse that shares the weight: one, or two.
+    parts : tuple of (float or float array that broadcasts over the tensor, SignMode)
+        What one integer stands for, and the sign mode, of each synapse that shares the weight; inf for rows
+        that have no weights in that synapse.
     formats : RegisterFormats
         Of the integers.
     """
 
     factor: Array
-    parts: tuple[tuple[float, SignMode], ...]
+    parts: tuple[tuple[float | Array, SignMode], ...]
     formats: RegisterFormats
 
     def nearest(self, values: Array) -> Array:
@@ -46,8 +50,25 @@ class WeightGrid:
         stored = np.zeros_like(left)
         for lsb, mode in self.parts:
             integers, _ = quantise_weights(left, lsb, self.formats.weight_range(mode))
-            stored, left = stored + integers * lsb, left - integers * lsb
+            own = integers * np.where(np.isinf(lsb), 0.0, lsb)
+            stored, left = stored + own, left - own
         return np.asarray(stored / self.factor)
+
+
+@dataclass(frozen=True, eq=False)
+class OnChip:
+    """A folded student as the chip holds it.
+
+    Attributes
+    ----------
+    grids : mapping of str to WeightGrid
+        Of every tensor that becomes weights of synapses, by the name of the network's parameter.
+    registers : tuple of LayerRegisters
+        Of each layer of neurons, in order.
+    """
+
+    grids: dict[str, WeightGrid]
+    registers: tuple[LayerRegisters, ...]
 
 
 def weight_grids(
@@ -58,9 +79,21 @@ def weight_grids(
     formats: RegisterFormats,
     encoder: Encoder = CONSTANT,
 ) -> dict[str, WeightGrid]:
-    """Compile a folded student and read off the grid of every tensor that becomes weights of synapses.
+    """The grids of :func:`on_chip` alone."""
+    return on_chip(network, input_shape, timesteps, readout, formats, encoder).grids
 
-    By the name of the network's parameter; see :func:`sne_deploy.distill.students.quantise_aware.folded`.
+
+def on_chip(
+    network: nn.Module,
+    input_shape: Shape,
+    timesteps: int,
+    readout: Readout,
+    formats: RegisterFormats,
+    encoder: Encoder = CONSTANT,
+) -> OnChip:
+    """Compile a folded student and read off its registers, and the grid of each tensor of weights.
+
+    See :func:`sne_deploy.distill.students.quantise_aware.folded`.
 
     Raises
     ------
@@ -82,7 +115,7 @@ def weight_grids(
         precision="float",
         formats=formats,
     )
-    fixed = Quantise(formats, own_scales=False).apply(exact)
+    fixed = Quantise(formats).apply(exact)
     maps = (nir.Affine, nir.Linear, nir.Conv1d, nir.Conv2d)
     nodes = [name for name, node in exact.graph.nodes.items() if isinstance(node, maps)]
     grids: dict[str, WeightGrid] = {}
@@ -95,15 +128,19 @@ def weight_grids(
         _check(grids[tensor.weight], network, tensor, exact, node)
         axons = [s for s in fixed.synapses_into(stored[0].target) if s.source == ALWAYS_ON]
         if tensor.bias is not None and axons:
-            grids[tensor.bias] = WeightGrid(
-                _per_channel(gain, network, tensor), _parts(axons, fixed), formats
-            )
-    return grids
+            rows = _per_channel(gain, network, tensor)
+            grids[tensor.bias] = WeightGrid(rows, _parts(axons, fixed, network, tensor, 1), formats)
+    gains = [_gain(group) for group in exact.groups]
+    return OnChip(grids, tuple(layer_registers(network, input_shape, exact, fixed, gains)))
+
+
+_SPLIT = re.compile(r"(\.\d+)?(\.low)?$")
+"""What quantisation adds to the names of synapses that it makes of one."""
 
 
 def _path(synapse: Synapse) -> list[str]:
     """The nodes that a synapse was composed of."""
-    return synapse.name.removesuffix(".low").split("+")
+    return _SPLIT.sub("", synapse.name).split("+")
 
 
 def _gain(group: NeuronGroup) -> Array:
@@ -111,14 +148,29 @@ def _gain(group: NeuronGroup) -> Array:
     return np.asarray(1.0) if group.kind == "if" else np.asarray(group.dv, dtype=np.float64)
 
 
-def _parts(stored: list[Synapse], fixed: Program) -> tuple[tuple[float, SignMode], ...]:
-    return tuple(
-        (
-            2.0 ** (fixed.registers.state_shift + s.weight_exp) / float(fixed.group(s.target).scale),
-            s.sign_mode,
-        )
-        for s in stored
-    )
+def _parts(
+    stored: list[Synapse], fixed: Program, network: nn.Module, tensor: WeightTensor, ndim: int
+) -> tuple[tuple[float | Array, SignMode], ...]:
+    """What an integer of each synapse stands for: of each row where these have scales, or synapses, apart."""
+    channels = network.get_parameter(tensor.weight).shape[0]
+    scale = np.asarray(fixed.group(stored[0].target).scale, dtype=np.float64)
+    rows = scale if scale.ndim == 0 else scale.reshape(channels, -1)[:, 0]
+    first, *others = (s for s in stored if not s.name.endswith(".low"))
+    apart = {s.name: _rows_of(s, channels) for s in others}
+    apart[first.name] = ~np.any([*apart.values(), np.zeros(channels, dtype=bool)], axis=0)
+    found: list[tuple[float | Array, SignMode]] = []
+    for one in stored:
+        lsb = 2.0 ** (fixed.registers.state_shift + one.weight_exp) / rows
+        if others:
+            lsb = np.where(apart[one.name.removesuffix(".low")], lsb, np.inf)
+        shaped = float(lsb) if np.ndim(lsb) == 0 else lsb.reshape(-1, *(1,) * (ndim - 1))
+        found.append((shaped, one.sign_mode))
+    return tuple(found)
+
+
+def _rows_of(synapse: Synapse, channels: int) -> Array:
+    """Which channels have weights in a synapse that was split off."""
+    return np.asarray(row_extents(synapse.weights).reshape(channels, -1).max(axis=1) > 0)
 
 
 def _per_channel(gain: Array, network: nn.Module, tensor: WeightTensor) -> Array:
@@ -141,7 +193,8 @@ def _grid(
     rows = _per_channel(gain, network, tensor)
     ndim = network.get_parameter(tensor.weight).ndim
     factor = rows if rows.ndim == 0 else rows.reshape(-1, *(1,) * (ndim - 1))
-    return WeightGrid(np.asarray(factor * tensor.taps), _parts(stored, fixed), fixed.registers)
+    parts = _parts(stored, fixed, network, tensor, ndim)
+    return WeightGrid(np.asarray(factor * tensor.taps), parts, fixed.registers)
 
 
 def _check(grid: WeightGrid, network: nn.Module, tensor: WeightTensor, exact: Program, node: str) -> None:

@@ -138,8 +138,8 @@ def samples(count: int = 2) -> torch.Tensor:
 
 @pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("name", [*TRAINED, "pooled", "varied"])
-def test_equals_the_dequantised_program(name, bits):
-    """Weight by weight; then spike by spike, in the plain reference simulator."""
+def test_stored_weights_equal_the_dequantised_program(name, bits):
+    """Weight by weight."""
     plain = folded(some_network(name), INPUT_SHAPE)
     expected = dequantised(plain, bits)
     rounded = quantised_copy(plain, INPUT_SHAPE, STEPS, readout(plain), bits)
@@ -148,15 +148,20 @@ def test_equals_the_dequantised_program(name, bits):
     assert wanted
     for key, matrix in wanted.items():
         np.testing.assert_allclose(found[key], matrix, rtol=2e-6, atol=1e-7 * np.abs(matrix).max())
-    x = samples()
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("name", [*TRAINED, "pooled", "varied"])
+def test_runs_on_the_programs_integers(name, bits):
+    """Spike by spike, in the plain reference simulator."""
+    plain = folded(some_network(name), INPUT_SHAPE)
+    program, x = compiled(plain, "fixed", bits), samples()
     with torch.no_grad():
         run = QuantisedRun(INPUT_SHAPE, bits)(plain, x, STEPS, readout(plain))
-        again = simulate(rounded, x, STEPS, readout(plain))
-    assert torch.equal(run.outputs, again.outputs)
-    walked = reference.simulate(expected, x.numpy())
-    outputs = expected.readout_in_units(np.array(walked.raw_outputs))
-    np.testing.assert_allclose(run.outputs.numpy(), outputs, rtol=1e-4, atol=1e-5)
-    spiking = [group.name for group in expected.groups if group.spiking]
+    walked = reference.simulate(program, x.numpy())
+    outputs = program.readout_in_units(np.array(walked.raw_outputs))
+    np.testing.assert_allclose(run.outputs.numpy(), outputs, rtol=2e-6, atol=1e-6)
+    spiking = [group.name for group in program.groups if group.spiking]
     for group, rate in zip(spiking, run.rates, strict=True):
         raster = np.array(walked.layers[group].raster)
         assert np.array_equal((rate * STEPS).round().flatten(1).numpy(), raster.sum(axis=1))
@@ -191,18 +196,27 @@ def test_biases_on_an_axon_are_quantised_with_the_others():
     assert changed == {"3.weight", "3.bias", "5.weight", "5.bias"}
 
 
-def test_the_gradient_is_that_at_the_stored_weights():
+@pytest.mark.parametrize("name", ["dense", "convolutional"])
+def test_the_gradient_is_that_at_the_stored_weights(name):
+    """But for the rounding of states, which 8 bits leave without another spike here."""
+    plain = folded(network(name), INPUT_SHAPE)
+    rounded = quantised_copy(plain, INPUT_SHAPE, STEPS, "v_last", 8).requires_grad_(True)
+    x = samples(4)
+    runs = QuantisedRun(INPUT_SHAPE)(plain, x, STEPS, "v_last"), simulate(rounded, x, STEPS, "v_last")
+    assert all(torch.equal(one, other) for one, other in zip(*(run.rates for run in runs), strict=True))
+    for run in runs:
+        run.outputs.square().sum().backward()
+    for one, other in zip(plain.parameters(), rounded.parameters(), strict=True):
+        if other.grad is not None:
+            assert (one.grad - other.grad).norm() < 1e-3 * other.grad.norm()
+
+
+def test_recurrent_weights_learn_without_their_diagonal():
     plain = folded(network("recurrent"), INPUT_SHAPE)
-    rounded = quantised_copy(plain, INPUT_SHAPE, STEPS, "v_last", 4).requires_grad_(True)
-    x, run = samples(4), QuantisedRun(INPUT_SHAPE, 4)
-    run(plain, x, STEPS, "v_last").outputs.square().sum().backward()
-    simulate(rounded, x, STEPS, "v_last").outputs.square().sum().backward()
-    for (name, one), other in zip(plain.named_parameters(), rounded.parameters(), strict=True):
-        expected = other.grad.clone()
-        if name.endswith("recurrent_weights"):
-            expected.fill_diagonal_(0.0)
-            assert one.grad.any()
-        torch.testing.assert_close(one.grad, expected)
+    QuantisedRun(INPUT_SHAPE, 4)(plain, samples(4), STEPS, "v_last").outputs.square().sum().backward()
+    gradient = plain.get_parameter("1.recurrent_weights").grad
+    assert gradient.any()
+    assert not gradient.diagonal().any()
 
 
 @given(
@@ -223,13 +237,13 @@ def test_a_grid_is_the_compilers_rounding(seed, bits, exponent, mode):
 
 def test_it_is_compiled_every_so_many_steps_and_rounded_at_each(monkeypatch):
     plain, compilations = folded(network("dense"), INPUT_SHAPE), []
-    original = quantise_aware.weight_grids
+    original = quantise_aware.on_chip
 
     def counted(*arguments: object):
         compilations.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(quantise_aware, "weight_grids", counted)
+    monkeypatch.setattr(quantise_aware, "on_chip", counted)
     run, outputs = QuantisedRun(INPUT_SHAPE, 4, every=3), []
     for _ in range(7):
         with torch.no_grad():
@@ -265,13 +279,13 @@ def test_tuning_recovers_what_few_bits_lose():
     trained = train_student(small, lesson, task, first).module
 
     def loss(module: nn.Module) -> float:
-        rounded = quantised_copy(module, (6,), task.timesteps, task.readout, 2)
-        outputs = evaluate_student(rounded, inputs, task.timesteps, task.readout).outputs
-        return units.loss(torch.from_numpy(outputs).float(), features).item()
+        with torch.no_grad():
+            on_chip = QuantisedRun((6,), 2)(folded(module, (6,)), inputs, task.timesteps, task.readout)
+        return units.loss(on_chip.outputs, features).item()
 
     state = {name: value.clone() for name, value in trained.state_dict().items()}
     further = Training(Schedule(epochs=15, batch_size=32, learning_rate=5e-3))
-    tuned = tune_quantised(trained, lesson, task, further, weight_bits=2, every=10)
+    tuned = tune_quantised(trained, lesson, task, further, weight_bits=2, every=4)
     control = train_student(lambda: folded(trained, (6,)), lesson, task, further)
     assert loss(tuned.module) < 0.8 * min(loss(trained), loss(control.module))
     assert loss(tuned.module) == pytest.approx(tuned.log[-1]["feature"], rel=0.02)
