@@ -28,20 +28,20 @@ def _all(values: Array, of_one_sign: Array) -> bool:
     return bool(np.all(of_one_sign)) and bool(np.any(values))
 
 
-def round_weights(values: Array, lsb: float, to: WeightRange) -> tuple[Array, Array]:
+def round_weights(values: Array, lsb: float | Array, to: WeightRange) -> tuple[Array, Array]:
     """As :func:`quantise_weights`, in floating point: before and after clipping."""
     unclipped = np.rint(values / (to.step * lsb))
     unclipped *= to.step
     return unclipped, np.clip(unclipped, to.low, to.high)
 
 
-def quantise_weights(values: Array, lsb: float, to: WeightRange) -> tuple[Array, int]:
+def quantise_weights(values: Array, lsb: float | Array, to: WeightRange) -> tuple[Array, int]:
     """Round weights to the nearest stored integer: ``w_q = clip(step * rint(w / (step * lsb)))``.
 
     Parameters
     ----------
     values : float array
-    lsb : float
+    lsb : float, or float array that broadcasts over the values
         What one integer unit stands for.
     to : WeightRange
 

@@ -146,7 +146,7 @@ def _apply(maps: Sequence[nn.Module], neurons: nn.Module, x: Tensor) -> Tensor:
     for one in maps:
         cast = {name: value.to(x.dtype) for name, value in one.named_parameters()}
         x = torch.func.functional_call(one, cast, (x,))
-    weights = getattr(neurons, "input_weights", None)
+    weights: Any = getattr(neurons, "input_weights", None)
     return x if weights is None else torch.nn.functional.linear(x, weights.to(x.dtype))
 
 
@@ -194,26 +194,26 @@ def _drive(
     exact = flat.double() if held.on_host else flat.float()
     made = _apply(maps, layer, exact)
     factor = held.tensor(np.broadcast_to(held.gain * held.group.scale, (held.group.size,)), made)
-    unit, bias = held.units.get(BEFORE), None
+    unit, bias = held.units.get(BEFORE, 1.0), None
     offset = held.tensor(held.offset * held.group.scale, made)
     if held.on_host:
-        limit = held.formats.bias_mant_max * unit  # type: ignore[operator]  # the host's is always there
-        made = _Rounded.apply(made * factor + offset, unit, limit).float()
+        limit = held.formats.bias_mant_max * unit
+        made = _rounded(made * factor + offset, unit, limit).float()
         register = np.asarray(held.group.bias_mant) * 2.0**held.group.bias_exp
         bias = held.tensor(register, made) if np.any(register) else None
     else:
         constant = _apply(maps, layer, torch.zeros_like(exact[:1])).float()
-        made = _Rounded.apply((made.float() - constant) * factor, unit or 1.0, None)
+        made = _rounded((made.float() - constant) * factor, unit)
         if ALWAYS_ON in held.units:
-            made = made + _Rounded.apply(constant * factor, held.units[ALWAYS_ON], None)
+            made = made + _rounded(constant * factor, held.units[ALWAYS_ON])
             constant = torch.zeros_like(constant)
         shift = 2.0**held.group.bias_exp
-        bias = _Rounded.apply(constant * factor + offset, shift, held.formats.bias_mant_max * shift)
-    return (made if steady else made.unflatten(0, series.shape[:2])), bias
+        bias = _rounded(constant * factor + offset, shift, held.formats.bias_mant_max * shift)
+    return (made if steady else made.view(*series.shape[:2], *made.shape[1:])), bias
 
 
 def _neurons(
-    layer: nn.Module,
+    layer: Any,
     held: LayerRegisters,
     drive: Tensor,
     bias: Tensor | None,
@@ -235,13 +235,10 @@ def _neurons(
     for entering in each:
         a_in = entering
         if ITSELF in held.units and len(made) >= held.lags[ITSELF]:
-            own = torch.nn.functional.linear(made[-held.lags[ITSELF]].float(), layer.recurrent_weights)
-            a_in = a_in + _Rounded.apply(
-                own.float() * held.tensor(held.gain * group.scale, drive), held.units[ITSELF], None
-            )
-        u = a_in if u is None or keep_u is None else _Decayed.apply(u, keep_u, unity) + a_in
+            a_in = a_in + _from_itself(layer, held, made[-held.lags[ITSELF]])
+        u = a_in if u is None or keep_u is None else _decayed(u, keep_u, unity) + a_in
         u = torch.where(u > half, u - 2 * half, torch.where(u <= -half, u + 2 * half, u))
-        v = u if v is None else _Decayed.apply(v, keep_v, unity) + u
+        v = u if v is None else _decayed(v, keep_v, unity) + u
         v = (v if bias is None else v + bias).clamp(-top, top)
         if fires is None:
             made.append(v / scale + v_reset)
@@ -255,8 +252,7 @@ def _from_itself(layer: Any, held: LayerRegisters, spikes: Tensor) -> Tensor:
     """What a layer's own synapses deliver."""
     sums = torch.nn.functional.linear(spikes, layer.recurrent_weights).float()
     factor = held.tensor(np.broadcast_to(held.gain * held.group.scale, (held.group.size,)), sums)
-    made: Tensor = _Rounded.apply(sums * factor, held.units[ITSELF], None)
-    return made
+    return _rounded(sums * factor, held.units[ITSELF])
 
 
 def _delayed(series: Tensor, lag: int) -> Tensor:
@@ -286,11 +282,21 @@ class _Fires:
 
     def __call__(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """Spikes, and v after them."""
-        z: Tensor = Spike.apply((v - self.v_th) / self.scale, self.slope)
+        z: Tensor = Spike.apply((v - self.v_th) / self.scale, self.slope)  # type: ignore[no-untyped-call]  # as below
         return z, (1 - z) * v if self.v_sub is None else v - z * self.v_sub
 
 
-class _Rounded(torch.autograd.Function):
+def _rounded(x: Tensor, unit: float, limit: float | None = None) -> Tensor:
+    made: Tensor = _Rounding.apply(x, unit, limit)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return made
+
+
+def _decayed(x: Tensor, keep: Tensor, unity: int) -> Tensor:
+    made: Tensor = _Decay.apply(x, keep, unity)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return made
+
+
+class _Rounding(torch.autograd.Function):
     """To the nearest multiple of a unit, within a limit; the gradient is that of x itself."""
 
     @staticmethod
@@ -303,7 +309,7 @@ class _Rounded(torch.autograd.Function):
         return wanted[0], None, None
 
 
-class _Decayed(torch.autograd.Function):
+class _Decay(torch.autograd.Function):
     """sign(x) (|x| keep >> bits), in two parts: exact below 2^24; the gradient is keep / 2^bits."""
 
     @staticmethod
