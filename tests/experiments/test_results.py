@@ -228,8 +228,8 @@ def test_a_budget_is_chosen_on_validation_data_and_an_ensemble_must_pay(page: st
 def test_a_model_says_where_it_was_trained_and_how_sparse_it_is(page: str) -> None:
     text = part(page, "CIFAR-10", "The model")
     assert "Weights of all students: 2,000; not zero: 300, 15.0 %." in text
-    assert cells(text, "teacher") == ["teacher", "16", "60 min", "60 min on a GPU"]
-    assert cells(text, "student0")[3] == "30 s on a GPU; 60 s on a CPU"
+    assert cells(text, "teacher") == ["teacher", "16", "60 min", "60 min on a made-up GPU"]
+    assert cells(text, "student0")[3] == "30 s on a made-up GPU; 60 s on a made-up CPU"
 
 
 def test_one_student_alone_has_no_ensemble_to_pay() -> None:
