@@ -25,6 +25,7 @@ from sne_deploy.distill.schema.members import WithMembers, member_model
 from sne_deploy.distill.schema.noise import NoiseModel
 from sne_deploy.distill.schema.pruning import PruningModel
 from sne_deploy.distill.schema.surrogate import WithSurrogate
+from sne_deploy.distill.schema.warm_start import WarmStart
 from sne_deploy.distill.students.dropout import DropoutName
 from sne_deploy.errors import InputError
 from sne_deploy.files import parse_toml, read_regular
@@ -249,6 +250,9 @@ class StudentsModel(WithSurrogate):
     :mod:`sne_deploy.distill.schema.answers`; an epoch is then as long as without copies, and the joint stage
     sees the same. ``surrogate``, ``surrogate_alpha``, ``surrogate_width``: see
     :class:`sne_deploy.distill.schema.surrogate.WithSurrogate`.
+    teacher's features of the very same images. ``surrogate``, ``surrogate_alpha``, ``surrogate_width``: see
+    :class:`sne_deploy.distill.schema.surrogate.WithSurrogate`. ``warm_start``: each begins with the weights
+    of its trained ReLU twin, see :class:`sne_deploy.distill.schema.warm_start.WarmStart`.
     """
 
     count: Positive
@@ -257,6 +261,7 @@ class StudentsModel(WithSurrogate):
     readout: Readout = "v_mean"
     layers: Annotated[tuple[LayerModel, ...], Field(min_length=1)]
     pruning: Annotated[PruningModel | None, LATER] = None
+    warm_start: Annotated[WarmStart | None, LATER] = None
     loss: StudentLoss = StudentLoss()
     copies: Annotated[int, Field(ge=0, le=20)] = 0
     answers: Annotated[AnswersModel | None, LATER] = None
@@ -415,6 +420,11 @@ class Experiment(Model):
             )
         if self.students.outputs == "logits" and self.joint is not None:
             raise ValueError("joint trains a head over features; students.outputs 'logits' has none")
+        if self.students.warm_start is not None and self.data.input != "constant":
+            raise ValueError(
+                "students.warm_start needs a constant input: ReLU twins have no state for data.input "
+                f"{self.data.input!r}; leave it out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -459,11 +469,11 @@ class Experiment(Model):
         """The experiment as it is for one student; see :meth:`WithMembers.of`."""
         return self.model_copy(update={"students": self.students.of(student)})
 
-    def fingerprint(self, *sections: str) -> str:
+    def fingerprint(self, *sections: str, without: tuple[str, ...] = ()) -> str:
         """A digest of some sections and of what all depends on: equal where a stored result still fits.
 
         ``count`` is a section too: the students' number alone. Where features are not divided, neither the
-        division nor their number is in the students' digest.
+        division nor their number is in the students' digest. ``without``: dotted keys that do not count.
         """
         chosen = {"seed", "device", "data", *sections}
         values = self.model_dump(mode="json", include=chosen)
@@ -478,6 +488,12 @@ class Experiment(Model):
             values["data"].pop(name)
         if values.get("teacher", {}).get("onnx") is not None:
             values["teacher"]["onnx"] = ""  # nor where the teacher lies; what it is stands beside
+        for key in without:
+            *tables, last = key.split(".")
+            place = values
+            for name in tables:
+                place = place.get(name) or {}
+            place.pop(last, None)
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sne_deploy.distill.stages import decorrelation_schedule, quantised_schedule
+from sne_deploy.distill.stages import decorrelation_schedule, quantised_schedule, warm_schedule
 from sne_deploy.distill.students.checks import compiled, student_task
 from sne_deploy.distill.students.finished import Finished
 from sne_deploy.distill.students.networks import student_network, trainable_copy
@@ -105,6 +105,8 @@ def plan_of(
     tuned = tuned if experiment.quantisation.epochs else []
     for k in range(count):
         if k not in finished:
+            warm = warm_schedule(experiment, k)
+            found += [] if warm is None else [alone("warm", k, warm)]
             found.append(alone("student", k, described.of(k).schedule))
             found += tuned[k : k + 1] if joint is None else []
     if joint is not None:

@@ -23,8 +23,9 @@ from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.joint import MEANS, tune_together
 from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.quantise_aware import tune_quantised
-from sne_deploy.distill.students.student import Lesson, train_student
-from sne_deploy.distill.students.watch import Held, watch_student, watch_teacher, watch_together
+from sne_deploy.distill.students.student import Lesson, train_alone, train_student
+from sne_deploy.distill.students.warm_start import twin_task
+from sne_deploy.distill.students.watch import Held, watch_student, watch_teacher, watch_together, watch_twin
 from sne_deploy.distill.teacher.architectures import teacher_network
 from sne_deploy.distill.teacher.network import (
     Teacher,
@@ -161,6 +162,14 @@ class Probe:
         watch = watch_student(self.held, task, self._other(student))
         network = partial(self._untrained, student)
         train_student(network, self._lesson(rows).of(student), task, replace(training, watch=watch))
+
+    def _warm(self, student: int, rows: int, training: Training) -> None:
+        task = twin_task(student_task(self.experiment.of(student)))
+        training, network = (
+            replace(training, watch=watch_twin(self.held, task)),
+            partial(self._untrained, student),
+        )
+        train_alone(network, self._lesson(rows).of(student), task, training)
 
     def _other(self, student: int) -> list[nn.Module]:
         """One, if there is another one."""

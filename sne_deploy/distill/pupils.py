@@ -12,10 +12,12 @@ import numpy.typing as npt
 from sne_deploy.distill.stages import (
     FIRST_QUANTISED,
     FIRST_STUDENT,
+    FIRST_WARM,
     TOGETHER,
     Stage,
     Stages,
     quantised_schedule,
+    warm_schedule,
 )
 from sne_deploy.distill.students.checks import joint_task, kept_zeros, pruning_of, student_task
 from sne_deploy.distill.students.evaluate import evaluate_student
@@ -23,8 +25,9 @@ from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import JointTask, tune_together
 from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.quantise_aware import folded, tune_quantised, with_stored_weights
-from sne_deploy.distill.students.student import Lesson, StudentTask, train_student
-from sne_deploy.distill.students.watch import Change, watch_student, watch_together
+from sne_deploy.distill.students.student import Alone, Lesson, StudentTask, train_alone, train_student
+from sne_deploy.distill.students.warm_start import SPIKING_ALONE, twin_task
+from sne_deploy.distill.students.watch import Change, watch_student, watch_together, watch_twin
 from sne_deploy.distill.training.loop import split_rows
 from sne_deploy.model.ensemble import Head
 
@@ -57,6 +60,8 @@ class Pupils:
         The sections of the experiment that the stages depend on.
     finish : Finish
         Makes of a trained network what it is when it is finished.
+    warm : bool
+        Whether they begin as ReLU twins where the experiment says so.
     """
 
     build: Callable[[int, int], nn.Module]
@@ -66,6 +71,7 @@ class Pupils:
     together: str = "together"
     depends: tuple[str, ...] = ("teacher", "partition", "students")
     finish: Finish = lambda _, network, __: network
+    warm: bool = False
 
 
 def train_students(
@@ -98,7 +104,8 @@ def train_students(
     def task(index: int) -> StudentTask:
         return student_task(experiment.of(index))
 
-    networks, head = train_pupils(stages, data, lesson, Pupils(build, task, joint, finish=finish), parts)
+    pupils = Pupils(build, task, joint, finish=finish, warm=True)
+    networks, head = train_pupils(stages, data, lesson, pupils, parts)
     if joint is not None and experiment.quantisation.epochs:
         made: list[nn.Module] = []
         for index, network in enumerate(networks):
@@ -160,7 +167,23 @@ def _alone(
     training = stages.training(stage, partial(watch_student, task=task, others=tuple(others)))
     pruning = pruning_of(stages.experiment.of(index), lesson.of(index), task)
     training = replace(training, after_step=pruning)
-    return train_student(partial(pupils.build, index, part.shape[1]), lesson.of(index), task, training).module
+    build = partial(pupils.build, index, part.shape[1])
+    start = _warm_start(stages, lesson.of(index), pupils, index, build) if pupils.warm else None
+    return train_student(build, lesson.of(index), task, training, start).module
+
+
+def _warm_start(
+    stages: Stages, lesson: Lesson, pupils: Pupils, index: int, build: Callable[[], nn.Module]
+) -> Alone | None:
+    """A student's trained ReLU twin, if it has one."""
+    schedule = warm_schedule(stages.experiment, index)
+    if schedule is None:
+        return None
+    place, task = stages.experiment.students.place(index), twin_task(pupils.task(index))
+    seed = FIRST_WARM + index
+    stage = Stage(f"warm{index}", seed, schedule, place, pupils.depends, index, SPIKING_ALONE)
+    training = stages.training(stage, partial(watch_twin, task=task))
+    return train_alone(build, lesson, task, training).module
 
 
 def stored_weights_of(experiment: Experiment, input_shape: tuple[int, ...]) -> Change:

@@ -37,7 +37,8 @@ StageLog = Callable[[str, int, Sequence[Epoch]], None]
 """Called as started(stage, epochs, those that are done already)."""
 Kept = Callable[[int, "nn.Module", npt.NDArray[Any] | None], None]
 """Called as kept(student, network, features that it learned, or None)."""
-TEACHER, DECORRELATION, TOGETHER, FIRST_STUDENT, FIRST_QUANTISED, FIRST_VERSION = 1, 2, 3, 100, 200, 10_000
+TEACHER, DECORRELATION, TOGETHER = 1, 2, 3
+FIRST_STUDENT, FIRST_QUANTISED, FIRST_WARM, FIRST_VERSION = 100, 200, 300, 10_000
 """Which of an experiment's seeds a stage has, and the versions of samples."""
 
 
@@ -58,6 +59,8 @@ class Stage:
         The sections of the experiment whose change makes it another training.
     student : int or None
         Whose keys of ``students`` it depends on; None: on those of all.
+    without : tuple of str
+        Dotted keys in the sections whose change does not make it another training.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Stage:
     section: str
     depends: tuple[str, ...]
     student: int | None = None
+    without: tuple[str, ...] = ()
 
 
 def decorrelation_schedule(experiment: Experiment) -> Schedule:
@@ -73,6 +77,13 @@ def decorrelation_schedule(experiment: Experiment) -> Schedule:
     schedule = experiment.teacher.schedule
     changes = {"epochs": experiment.partition.decorrelate_epochs, "learning_rate": schedule.learning_rate / 5}
     return schedule.model_copy(update=changes)
+
+
+def warm_schedule(experiment: Experiment, student: int = 0) -> Schedule | None:
+    """Of a student's ReLU twin: its own with the twin's number of epochs; None: it has none."""
+    described = experiment.students.of(student)
+    warm = described.warm_start
+    return None if warm is None else described.schedule.model_copy(update={"epochs": warm.epochs})
 
 
 def quantised_schedule(experiment: Experiment, student: int = 0) -> Schedule:
@@ -122,7 +133,9 @@ class Stages:
             self.experiment.threads,
             f"{stage.section}.schedule",
             lambda epoch, done: self.log(name, epoch + 1, epochs, done),
-            self._point(name, stage.depends, partial(self.started, name, epochs), stage.student),
+            self._point(
+                name, stage.depends, partial(self.started, name, epochs), stage.student, stage.without
+            ),
             watch=None if watch is None or self.held is None else watch(self.held),
         )
 
@@ -177,9 +190,10 @@ class Stages:
         depends: Sequence[str],
         on_start: Callable[[Sequence[Epoch]], None] | None = None,
         student: int | None = None,
+        without: tuple[str, ...] = (),
     ) -> ResumePoint:
         described = self.experiment if student is None else self.experiment.of(student)
-        digest, slug = described.fingerprint(*depends), name.replace(" ", "-")
+        digest, slug = described.fingerprint(*depends, without=without), name.replace(" ", "-")
         own = self.own + (self.given.digest(student) if "students" in depends else "")
         if own:
             digest = hashlib.sha256((digest + own).encode()).hexdigest()

@@ -12,7 +12,9 @@ import pytest
 import torch
 
 import sne_deploy as sne
+from sne_deploy.distill.estimate import estimate
 from sne_deploy.distill.experiment import Experiment, load_experiment, parse_experiment
+from sne_deploy.distill.plan import Plan
 from sne_deploy.distill.run import run_experiment
 from sne_deploy.distill.training.epochs import Epoch, Seen
 from sne_deploy.errors import DataError, InputError
@@ -168,6 +170,46 @@ def test_training_together_may_see_more_copies_than_each_student_alone(tmp_path:
     }
     assert not np.array_equal(few.ensemble.head.weight, many.ensemble.head.weight)
     run_experiment(experiment(**plain, joint={**joint, "copies": 1}), tmp_path, killed_after(3))
+
+
+def test_a_warm_start_is_a_stage_of_its_own(tmp_path: Path) -> None:
+    """Killed and resumed it gives the same; students that differ in their spikes alone share it."""
+    students = {**DOCUMENT["students"], "warm_start": {"epochs": 1}, "schedule": {**SCHEDULE, "epochs": 1}}
+    plain: dict[str, Any] = {"joint": None, "quantisation": {}, "partition": {}}
+    described = experiment(**plain, students=students)
+    heard: list[tuple[str, Epoch]] = []
+    planned: list[Plan] = []
+    whole = run_experiment(
+        described,
+        tmp_path / "whole",
+        lambda stage, *rest: heard.append((stage, rest[-1])),
+        planned=planned.append,
+        watched=True,
+    )
+    stages = list(dict.fromkeys(stage for stage, _ in heard))
+    assert stages == ["teacher", "warm0", "student0", "warm1", "student1"]
+    assert [one.name for one in planned[0]] == stages
+    found = estimate(described)
+    assert all(found.epoch_s[name] > 0 for name in stages)
+    terms = {stage: set(epoch.terms) for stage, epoch in heard}
+    assert terms["student0"] - terms["warm0"] == {"synops"}
+    for stage, epoch in heard:
+        assert epoch.seen.accuracy is not None
+        assert (epoch.seen.spikes is None) == (not stage.startswith("student"))
+    for epochs in (3, 1, 1):  # after the first twin, its student, the second twin
+        with pytest.raises(KilledError):
+            run_experiment(described, tmp_path / "killed", killed_after(epochs))
+    resumed = run_experiment(described, tmp_path / "killed")
+    for wanted, made in zip(tensors(whole.ensemble), tensors(resumed.ensemble), strict=True):
+        np.testing.assert_array_equal(wanted, made)
+    other = experiment(**plain, students={**students, "surrogate": "rectangle", "loss": {}})
+    again: list[str] = []
+    run_experiment(other, tmp_path / "killed", lambda stage, *_: again.append(stage))
+    assert again == ["warm0", "student0", "warm1", "student1"]  # another loss, cross-entropy left out
+    again.clear()
+    other = experiment(**plain, students={**students, "surrogate": "rectangle"})
+    run_experiment(other, tmp_path / "killed", lambda stage, *_: again.append(stage))
+    assert again == ["student0", "student1"]
 
 
 def test_students_of_logits_have_no_slices_and_no_head_to_fit(tmp_path: Path) -> None:

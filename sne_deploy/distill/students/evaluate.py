@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.distill.students.simulate import simulate
+from sne_deploy.distill.students.simulate import Run, simulate
 from sne_deploy.distill.training.determinism import evaluating
 from sne_deploy.errors import InputError
 
@@ -54,11 +54,12 @@ def evaluate_student(
     *,
     batch_size: int = 256,
     costs: Sequence[Tensor] = (),
+    run: Run = simulate,
 ) -> StudentFigures:
     """Run a student in evaluation mode; arguments are as for :func:`sne_deploy.distill.students.simulate`.
 
     ``batch_size`` changes nothing but memory and time. ``costs`` are the synapses behind each neuron of each
-    spiking layer, as :func:`sne_deploy.distill.students.fan_out.fan_outs` counts them.
+    spiking layer, as :func:`sne_deploy.distill.students.fan_out.fan_outs` counts them. ``run``: what runs it.
     """
     import torch
 
@@ -69,11 +70,11 @@ def evaluate_student(
     steps = torch.full((len(inputs),), timesteps) if lengths is None else lengths
     with evaluating(network), torch.no_grad():
         for part, own in zip(torch.split(inputs, batch_size), torch.split(steps, batch_size), strict=True):
-            run = simulate(network, part, timesteps, readout, None if lengths is None else own)
-            outputs.append(run.outputs)
-            made = [_spikes(layer.double(), own) for layer in run.rates]
+            done = run(network, part, timesteps, readout, None if lengths is None else own)
+            outputs.append(done.outputs)
+            made = [_spikes(layer.double(), own) for layer in done.rates]
             sums.append([float(layer.sum()) for layer in made])
-            neurons = [layer[0].numel() for layer in run.rates]
+            neurons = [layer[0].numel() for layer in done.rates]
             reached += sum(
                 float((layer.sum(dim=0) * cost).sum()) for layer, cost in zip(made, costs, strict=bool(costs))
             )

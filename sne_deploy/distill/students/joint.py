@@ -14,7 +14,8 @@ from sne_deploy.distill.experiment import StudentLoss
 from sne_deploy.distill.students.dropout import StudentDropout, everyone
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.networks import trainable_copy
-from sne_deploy.distill.students.student import Learner, LearningObjective, Lesson, Run, StudentTask
+from sne_deploy.distill.students.simulate import Run
+from sne_deploy.distill.students.student import Learner, LearningObjective, Lesson, StudentTask
 from sne_deploy.distill.training.loop import Training, fit
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import Head

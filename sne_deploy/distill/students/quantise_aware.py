@@ -18,6 +18,7 @@ from torch import nn
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.students.networks import trainable_copy
 from sne_deploy.distill.students.register_run import run_on_registers
+from sne_deploy.distill.students.simulate import Simulation
 from sne_deploy.distill.students.student import CONSTANT, Lesson, StudentTask, train_student
 from sne_deploy.distill.students.surrogates import NORSES, Surrogate
 from sne_deploy.distill.students.weight_grids import OnChip, WeightGrid, on_chip, weight_grids

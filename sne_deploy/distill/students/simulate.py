@@ -11,6 +11,7 @@ batch norm, not read and not counted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -41,6 +42,10 @@ class Simulation:
 
     outputs: Tensor
     rates: tuple[Tensor, ...]
+
+
+Run = Callable[["nn.Module", "Tensor", int, "Readout", "Tensor | None"], Simulation]
+"""Runs a network on a batch for T steps with a readout: :func:`simulate`, or another version of it."""
 
 
 def simulate(
@@ -83,7 +88,7 @@ def simulate(
     spiking = neurons = False
     for layer in flat_layers(network):
         if is_neuron(layer):
-            moving = _run_neurons(layer, steady, moving, steps.count, surrogate)
+            moving = run_neurons(layer, steady, moving, steps.count, surrogate)
             steady, neurons, spiking = None, True, not is_integrator(layer)
             if spiking:
                 rates.append(steps.mean(moving))
@@ -140,9 +145,14 @@ def is_integrator(layer: nn.Module) -> bool:
     return isinstance(layer, (norse.LICell, norse.LIBoxCell, norse.LI))
 
 
-def _run_neurons(
-    layer: nn.Module, steady: Tensor | None, moving: Tensor | None, timesteps: int, surrogate: Surrogate
+def run_neurons(
+    layer: nn.Module,
+    steady: Tensor | None,
+    moving: Tensor | None,
+    timesteps: int,
+    surrogate: Surrogate = NORSES,
 ) -> Tensor:
+    """What one layer of neurons gives, (T, N, ...), of a current that is ``steady`` or ``moving``."""
     import torch
     from norse.torch.module import snn
 

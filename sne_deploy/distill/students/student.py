@@ -12,7 +12,7 @@ from torch import nn
 from sne_deploy.distill import losses
 from sne_deploy.distill.experiment import StudentLoss
 from sne_deploy.distill.students.fan_out import fan_outs
-from sne_deploy.distill.students.simulate import Simulation, simulate
+from sne_deploy.distill.students.simulate import Run, simulate
 from sne_deploy.distill.students.surrogates import NORSES, Surrogate
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.loop import Samples, Terms, Trained, Training, fit
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from sne_deploy.distill.students.answers import Answers
 
 CONSTANT = Encoder("constant")
-Run = Callable[[nn.Module, "Tensor", int, Readout, "Tensor | None"], Simulation]
-"""Runs a network on a batch for T steps with a readout: :func:`simulate`, or a quantised version."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,7 +233,7 @@ class LearningObjective:
         return terms
 
 
-class _Alone(Learner):
+class Alone(Learner):
     """A student and the classifier that is trained along."""
 
     def __init__(self, network: nn.Module, classifier: nn.Module) -> None:
@@ -244,15 +242,21 @@ class _Alone(Learner):
 
     @property
     def networks(self) -> tuple[nn.Module]:  # type: ignore[override]  # read only
+        """The one that there is."""
         return (self.network,)
 
     def logits(self, outputs: Sequence[Tensor]) -> Tensor:
+        """By the classifier."""
         made: Tensor = self.classifier(outputs[0])
         return made
 
 
 def train_student(
-    build: Callable[[], nn.Module], lesson: Lesson, task: StudentTask, training: Training
+    build: Callable[[], nn.Module],
+    lesson: Lesson,
+    task: StudentTask,
+    training: Training,
+    start: Alone | None = None,
 ) -> Trained[nn.Module]:
     """Distil a spiking student on its slice of the teacher's features, by surrogate gradients.
 
@@ -264,6 +268,8 @@ def train_student(
         With one slice.
     task : StudentTask
     training : Training
+    start : Alone, optional
+        What :func:`train_alone` gave for the same network: its weights are the initial ones.
 
     Returns
     -------
@@ -271,13 +277,27 @@ def train_student(
         Its module is the network alone. Its outputs are logits, or in the student's own units: the features
         less their training mean, divided by the root of their training variance.
     """
+    trained = train_alone(build, lesson, task, training, start)
+    return Trained(trained.module.network, trained.log)
+
+
+def train_alone(
+    build: Callable[[], nn.Module],
+    lesson: Lesson,
+    task: StudentTask,
+    training: Training,
+    start: Alone | None = None,
+) -> Trained[Alone]:
+    """As :func:`train_student`, with the classifier that is trained along."""
     classes, width = lesson.classes(task.loss), lesson.features[0].shape[1]
     with deterministic(training.seed):
         objective = LearningObjective.of(lesson, task, [build()] if task.loss.synops else [])
 
-    def pair() -> _Alone:
+    def pair() -> Alone:
         classifier = nn.Identity() if task.direct else nn.Linear(width, classes)
-        return _Alone(build(), classifier)
+        made = Alone(build(), classifier)
+        if start is not None:
+            made.load_state_dict(start.state_dict())
+        return made
 
-    trained = fit(pair, lesson.samples, objective, training)
-    return Trained(trained.module.network, trained.log)
+    return fit(pair, lesson.samples, objective, training)

@@ -88,20 +88,33 @@ def watch_student(
     def beside() -> list[Tensor]:
         return [_outputs(held.run(other, task)) for other in others]
 
-    def accuracy(outputs: list[Tensor]) -> float:
-        if task.direct:
-            return held.accuracy(torch.stack(outputs).mean(dim=0).to(held.y.device))
-        found = predicted_classes(torch.cat(outputs, dim=1), held.y.cpu())
-        return float((found == held.y.cpu()).double().mean())
-
     def look(learner: nn.Module) -> Seen:
         done = held.run(changed(cast("nn.Module", learner.network)), task)
         own = _outputs(done)
-        alone = accuracy([own])
-        together = accuracy([own, *beside()]) if others else alone
+        alone = _accuracy(held, task, [own])
+        together = _accuracy(held, task, [own, *beside()]) if others else alone
         return Seen(alone, together, done.spikes_per_sample, done.synops_per_sample)
 
     return look
+
+
+def watch_twin(held: Held, task: StudentTask) -> Watch:
+    """Of a learner whose network is run as the ReLU twin of ``task``: there are no spikes."""
+
+    def look(learner: nn.Module) -> Seen:
+        network = cast("nn.Module", learner.network)
+        done = evaluate_student(network, held.x, task.timesteps, task.readout, run=task.run)
+        return Seen(_accuracy(held, task, [_outputs(done)]))
+
+    return look
+
+
+def _accuracy(held: Held, task: StudentTask, outputs: list[Tensor]) -> float:
+    """Of students together, by their mean logits or by a linear map of their features."""
+    if task.direct:
+        return held.accuracy(torch.stack(outputs).mean(dim=0).to(held.y.device))
+    found = predicted_classes(torch.cat(outputs, dim=1), held.y.cpu())
+    return float((found == held.y.cpu()).double().mean())
 
 
 def watch_together(held: Held, task: StudentTask) -> Watch:
