@@ -18,6 +18,9 @@ def train_command(
     out: Annotated[
         Path | None, typer.Option(help="Folder for model.pt, teacher.onnx, the log and the report.")
     ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for the state of every stage, instead of work in --out.")
+    ] = None,
     data_folder: Annotated[
         str | None, typer.Option(help="Folder of the data set, instead of the file's data.folder.")
     ] = None,
@@ -58,7 +61,7 @@ def train_command(
         raise InputError("--out is missing: name a folder for the model, the log and the report")
     try:
         with TrainingBars() as bars:
-            trained = train_experiment(described, out, bars, planned=bars.planned, started=bars.started)
+            trained = train_experiment(described, out, bars, work, planned=bars.planned, started=bars.started)
     except KeyboardInterrupt:
         say("interrupted: the same command goes on after the last whole epoch")
         raise SystemExit(130) from None

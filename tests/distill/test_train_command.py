@@ -168,6 +168,17 @@ def test_half_written_states_of_killed_runs_are_swept_up(tmp_path: Path) -> None
 # Options
 
 
+def test_the_state_may_lie_in_another_folder_and_be_shared(tmp_path: Path) -> None:
+    work = tmp_path / "states"
+    assert train(tmp_path, document(), "--work", work).status == 0
+    assert not (tmp_path / "out" / "work").exists()
+    states = {path.name: path.stat().st_mtime_ns for path in work.iterdir()}
+    assert any(name.startswith("teacher-") for name in states)
+    shutil.rmtree(tmp_path / "out")
+    assert train(tmp_path, document(), "--work", work).status == 0
+    assert {path.name: path.stat().st_mtime_ns for path in work.iterdir()} == states
+
+
 def test_teacher_seed_and_threads_replace_the_files(tmp_path: Path) -> None:
     done = train(
         tmp_path, document(), "--teacher", EXAMPLE_TEACHER, "--seed", 3, "--threads", 1, "--device", "cpu"
