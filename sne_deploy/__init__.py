@@ -10,6 +10,7 @@
     result = sne.estimate(module, x, y)  # the same in one call, on loihi
 
     trained = sne.train("experiment.toml", "out/")
+    tuned = sne.tune(module, x, y)  # trained further on the integers of loihi
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sne_deploy.api import Compiled, compile, ensemble, estimate, load, load_compiled  # noqa: A004  its name here
     from sne_deploy.distill.command import train
+    from sne_deploy.distill.tuning import Tuned, tune
     from sne_deploy.errors import SneError
     from sne_deploy.exploration.explore import explore
     from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Layer, Student
@@ -34,6 +36,7 @@ __all__ = [
     "Result",
     "SneError",
     "Student",
+    "Tuned",
     "compile",
     "ensemble",
     "estimate",
@@ -41,6 +44,7 @@ __all__ = [
     "load",
     "load_compiled",
     "train",
+    "tune",
 ]
 _HOME = {
     **dict.fromkeys(
@@ -53,6 +57,7 @@ _HOME = {
     "SneError": "sne_deploy.errors",
     "explore": "sne_deploy.exploration.explore",
     "train": "sne_deploy.distill.command",
+    **dict.fromkeys(("Tuned", "tune"), "sne_deploy.distill.tuning"),
 }
 
 

@@ -225,12 +225,12 @@ def estimate(
     x, lengths = joined(x)
     samples, labels = as_samples(x, y)
     if are_modules(model):
-        options = _shape_of(samples, {**own_options(model), **options})
+        options = options_with_shape(samples, {**own_options(model), **options})
     with compile(model, target, hardware=hardware, **options) as compiled:
         return compiled.run(samples, labels, lengths=lengths)
 
 
-def _shape_of(samples: Array, options: Mapping[str, Any]) -> dict[str, Any]:
+def options_with_shape(samples: Array, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options for modules, with the shape and the steps that the samples have."""
     in_time = as_encoder(options.get("encoder") or "spikes").timed
     shape = samples.shape[1:]
