@@ -18,7 +18,7 @@ import torch
 import sne_deploy as sne
 from experiments.reproduction.rows import Figures
 from experiments.reproduction.runs import Measurement, Task
-from experiments.study.ceiling import ceiling
+from experiments.study.ceiling import FITTED, ceiling, kept_features, own_accuracy
 from experiments.study.noise import mean_drops, noise_rows
 from experiments.study.operating_points import (
     FittedPoint,
@@ -116,20 +116,23 @@ def deployed(verify: int) -> Measurement:
 
 
 def activation(verify: int) -> Measurement:
-    """As :func:`deployed`, and the accuracy and costs of the first 1 to K students in the policy's order.
+    """Accuracy and costs on the test data, also of the first 1 to K students in the policy's order.
 
     Beside them the accuracy of students that make no error, see :mod:`experiments.study.ceiling`.
     """
 
     def take(task: Task) -> Figures:
         distilled = run_experiment(task.experiment, task.work, task.log)
-        ensemble, teacher = _saved(task, distilled)
-        x, y = task.test(ensemble)
-        splits = task.splits()
+        ensemble, teacher = _saved(task, distilled)[0], distilled.teacher
+        (x, y), splits = task.test(ensemble), task.splits()
+        taken = splits.x[:FITTED], torch.tensor(x)
+        precision = task.experiment.teacher.schedule.precision
+        seen, unseen = (kept_features(task.work, teacher, each, precision) for each in taken)
+        test = measure(ensemble, x, y, (task.bits,), verify=verify)[0]
         return {
-            "test": on_test(ensemble, teacher, task, verify),
+            "test": {**test, "teacher_accuracy": own_accuracy(teacher, unseen, y)},
             "first": rows_of(first_students(run_all(ensemble, x, y, weight_bits=task.bits))),
-            "exact": ceiling(task.experiment, distilled, (splits.x, splits.y), (torch.tensor(x), y)),
+            "exact": ceiling(distilled, (seen, unseen), (splits.y[:FITTED].numpy(), y)),
         }
 
     return Measurement(f"activation, exact, {verify} verified", take)

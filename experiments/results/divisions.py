@@ -66,10 +66,14 @@ def _division(document: Document) -> Iterator[str]:
     informed = [name for name in document.variants if name not in UNINFORMED]
     best = max(informed, key=lambda name: spread(_first(document, name, some)).mean)
     gained = " and ".join(f"{_gain(document, best, other)} points over {other}" for other in UNINFORMED)
+    picked = (
+        f"It was picked among {len(informed)} on these very figures, which favours it."
+        if len(informed) > 1
+        else "It was chosen before, by other figures."
+    )
     yield (
-        f"Best informed division: {best}: {gained}. It was picked among {len(informed)} on these very "
-        f"figures, which favours it. Published: up to {PARTITION_POINTS:g} points, with other networks "
-        f"({ENSEMBLE[0]}).\n"
+        f"Best informed division: {best}: {gained}. {picked} Published: up to {PARTITION_POINTS:g} points, "
+        f"with other networks ({ENSEMBLE[0]}).\n"
     )
     if all(EXACT in row.figures for row in document.rows):
         yield from _exact(document, best)

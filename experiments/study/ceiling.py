@@ -7,22 +7,24 @@ they lose by their errors, whatever they are given to learn.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from sne_deploy.distill.students.head import fit_head
-from sne_deploy.distill.teacher.network import extract_features
+from sne_deploy.distill.teacher.network import Teacher, extract_features
+from sne_deploy.distill.training.resume import ResumePoint, kept_tensor
 
 if TYPE_CHECKING:
-    import torch
-
-    from sne_deploy.distill.experiment import Experiment
     from sne_deploy.distill.run import Distilled
 
 Array = npt.NDArray[Any]
+Precision = Literal["float32", "bf16"]
 FITTED = 10_000
 """Training samples that each head is fitted on, at most."""
 
@@ -52,15 +54,26 @@ def exact_students(
     return rows
 
 
+def kept_features(folder: Path, teacher: Teacher, x: torch.Tensor, precision: Precision) -> Array:
+    """A teacher's features of samples: computed once, kept in a folder for runs that share it."""
+    digest = hashlib.sha256(precision.encode())
+    for part in (*teacher.state_dict().values(), x):
+        digest.update(part.numpy(force=True).tobytes())
+    name = digest.hexdigest()
+    point = ResumePoint(folder / f"exact-{name[:12]}.pt", name)
+    return kept_tensor(point, lambda: extract_features(teacher, x, precision=precision)).numpy()
+
+
 def ceiling(
-    experiment: Experiment,
-    distilled: Distilled,
-    training: tuple[torch.Tensor, torch.Tensor],
-    test: tuple[torch.Tensor, Array],
+    distilled: Distilled, features: tuple[Array, Array], labels: tuple[Array, Array]
 ) -> list[dict[str, Any]]:
-    """The same for a run's teacher, its division and the order of its policy."""
+    """The same for a run's division, in the order of its policy; arrays as in :func:`exact_students`."""
     order = distilled.ensemble.policy.order or range(len(distilled.parts))
-    precision = experiment.teacher.schedule.precision
-    seen, labels = training[0][:FITTED], training[1][:FITTED].numpy()
-    exact = [extract_features(distilled.teacher, x, precision=precision).numpy() for x in (seen, test[0])]
-    return exact_students((exact[0], exact[1]), (labels, test[1]), [distilled.parts[k] for k in order])
+    return exact_students(features, labels, [distilled.parts[k] for k in order])
+
+
+def own_accuracy(teacher: Teacher, features: Array, labels: Array) -> float:
+    """Of the teacher's own linear map."""
+    with torch.no_grad():
+        logits = teacher.classifier(torch.from_numpy(features))
+    return float(np.mean(logits.argmax(dim=1).numpy() == labels))

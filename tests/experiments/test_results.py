@@ -156,6 +156,11 @@ def test_partition_shows_half_of_the_students_and_gains_within_a_seed(page: str)
     assert cells(exact, "random")[1:3] == ["90.00 ± 0.00 %", "+0.50 ± 0.00"]
     assert "A random half of the features holds all but 1.00 ± 0.00 points of what" in text
     assert "trained students with attribution lose 18.00 ± 0.40 points by their own errors" in text
+    assert "It was picked among 4 on these very figures" in text
+    three = ("contiguous", "random", "attribution")
+    rows = tuple(row for row in made.partition().rows if row.variant in three)
+    alone = make_page([made.partition().model_copy(update={"rows": rows})]).text
+    assert "over random. It was chosen before, by other figures." in alone
     separated = part(page, "CIFAR-10", "Dividing the features of a teacher that separates them")
     assert "without error" not in separated  # older rows
     assert cells(separated, "attribution")[1] == "73.00 ± 0.40 %"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,10 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.study.ceiling import ceiling, exact_students
-from sne_deploy.distill.experiment import parse_experiment
-from sne_deploy.distill.teacher.network import Teacher
-from tests.distill.test_run import DOCUMENT
+from experiments.study.ceiling import ceiling, exact_students, kept_features, own_accuracy
+from sne_deploy.distill.teacher.network import Teacher, extract_features
 
 Array = npt.NDArray[Any]
 
@@ -41,21 +40,29 @@ def test_parts_tell_what_their_features_tell() -> None:
     ]  # fmt: skip
 
 
-def test_a_run_s_teacher_is_judged_in_the_order_of_its_policy() -> None:
+def test_a_run_is_judged_in_the_order_of_its_policy() -> None:
     x, y = four_classes()
-    parts = (np.array([0, 2]), np.array([1, 3]))
     distilled: Any = SimpleNamespace(
-        teacher=Teacher(nn.Identity(), nn.Linear(4, 4)),
-        parts=parts,
+        parts=(np.array([0, 2]), np.array([1, 3])),
         ensemble=SimpleNamespace(policy=SimpleNamespace(order=(1, 0))),
     )
-    samples = torch.from_numpy(x)
-    found = ceiling(
-        parse_experiment(DOCUMENT),
-        distilled,
-        (samples[:1000], torch.from_numpy(y[:1000])),
-        (samples[1000:], y[1000:]),
-    )
+    found = ceiling(distilled, (x[:1000], x[1000:]), (y[:1000], y[1000:]))
     assert [row["accuracy"] for row in found] == accuracies((1, 3), (0, 2))
     assert [(row["students"], row["features"]) for row in found] == [(1, 2), (2, 4)]
     assert accuracies((1, 3), (0, 2))[0] != accuracies((0, 2), (1, 3))[0]
+
+
+def test_features_are_kept_and_another_teacher_s_are_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = torch.from_numpy(four_classes()[0])
+    first, other = (Teacher(nn.Linear(4, 3), nn.Linear(3, 4)) for _ in range(2))
+    features = kept_features(tmp_path, first, x, "float32")
+    np.testing.assert_allclose(features, extract_features(first, x).numpy())
+    with torch.no_grad():
+        right = float((first(x).argmax(1).numpy() == four_classes()[1]).mean())
+    assert own_accuracy(first, features, four_classes()[1]) == right
+    assert not np.array_equal(kept_features(tmp_path, other, x, "float32"), features)
+    assert not np.array_equal(kept_features(tmp_path, first, x[:9], "float32"), features)
+    monkeypatch.setattr("experiments.study.ceiling.extract_features", None)
+    np.testing.assert_array_equal(kept_features(tmp_path, first, x, "float32"), features)
