@@ -21,7 +21,10 @@ from experiments.reproduction.studies import Bench, Found, Study, common_studies
 
 SETTINGS = Path(__file__).parent / "settings"
 DIVISIONS, ABLATION = SETTINGS / "divisions.toml", SETTINGS / "ablation.toml"
+FULL_DIVISIONS = SETTINGS / "divisions-full.toml"
 STRATEGIES = ("contiguous", "random", "selection", "coverage", "attribution", "correlation")
+CHOSEN = ("contiguous", "random", "selection")
+"""Of them, what many longer trainings are made of: the two that know nothing, and the best of the others."""
 DECORRELATION = {"partition.decorrelate": 1.0, "partition.decorrelate_epochs": 1}
 REDUCED: Mapping[str, Any] = {
     "data.train_samples": 10_000,
@@ -59,10 +62,10 @@ The students learn their features and nothing else, so that nothing but the divi
 """
 
 
-def divisions(bench: Bench) -> Found:
-    """Every strategy with every seed."""
+def divisions(strategies: Sequence[str], bench: Bench) -> Found:
+    """Every one of these strategies with every seed."""
     taken = activation(bench.verify)
-    changes = {strategy: {"partition.strategy": strategy} for strategy in STRATEGIES}
+    changes = {strategy: {"partition.strategy": strategy} for strategy in strategies}
     rows = [row for name, change in changes.items() for row in bench.every_seed(name, change, taken)]
     return Found(tuple(rows))
 
@@ -71,9 +74,11 @@ def _studies(
     bits: Sequence[int], epochs: int, widths: Sequence[int], options: Mapping[str, Option]
 ) -> tuple[Study, ...]:
     separated = "six divisions of the features, the teacher trained further to separate the parts"
+    every, chosen = partial(divisions, STRATEGIES), partial(divisions, CHOSEN)
     return (
-        Study("partition", "six divisions of the features", divisions, REDUCED, DIVISIONS),
-        Study("decorrelation", separated, divisions, {**REDUCED, **DECORRELATION}, DIVISIONS),
+        Study("partition", "six divisions of the features", every, REDUCED, DIVISIONS),
+        Study("decorrelation", separated, every, {**REDUCED, **DECORRELATION}, DIVISIONS),
+        Study("partition-full", "three divisions of the committed teacher's", chosen, base=FULL_DIVISIONS),
         *common_studies(bits, epochs, REDUCED, DIVISIONS),
         Study("twins", "the students with ReLUs, trained as they were", twins_study),
         Study("family", "smaller networks of the teacher's family", partial(family_study, widths)),
@@ -100,7 +105,13 @@ EXAMPLE = Example(
     base=EXAMPLES / "cifar10" / "experiment.toml",
     studies={
         "full": _studies((8, 6, 4), 2, (4, 8, 12, 16), OPTIONS),
-        "small": _studies((8, 4), 1, (2, 4), {name: OPTIONS[name] for name in (RECIPE, "labels-alone")}),
+        "small": [
+            study
+            for study in _studies(
+                (8, 4), 1, (2, 4), {name: OPTIONS[name] for name in (RECIPE, "labels-alone")}
+            )
+            if study.base != FULL_DIVISIONS  # the same as the others, of a teacher that is not small
+        ],
     },
     small={
         "threads": 1,

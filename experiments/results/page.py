@@ -52,6 +52,7 @@ def _places(beside: Sequence[Document]) -> dict[str, dict[str, tuple[str, Make]]
         "CIFAR-10": {
             "cifar10-model": ("The model", partial(models.model, beside=beside)),
             "cifar10-partition": ("Dividing the features", divisions.division),
+            "cifar10-partition-full": ("Dividing the committed teacher's features", divisions.division),
             "cifar10-decorrelation": (separated, divisions.division),
             "cifar10-quantisation": bits,
             "cifar10-noise": noisy,

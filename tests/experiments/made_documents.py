@@ -328,4 +328,5 @@ def ablation() -> Document:
 
 def everything() -> list[Document]:
     both = [made for name in ("mnist", "cifar10") for made in (model(name), quantisation(name), noise(name))]
-    return [variants(), partition(), partition("decorrelation"), twins(), family(), ablation(), *both]
+    divided = [partition(name) for name in ("partition", "partition-full", "decorrelation")]
+    return [variants(), *divided, twins(), family(), ablation(), *both]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import sne_deploy as sne
 from experiments import cifar10, mnist
 from experiments.ablation import weights
-from experiments.reproduction.command import Example, Options, main, reproduce
+from experiments.reproduction.command import EXAMPLES, Example, Options, main, reproduce
 from experiments.reproduction.measure import Subject
 from experiments.reproduction.rows import (
     Candidate,
@@ -30,6 +30,7 @@ from experiments.reproduction.rows import (
 )
 from experiments.reproduction.runs import Lab, Measurement, Run, Task
 from experiments.reproduction.studies import Bench, Study
+from experiments.results import divisions
 from experiments.results.page import make_page
 from sne_deploy.distill.experiment import Experiment, load_experiment
 from sne_deploy.distill.training.epochs import Epoch
@@ -265,6 +266,16 @@ def test_every_study_of_cifar10_runs_and_has_its_section(images: dict[str, Docum
     assert text.count("- Data: A note on the data.") == len(images)
     assert "--data-folder FOLDER" in text
     assert all("data.folder" not in document.changes for document in images.values())
+
+
+def test_the_full_divisions_are_of_the_committed_teacher() -> None:
+    (study,) = [one for one in cifar10.EXAMPLE.studies["full"] if one.name == "partition-full"]
+    assert study.base is not None
+    described = load_experiment(study.base)
+    assert described.teacher.onnx is not None
+    assert Path(described.teacher.onnx).resolve() == EXAMPLES / "cifar10" / "teacher.onnx"
+    assert described.students.count == 4
+    assert set(cifar10.CHOSEN) > set(divisions.UNINFORMED)
 
 
 @pytest.mark.parametrize("study", ["partition", "decorrelation"])
