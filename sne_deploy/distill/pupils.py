@@ -25,6 +25,7 @@ from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import JointTask, tune_together
 from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.quantise_aware import folded, tune_quantised, with_stored_weights
+from sne_deploy.distill.students.shrink import shrunk
 from sne_deploy.distill.students.student import Alone, Lesson, StudentTask, train_alone, train_student
 from sne_deploy.distill.students.warm_start import SPIKING_ALONE, twin_task
 from sne_deploy.distill.students.watch import Change, watch_student, watch_together, watch_twin
@@ -98,6 +99,8 @@ def train_students(
         if index not in stages.given:
             if joint is None and experiment.quantisation.epochs:
                 made = _quantised(stages, own, index, network, before)
+            if joint is None:
+                made = _without_idle(stages, index, made)
             stages.kept(index, made, None if direct else parts[index])
         return made
 
@@ -111,6 +114,8 @@ def train_students(
         for index, network in enumerate(networks):
             made.append(_quantised(stages, own, index, network, made, networks[index + 1 :]))
         networks, head = made, None
+    if joint is not None:
+        networks = [_without_idle(stages, index, network) for index, network in enumerate(networks)]
     return networks, Head("mean") if direct else head
 
 
@@ -170,6 +175,12 @@ def _alone(
     build = partial(pupils.build, index, part.shape[1])
     start = _warm_start(stages, lesson.of(index), pupils, index, build) if pupils.warm else None
     return train_student(build, lesson.of(index), task, training, start).module
+
+
+def _without_idle(stages: Stages, index: int, network: nn.Module) -> nn.Module:
+    """A student that was pruned, without the neurons that reach nothing any more."""
+    pruned = stages.experiment.of(index).students.pruning is not None
+    return shrunk(network).to(next(network.parameters()).device) if pruned else network
 
 
 def _warm_start(
