@@ -43,6 +43,7 @@ def train_command(
 ) -> None:
     """Distil an ensemble of spiking students from a teacher; a killed run goes on where it was."""
     from sne_deploy.distill.bars import TrainingBars
+    from sne_deploy.distill.brought import brought_view
     from sne_deploy.distill.command import onnx_teacher, train_experiment
     from sne_deploy.distill.estimate import estimate, estimate_view
     from sne_deploy.distill.experiment import load_experiment
@@ -66,5 +67,6 @@ def train_command(
         say("interrupted: the same command goes on after the last whole epoch")
         raise SystemExit(130) from None
     show(report_view(trained.result.report))
+    show(brought_view(trained.brought))
     events = out / "tensorboard" if tensorboard_installed() else NO_EVENTS
     say(f"Written: {trained.model}, {trained.teacher}, {out / 'training.csv'}, {events}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,13 @@ from sne_deploy.distill.data.given import Given, as_arrays
 from sne_deploy.distill.data.splits import load_file, load_splits, load_test
 from sne_deploy.distill.experiment import Experiment, as_experiment
 from sne_deploy.distill.plan import Plan
+from sne_deploy.distill.policy.fitting import Brought
 from sne_deploy.distill.run import Distilled, run_experiment
 from sne_deploy.distill.stages import EpochLog, StageLog
 from sne_deploy.distill.students.finished import save_finished
 from sne_deploy.distill.teacher.given import teacher_of_module
 from sne_deploy.distill.teacher.onnx_export import save_teacher_onnx
+from sne_deploy.distill.training.determinism import open_device
 from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.distill.training.events import EventFiles, tensorboard_installed
 from sne_deploy.distill.training.journal import COLUMNS, Journal, csv_line
@@ -55,12 +57,15 @@ class Trained:
         What is in ``model.pt``.
     result : Result
         Of the test split on target ``loihi``.
+    brought : tuple of Brought
+        What each student does on validation samples, alone and after those before it.
     """
 
     model: Path
     teacher: Path
     ensemble: Ensemble
     result: Result
+    brought: tuple[Brought, ...]
 
 
 def train(
@@ -160,6 +165,7 @@ def train_experiment(
     ``log`` of every epoch.
     """
     given = given or Given()
+    open_device(experiment.device)
     folder = ensure_folder(out)
     journals: list[Journal | EventFiles | TrainedFile] = [
         Journal(folder / "training.jsonl"),
@@ -212,7 +218,8 @@ def train_experiment(
     whence = provenance(experiment, distilled) | _file_notes(experiment, test, out)
     ensemble = replace(distilled.ensemble, provenance=whence)
     ensemble.save(model)
-    return Trained(model, teacher, ensemble, _measured(ensemble, experiment, test, teacher, out))
+    result = _measured(ensemble, experiment, test, teacher, out)
+    return Trained(model, teacher, ensemble, result, distilled.brought)
 
 
 def _file_notes(experiment: Experiment, test: DataSet, out: Path) -> dict[str, Any]:
@@ -244,6 +251,7 @@ def provenance(experiment: Experiment, distilled: Distilled) -> dict[str, Any]:
         "experiment": experiment.model_dump_json(exclude_none=True, exclude={"data": {"folder", "file"}}),
         "versions": {name: version(name) for name in PACKAGES},
         "features": [len(part) for part in distilled.parts],
+        "students_on_validation": [asdict(one) for one in distilled.brought],
         **(
             {}
             if fitted is None

@@ -23,7 +23,7 @@ from sne_deploy.distill.data.given import Given
 from sne_deploy.distill.data.splits import Splits, load_splits
 from sne_deploy.distill.plan import Plan, plan_of
 from sne_deploy.distill.policy.deploy import deployable
-from sne_deploy.distill.policy.fitting import FittedPolicy
+from sne_deploy.distill.policy.fitting import Brought, FittedPolicy
 from sne_deploy.distill.pupils import train_students
 from sne_deploy.distill.stages import (
     DECORRELATION,
@@ -68,12 +68,15 @@ class Distilled:
         Teacher features of each student.
     fitted : FittedPolicy or None
         Where the policy was fitted.
+    brought : tuple of Brought
+        What each student does on validation samples, as deployed.
     """
 
     ensemble: Ensemble
     teacher: Teacher
     parts: tuple[Array, ...]
     fitted: FittedPolicy | None
+    brought: tuple[Brought, ...]
 
 
 def run_experiment(
@@ -141,8 +144,8 @@ def run_experiment(
         placed.students_x, placed.students_y, slices, teacher_logits, placed.students_lengths, answers
     )
     networks, head = train_students(stages, placed, lesson, parts)
-    ensemble, fitted = deployable(experiment, data, parts, networks, head)
-    return Distilled(ensemble, teacher.cpu(), parts, fitted)
+    made = deployable(experiment, data, parts, networks, head)
+    return Distilled(made.ensemble, teacher.cpu(), parts, made.fitted, made.brought)
 
 
 def train_own_teacher(stages: Stages, data: Splits) -> Teacher:

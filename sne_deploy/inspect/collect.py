@@ -199,11 +199,12 @@ def _facts(ensemble: Ensemble) -> Iterator[tuple[str, str]]:
     values += "" if encoder.scale == 1 else f", times {number(encoder.scale)}"
     yield "input", f"{shape_text(ensemble.input_shape)}, {encoder.kind}{values}"
     yield "time", f"{ensemble.timesteps:,} steps per sample"
+    divided = "" if head.temperature is None else ", a temperature for each number of students"
     if head.weight is None:
-        yield "head", f"{head.kind} of the students' outputs"
+        yield "head", f"{head.kind} of the students' outputs{divided}"
     else:
         classes, features = head.weight.shape
-        yield "head", f"{head.kind}, {features:,} outputs -> {classes:,} classes, on the host"
+        yield "head", f"{head.kind}, {features:,} outputs -> {classes:,} classes{divided}, on the host"
     names = [student.name for student in ensemble.students]
     order = [names[at] for at in policy.order or range(len(names))]
     yield (

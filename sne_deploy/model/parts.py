@@ -108,6 +108,8 @@ class Encoder:
 
 
 HeadKind = Literal["linear", "mean"]
+HEAD_AXES = {"weight": 2, "bias": 1, "mean": 1, "subset_bias": 2, "temperature": 1}
+"""Axes of a head's tensors."""
 
 
 @briefly
@@ -117,7 +119,7 @@ class Head:
 
     ``linear``: logits = weight @ concat(outputs) + bias, where the slice of a student that did not run
     is its training mean. ``mean``: logits = the mean of the outputs of the students that ran (every
-    student then has one output per class, and there are no tensors).
+    student then has one output per class, and there are no tensors but temperatures).
 
     Attributes
     ----------
@@ -128,6 +130,9 @@ class Head:
         Training mean of every output, in the students' units.
     subset_bias : float64 array of shape (students, classes), or None
         Added to the logits when k students have run: row k - 1.
+    temperature : float64 array of shape (students,), or None
+        By which the logits are divided when k students have run: entry k - 1, above 0. It changes no
+        predicted class, but how sure the head is after each number of students.
     """
 
     kind: HeadKind
@@ -135,12 +140,17 @@ class Head:
     bias: FloatArray | None = None
     mean: FloatArray | None = None
     subset_bias: FloatArray | None = None
+    temperature: FloatArray | None = None
 
     def __post_init__(self) -> None:
         argument.choice("head", self.kind, get_args(HeadKind))
-        for name, axes in (("weight", 2), ("bias", 1), ("mean", 1), ("subset_bias", 2)):
+        for name, axes in HEAD_AXES.items():
             value = getattr(self, name)
             if value is None:
                 continue
             if not (isinstance(value, np.ndarray) and value.dtype.kind in "iuf" and value.ndim == axes):
                 raise InputError(f"head: {name} must be a NumPy array of numbers with {axes} axes")
+        if self.temperature is not None and not (self.temperature > 0).all():
+            raise InputError(
+                f"head: temperature {self.temperature.min():g} must be above 0; 1 changes nothing"
+            )

@@ -1,8 +1,9 @@
 """The head on the host: students' outputs to logits, for any subset of students.
 
 ``linear``: logits = W m + b + sum over the students that ran of W_k (f_k - m_k), with m the training mean:
-the same as weight @ concat(outputs, with means for the others) + bias, counted incrementally. Each row
-depends on its own sample alone, bit for bit.
+the same as weight @ concat(outputs, with means for the others) + bias, counted incrementally. Then they are
+divided by the temperature of so many students, if there is one. Each row depends on its own sample alone, bit
+for bit.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ def check_head(head: Head, sizes: Sequence[int]) -> None:
     InputError
         A tensor is missing or has the wrong shape.
     """
+    if head.temperature is not None and head.temperature.shape != (len(sizes),):
+        raise InputError(
+            f"head: temperature has shape {head.temperature.shape}, not (students,) = ({len(sizes)},)"
+        )
     if head.kind == "mean":
         if len(set(sizes)) != 1:
             raise InputError(
@@ -108,11 +113,12 @@ def joined(head: Head, parts: Sequence[Array], active: Array) -> Array:
     for index, part in enumerate(parts):
         if bool(active[:, index].any()):
             result += np.where(active[:, index, None], part, 0.0)
+    last = np.maximum(ran, 1) - 1
     if head.kind == "mean":
-        return np.asarray(result / np.maximum(ran, 1)[:, None])
-    if head.subset_bias is not None:
-        result += np.where(ran[:, None] > 0, head.subset_bias[np.maximum(ran, 1) - 1], 0.0)
-    return result
+        result = result / (last + 1)[:, None]
+    elif head.subset_bias is not None:
+        result += np.where(ran[:, None] > 0, head.subset_bias[last], 0.0)
+    return result if head.temperature is None else np.asarray(result / head.temperature[last][:, None])
 
 
 def _tensors(head: Head) -> tuple[Array, Array, Array]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tomllib
 
 from sne_deploy.distill.command import train_experiment
 from sne_deploy.distill.estimate import estimate
 from sne_deploy.distill.experiment import Experiment, load_experiment, parse_experiment
 from sne_deploy.distill.plan import Plan
 from sne_deploy.distill.run import run_experiment
+from sne_deploy.distill.students.networks import student_network
 from sne_deploy.errors import InputError, SneError
 from tests.distill.test_run import tensors
 
@@ -181,6 +184,19 @@ def test_students_with_slices_differ_too_and_are_trained_together_from_files(tmp
     divided["partition"] = {"strategy": "contiguous"}
     with pytest.raises(InputError, match=r"members?.*learned other features"):
         trained(parse_experiment(divided), tmp_path / "work")
+
+
+def test_the_experiment_of_the_docs_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "ensembles.md").read_text("utf-8")
+    whole, files = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    experiment = parse_experiment(tomllib.loads(whole))
+    assert [len(experiment.students.of(k).layers) for k in range(3)] == [6, 9, 9]
+    assert [experiment.students.like(k) for k in range(3)] == [0, 1, 1]
+    for k in range(3):
+        of = experiment.students.of(k)
+        student_network(of.layers, (3, 32, 32), 10, of.dt_s)
+    named = tomllib.loads(files)
+    assert set(named["students"]["member"][0]) == {"weights"}
 
 
 TOML = """

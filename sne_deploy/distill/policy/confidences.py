@@ -21,6 +21,23 @@ LOWEST = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
+class Curve:
+    """A cascade at thresholds that rise: float64 arrays of one length.
+
+    Attributes
+    ----------
+    thresholds, accuracy : array
+    energy_j, students : array
+        Mean per sample.
+    """
+
+    thresholds: Array
+    accuracy: Array
+    energy_j: Array
+    students: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Confidences:
     """The head after the first 1 to K students of an order.
 
@@ -60,6 +77,30 @@ class Confidences:
     def accuracy(self, threshold: float) -> float:
         """Of the cascade, as a fraction."""
         return float(self.right[np.arange(len(self.right)), self.stops(threshold)].mean())
+
+    def curve(self, energy_j: Array) -> Curve:
+        """What the cascade does at each of its :meth:`thresholds`.
+
+        A student runs where no confidence before it reached the threshold: the largest of them is below.
+
+        Parameters
+        ----------
+        energy_j : float64 array of shape (N, students)
+        """
+        thresholds = np.array(self.thresholds())
+        right = self.right.astype(np.int64)
+        found = np.zeros((3, len(thresholds)))
+        first = (right[:, 0].sum(), energy_j[:, self.order[0]].sum(), len(right))
+        found += np.array(first)[:, None]
+        largest = np.maximum.accumulate(self.values, axis=1)
+        for place in range(1, len(self.order)):
+            rows = np.argsort(largest[:, place - 1], kind="stable")
+            below = np.searchsorted(largest[rows, place - 1], thresholds, side="left")
+            gained = right[rows, place] - right[rows, place - 1]
+            added = (gained, energy_j[rows, self.order[place]], np.ones(len(rows)))
+            found += np.stack([np.append(0.0, np.cumsum(one))[below] for one in added])
+        accuracy, joules, students = found / len(right)
+        return Curve(thresholds, accuracy, joules, students)
 
 
 def confidences(

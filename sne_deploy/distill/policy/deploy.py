@@ -12,12 +12,14 @@ import numpy.typing as npt
 from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
 from sne_deploy.data.encode import encode
 from sne_deploy.distill.experiment import GateModel
+from sne_deploy.distill.policy.cascade import fit_cascade, orders
 from sne_deploy.distill.policy.fitting import (
+    Brought,
     FittedPolicy,
     Runs,
     Target,
     best_order,
-    fit_confidence,
+    brought,
     fit_static,
 )
 from sne_deploy.distill.policy.gate import GateTraining, fit_gate
@@ -127,17 +129,35 @@ def _run_program(
     return outputs, operations, energy_j
 
 
+@dataclass(frozen=True, eq=False)
+class Deployable:
+    """An ensemble, and what is known of it from validation samples.
+
+    Attributes
+    ----------
+    ensemble : Ensemble
+    fitted : FittedPolicy or None
+        None where the policy has nothing to fit.
+    brought : tuple of Brought
+        What each student does, alone and after those before it in the policy's order.
+    """
+
+    ensemble: Ensemble
+    fitted: FittedPolicy | None
+    brought: tuple[Brought, ...]
+
+
 def deployable(
     experiment: Experiment,
     data: Splits,
     parts: Sequence[Array],
     networks: Sequence[nn.Module],
     head: Head | None,
-) -> tuple[Ensemble, FittedPolicy | None]:
+) -> Deployable:
     """Make the ensemble of networks that learned these parts of the features, with its head and policy.
 
     Both are fitted on what the students give as deployed integers; a ``head`` that was trained with them
-    stays. What the policy's fit gave is None where it has nothing to fit.
+    stays, but for its temperatures.
 
     Raises
     ------
@@ -163,27 +183,36 @@ def deployable(
         first = fit_head(training.outputs, training.labels)
         order = best_order(held_out.with_head(first))
         head = fit_head(training.outputs, training.labels, subset_bias=True, order=order)
+        tried: tuple[tuple[int, ...], ...] = (order,)
     else:
         order = best_order(held_out.with_head(ensemble.head))
-    made = replace(ensemble, head=head or ensemble.head)
-    if not policy.fitted:
-        return replace(made, policy=ActivationPolicy("static", order, students=policy.students)), None
-    fitted = _fitted_policy(experiment, made.head, order, held_out, training)
-    return replace(made, policy=fitted.policy), fitted
+        tried = orders(held_out.with_head(ensemble.head))
+    head = head or ensemble.head
+    fitted = None
+    if policy.kind == "confidence":
+        cascade = fit_cascade(held_out.with_head(head), _target(experiment), tried, policy.measure)
+        head, fitted = cascade.head, cascade.fitted
+    elif policy.fitted:
+        fitted = _fitted_policy(experiment, head, order, held_out, training)
+    chosen = ActivationPolicy("static", order, students=policy.students) if fitted is None else fitted.policy
+    made = replace(ensemble, head=head, policy=chosen)
+    return Deployable(made, fitted, brought(held_out.with_head(head), chosen.order))
+
+
+def _target(experiment: Experiment) -> Target:
+    described = experiment.policy
+    drop = described.accuracy_drop
+    if described.energy_j is None and drop is None:
+        drop = ACCURACY_DROP
+    return Target(drop, described.energy_j)
 
 
 def _fitted_policy(
     experiment: Experiment, head: Head, order: tuple[int, ...], held_out: Deployed, training: Deployed | None
 ) -> FittedPolicy:
-    described, runs = experiment.policy, held_out.with_head(head)
-    drop = described.accuracy_drop
-    if described.energy_j is None and drop is None:
-        drop = ACCURACY_DROP
-    target = Target(drop, described.energy_j)
-    if described.kind == "static":
+    runs, target = held_out.with_head(head), _target(experiment)
+    if experiment.policy.kind == "static" or training is None:
         return fit_static(runs, target, order)
-    if described.kind == "confidence" or training is None:
-        return fit_confidence(runs, target, order, described.measure)
     seen = (training.x, training.with_head(head))
     mac_j = held_out.chip.host.mac.si
     lengths = (training.lengths, held_out.lengths)

@@ -82,6 +82,11 @@ class Runs:
         """Where the head is right when these students run: bool array of shape (N,)."""
         return np.asarray(logits(self.head, self.outputs, active).argmax(axis=1) == self.labels)
 
+    def taken(self, rows: slice) -> Runs:
+        """Some of the samples."""
+        outputs = tuple(output[rows] for output in self.outputs)
+        return Runs(self.head, outputs, self.labels[rows], self.operations[rows], self.energy_j[rows])
+
     def only(self, ran: Sequence[int]) -> Array:
         """These students on every sample: bool array of shape (N, students)."""
         active = np.zeros((len(self.labels), self.students), dtype=bool)
@@ -130,6 +135,41 @@ def best_order(runs: Runs) -> tuple[int, ...]:
     return tuple(order)
 
 
+@dataclass(frozen=True)
+class Brought:
+    """What a student does alone, and with those before it in the order; means over samples.
+
+    Attributes
+    ----------
+    student : int
+    accuracy_alone, operations_alone : float
+        Operations are SynOps and host MACs.
+    accuracy, operations : float
+        Of the first students of the order, this one included.
+    """
+
+    student: int
+    accuracy_alone: float
+    operations_alone: float
+    accuracy: float
+    operations: float
+
+
+def brought(runs: Runs, order: Sequence[int]) -> tuple[Brought, ...]:
+    """What each student of an order adds where it and all before it run on every sample."""
+    operations = runs.operations.mean(axis=0)
+    return tuple(
+        Brought(
+            student,
+            float(runs.right(runs.only([student])).mean()),
+            float(operations[student]),
+            float(runs.right(runs.only(order[: place + 1])).mean()),
+            float(operations[list(order[: place + 1])].sum()),
+        )
+        for place, student in enumerate(order)
+    )
+
+
 def measured(policy: ActivationPolicy, runs: Runs, active: Array, gate_j: float = 0.0) -> Setting:
     """What a policy does that activates these students: bool array of shape (N, students).
 
@@ -155,15 +195,13 @@ def fit_confidence(
 
     Every student more costs more, so that the cheapest threshold is the lowest.
     """
-    found = confidences(runs.head, runs.outputs, runs.labels, order, measure)
-    energy = np.cumsum(runs.energy_j[:, list(order)], axis=1)
-    rows = np.arange(len(runs.labels))
-    settings = []
-    for threshold in found.thresholds():
-        stop = found.stops(threshold)
-        policy = ActivationPolicy("confidence", order, threshold, measure=measure)
-        accuracy, energy_j = found.accuracy(threshold), float(energy[rows, stop].mean())
-        settings.append(Setting(policy, accuracy, energy_j, float(stop.mean() + 1)))
+    found = confidences(runs.head, runs.outputs, runs.labels, order, measure).curve(runs.energy_j)
+    settings = [
+        Setting(ActivationPolicy("confidence", order, float(threshold), measure=measure), *map(float, rest))
+        for threshold, *rest in zip(
+            found.thresholds, found.accuracy, found.energy_j, found.students, strict=True
+        )
+    ]
     return choose(settings, runs, target)
 
 

@@ -191,7 +191,7 @@ class SubsetLoss:
         head = self._head
         if head.weight is None or head.bias is None or head.mean is None:
             parts = torch.stack(torch.split(outputs, self._sizes, dim=1), dim=1)
-            return self._members @ parts / self._ran.clamp(min=1)[:, None]
+            return self._divided(self._members @ parts / self._ran.clamp(min=1)[:, None])
         weight, bias, mean = (_tensor(array) for array in (head.weight, head.bias, head.mean))
         changes = torch.split(outputs - mean, self._sizes, dim=1)
         weights = torch.split(weight, self._sizes, dim=1)
@@ -200,7 +200,13 @@ class SubsetLoss:
         if head.subset_bias is not None:
             shifts = _tensor(np.concatenate([np.zeros((1, len(bias))), head.subset_bias]))
             together = together + shifts[self._ran]
-        return together
+        return self._divided(together)
+
+    def _divided(self, logits: Tensor) -> Tensor:
+        temperature = self._head.temperature
+        if temperature is None:
+            return logits
+        return logits / _tensor(temperature)[self._ran.clamp(min=1) - 1][:, None]
 
 
 def _tensor(array: Array) -> Tensor:

@@ -6,7 +6,7 @@ version, has a default for files of the earlier ones, and is refused in them.
 
 Version 2 adds to ``policy``: ``students`` (of static), ``measure`` (of confidence), ``gate``. Version 4:
 ``students`` of confidence. Version 5: sparse tensors of a layer, see
-:mod:`sne_deploy.model.checkpoint.sparse`.
+:mod:`sne_deploy.model.checkpoint.sparse`. Version 6: ``temperature`` of the head.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sne_deploy.model.ensemble import Ensemble
 
 FORMAT = "sne-deploy/model"
-VERSION = 5
+VERSION = 6
 MAX_LAYERS = 1024
 
 Array = npt.NDArray[Any]
@@ -69,6 +69,7 @@ class _Head(_Strict):
     bias: np.ndarray[Any, Any] | None
     mean: np.ndarray[Any, Any] | None
     subset_bias: np.ndarray[Any, Any] | None
+    temperature: np.ndarray[Any, Any] | None = None
 
 
 class _Gate(_Strict):
@@ -149,6 +150,8 @@ def parse_document(where: object, plain: Any) -> _Document:
     if version < 5 and sparse:
         raise CheckpointError(f"{where}: sparse tensors: not in format version {version}; {REMEDY}")
     check_sizes(where, sparse)
+    if version < 6 and "temperature" in document.head.model_fields_set:
+        raise CheckpointError(f"{where}: head: temperature: not in format version {version}; {REMEDY}")
     if version < 3 and "scale" in document.encoder.model_fields_set:
         raise CheckpointError(f"{where}: encoder: scale: not in format version {version}; {REMEDY}")
     return document
@@ -223,7 +226,7 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
     sparse = any(isinstance(tensor, dict) for layer in layers for tensor in layer["tensors"].values())
     document = {
         "format": FORMAT,
-        "version": 5 if sparse else _version(ensemble, policy),
+        "version": _version(ensemble, policy, sparse=sparse),
         "input_shape": ensemble.input_shape,
         "timesteps": ensemble.timesteps,
         "encoder": {
@@ -232,7 +235,7 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
             **({} if encoder.scale == 1 else {"scale": float(encoder.scale)}),
         },
         "students": students,
-        "head": vars(head),
+        "head": {k: v for k, v in vars(head).items() if k != "temperature" or v is not None},
         "policy": policy,
         "provenance": ensemble.provenance,
     }
@@ -240,8 +243,10 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
     return plain
 
 
-def _version(ensemble: Ensemble, policy: Mapping[str, Any]) -> int:
-    """The earliest version that says all of it, without sparse tensors."""
+def _version(ensemble: Ensemble, policy: Mapping[str, Any], *, sparse: bool) -> int:
+    """The earliest version that says all of it."""
+    if ensemble.head.temperature is not None or sparse:
+        return 5 if ensemble.head.temperature is None else 6
     if ensemble.policy.kind == "confidence" and ensemble.policy.students is not None:
         return 4
     layers = [layer for s in ensemble.students if isinstance(s.network, tuple) for layer in s.network]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sne_deploy.errors import CheckpointError, GraphError
 from sne_deploy.model.layers.registry import LAYER_KINDS, stack_shapes
+from sne_deploy.model.parts import HEAD_AXES
 
 if TYPE_CHECKING:
     from sne_deploy.model.ensemble import Ensemble
@@ -86,16 +87,22 @@ def _check_finite(place: str, array: npt.NDArray[Any]) -> None:
 
 
 def _check_head(where: object, head: Head, names: list[str], outputs: list[int]) -> None:
-    tensors = {name: getattr(head, name) for name in ("weight", "bias", "mean", "subset_bias")}
+    tensors = {name: getattr(head, name) for name in HEAD_AXES}
     given = {name: array for name, array in tensors.items() if array is not None}
     for name, array in given.items():
         if array.dtype.kind != "f":
             raise CheckpointError(f"{where}: head, tensor {name}: dtype {array.dtype} is not a float")
         _check_finite(f"{where}: head, tensor {name}", array)
+    if head.temperature is not None and head.temperature.shape != (len(outputs),):
+        raise CheckpointError(
+            f"{where}: head, tensor temperature: shape {head.temperature.shape} is not ({len(outputs)},), "
+            "one for each number of students"
+        )
     sizes = ", ".join(f"{name} {size}" for name, size in zip(names, outputs, strict=True))
     if head.kind == "mean":
-        if given:
-            raise CheckpointError(f"{where}: head 'mean' has no tensors, got {', '.join(given)}")
+        others = [name for name in given if name != "temperature"]
+        if others:
+            raise CheckpointError(f"{where}: head 'mean' has no tensors, got {', '.join(others)}")
         if len(set(outputs)) > 1:
             raise CheckpointError(f"{where}: head 'mean' needs students of one output size, got {sizes}")
         return
@@ -108,6 +115,7 @@ def _check_head(where: object, head: Head, names: list[str], outputs: list[int])
         "bias": (classes,),
         "mean": (total,),
         "subset_bias": (len(outputs), classes),
+        "temperature": (len(outputs),),
     }
     for name, array in given.items():
         if array.shape != shapes[name] or not classes:
