@@ -25,7 +25,7 @@ from sne_deploy.distill.schema.members import WithMembers, member_model
 from sne_deploy.distill.schema.noise import NoiseModel
 from sne_deploy.distill.schema.pruning import PruningModel
 from sne_deploy.distill.schema.surrogate import WithSurrogate
-from sne_deploy.distill.schema.warm_start import WarmStart
+from sne_deploy.distill.schema.warm_start import MoreSteps, WarmStart
 from sne_deploy.distill.students.dropout import DropoutName
 from sne_deploy.errors import InputError
 from sne_deploy.files import parse_toml, read_regular
@@ -120,7 +120,8 @@ class Schedule(Model):
     keeps outliers from stretching the quantiser. ``clip_norm``: largest norm of the whole gradient; surrogate
     gradients through time can explode. ``precision`` bf16: matrix products and convolutions under autocast;
     parameters stay float32. ``sgd`` has Nesterov's momentum of 0.9, ``lookahead`` of
-    0.85 and an average that grows longer, see :class:`sne_deploy.distill.training.optimizers.Lookahead`.
+    0.85 and an average that grows longer, see :class:`sne_deploy.distill.training.optimizers.Lookahead`;
+    ``muon`` orthogonal updates, see :class:`sne_deploy.distill.training.muon.Muon`.
     """
 
     epochs: Positive = 20
@@ -130,7 +131,7 @@ class Schedule(Model):
     clip_norm: Above0 = 1.0
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["float32", "bf16"] = "float32"
-    optimizer: Literal["adamw", "sgd", "lookahead"] = "adamw"
+    optimizer: Literal["adamw", "sgd", "lookahead", "muon"] = "adamw"
 
 
 class TeacherModel(Model):
@@ -249,10 +250,9 @@ class StudentsModel(WithSurrogate):
     teacher's features of the very same images. ``answers``: a table, in their place: see
     :mod:`sne_deploy.distill.schema.answers`; an epoch is then as long as without copies, and the joint stage
     sees the same. ``surrogate``, ``surrogate_alpha``, ``surrogate_width``: see
-    :class:`sne_deploy.distill.schema.surrogate.WithSurrogate`.
-    teacher's features of the very same images. ``surrogate``, ``surrogate_alpha``, ``surrogate_width``: see
     :class:`sne_deploy.distill.schema.surrogate.WithSurrogate`. ``warm_start``: each begins with the weights
-    of its trained ReLU twin, see :class:`sne_deploy.distill.schema.warm_start.WarmStart`.
+    of its trained ReLU twin, see :class:`sne_deploy.distill.schema.warm_start.WarmStart`. ``more_steps``:
+    each is trained with more time steps first, see :class:`sne_deploy.distill.schema.warm_start.MoreSteps`.
     """
 
     count: Positive
@@ -262,11 +262,22 @@ class StudentsModel(WithSurrogate):
     layers: Annotated[tuple[LayerModel, ...], Field(min_length=1)]
     pruning: Annotated[PruningModel | None, LATER] = None
     warm_start: Annotated[WarmStart | None, LATER] = None
+    more_steps: Annotated[MoreSteps | None, LATER] = None
     loss: StudentLoss = StudentLoss()
     copies: Annotated[int, Field(ge=0, le=20)] = 0
     answers: Annotated[AnswersModel | None, LATER] = None
     outputs: Literal["features", "logits"] = "features"
     schedule: Schedule = Schedule()
+
+    @model_validator(mode="after")
+    def _more(self) -> StudentsModel:
+        longer = self.more_steps
+        if longer is not None and longer.timesteps <= self.timesteps:
+            raise ValueError(
+                f"more_steps.timesteps {longer.timesteps} must be above timesteps {self.timesteps}, with "
+                "which the student is trained in the end"
+            )
+        return self
 
     @model_validator(mode="after")
     def _no_features_of_logits(self) -> StudentsModel:
@@ -420,11 +431,13 @@ class Experiment(Model):
             )
         if self.students.outputs == "logits" and self.joint is not None:
             raise ValueError("joint trains a head over features; students.outputs 'logits' has none")
-        if self.students.warm_start is not None and self.data.input != "constant":
-            raise ValueError(
-                "students.warm_start needs a constant input: ReLU twins have no state for data.input "
-                f"{self.data.input!r}; leave it out"
-            )
+        each = [self.students.of(index) for index in range(self.students.count)]
+        for key in ("warm_start", "more_steps"):
+            if self.data.input != "constant" and any(getattr(own, key) is not None for own in each):
+                raise ValueError(
+                    f"students.{key} needs a constant input; data.input {self.data.input!r} has steps of its "
+                    "own: leave it out"
+                )
         return self
 
     @model_validator(mode="after")

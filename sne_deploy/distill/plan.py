@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sne_deploy.distill.stages import decorrelation_schedule, quantised_schedule, warm_schedule
+from sne_deploy.distill.stages import decorrelation_schedule, quantised_schedule
 from sne_deploy.distill.students.checks import compiled, student_task
 from sne_deploy.distill.students.finished import Finished
 from sne_deploy.distill.students.networks import student_network, trainable_copy
+from sne_deploy.distill.students.phases import phases_of
 from sne_deploy.distill.teacher.architectures import teacher_network
 from sne_deploy.distill.training.determinism import deterministic, evaluating
 from sne_deploy.distill.training.sizes import Sizes, macs_of, parameters_of
@@ -105,8 +106,8 @@ def plan_of(
     tuned = tuned if experiment.quantisation.epochs else []
     for k in range(count):
         if k not in finished:
-            warm = warm_schedule(experiment, k)
-            found += [] if warm is None else [alone("warm", k, warm)]
+            phases = phases_of(described.of(k), student_task(experiment.of(k)))
+            found += [alone(phase.name, k, phase.schedule) for phase in phases]
             found.append(alone("student", k, described.of(k).schedule))
             found += tuned[k : k + 1] if joint is None else []
     if joint is not None:

@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, partial, partialmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +22,10 @@ from sne_deploy.distill.students.checks import joint_task, student_task
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.joint import MEANS, tune_together
 from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.phases import phases_of
 from sne_deploy.distill.students.quantise_aware import tune_quantised
 from sne_deploy.distill.students.student import Lesson, train_alone, train_student
-from sne_deploy.distill.students.warm_start import twin_task
-from sne_deploy.distill.students.watch import Held, watch_student, watch_teacher, watch_together, watch_twin
+from sne_deploy.distill.students.watch import Held, watch_student, watch_teacher, watch_together
 from sne_deploy.distill.teacher.architectures import teacher_network
 from sne_deploy.distill.teacher.network import (
     Teacher,
@@ -163,13 +163,13 @@ class Probe:
         network = partial(self._untrained, student)
         train_student(network, self._lesson(rows).of(student), task, replace(training, watch=watch))
 
-    def _warm(self, student: int, rows: int, training: Training) -> None:
-        task = twin_task(student_task(self.experiment.of(student)))
-        training, network = (
-            replace(training, watch=watch_twin(self.held, task)),
-            partial(self._untrained, student),
-        )
-        train_alone(network, self._lesson(rows).of(student), task, training)
+    def _phase(self, name: str, student: int, rows: int, training: Training) -> None:
+        own = self.experiment.of(student)
+        (phase,) = (one for one in phases_of(own.students, student_task(own)) if one.name == name)
+        watched, network = replace(training, watch=phase.watch(self.held)), partial(self._untrained, student)
+        train_alone(network, self._lesson(rows).of(student), phase.task, watched)
+
+    _warm, _longer = partialmethod(_phase, "warm"), partialmethod(_phase, "longer")
 
     def _other(self, student: int) -> list[nn.Module]:
         """One, if there is another one."""

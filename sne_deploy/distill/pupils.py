@@ -10,25 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from sne_deploy.distill.stages import (
+    FIRST_OF_PHASE,
     FIRST_QUANTISED,
     FIRST_STUDENT,
-    FIRST_WARM,
     TOGETHER,
     Stage,
     Stages,
     quantised_schedule,
-    warm_schedule,
 )
 from sne_deploy.distill.students.checks import joint_task, kept_zeros, pruning_of, student_task
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import JointTask, tune_together
 from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.phases import phases_of
 from sne_deploy.distill.students.quantise_aware import folded, tune_quantised, with_stored_weights
 from sne_deploy.distill.students.shrink import shrunk
 from sne_deploy.distill.students.student import Alone, Lesson, StudentTask, train_alone, train_student
-from sne_deploy.distill.students.warm_start import SPIKING_ALONE, twin_task
-from sne_deploy.distill.students.watch import Change, watch_student, watch_together, watch_twin
+from sne_deploy.distill.students.watch import Change, watch_student, watch_together
 from sne_deploy.distill.training.loop import split_rows
 from sne_deploy.model.ensemble import Head
 
@@ -61,8 +60,8 @@ class Pupils:
         The sections of the experiment that the stages depend on.
     finish : Finish
         Makes of a trained network what it is when it is finished.
-    warm : bool
-        Whether they begin as ReLU twins where the experiment says so.
+    phased : bool
+        Whether they go through the phases that the experiment puts before a student's own training.
     """
 
     build: Callable[[int, int], nn.Module]
@@ -72,7 +71,7 @@ class Pupils:
     together: str = "together"
     depends: tuple[str, ...] = ("teacher", "partition", "students")
     finish: Finish = lambda _, network, __: network
-    warm: bool = False
+    phased: bool = False
 
 
 def train_students(
@@ -107,7 +106,7 @@ def train_students(
     def task(index: int) -> StudentTask:
         return student_task(experiment.of(index))
 
-    pupils = Pupils(build, task, joint, finish=finish, warm=True)
+    pupils = Pupils(build, task, joint, finish=finish, phased=True)
     networks, head = train_pupils(stages, data, lesson, pupils, parts)
     if joint is not None and experiment.quantisation.epochs:
         made: list[nn.Module] = []
@@ -173,7 +172,7 @@ def _alone(
     pruning = pruning_of(stages.experiment.of(index), lesson.of(index), task)
     training = replace(training, after_step=pruning)
     build = partial(pupils.build, index, part.shape[1])
-    start = _warm_start(stages, lesson.of(index), pupils, index, build) if pupils.warm else None
+    start = _start(stages, lesson.of(index), pupils, index, build) if pupils.phased else None
     return train_student(build, lesson.of(index), task, training, start).module
 
 
@@ -183,18 +182,17 @@ def _without_idle(stages: Stages, index: int, network: nn.Module) -> nn.Module:
     return shrunk(network).to(next(network.parameters()).device) if pruned else network
 
 
-def _warm_start(
+def _start(
     stages: Stages, lesson: Lesson, pupils: Pupils, index: int, build: Callable[[], nn.Module]
 ) -> Alone | None:
-    """A student's trained ReLU twin, if it has one."""
-    schedule = warm_schedule(stages.experiment, index)
-    if schedule is None:
-        return None
-    place, task = stages.experiment.students.place(index), twin_task(pupils.task(index))
-    seed = FIRST_WARM + index
-    stage = Stage(f"warm{index}", seed, schedule, place, pupils.depends, index, SPIKING_ALONE)
-    training = stages.training(stage, partial(watch_twin, task=task))
-    return train_alone(build, lesson, task, training).module
+    """What a student begins as: trained in the phases before its own, if it has any."""
+    described, start = stages.experiment.students, None
+    for phase in phases_of(described.of(index), pupils.task(index)):
+        name, seed = f"{phase.name}{index}", FIRST_OF_PHASE[phase.name] + index
+        place = described.place(index)
+        stage = Stage(name, seed, phase.schedule, place, pupils.depends, index, phase.without)
+        start = train_alone(build, lesson, phase.task, stages.training(stage, phase.watch), start).module
+    return start
 
 
 def stored_weights_of(experiment: Experiment, input_shape: tuple[int, ...]) -> Change:

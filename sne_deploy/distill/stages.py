@@ -38,7 +38,8 @@ StageLog = Callable[[str, int, Sequence[Epoch]], None]
 Kept = Callable[[int, "nn.Module", npt.NDArray[Any] | None], None]
 """Called as kept(student, network, features that it learned, or None)."""
 TEACHER, DECORRELATION, TOGETHER = 1, 2, 3
-FIRST_STUDENT, FIRST_QUANTISED, FIRST_WARM, FIRST_VERSION = 100, 200, 300, 10_000
+FIRST_STUDENT, FIRST_QUANTISED, FIRST_VERSION = 100, 200, 10_000
+FIRST_OF_PHASE = {"warm": 300, "longer": 400}
 """Which of an experiment's seeds a stage has, and the versions of samples."""
 
 
@@ -77,13 +78,6 @@ def decorrelation_schedule(experiment: Experiment) -> Schedule:
     schedule = experiment.teacher.schedule
     changes = {"epochs": experiment.partition.decorrelate_epochs, "learning_rate": schedule.learning_rate / 5}
     return schedule.model_copy(update=changes)
-
-
-def warm_schedule(experiment: Experiment, student: int = 0) -> Schedule | None:
-    """Of a student's ReLU twin: its own with the twin's number of epochs; None: it has none."""
-    described = experiment.students.of(student)
-    warm = described.warm_start
-    return None if warm is None else described.schedule.model_copy(update={"epochs": warm.epochs})
 
 
 def quantised_schedule(experiment: Experiment, student: int = 0) -> Schedule:

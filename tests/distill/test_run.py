@@ -174,7 +174,8 @@ def test_training_together_may_see_more_copies_than_each_student_alone(tmp_path:
 
 def test_a_warm_start_is_a_stage_of_its_own(tmp_path: Path) -> None:
     """Killed and resumed it gives the same; students that differ in their spikes alone share it."""
-    students = {**DOCUMENT["students"], "warm_start": {"epochs": 1}, "schedule": {**SCHEDULE, "epochs": 1}}
+    begun = {"warm_start": {"epochs": 1}, "more_steps": {"timesteps": 4, "epochs": 1}}
+    students = {**DOCUMENT["students"], **begun, "schedule": {**SCHEDULE, "epochs": 1}}
     plain: dict[str, Any] = {"joint": None, "quantisation": {}, "partition": {}}
     described = experiment(**plain, students=students)
     heard: list[tuple[str, Epoch]] = []
@@ -187,7 +188,7 @@ def test_a_warm_start_is_a_stage_of_its_own(tmp_path: Path) -> None:
         watched=True,
     )
     stages = list(dict.fromkeys(stage for stage, _ in heard))
-    assert stages == ["teacher", "warm0", "student0", "warm1", "student1"]
+    assert stages == ["teacher", "warm0", "longer0", "student0", "warm1", "longer1", "student1"]
     assert [one.name for one in planned[0]] == stages
     found = estimate(described)
     assert all(found.epoch_s[name] > 0 for name in stages)
@@ -195,8 +196,8 @@ def test_a_warm_start_is_a_stage_of_its_own(tmp_path: Path) -> None:
     assert terms["student0"] - terms["warm0"] == {"synops"}
     for stage, epoch in heard:
         assert epoch.seen.accuracy is not None
-        assert (epoch.seen.spikes is None) == (not stage.startswith("student"))
-    for epochs in (3, 1, 1):  # after the first twin, its student, the second twin
+        assert (epoch.seen.spikes is None) == stage.startswith(("teacher", "warm"))
+    for epochs in (3, 1, 1, 1):  # after the first twin, more steps, its student, the second twin
         with pytest.raises(KilledError):
             run_experiment(described, tmp_path / "killed", killed_after(epochs))
     resumed = run_experiment(described, tmp_path / "killed")
@@ -205,11 +206,11 @@ def test_a_warm_start_is_a_stage_of_its_own(tmp_path: Path) -> None:
     other = experiment(**plain, students={**students, "surrogate": "rectangle", "loss": {}})
     again: list[str] = []
     run_experiment(other, tmp_path / "killed", lambda stage, *_: again.append(stage))
-    assert again == ["warm0", "student0", "warm1", "student1"]  # another loss, cross-entropy left out
+    assert again == stages[1:]  # another loss, cross-entropy left out
     again.clear()
     other = experiment(**plain, students={**students, "surrogate": "rectangle"})
     run_experiment(other, tmp_path / "killed", lambda stage, *_: again.append(stage))
-    assert again == ["student0", "student1"]
+    assert again == ["longer0", "student0", "longer1", "student1"]
 
 
 def test_students_of_logits_have_no_slices_and_no_head_to_fit(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where students' weights come from, in an experiment file."""
+"""What students are trained as before they are trained as themselves, in an experiment file."""
 
 from __future__ import annotations
 
@@ -12,4 +12,15 @@ class WarmStart(Model):
     ``students.schedule`` come after it.
     """
 
+    epochs: Positive
+
+
+class MoreSteps(Model):
+    """``students.more_steps``: each is trained with more time steps first, see ``students/phases.py``.
+
+    ``timesteps``: above ``students.timesteps``. ``epochs``: of that, by the students' own schedule and loss;
+    behind a ``warm_start``, if there is one.
+    """
+
+    timesteps: Positive
     epochs: Positive

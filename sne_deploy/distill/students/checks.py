@@ -11,12 +11,12 @@ from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.students.dropout import BY_NAME as DROPOUT
 from sne_deploy.distill.students.joint import JointTask
 from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.phases import phases_of
 from sne_deploy.distill.students.prune_synops import LeastUseful, check_synapses
 from sne_deploy.distill.students.pruning import Cut, KeptZeros, Pruning, SmallestWeights
 from sne_deploy.distill.students.quantise_aware import folded
 from sne_deploy.distill.students.simulate import Run, simulate
 from sne_deploy.distill.students.student import StudentTask
-from sne_deploy.distill.students.warm_start import twin_task
 from sne_deploy.distill.students.weight_grids import weight_grids
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.loop import split_rows
@@ -123,7 +123,7 @@ def check_students(experiment: Experiment, data: Splits, features: int) -> None:
                 network = student_network(layers, data.input_shape, size, described.dt_s, f"{place}.layers")
             if pruning is not None:
                 check_pruning(pruning, network, spikes=task.encoder.kind == "spikes")
-            for run in [task] if own.students.warm_start is None else [task, twin_task(task)]:
+            for run in (task, *(phase.task for phase in phases_of(own.students, task))):
                 _check_run(network.to(data.x.device), torch.zeros_like(data.x[:1]), size, run, place)
             _check_compiled(own, network, data.input_shape)
 

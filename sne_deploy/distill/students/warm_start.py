@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sne_deploy.model.ensemble import Readout
 
 SPIKING_ALONE = (
+    "students.more_steps",
     "students.pruning",
     "students.surrogate",
     "students.surrogate_alpha",

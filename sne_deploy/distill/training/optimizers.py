@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn, optim
 
+from sne_deploy.distill.training.muon import Muon
+
 if TYPE_CHECKING:
     from sne_deploy.distill.experiment import Schedule
 
@@ -86,6 +88,8 @@ def make_optimizer(module: nn.Module, schedule: Schedule, steps: int) -> optim.O
     fused = bool(trained) and trained[0].device.type == "cuda"
     if schedule.optimizer == "sgd":
         return optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, nesterov=True, fused=fused)
+    if schedule.optimizer == "muon":
+        return Muon(groups, lr=schedule.learning_rate)
     return optim.AdamW(groups, lr=schedule.learning_rate, fused=fused)
 
 

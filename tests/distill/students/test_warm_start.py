@@ -14,6 +14,8 @@ from norse.torch.functional.lif_box import LIFBoxParameters
 from torch import nn
 
 from sne_deploy.distill.experiment import Schedule, StudentLoss, parse_experiment
+from sne_deploy.distill.students.checks import student_task
+from sne_deploy.distill.students.phases import phases_of
 from sne_deploy.distill.students.simulate import simulate
 from sne_deploy.distill.students.student import Lesson, StudentTask, train_alone, train_student
 from sne_deploy.distill.students.warm_start import simulate_twin, twin_task
@@ -106,10 +108,20 @@ def test_what_has_no_twin_is_refused(layers: list[nn.Module], message: str) -> N
 def test_series_have_no_twin() -> None:
     with pytest.raises(InputError, match="has no state: it takes a constant input; leave out warm_start"):
         simulate_twin(nn.Sequential(box()), torch.zeros(1, 2, 3), 2, "count", torch.tensor([2]))
-    students = {**DOCUMENT["students"], "warm_start": {"epochs": 1}}
     data = {"source": "npz", "folder": "x", "input": "spikes"}
     teacher = {"architecture": "tcn"}
-    with pytest.raises(
-        InputError, match=r"students.warm_start needs a constant input: .* 'spikes'; leave it out"
-    ):
-        parse_experiment({**DOCUMENT, "data": data, "teacher": teacher, "students": students})
+    for key, value in {"warm_start": {"epochs": 1}, "more_steps": {"epochs": 1, "timesteps": 9}}.items():
+        students = {**DOCUMENT["students"], key: value}
+        with pytest.raises(
+            InputError, match=rf"students.{key} needs a constant .* 'spikes' .*: leave it out"
+        ):
+            parse_experiment({**DOCUMENT, "data": data, "teacher": teacher, "students": students})
+
+
+def test_more_steps_are_more() -> None:
+    students = {**DOCUMENT["students"], "more_steps": {"epochs": 1, "timesteps": 3}}
+    with pytest.raises(InputError, match=r"more_steps.timesteps 3 must be above timesteps 3"):
+        parse_experiment({**DOCUMENT, "students": students})
+    described = parse_experiment({**DOCUMENT, "students": {**students, "timesteps": 2}})
+    phases = phases_of(described.students, student_task(described))
+    assert [(one.name, one.task.timesteps, one.schedule.epochs) for one in phases] == [("longer", 3, 1)]
