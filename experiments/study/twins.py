@@ -33,6 +33,7 @@ from sne_deploy.distill.teacher.onnx_teacher import load_onnx_teacher
 from sne_deploy.distill.training.determinism import deterministic, evaluating
 from sne_deploy.errors import InputError
 from sne_deploy.files import ensure_folder
+from sne_deploy.model.ensemble import Head
 from sne_deploy.runtime import head as heads
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from sne_deploy.distill.experiment import Experiment, LayerModel
     from sne_deploy.distill.teacher.network import Teacher
-    from sne_deploy.model.ensemble import Ensemble, Head, Readout
+    from sne_deploy.model.ensemble import Ensemble, Readout
 
 Array = npt.NDArray[Any]
 READOUT: Readout = "v_last"
@@ -75,8 +76,9 @@ def train_twins(
     work: str | os.PathLike[str],
     log: EpochLog = lambda *_: None,
 ) -> Twins:
-    """Train a twin of each student on the student's own slice of the teacher's features, then the head.
+    """Train a twin of each student on what the student learned, then the head.
 
+    That is its own slice of the teacher's features; or the teacher's logits, whose mean then is the answer.
     With ``[joint]`` in the experiment twins and head are tuned together as the students are. ``ensemble`` is
     what the experiment gave: it says which features each student learned; ``teacher`` the ONNX file that was
     written with it; ``work`` a folder that keeps the state of each training.
@@ -87,10 +89,11 @@ def train_twins(
         Ensemble, teacher and experiment do not belong together.
     """
     path = Path(teacher)
-    parts = _parts(experiment, ensemble)
+    direct = experiment.students.outputs == "logits"
     data = load_splits(experiment.data, experiment.seed, experiment.copies)
     stages = Stages(experiment, ensure_folder(Path(work)), log, own=_digest(path, ()))
     loaded = load_onnx_teacher(path)
+    parts = _parts(experiment, ensemble, loaded)
     features, logits = _targets(stages, loaded, data)
     if int(max(part.max() for part in parts)) >= features.shape[1]:
         raise InputError(
@@ -106,22 +109,25 @@ def train_twins(
         answers=stages.answers(loaded, placed, parts),
     )
     stages = replace(stages, own=_digest(path, parts))
-    trained, head = train_pupils(stages, placed, lesson, _pupils(experiment, data.input_shape))
+    trained, head = train_pupils(stages, placed, lesson, _pupils(experiment, data))
     networks = [network.cpu().eval() for network in trained]
     macs = tuple(dense_macs(network, data.input_shape) for network in networks)
-    head, order = _head(networks, macs, data, head)
+    head, order = _head(networks, macs, data, Head("mean") if direct else head)
     return Twins(tuple(networks), head, order, macs)
 
 
-def _pupils(experiment: Experiment, input_shape: tuple[int, ...]) -> Pupils:
+def _pupils(experiment: Experiment, data: Splits) -> Pupils:
     """Students with ReLUs and one step, for which no term prices spikes."""
+    direct = experiment.students.outputs == "logits"
 
     def task(index: int) -> StudentTask:
         alone = student_task(experiment.of(index))
-        return StudentTask(1, READOUT, alone.loss.model_copy(update={"synops": 0.0, "spike_rate": 0.0}))
+        loss = alone.loss.model_copy(update={"synops": 0.0, "spike_rate": 0.0})
+        return StudentTask(1, READOUT, loss, direct)
 
     def build(index: int, outputs: int) -> nn.Module:
-        return twin_network(experiment.students.of(index).layers, input_shape, outputs)
+        size = data.classes if direct else outputs
+        return twin_network(experiment.students.of(index).layers, data.input_shape, size)
 
     joint = joint_task(experiment, task(0))
     return Pupils(
@@ -149,12 +155,16 @@ def twin_rows(twins: Twins, x: Array, y: Array) -> list[TwinRow]:
     return rows
 
 
-def _parts(experiment: Experiment, ensemble: Ensemble) -> list[Array]:
+def _parts(experiment: Experiment, ensemble: Ensemble, teacher: Teacher) -> list[Array]:
+    """The features that each student learned; of logits, which have none, any division."""
     if len(ensemble.students) != experiment.students.count:
         raise InputError(
             f"twins: the model has {len(ensemble.students)} students, the experiment "
             f"{experiment.students.count}; give the experiment that it came from"
         )
+    if experiment.students.outputs == "logits":
+        every = np.arange(teacher.classifier.in_features, dtype=np.int64)
+        return list(np.array_split(every, len(ensemble.students)))
     parts = []
     for student in ensemble.students:
         if student.features is None or not len(student.features):

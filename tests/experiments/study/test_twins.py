@@ -173,3 +173,21 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="student 'a' does not say which features it learned"):
         train_twins(experiment(), unknown, TEACHER, tmp_path)
+
+
+def test_twins_of_students_that_give_logits_answer_with_their_mean(tmp_path: Path) -> None:
+    loss = {"feature": 0.0, "cross_entropy": 0.5, "logits": 1.0, "synops": 0.1}
+    students = {**DOCUMENT["students"], "outputs": "logits", "loss": loss}
+    plain = {"strategy": "correlation"}
+    described = experiment(joint=None, quantisation={}, students=students, partition=plain)
+    without = tuple(Student(f"student{k}", (), "v_mean") for k in range(2))
+    model = Ensemble(without, SHAPE, 3, Encoder("constant"), Head("mean"))
+    twins = train_twins(described, model, TEACHER, tmp_path)
+    assert twins.head.kind == "mean"
+    assert twins.macs == (3 * 16 * 9 + 48 * 10,) * 2
+    _, _, x, y = digits_split()
+    one, both = twin_rows(twins, x[:, None], y)
+    with torch.no_grad():
+        each = [network[:-1](torch.from_numpy(x[:, None])).double().numpy() for network in twins.networks]
+    assert both.accuracy == pytest.approx(np.mean(sum(each).argmax(axis=1) == y), abs=1 / len(y))
+    assert one.accuracy == pytest.approx(np.mean(each[twins.order[0]].argmax(axis=1) == y), abs=1 / len(y))
