@@ -37,6 +37,18 @@ OPTIONS: Mapping[str, Option] = {
         {"students.loss.tau_teacher": 1.0, "students.loss.tau_student": 1.0},
     ),
     "one-image": Option("a single augmented copy of each image", {"students.answers": {"copies": 1}}),
+    "cold-start": Option(
+        "no ReLU twin first, as many epochs in all",
+        {"students.warm_start": None, "students.schedule.epochs": 12, "students.answers": {"copies": 12}},
+    ),
+    "twice-as-long": Option(
+        "twice the epochs, of twin and student",
+        {
+            "students.warm_start": {"epochs": 6},
+            "students.schedule.epochs": 18,
+            "students.answers": {"copies": 18},
+        },
+    ),
     "wide-surrogate": Option("a rectangle of twice the half-width", {"students.surrogate_width": 2.0}),
     "narrow-surrogate": Option("a rectangle of half the half-width", {"students.surrogate_width": 0.5}),
     "triangle": Option("a triangle as the spike's gradient", {"students.surrogate": "triangle"}),
@@ -49,6 +61,10 @@ OPTIONS: Mapping[str, Option] = {
         },
     ),
     "dense": Option("no pruning", {"students.pruning": None}),
+    "pruned-by-synops": Option(
+        "pruned by what a synapse does for the loss per operation",
+        {"students.pruning": {"by": "synops", "sparsity": 0.85, "every": 10}},
+    ),
     "activity-cost": Option(
         "a price of SynOps in the place of pruning",
         {"students.pruning": None, "students.loss.synops": 0.1},
@@ -66,8 +82,8 @@ OPTIONS: Mapping[str, Option] = {
         },
     ),
     "quantised-last": Option(
-        "the last 2 of the 12 epochs with the chip's weights",
-        {"students.schedule.epochs": 10, "quantisation.epochs": 2},
+        "the last 2 of all epochs on the chip's integers",
+        {"students.schedule.epochs": 7, "quantisation.epochs": 2},
     ),
     "two-steps": Option("two time steps in the place of one", {"students.timesteps": 2}),
 }

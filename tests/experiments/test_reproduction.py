@@ -393,3 +393,15 @@ def test_the_command_says_what_the_studies_are(capsys: pytest.CaptureFixture[str
     assert left.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     assert all(study.name in text for study in mnist.EXAMPLE.studies["full"])
+
+
+@pytest.mark.parametrize("name", ["experiment", "gpu", "processor"])
+def test_the_experiments_beside_the_model_are_valid(name: str) -> None:
+    described = load_experiment(cifar10.EXAMPLE.base.with_name(f"{name}.toml"))
+    assert described.data.source == "cifar10"
+    assert described.noise is not None
+    if name != "experiment":
+        assert described.teacher.weights == "float16"
+        assert described.students.pruning is not None
+        assert described.students.warm_start is not None
+    assert described.device == ("cuda" if name == "gpu" else "cpu")
