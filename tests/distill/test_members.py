@@ -74,6 +74,9 @@ def test_a_member_has_its_own_keys_and_the_others_of_all() -> None:
     assert small.schedule.batch_size == large.schedule.batch_size == 32
     assert large.layers[1].out == 12
     assert (students.like(0), students.like(1)) == (0, 1)
+    pruned = described([{}, {"pruning": {"start": 0.2}}], pruning={"sparsity": 0.8}).students
+    assert [pruned.of(k).pruning.start for k in range(2)] == [0.1, 0.2]  # type: ignore[union-attr]
+    assert all(pruned.of(k).pruning.sparsity == 0.8 for k in range(2))  # type: ignore[union-attr]
     again = described([{}, {"layers": LARGE}, {"layers": LARGE}, {"schedule": {"epochs": 1}}]).students
     assert [again.like(k) for k in range(4)] == [0, 1, 1, 0]
 
