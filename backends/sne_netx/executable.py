@@ -59,6 +59,7 @@ class NetxExecutable(WorkerExecutable):
         spike_bits, currents, saturated = None, None, 0
         if program.hosts:
             currents, saturated = program.hosts[0].drive(samples)
+            saturated = 0 if program.clips_harmlessly(program.hosts[0]) else saturated
             currents = np.ascontiguousarray(currents[:, order])
         else:
             flat = samples.reshape(len(samples), program.timesteps, -1)

@@ -41,6 +41,7 @@ from scipy import sparse
 from sne_deploy.brief import briefly
 from sne_deploy.chips.registers import RegisterFormats, ResetKind, SignMode
 from sne_deploy.errors import VerificationError
+from sne_deploy.ir.clipping import clips_harmlessly
 from sne_deploy.ir.readout import Readout
 from sne_deploy.ir.weights import Weights
 from sne_deploy.neurons.table import MODELS
@@ -359,15 +360,21 @@ class Program:
         c : dict of group name to int32 (fixed) or float64 (float) array
             (N, n), the same at every step; or (N, T, n) where the input is graded.
         saturated : int
-            Values clipped to the register's range.
+            Values clipped to the register's range, where that may change a spike.
         """
         steps = () if self.constant_input else (self.timesteps,)
         found, saturated = {}, 0
         for host in self.hosts:
             c, clipped = host.drive(inputs.reshape(-1, self.input.size))
             found[host.target] = c.reshape(len(inputs), *steps, -1)
-            saturated += clipped
+            saturated += 0 if self.clips_harmlessly(host) else clipped
         return found, saturated
+
+    def clips_harmlessly(self, host: HostAffine) -> bool:
+        """Whether no spike depends on the part of a host's currents that its registers do not hold."""
+        group = self.group(host.target)
+        holds = host.register_limit is None or host.register_limit > int(np.max(group.vth_mant))
+        return holds and clips_harmlessly(group, self.synapses_into(group.name), self.input.kind)
 
     @property
     def host_macs(self) -> int:

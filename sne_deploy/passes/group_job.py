@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.ir.bounds import StateBounds, host_range, neuron_bounds, state_bounds, synaptic_range
+from sne_deploy.ir.clipping import clips_harmlessly
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
 from sne_deploy.ir.weights import row_powers
 from sne_deploy.neurons.table import MODELS
@@ -23,6 +24,10 @@ GRID_PER_OCTAVE = 16
 OCTAVES = 10
 HEADROOM_BITS = 3
 """A spiking group's threshold stays this many bits below v's range, so that v can go as far below zero."""
+
+
+COARSE = 2**7
+"""A threshold of fewer stored units errs by 0.4 % or more, and so does a current from the host beside it."""
 
 
 def spiking_limit(formats: RegisterFormats, headroom_bits: int = HEADROOM_BITS) -> int:
@@ -101,6 +106,8 @@ class GroupJob:
     """One per synapse."""
     factor: float | Array = 1.0
     """The student's unit in units of the job, of each neuron."""
+    may_clip: bool = False
+    """Currents from the host above the threshold may be clipped: no spike depends on how large they are."""
 
     @staticmethod
     def of(program: Program, group: NeuronGroup, formats: RegisterFormats) -> GroupJob:
@@ -113,7 +120,17 @@ class GroupJob:
         state = state_bounds(group, low + syn_low, high + syn_high, program.timesteps)
         samples = tuple(WeightSample.of(synapse, formats) for synapse in synapses)
         return GroupJob(
-            program.name, group, synapses, host, low, high, program.timesteps, formats, state, samples
+            program.name,
+            group,
+            synapses,
+            host,
+            low,
+            high,
+            program.timesteps,
+            formats,
+            state,
+            samples,
+            may_clip=clips_harmlessly(group, synapses, program.input.kind),
         )
 
     @cached_property
@@ -123,9 +140,20 @@ class GroupJob:
         return np.asarray(sum(powers, np.zeros(self.group.size)))
 
     def largest_scale(self, headroom_bits: int = HEADROOM_BITS) -> float:
-        """The scale at which the first register overflows."""
-        group, formats = self.group, self.formats
+        """The scale at which the first register overflows.
+
+        Of a current from the host that may be clipped, and would leave thresholds too coarse, twice the
+        threshold has to fit.
+        """
         drive = max(extent(self.host_low), extent(self.host_high))
+        largest = self._largest_scale(drive, headroom_bits)
+        least = float(np.min(self.group.vth_mant)) * largest / 2**self.formats.state_shift
+        if not self.may_clip or least >= COARSE:
+            return largest
+        return max(largest, self._largest_scale(2 * extent(self.group.vth_mant), headroom_bits))
+
+    def _largest_scale(self, drive: float, headroom_bits: int) -> float:
+        group, formats = self.group, self.formats
         largest_weight = 2 ** (formats.state_shift + formats.weight_exp_max) * formats.weight_max
         limits = [
             (spiking_limit(formats, headroom_bits), extent(group.vth_mant) if group.spiking else 0.0),

@@ -55,7 +55,7 @@ def at_one_scale(job: GroupJob) -> QuantisedGroup:
     u_extent = max(state.u_max, -state.u_min)
     for error, negative_scale in ranked:
         scale = -negative_scale
-        likely = scale * u_extent <= formats.state_limit * 1.02
+        likely = job.may_clip or scale * u_extent <= formats.state_limit * 1.02
         if not job.group.spiking:
             likely = likely and scale * state.v_extent <= formats.vth_max * 1.02
         if likely and _proven(quantised := job.quantise(scale), job):
