@@ -16,7 +16,7 @@ from typing import Any
 
 from experiments.ablation import OPTIONS, RECIPE, Option, ablation
 from experiments.reproduction.command import EXAMPLES, Example, main
-from experiments.reproduction.measure import activation
+from experiments.reproduction.measure import Subject, activation, noise
 from experiments.reproduction.studies import Bench, Found, Study, common_studies, family_study, twins_study
 
 SETTINGS = Path(__file__).parent / "settings"
@@ -61,6 +61,36 @@ REDUCED: Mapping[str, Any] = {
 The students learn their features and nothing else, so that nothing but the division tells them apart.
 """
 
+HARDENED: Mapping[str, Any] = {
+    **REDUCED,
+    "data.train_samples": 8000,
+    "teacher.width": 16,
+    "partition.strategy": "selection",
+    "students.count": 2,
+    "students.timesteps": 1,
+    "students.copies": 2,
+    "students.loss": {"feature": 1.0, "logits": 1.0, "tau_teacher": 2.0, "tau_student": 2.0},
+    "students.schedule": {"epochs": 4, "learning_rate": 8e-3, "batch_size": 128, "warmup": 0.1},
+    "noise.samples": 2000,
+    "noise.draws": 3,
+}
+"""Two students of a small teacher, in one step: what two trainings of all of them can afford."""
+CORRUPTIONS = {
+    "share": 0.5,
+    "gaussian": [0.0, 0.2],
+    "salt_and_pepper": [0.0, 0.1],
+    "occlusion": [0.2, 0.5],
+    "contrast": [0.25, 1.0],
+}
+"""The sorts of noise that are measured, up to their strongest."""
+
+
+def hardening(bench: Bench) -> Found:
+    """Teacher and students trained without corruptions and with them, both under the same noise."""
+    variants = {"without": {}, "with": {"data.corruptions": CORRUPTIONS}}
+    taken = noise(Subject())
+    return Found(tuple(bench.one(name, changes, taken) for name, changes in variants.items()))
+
 
 def divisions(strategies: Sequence[str], bench: Bench) -> Found:
     """Every one of these strategies with every seed."""
@@ -80,6 +110,7 @@ def _studies(
         Study("decorrelation", separated, every, {**REDUCED, **DECORRELATION}, DIVISIONS),
         Study("partition-full", "three divisions of the committed teacher's", chosen, base=FULL_DIVISIONS),
         *common_studies(bits, epochs, REDUCED, DIVISIONS),
+        Study("hardening", "training with corruptions and without", hardening, HARDENED, DIVISIONS),
         Study("twins", "the students with ReLUs, trained as they were", twins_study),
         Study("family", "smaller networks of the teacher's family", partial(family_study, widths)),
         Study(

@@ -62,6 +62,38 @@ def _noise(document: Document) -> Iterator[str]:
     yield from facts(document, [], target, left_out)
 
 
+def hardening(document: Document) -> Section:
+    """What training with corruptions brings, and what it costs on clean images."""
+    return Section(tuple(_hardening(document)))
+
+
+def _hardening(document: Document) -> Iterator[str]:
+    yield (
+        "Teacher and students trained without corruptions among their augmentations, and with them; both "
+        "under the same noise. The first column is accuracy on clean images, the others are mean losses "
+        "relative to it.\n"
+    )
+    rows = {row.variant: row.figures for row in document.rows}
+    drops = {name: figures["mean_drops"] for name, figures in rows.items()}
+    families = list(dict.fromkeys(drop["family"] for drop in next(iter(drops.values()))))
+    table_rows = [
+        (
+            f"{who}, {name} corruptions",
+            percentage(_mean(figures["noise"][:1], f"{who}_accuracy")),
+            *(_percent(_mean(_same(drops[name], family), f"{who}_drop")) for family in families),
+        )
+        for who in ("teacher", "ensemble")
+        for name, figures in rows.items()
+    ]
+    yield from table(("", CLEAN, *map(_name, families)), table_rows)
+    for name, figures in rows.items():
+        own = figures["mean_drops"]
+        yield f"Trained {name} corruptions: " + "".join(_verdict(own, families))
+    samples = next(iter(rows.values()))["noise"][0]["samples"]
+    target = f"Target `loihi`, deployed integers; {samples:,} test images; ± is over the draws of the noise."
+    yield from facts(document, [], target, "other sorts of noise, and sorts that training had not seen")
+
+
 def _same(rows: Sequence[Row], family: str, strength: float | None = None) -> list[Row]:
     """The draws of one sort of noise, or of one strength of it; what is not random has one."""
     found = [row for row in rows if row["family"] == family and strength in (None, row.get("strength"))]

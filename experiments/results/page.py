@@ -56,6 +56,7 @@ def _places(beside: Sequence[Document]) -> dict[str, dict[str, tuple[str, Make]]
             "cifar10-decorrelation": (separated, divisions.division),
             "cifar10-quantisation": bits,
             "cifar10-noise": noisy,
+            "cifar10-hardening": ("Training with corruptions", noise.hardening),
             "cifar10-ablation": ("What every option is worth", ablation.ablation),
             "cifar10-twins": ("The same with ReLUs", companions.companions),
             "cifar10-family": ("Smaller networks without spikes", companions.companions),

@@ -193,6 +193,14 @@ def model(example: str, **more: Any) -> Document:
     return document(example, "model", [record("model", "model", 0, figures)], seeds=(0,), **more)
 
 
+def hardening() -> Document:
+    rows = [
+        record("hardening", name, 0, noise("cifar10", worst).rows[0].figures)
+        for name, worst in (("without", 0.13), ("with", 0.02))
+    ]
+    return document("cifar10", "hardening", rows, seeds=(0,))
+
+
 def exact(division: str) -> list[dict[str, Any]]:
     """Of students without error."""
     half = {"contiguous": 0.895, "random": 0.9}.get(division, 0.905)
@@ -329,4 +337,4 @@ def ablation() -> Document:
 def everything() -> list[Document]:
     both = [made for name in ("mnist", "cifar10") for made in (model(name), quantisation(name), noise(name))]
     divided = [partition(name) for name in ("partition", "partition-full", "decorrelation")]
-    return [variants(), *divided, twins(), family(), ablation(), *both]
+    return [variants(), *divided, twins(), family(), ablation(), hardening(), *both]
