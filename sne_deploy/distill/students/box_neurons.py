@@ -89,14 +89,19 @@ def run_box_steps(layer: nn.Module, series: Iterator[Tensor], surrogate: Surroga
         return None
     gain, v_leak, v_th, v_reset = (float(value) for value in constants)
     slope = surrogate.slope(v_th - v_leak)
-    v, steps = None, []
-    for current in series:
-        v = torch.full_like(current, v_leak) if v is None else v
-        v = v + gain * ((current + v_leak) - v)
+    v: Tensor | None = None
+    currents, steps = list(series), []
+    for step, current in enumerate(currents, 1):
+        if v is None and not v_leak:
+            v = gain * current
+        else:
+            v = torch.full_like(current, v_leak) if v is None else v
+            v = v + gain * ((current + v_leak) - v)
         z: Tensor = Spike.apply(v - v_th, slope)  # type: ignore[no-untyped-call]
-        v = (1 - z) * v + z * v_reset
         steps.append(z)
-    return torch.stack(steps)
+        if step < len(currents):
+            v = (1 - z) * v + z * v_reset
+    return torch.stack(steps) if len(steps) > 1 else steps[0][None]
 
 
 class Spike(torch.autograd.Function):

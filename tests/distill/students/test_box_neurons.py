@@ -112,19 +112,23 @@ SURROGATES = [
 ]
 
 
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("v_leak", [0.0, 0.1])
 @pytest.mark.parametrize("surrogate", SURROGATES, ids=lambda one: one.kind)
-def test_step_by_step_is_the_same_for_any_type_and_device(surrogate: Surrogate) -> None:
+def test_step_by_step_is_the_same_for_any_type_and_device(
+    surrogate: Surrogate, v_leak: float, count: int
+) -> None:
     generator = torch.Generator().manual_seed(2)
-    current = torch.randn(4, 3, 40, generator=generator) * 2
-    wanted = torch.randn(4, 3, 40, generator=generator)
-    module = cell(v_leak=0.1, v_reset=-0.2)
+    current = torch.randn(count, 3, 40, generator=generator) * 2
+    wanted = torch.randn(count, 3, 40, generator=generator)
+    module = cell(v_leak=v_leak, v_reset=-0.2)
     constants = box_constants(module, current)
     assert constants is not None
     found: list[tuple[Tensor, Tensor]] = []
     for kernels in (True, False):
         x = current.clone().requires_grad_()
         if kernels:
-            spikes = run_box_cell(constants, x, 4, False, surrogate)
+            spikes = run_box_cell(constants, x, count, False, surrogate)
         else:
             steps = run_box_steps(module, iter(x), surrogate)
             assert steps is not None
