@@ -382,11 +382,16 @@ class PolicyModel(Model):
 
 
 class Experiment(Model):
-    """A whole training run."""
+    """A whole training run.
+
+    ``side_by_side``: students that are trained at a time, each in a process of its own with ``threads``
+    threads, before any joint stage; the log hears of them when all are done. It changes no bit of them.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     threads: Positive = 2
+    side_by_side: Annotated[int, Field(ge=1, le=64), LATER] = 1
     device: str = "cpu"
     data: DataModel
     teacher: TeacherModel

@@ -75,11 +75,12 @@ class Pupils:
 
 
 def train_students(
-    stages: Stages, data: Splits, lesson: Lesson, parts: Sequence[Array]
+    stages: Stages, data: Splits, lesson: Lesson, parts: Sequence[Array], only: int | None = None
 ) -> tuple[list[nn.Module], Head | None]:
     """Each student by itself, then all together, then with quantised weights; those given are not trained.
 
     Without ``[joint]`` a student is fine-tuned with quantised weights as soon as it is trained, and finished.
+    With ``only``, nothing but this one is trained, by itself, and there is no head.
     """
     experiment = stages.experiment
     described = experiment.students
@@ -107,6 +108,8 @@ def train_students(
         return student_task(experiment.of(index))
 
     pupils = Pupils(build, task, joint, finish=finish, phased=True)
+    if only is not None:
+        return [finish(only, _alone(stages, own, pupils, only, ()), ())], None
     networks, head = train_pupils(stages, data, lesson, pupils, parts)
     if joint is not None and experiment.quantisation.epochs:
         made: list[nn.Module] = []

@@ -25,6 +25,7 @@ from sne_deploy.distill.plan import Plan, plan_of
 from sne_deploy.distill.policy.deploy import deployable
 from sne_deploy.distill.policy.fitting import Brought, FittedPolicy
 from sne_deploy.distill.pupils import train_students
+from sne_deploy.distill.side_by_side import train_side_by_side
 from sne_deploy.distill.stages import (
     DECORRELATION,
     TEACHER,
@@ -119,16 +120,54 @@ def run_experiment(
     RunError
         A training diverged.
     """
-    device, given = open_device(experiment.device), given or Given()
-    folder = ensure_folder(work)
+    given = given or Given()
+    stages = Stages(experiment, work, log, started, kept=kept)
+    ready = _prepared(stages, given, data, planned, taught, watched=watched)
+    if experiment.side_by_side > 1:
+        train_side_by_side(ready.stages, ready.lesson, partial(train_only, experiment, work, given))
+    networks, head = train_students(ready.stages, ready.placed, ready.lesson, ready.parts)
+    made = deployable(experiment, ready.data, ready.parts, networks, head)
+    return Distilled(made.ensemble, ready.teacher.cpu(), ready.parts, made.fitted, made.brought)
+
+
+def train_only(experiment: Experiment, work: Path, given: Given, student: int) -> None:
+    """Train one student by itself, as far as its stages do not need the others; their state is kept."""
+    ready = _prepared(Stages(experiment, work), given)
+    train_students(ready.stages, ready.placed, ready.lesson, ready.parts, only=student)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """What students are trained with; ``placed`` is the data on the experiment's device."""
+
+    stages: Stages
+    data: Splits
+    placed: Splits
+    lesson: Lesson
+    parts: tuple[Array, ...]
+    teacher: Teacher
+
+
+def _prepared(
+    stages: Stages,
+    given: Given,
+    data: Splits | None = None,
+    planned: Callable[[Plan], None] = lambda _: None,
+    taught: Callable[[Teacher], None] = lambda _: None,
+    *,
+    watched: bool = False,
+) -> _Prepared:
+    """All before the students: data, checks, the teacher, its features and answers."""
+    experiment = stages.experiment
+    device = open_device(experiment.device)
+    ensure_folder(stages.folder)
     data = data or load_splits(
         experiment.data, experiment.seed, experiment.copies, given.data, experiment.students.timesteps
     )
     teacher, digest = teacher_of(experiment.teacher, given.teacher, data.x[:2], data.classes)
-    placed = data.to(device)
+    placed, finished = data.to(device), read_finished(experiment, data)
     held = Held.of(placed) if watched else None
-    finished = read_finished(experiment, data)
-    stages = Stages(experiment, folder, log, started, data.digest + digest, held, finished, kept)
+    stages = replace(stages, own=data.digest + digest, held=held, given=finished)
     width = experiment.teacher.features if teacher is None else teacher.classifier.in_features
     check_students(experiment, placed, width)
     planned(plan_of(experiment, placed, teacher, finished))
@@ -143,9 +182,7 @@ def run_experiment(
     lesson = Lesson(
         placed.students_x, placed.students_y, slices, teacher_logits, placed.students_lengths, answers
     )
-    networks, head = train_students(stages, placed, lesson, parts)
-    made = deployable(experiment, data, parts, networks, head)
-    return Distilled(made.ensemble, teacher.cpu(), parts, made.fitted, made.brought)
+    return _Prepared(stages, data, placed, lesson, parts, teacher)
 
 
 def train_own_teacher(stages: Stages, data: Splits) -> Teacher:
