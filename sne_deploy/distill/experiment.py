@@ -391,7 +391,6 @@ class Experiment(Model):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     threads: Positive = 2
-    side_by_side: Annotated[int, Field(ge=1, le=64), LATER] = 1
     device: str = "cpu"
     data: DataModel
     teacher: TeacherModel
@@ -401,6 +400,7 @@ class Experiment(Model):
     quantisation: QuantisationModel = QuantisationModel()
     policy: PolicyModel = PolicyModel()
     noise: NoiseModel | None = None
+    side_by_side: Annotated[int, Field(ge=1, le=64), LATER] = 1
 
     @model_validator(mode="after")
     def _activatable(self) -> Experiment:
