@@ -226,7 +226,8 @@ class StudentLoss(Model):
 
     ``feature`` is on the student's slice; ``cross_entropy`` and ``logits``, with its two temperatures, are
     through a linear classifier of the student's outputs, which is trained along and dropped afterwards, or of
-    outputs that are logits themselves; ``spike_rate`` has its ``target_rate`` in spikes per neuron and step.
+    outputs that are logits themselves; ``spike_rate`` has its ``target_rate`` in spikes per neuron and step;
+    ``hoyer`` is of ``LIFBoxCell`` neurons, and not while students are fine-tuned as integers.
     """
 
     feature: NotNegative = 1.0
@@ -235,6 +236,7 @@ class StudentLoss(Model):
     tau_teacher: Above0 = 1.0
     tau_student: Above0 = 1.0
     spike_rate: NotNegative = 0.0
+    hoyer: Annotated[NotNegative, LATER] = 0.0
     target_rate: Annotated[float, Field(ge=0, le=1)] = 0.1
     synops: NotNegative = 0.0
 

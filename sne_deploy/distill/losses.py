@@ -108,6 +108,35 @@ def spike_rate(rates: Sequence[Tensor], target: float) -> Tensor:
     return total / len(rates)
 
 
+def hoyer(drives: Sequence[Tensor]) -> Tensor:
+    r"""What part of each layer's neurons is driven, smoothly: the mean over layers of Hoyer's measure.
+
+    .. math:: L = \frac{1}{K} \sum_k \frac{1}{n_k} \frac{(\sum_i z_i)^2}{\sum_i z_i^2},
+        \qquad z = \min(1, \max(0, i / i_\mathrm{th}))
+
+    over all n_k drives of a layer in a batch. Of drives of 0 and 1 it is the part that is 1; of others it
+    falls as the larger grow and the smaller vanish: few neurons are driven, and these up to their threshold.
+    Datta et al. 2022, arXiv:2212.10170, with the sum of the squares kept above 1e-6.
+
+    Parameters
+    ----------
+    drives : sequence of tensors
+        One per spiking layer: currents over the one at which a neuron spikes at once, i / i_th.
+
+    Raises
+    ------
+    InputError
+        There is no spiking layer.
+    """
+    if not drives:
+        raise InputError("hoyer loss: the student has no spiking layer; set its weight to 0")
+    parts = []
+    for drive in drives:
+        z = drive.float().clamp(0, 1)
+        parts.append(z.sum().square() / z.square().sum().clamp(min=1e-6) / z.numel())
+    return sum(parts[1:], parts[0]) / len(parts)
+
+
 def logits_distillation(student: Tensor, teacher: Tensor, tau_student: float, tau_teacher: float) -> Tensor:
     r"""Divergence of a student's softened classes from the teacher's, each with its own temperature.
 

@@ -15,6 +15,7 @@ from sne_deploy.distill.losses import (
     decorrelation,
     feature_distillation,
     gate_activation,
+    hoyer,
     logits_distillation,
     spike_rate,
     synop_cost,
@@ -93,6 +94,24 @@ def test_spike_rate_pushes_a_busy_layer_down_and_a_silent_one_up():
     spike_rate([busy, silent], 0.2).backward()
     assert (busy.grad > 0).all()
     assert (silent.grad < 0).all()
+
+
+def test_hoyer_by_hand():
+    # 1 of 4, and (0.5 + 1)^2 / (0.25 + 1) / 3; below 0 is 0, above 1 is 1
+    drives = [torch.tensor([0.0, -3.0, 7.0, 0.0]), torch.tensor([[0.5], [0.0], [1.0]])]
+    assert hoyer(drives).item() == pytest.approx((0.25 + 0.6) / 2, rel=1e-6)
+    assert hoyer([torch.zeros(3)]).item() == 0.0
+    with pytest.raises(InputError, match="no spiking layer"):
+        hoyer([])
+
+
+def test_hoyer_raises_the_larger_drive_and_lowers_the_smaller():
+    drives = torch.tensor([0.1, 0.2, 0.8], requires_grad=True)
+    hoyer([drives]).backward()
+    # (2 s q - 2 z s^2) / q^2 / n, with s = 1.1 and q = 0.69
+    wanted = [(2 * 1.1 * 0.69 - 2 * z * 1.21) / 0.69**2 / 3 for z in (0.1, 0.2, 0.8)]
+    assert drives.grad.tolist() == pytest.approx(wanted, rel=1e-5)
+    assert wanted[0] > wanted[1] > 0 > wanted[2]
 
 
 def test_spike_rate_needs_a_spiking_layer():

@@ -16,7 +16,7 @@ from sne_deploy.distill.students.prune_synops import LeastUseful, check_synapses
 from sne_deploy.distill.students.pruning import Cut, KeptZeros, Pruning, SmallestWeights
 from sne_deploy.distill.students.quantise_aware import folded
 from sne_deploy.distill.students.simulate import Run, simulate
-from sne_deploy.distill.students.student import StudentTask
+from sne_deploy.distill.students.student import StudentTask, drives_of
 from sne_deploy.distill.students.weight_grids import weight_grids
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.loop import split_rows
@@ -141,6 +141,8 @@ def _check_run(network: nn.Module, sample: Tensor, size: int, task: StudentTask,
         with torch.no_grad():
             steps = torch.tensor([task.timesteps]) if task.encoder.timed else None
             done = task.run(network.eval(), sample, task.timesteps, task.readout, steps)
+            if task.loss.hoyer:
+                drives_of([network], [done])
     except (InputError, RuntimeError) as error:
         raise InputError(f"{place}: {str(error).splitlines()[0][:300]}") from None
     if tuple(done.outputs.shape) != (1, size):

@@ -38,10 +38,13 @@ class Simulation:
         The readout, in the student's units.
     rates : tuple of tensors of shape (N, *shape)
         One per spiking layer, in order: spikes per neuron and own step, in [0, 1].
+    currents : tuple of tensors of shape (N, *shape), or (T, N, *shape) where they differ from step to step
+        Of the same layers, where they are kept.
     """
 
     outputs: Tensor
     rates: tuple[Tensor, ...]
+    currents: tuple[Tensor, ...] = ()
 
 
 Run = Callable[["nn.Module", "Tensor", int, "Readout", "Tensor | None"], Simulation]
@@ -85,20 +88,23 @@ def simulate(
     steady: Tensor | None = inputs if lengths is None else None
     moving: Tensor | None = None if lengths is None else inputs[:, : steps.count].transpose(0, 1)
     rates: list[Tensor] = []
+    currents: list[Tensor] = []
     spiking = neurons = False
     for layer in flat_layers(network):
         if is_neuron(layer):
+            current = steady if moving is None else moving
             moving = run_neurons(layer, steady, moving, steps.count, surrogate)
             steady, neurons, spiking = None, True, not is_integrator(layer)
-            if spiking:
+            if spiking and current is not None:
                 rates.append(steps.mean(moving))
+                currents.append(current)
         elif moving is None:
             steady = layer(steady)
         else:
             moving, spiking = steps.each(layer, moving), False
     if moving is None or not neurons:
         raise UnsupportedError("simulate", ["the network has no neurons; add Norse cells"])
-    return Simulation(read_out(moving, readout, spiking, steps), tuple(rates))
+    return Simulation(read_out(moving, readout, spiking, steps), tuple(rates), tuple(currents))
 
 
 def read_out(series: Tensor, readout: Readout, spiking: bool, steps: Steps | None = None) -> Tensor:

@@ -12,8 +12,16 @@ from torch import nn
 from sne_deploy.distill import losses
 from sne_deploy.distill.experiment import StudentLoss
 from sne_deploy.distill.students.fan_out import fan_outs
-from sne_deploy.distill.students.simulate import Run, simulate
+from sne_deploy.distill.students.simulate import (
+    Run,
+    Simulation,
+    flat_layers,
+    is_integrator,
+    is_neuron,
+    simulate,
+)
 from sne_deploy.distill.students.surrogates import NORSES, Surrogate
+from sne_deploy.distill.students.warm_start import threshold_current
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.loop import Samples, Terms, Trained, Training, fit
 from sne_deploy.errors import InputError
@@ -227,10 +235,22 @@ class LearningObjective:
         rates = [rate for done in runs for rate in done.rates]
         if loss.spike_rate:
             terms["spike_rate"] = loss.spike_rate * losses.spike_rate(rates, loss.target_rate)
+        if loss.hoyer:
+            terms["hoyer"] = loss.hoyer * losses.hoyer(drives_of(learner.networks, runs))
         if loss.synops:
             cost = losses.synop_cost(rates, self.costs, task.timesteps)
             terms["synops"] = loss.synops * cost
         return terms
+
+
+def drives_of(networks: Iterable[nn.Module], runs: Sequence[Simulation]) -> list[Tensor]:
+    """Currents of every spiking layer over those at which it spikes at once."""
+    found = []
+    for network, done in zip(networks, runs, strict=True):
+        cells = [one for one in flat_layers(network) if is_neuron(one) and not is_integrator(one)]
+        thresholds = [threshold_current(cell, "loss.hoyer") for cell in cells]
+        found += [i / one.to(i) for one, i in zip(thresholds, done.currents, strict=True)]
+    return found
 
 
 class Alone(Learner):

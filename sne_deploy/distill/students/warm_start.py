@@ -43,6 +43,7 @@ SPIKING_ALONE = (
     "students.surrogate_alpha",
     "students.surrogate_width",
     "students.schedule.epochs",
+    "students.loss.hoyer",
     "students.loss.spike_rate",
     "students.loss.target_rate",
     "students.loss.synops",
@@ -52,7 +53,7 @@ SPIKING_ALONE = (
 
 def twin_task(task: StudentTask) -> StudentTask:
     """What a student's twin learns: the same, but for the terms that price spikes."""
-    silent = task.loss.model_copy(update={"spike_rate": 0.0, "synops": 0.0})
+    silent = task.loss.model_copy(update={"spike_rate": 0.0, "hoyer": 0.0, "synops": 0.0})
     return replace(task, loss=silent, run=simulate_twin)
 
 
@@ -92,26 +93,30 @@ def simulate_twin(
 
 
 def _relu(layer: nn.Module, current: Tensor) -> Tensor:
-    threshold = _threshold_current(layer)
+    threshold = threshold_current(layer, "warm_start")
     made = current.relu()
     if threshold.numel() == 1:
         return made if float(threshold) == 1.0 else made / float(threshold)
     return made / threshold.to(made)
 
 
-def _threshold_current(layer: nn.Module) -> Tensor:
-    """Above which a cell spikes in its first step."""
+def threshold_current(layer: nn.Module, key: str) -> Tensor:
+    """Above which a cell spikes in its first step; what ``key`` asks for.
+
+    Raises
+    ------
+    InputError
+        The cell is no LIFBoxCell, or has a threshold that is not above its rest.
+    """
     from norse.torch.module.lif_box import LIFBoxCell
 
     if not isinstance(layer, LIFBoxCell):
-        raise InputError(
-            f"a ReLU twin stands for LIFBoxCell neurons, not for {type(layer).__name__}; leave out warm_start"
-        )
+        raise InputError(f"{key} is for LIFBoxCell neurons, not for {type(layer).__name__}; leave it out")
     p = layer.p
     threshold: Tensor = ((p.v_th - p.v_leak) / (layer.dt * p.tau_mem_inv)).detach()
     if not bool((threshold > 0).all()):
         raise InputError(
-            f"a ReLU twin needs v_th above v_leak, not a difference of {float((p.v_th - p.v_leak).min()):g}; "
-            "leave out warm_start"
+            f"{key} needs v_th above v_leak, not a difference of {float((p.v_th - p.v_leak).min()):g}; leave "
+            "it out"
         )
     return threshold

@@ -70,11 +70,12 @@ def by_hand() -> dict[str, torch.Tensor]:
                 "cross_entropy": losses.cross_entropy(own, labels),
                 "logits": losses.logits_distillation(own, logits, 4.0, 2.0),
                 "spike_rate": losses.spike_rate(run.rates, 0.2),
+                "hoyer": losses.hoyer([current / (0.3 / 0.5) for current in run.currents]),
                 "synops": losses.synop_cost(run.rates, price, STEPS),
             }
 
 
-@pytest.mark.parametrize("name", ["feature", "cross_entropy", "logits", "spike_rate", "synops"])
+@pytest.mark.parametrize("name", ["feature", "cross_entropy", "logits", "spike_rate", "hoyer", "synops"])
 def test_each_term_is_its_weight_times_its_definition(name):
     silent = StudentLoss(feature=1.0, target_rate=0.2, tau_student=4.0, tau_teacher=2.0)
     terms = first_terms(silent.model_copy(update={name: 0.7}))

@@ -95,8 +95,14 @@ def test_a_student_begins_with_its_twins_weights() -> None:
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([norse.LIFCell(), integrator()], "stands for LIFBoxCell neurons, not for LIFCell; leave out warm_"),
-        ([box(0.5, 0.5), integrator()], "needs v_th above v_leak, not a difference of 0; leave out warm_"),
+        (
+            [norse.LIFCell(), integrator()],
+            "warm_start is for LIFBoxCell neurons, not for LIFCell; leave it out",
+        ),
+        (
+            [box(0.5, 0.5), integrator()],
+            "warm_start needs v_th above v_leak, not a difference of 0; leave it out",
+        ),
         ([integrator(), nn.Linear(3, 3)], "ends with its integrator, but Linear follows; leave out warm_"),
     ],
 )
