@@ -84,7 +84,7 @@ def test_a_member_has_its_own_keys_and_the_others_of_all() -> None:
 @pytest.mark.parametrize(
     ("member", "message"),
     [
-        ({"timesteps": 3}, "students.member.1.timesteps: unknown key; did you mean students.timesteps?"),
+        ({"timesteps": 3}, "students.member.1.timesteps: unknown key; did you mean students.timesteps"),
         ({"layer": LARGE}, "students.member.1.layer: unknown key; did you mean layers?"),
         ({"schedule": {"epochs": 0}}, "students.member.1.schedule.epochs: input should be greater than"),
         ({"layers": []}, "students.member.1.layers: must not be empty"),
