@@ -82,7 +82,7 @@ def _hint(meant: str | None, quote: str = "") -> str:
 
 
 def _meant_key(model: type[BaseModel], loc: Sequence[str | int]) -> str | None:
-    """The key of the same table that an unknown one may be, misspelt; in a list, unless it stands beside it."""
+    """The key of the same table that an unknown one may be, misspelt, unless it stands beside the list."""
     table = _table(model, loc[:-1])
     outer = _table(model, loc[:-3]) if len(loc) > 2 and isinstance(loc[-2], int) else None
     if outer is not None and loc[-1] in outer.model_fields:

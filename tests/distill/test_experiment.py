@@ -56,7 +56,7 @@ def test_every_misspelt_key_is_named_with_the_right_one(data: st.DataObject) -> 
 @pytest.mark.parametrize(
     ("table_of", "key", "value", "message"),
     [
-        ("", "timesteps", 3, "timesteps: unknown key; did you mean students.timesteps?"),
+        ("", "timesteps", 3, "did you mean students.timesteps or students.more_steps.timesteps?"),
         ("", "qqq", 3, "qqq: unknown key; known: name, seed, threads, device, data, teacher, partition,"),
         ("data", "source", "mnits", "or 'arrays', not 'mnits'; did you mean 'mnist'?"),
         ("teacher", "architecture", "perceptron", "not 'perceptron'"),
