@@ -19,7 +19,8 @@ def train_command(
         Path | None, typer.Option(help="Folder for model.pt, teacher.onnx, the log and the report.")
     ] = None,
     work: Annotated[
-        Path | None, typer.Option(help="Folder for the state of every stage, instead of work in --out.")
+        Path | None,
+        typer.Option(help="Folder for the state of the stages, instead of one beside the model."),
     ] = None,
     data_folder: Annotated[
         str | None, typer.Option(help="Folder of the data set, instead of the file's data.folder.")
