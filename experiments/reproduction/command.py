@@ -63,6 +63,7 @@ class Options:
     results: Path | None = None
     data_note: str | None = None
     machine: str | None = None
+    finished: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -95,7 +96,7 @@ def _bench(example: Example, study: Study, options: Options) -> Bench:
     count = options.seeds or (1 if small else example.seeds)
     return Bench(
         study=study.name,
-        lab=Lab(study.base or example.base, common, options.out, _say),
+        lab=Lab(study.base or example.base, common, options.out, _say, options.finished),
         seeds=tuple(range(count)),
         subject=_subject(example, options),
         verify=options.verify,
@@ -189,6 +190,7 @@ def parsed(example: Example, arguments: Sequence[str] | None) -> Options:
     add("--teacher", type=Path, help="its teacher, as ONNX")
     add("--results", type=Path, help="folder of the rows; OUT/results")
     add("--data-note", help="said beside every figure")
+    add("--finished", action="store_true", help="do nothing more: rows that are not finished are left out")
     add("--machine", help="what the machine is to be called")
     add("--set", action="append", default=[], dest="changes", help="KEY=VALUE in the experiment; repeatable")
     given = vars(parser.parse_args(arguments))

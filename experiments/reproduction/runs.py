@@ -99,14 +99,22 @@ class Measurement:
     take: Callable[[Task], Figures]
 
 
+class NotFinishedError(InputError):
+    """A run that is not finished, where only finished ones were asked for."""
+
+
 @dataclass(frozen=True)
 class Lab:
-    """Where runs of an experiment file, with common changes by dotted key, are made and kept."""
+    """Where runs of an experiment file, with common changes by dotted key, are made and kept.
+
+    ``finished``: what is not finished is not done, but raises :class:`NotFinishedError`.
+    """
 
     base: Path
     common: Mapping[str, Any]
     out: Path
     say: Say = lambda _: None
+    finished: bool = False
 
     def experiment(self, run: Run) -> Experiment:
         """The experiment of a run; later changes win."""
@@ -128,6 +136,8 @@ class Lab:
         if found is not None and found.digest == digest:
             self.say(f"{run.name}: done before")
             return found
+        if self.finished:
+            raise NotFinishedError(f"{run.name}: is not finished; leave out --finished to do it")
         return self._do(run, experiment, measurement, digest, path)
 
     def _do(
