@@ -91,6 +91,7 @@ OPTIONS: Mapping[str, Option] = {
         "a price of SynOps in the place of pruning",
         {"students.pruning": None, "students.loss.synops": 0.1},
     ),
+    "hoyer": Option("Hoyer's measure of the currents beside pruning", {"students.loss.hoyer": 0.01}),
     "pruning-and-cost": Option("a price of SynOps beside pruning", {"students.loss.synops": 0.1}),
     "tau-1": Option(
         "the teacher's answers at temperature 1",

@@ -47,7 +47,7 @@ def _lines(document: Document) -> Iterator[str]:
     )
     head = (
         "", "what is changed", "float", "deployed", "gain, points", "SynOps", "of the recipe's",
-        "weights kept", "seconds",
+        "weights kept",
     )  # fmt: skip
     yield from table(head, [_row(document, variant) for variant in document.variants])
     yield from picture(f"{document.name}.svg", "Gain and SynOps of each option against the recipe")
@@ -74,7 +74,6 @@ def _row(document: Document, variant: str) -> tuple[str, ...]:
         counted(spread(_values(rows, "synops"))),
         "" if alone else _relative(_ratio(document, variant)),
         shown(kept, lambda value: f"{100 * value:.0f}", " %"),
-        f"{spread(row.wall_s for row in rows).mean:.0f}",
     )
 
 

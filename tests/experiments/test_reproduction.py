@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import sne_deploy as sne
 from experiments import cifar10, mnist
-from experiments.ablation import weights
+from experiments.ablation import OPTIONS, ablation
 from experiments.reproduction.command import EXAMPLES, Example, Options, main, reproduce
 from experiments.reproduction.measure import Subject
 from experiments.reproduction.rows import (
@@ -32,6 +32,7 @@ from experiments.reproduction.runs import Lab, Measurement, Run, Task
 from experiments.reproduction.studies import Bench, Study
 from experiments.results import divisions
 from experiments.results.page import make_page
+from experiments.study.summary import weights
 from sne_deploy.distill.experiment import Experiment, load_experiment
 from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.errors import InputError
@@ -405,3 +406,18 @@ def test_the_experiments_beside_the_model_are_valid(name: str) -> None:
         assert described.students.pruning is not None
         assert described.students.warm_start is not None
     assert described.device == ("cuda" if name == "gpu" else "cpu")
+
+
+def test_finished_rows_are_shown_and_no_more_is_done(tmp_path: Path) -> None:
+    """Of two options with two seeds, one row is there."""
+    lab = Lab(cifar10.ABLATION, {}, tmp_path, finished=True)
+    bench = Bench("ablation", lab, (0, 1), Subject(), 0)
+    with pytest.raises(InputError, match="recipe is not finished, and the others are compared with it"):
+        ablation({name: OPTIONS[name] for name in ("recipe", "labels-alone")}, bench)
+    taken: list[Task] = []
+    with mock.patch("experiments.ablation._measured", return_value=counting(taken)):
+        done = replace(bench, lab=replace(lab, finished=False), seeds=(0,))
+        ablation({"recipe": OPTIONS["recipe"]}, done)
+        found = ablation({name: OPTIONS[name] for name in ("recipe", "labels-alone")}, bench)
+    assert [(row.variant, row.seed) for row in found.rows] == [("recipe", 0)]
+    assert len(taken) == 1
