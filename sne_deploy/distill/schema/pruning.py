@@ -28,11 +28,13 @@ class PruningModel(Model):
     ``by`` synops: of all layers together, those that do least for each synaptic operation that they cost, see
     :mod:`sne_deploy.distill.students.synapse_costs`. ``sparsity``: the part of the operations that goes in
     the end; or ``operations``, instead: of a sample that are to be left then. As many spikes come as do when
-    it is pruned; what training does to them later is not known.
+    it is pruned; what training does to them later is not known. ``structure`` neurons: of ``by`` synops,
+    whole channels of neurons instead of single weights, which are then left out of the model.
     """
 
     by: Literal["magnitude", "synops"] = "magnitude"
     sparsity: Annotated[float, Field(gt=0, lt=1)] | None = None
+    structure: Literal["weights", "neurons"] = "weights"
     operations: Annotated[float, Field(gt=0)] | None = None
     start: Part = 0.1
     end: Part = 0.6
@@ -46,6 +48,8 @@ class PruningModel(Model):
             raise ValueError(f"start {self.start:g} must be below end {self.end:g}")
         if self.by == "magnitude" and self.sparsity is None:
             raise ValueError("sparsity is missing: the part of the weights that is to be 0, such as 0.8")
+        if self.by == "magnitude" and self.structure == "neurons":
+            raise ValueError("structure 'neurons' is of by 'synops': set by to it, or leave structure out")
         if self.by == "magnitude" and self.operations is not None:
             raise ValueError("operations is of by 'synops' alone; take sparsity, or set by to 'synops'")
         if self.by == "synops" and (self.sparsity is None) == (self.operations is None):
@@ -55,6 +59,12 @@ class PruningModel(Model):
                 "first and last are of by 'magnitude'; 'synops' compares all layers: leave them out"
             )
         return self
+
+    def part_of(self, operations: float) -> float:
+        """What part of so many operations is to go in the end."""
+        if self.operations is None:
+            return self.sparsity or 0.0
+        return max(0.0, 1.0 - self.operations / operations) if operations else 0.0
 
     def share(self, progress: float) -> float:
         """What part of the final sparsity is due, in [0, 1]."""

@@ -131,7 +131,7 @@ def check_students(experiment: Experiment, data: Splits, features: int) -> None:
 def check_pruning(described: PruningModel, network: nn.Module, *, spikes: bool) -> None:
     """Refuse what could not be pruned."""
     if described.by == "synops":
-        check_synapses(network, spikes=spikes)
+        check_synapses(network, described, spikes=spikes)
     else:
         SmallestWeights.of(described, spikes=spikes).check(network)
 

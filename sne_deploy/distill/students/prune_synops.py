@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
+from sne_deploy.distill.students.prune_neurons import hidden_channels, prune_neurons
 from sne_deploy.distill.students.quantise_aware import folded
 from sne_deploy.distill.students.simulate import flat_layers, is_neuron
 from sne_deploy.distill.students.student import LearningObjective
@@ -70,7 +71,11 @@ class LeastUseful:
             for network in learner.networks:
                 for cost, silent in zip(costs, self.silenced(network), strict=True):
                     cost.weight.masked_fill_(silent.to(cost.weight.device), 0.0)
-        prune_least_useful(costs, share, self.described)
+        if self.described.structure == "neurons":
+            for network in learner.networks:
+                prune_neurons(network, costs, share, self.described)
+        else:
+            prune_least_useful(costs, share, self.described)
 
     def silenced(self, network: nn.Module) -> list[Tensor]:
         """Where the weights on the chip are 0, of each tensor that is synapses."""
@@ -94,14 +99,11 @@ def prune_least_useful(costs: Sequence[SynapseCost], share: float, described: Pr
     operations = torch.cat([cost.operations.flatten() for cost in costs])
     scores = torch.cat([_scores(cost) for cost in costs])
     total = float(operations.sum())
-    if described.operations is None:
-        sparsity = described.sparsity or 0.0
-    else:
-        sparsity = max(0.0, 1.0 - described.operations / total) if total else 0.0
+    sparsity = described.part_of(total)
     order = torch.argsort(scores, stable=True)
     gone = operations[order].cumsum(dim=0) <= share * sparsity * total
     pruned = torch.zeros_like(gone)
-    pruned[order] = gone & scores[order].isfinite()
+    pruned[order] = gone & scores[order].isfinite() & (total > 0)  # nothing is known of a silent network
     for cost, own in zip(costs, torch.split(pruned, [cost.weight.numel() for cost in costs]), strict=True):
         cost.weight.masked_fill_(own.view_as(cost.weight), 0.0)
 
@@ -113,13 +115,13 @@ def _scores(cost: SynapseCost) -> Tensor:
     return scores.index_fill(0, best, float("inf"))
 
 
-def check_synapses(network: nn.Module, *, spikes: bool) -> None:
-    """Refuse a student whose operations cannot be told.
+def check_synapses(network: nn.Module, described: PruningModel, *, spikes: bool) -> None:
+    """Refuse a student whose operations cannot be told, or that has no neurons that could go.
 
     Raises
     ------
     InputError
-        It has no synapses between neurons.
+        It has no synapses between neurons, or no neurons between maps.
     UnsupportedError
         It has recurrent cells.
     """
@@ -133,3 +135,8 @@ def check_synapses(network: nn.Module, *, spikes: bool) -> None:
     first = next((index for index, layer in enumerate(layers) if is_neuron(layer)), len(layers))
     if not spikes and not any(isinstance(layer, MAPS) for layer in layers[first:]):
         raise InputError("students.pruning by 'synops': the student has no synapses; leave pruning out")
+    if described.structure == "neurons" and not hidden_channels(network):
+        raise InputError(
+            "students.pruning: structure 'neurons': the student has no neurons between two maps without "
+            "groups; set structure to 'weights'"
+        )

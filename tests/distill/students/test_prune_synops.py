@@ -18,15 +18,18 @@ from sne_deploy.distill.schema.pruning import PruningModel
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.fan_out import fan_outs
 from sne_deploy.distill.students.networks import student_network
-from sne_deploy.distill.students.prune_synops import KEPT, LeastUseful, prune_least_useful
+from sne_deploy.distill.students.prune_neurons import prune_neurons
+from sne_deploy.distill.students.prune_synops import KEPT, LeastUseful, check_synapses, prune_least_useful
 from sne_deploy.distill.students.pruning import prunable
 from sne_deploy.distill.students.quantise_aware import folded
+from sne_deploy.distill.students.shrink import shrunk
 from sne_deploy.distill.students.student import Learner, LearningObjective, Lesson, StudentTask
 from sne_deploy.distill.students.synapse_costs import SynapseCost, synapse_costs
 from sne_deploy.errors import ExperimentError, InputError, UnsupportedError
 from tests.distill.test_run import DOCUMENT, LAYERS
 from tests.effort import examples
 
+FIRING = {"kind": "LIFBoxCell", "tau_mem_s": 2e-3, "v_th": 0.3}
 TASK = StudentTask(3, "v_mean", StudentLoss(feature=0.0, cross_entropy=1.0), direct=True)
 
 
@@ -68,7 +71,7 @@ def objective_of(given: Lesson) -> LearningObjective:
     return LearningObjective.of(given, TASK, ())
 
 
-@settings(max_examples=examples(8))
+@settings(max_examples=examples(4))
 @given(st.integers(0, 2**31), st.sampled_from([1, 2]), st.integers(1, 3), st.integers(0, 2), st.booleans())
 def test_operations_are_those_that_the_compiler_counts(
     seed: int, groups: int, stride: int, padding: int, pool: bool
@@ -157,9 +160,44 @@ def test_what_the_integers_would_silence_goes_at_the_end() -> None:
     assert torch.equal(stored[0], network[3].weight == 0)
 
 
+def structured(network: nn.Module, given: Lesson) -> list[SynapseCost]:
+    batch = (given.inputs, given.labels, *given.features)
+    return synapse_costs(Pupil(network), objective_of(given), batch, spikes=False)
+
+
+@settings(max_examples=examples(4))
+@given(st.integers(0, 2**31), st.floats(0.1, 0.9), st.integers(1, 2))
+def test_whole_channels_go_until_enough_operations_have(seed: int, sparsity: float, stride: int) -> None:
+    torch.manual_seed(seed)
+    network, given = student(stride=stride), lesson()
+    before = [one.weight.detach().clone() for one in prunable(network)]
+    costs = structured(network, given)
+    total = sum(float(cost.operations.sum()) for cost in costs)
+
+    with torch.no_grad():
+        prune_neurons(network, costs, 1.0, described(sparsity=sparsity, structure="neurons"))
+    first, second, last = (one.weight != 0 for one in prunable(network))
+    cells = last.view(3, 6, -1).any(dim=2).any(dim=0)
+    inner = second.any(dim=3).any(dim=2).any(dim=0)
+    for weight, was, rows in ((first, before[0], inner), (second, before[1], cells)):
+        gone = ~weight.flatten(1).any(dim=1)
+        assert torch.equal(gone | ~was.flatten(1).any(dim=1), ~rows | ~was.flatten(1).any(dim=1))
+    assert inner.any()
+    assert cells.any()
+    now = sum(float(cost.operations[cost.weight != 0].sum()) for cost in costs)
+    if int(inner.sum()) > 1 or int(cells.sum()) > 1:
+        assert now <= (1 - sparsity) * total
+    smaller = shrunk(network)
+    assert smaller[0].weight.shape[0] == int(inner.sum())  # type: ignore[index, union-attr]
+
+
 @pytest.mark.parametrize(
     ("pruning", "message"),
     [
+        (
+            {"by": "magnitude", "sparsity": 0.5, "structure": "neurons"},
+            "structure 'neurons' is of by 'synops'",
+        ),
         ({}, "by 'synops' takes one of sparsity and operations"),
         ({"sparsity": 0.5, "operations": 9.0}, "by 'synops' takes one of sparsity and operations"),
         ({"sparsity": 0.5, "last": 0.5}, "first and last are of by 'magnitude'"),
@@ -184,10 +222,18 @@ def experiment(layers: list[dict[str, Any]], **pruning: Any) -> Any:
 
 
 def test_an_experiment_is_pruned_by_operations(tmp_path: Path) -> None:
-    (student,) = run_experiment(experiment(LAYERS, sparsity=0.7), tmp_path).ensemble.students
+    layers = [*LAYERS[:2], FIRING, *LAYERS[3:]]
+    (student,) = run_experiment(experiment(layers, sparsity=0.7), tmp_path).ensemble.students
     linear = student.network[4].tensors["weight"]  # type: ignore[index, union-attr]
     assert np.sum(linear == 0) > 0.4 * linear.size
     assert np.all(student.network[0].tensors["weight"])  # type: ignore[index, union-attr]
+
+
+def test_an_experiment_is_left_with_fewer_neurons(tmp_path: Path) -> None:
+    layers = [{**LAYERS[0], "out": 8}, LAYERS[1], FIRING, *LAYERS[3:]]
+    made = run_experiment(experiment(layers, sparsity=0.6, structure="neurons"), tmp_path)
+    (student,) = made.ensemble.students
+    assert len(student.network[0].tensors["weight"]) < 8  # type: ignore[index, union-attr]
 
 
 def test_recurrent_cells_and_students_without_synapses_are_refused(tmp_path: Path) -> None:
@@ -196,4 +242,6 @@ def test_recurrent_cells_and_students_without_synapses_are_refused(tmp_path: Pat
         run_experiment(experiment(recurrent, sparsity=0.5), tmp_path)
     with pytest.raises(InputError, match="the student has no synapses; leave pruning out"):
         run_experiment(experiment([{"kind": "Flatten"}, *LAYERS[-2:]], sparsity=0.5), tmp_path)
+    with pytest.raises(InputError, match="no neurons between two maps without groups; set structure to"):
+        check_synapses(student(groups=2), described(sparsity=0.5, structure="neurons"), spikes=False)
     assert prunable(nn.Sequential(nn.Flatten())) == []
