@@ -111,7 +111,8 @@ def _exact(document: Document, best: str) -> Iterator[str]:
     ours = _first(document, best, some)
     yield (
         f"A random half of the features holds all but {points(differences(whole, drawn)).lstrip('+')} points "
-        f"of what all of them tell of the classes, and no half can gain more than that by the choice alone. "
+        "of what all of them tell of the classes: between students without error no choice of a half can "
+        "gain more. What a division gains beyond that, it gains since some features are easier to learn. "
         f"From the same half, trained students with {best} lose "
         f"{points(differences(_first(document, best, some, EXACT), ours)).lstrip('+')} points by their own "
         "errors.\n"
