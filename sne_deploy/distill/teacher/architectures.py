@@ -31,7 +31,7 @@ def teacher_network(described: TeacherModel, input_shape: Shape, classes: int) -
 
     ``mlp``: two hidden layers. ``cnn``: two convolutions with pooling. ``resnet9``: eight convolutions of
     width, 2, 4 and 8 widths in two residual blocks, with batch normalisation. ``airbench``: a whitening
-    convolution and six of width, 3 and 3 widths, accurate after few epochs, see :func:`_airbench`. ``tcn``:
+    convolution and six of width, 3 and 3 widths, for few epochs, see :func:`_airbench`. ``tcn``:
     convolutions over the steps of a series, see :class:`TemporalConvolutions`. All end in ``features`` ReLUs
     and one linear map.
 
