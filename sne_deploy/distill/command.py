@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from sne_deploy.result import Result
 
 AnyPath = str | os.PathLike[str]
+OF_OUR_TEACHER = {"teacher.weights": "float32", "teacher.normalise": False}
+"""What a description says of the teacher that it trains, as it is of one that is given instead."""
 PACKAGES = ("norse", "numpy", "sne-deploy", "torch")
 
 
@@ -129,7 +131,7 @@ def train(
     if given.data is not None:
         changed |= {"data.source": "arrays", "data.folder": None, "data.file": None, "data.test": None}
     if given.teacher is not None:
-        changed |= {"teacher.architecture": "module", "teacher.onnx": None}
+        changed |= {**OF_OUR_TEACHER, "teacher.architecture": "module", "teacher.onnx": None}
     elif isinstance(teacher, (str, os.PathLike)):
         changed |= onnx_teacher(os.fspath(teacher))
     elif teacher is not None:
@@ -146,7 +148,7 @@ def train(
 
 def onnx_teacher(path: str) -> dict[str, Any]:
     """The changes to an experiment that make its teacher this file."""
-    return {"teacher.onnx": path, "teacher.architecture": None}
+    return {**OF_OUR_TEACHER, "teacher.onnx": path, "teacher.architecture": None}
 
 
 def train_experiment(
