@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from experiments.markdown import table
@@ -18,6 +17,7 @@ from experiments.results.text import (
     percentage,
     picture,
     points,
+    section,
     shown,
     spread,
 )
@@ -34,7 +34,7 @@ NOT_LAVA = "none of them compared with `lava`."
 
 def ablation(document: Document) -> Section:
     """One line for each option, and a plot of all of them."""
-    return Section(tuple(_lines(document)), {f"{document.name}.svg": partial(_plot, document)})
+    return section(_lines(document), document, _plot)
 
 
 def _lines(document: Document) -> Iterator[str]:

@@ -15,9 +15,10 @@ from experiments.results.text import (
     percentage,
     picture,
     points,
+    section,
     spread,
 )
-from experiments.results.trainings import differences, section, values
+from experiments.results.trainings import differences, values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

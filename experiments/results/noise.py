@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.markdown import table
 from experiments.reproduction.rows import Document
-from experiments.results.text import Section, Spread, counted, facts, percentage, picture, shown, spread
+from experiments.results.text import (
+    Section,
+    Spread,
+    counted,
+    facts,
+    percentage,
+    picture,
+    section,
+    shown,
+    spread,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +37,7 @@ CLEAN, ALL, CONTRAST = "clean", "all", "contrast"
 
 def noise(document: Document) -> Section:
     """What the ensemble and its teacher lose on noisy images."""
-    return Section(tuple(_noise(document)), {f"{document.name}.svg": partial(_noise_plot, document)})
+    return section(_noise(document), document, _noise_plot)
 
 
 def _noise(document: Document) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +49,11 @@ class Section:
 
     lines: tuple[str, ...]
     plots: dict[str, Callable[[], Figure]] = field(default_factory=dict)
+
+
+def section(lines: Iterator[str], document: Document, plot: Callable[[Document], Figure]) -> Section:
+    """Lines and the document's plot."""
+    return Section(tuple(lines), {f"{document.name}.svg": partial(plot, document)})
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from experiments.markdown import table
@@ -20,6 +19,7 @@ from experiments.results.text import (
     percentage,
     picture,
     points,
+    section,
     shown,
     spread,
 )
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 Test = dict[str, Any]
 """Figures of a run on the test data, as :func:`experiments.study.summary.measure` gives them."""
-
-
-def section(lines: Iterator[str], document: Document, plot: Callable[[Document], Figure]) -> Section:
-    """Lines and the document's plot."""
-    return Section(tuple(lines), {f"{document.name}.svg": partial(plot, document)})
 
 
 def _tests(document: Document, variant: str) -> list[Test]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from experiments.study.operating_points import (
     OperatingPoint,
     cascade_point,
     confidences_of,
+    found_on_validation,
     point_of,
 )
 from sne_deploy.distill.policy.confidences import Confidences
@@ -35,12 +37,10 @@ class BudgetPoint:
 
     def row(self) -> dict[str, Any]:
         """The test point's figures, and what was allowed and found on the validation data."""
-        theirs = self.validation.row()
-        names = ("samples", "accuracy", "teacher_accuracy", "mean_students")
         return {
             "allowed_operations": self.operations,
             "reached": self.reached,
-            **{f"validation_{name}": theirs.get(name) for name in names},
+            **found_on_validation(self.validation),
             "validation_operations": operations_of(self.validation),
             **self.test.row(),
         }
@@ -103,11 +103,8 @@ def budget_points(
 
 def _affordable(full: FullRun, found: Confidences, thresholds: Sequence[float], budget: float) -> int:
     """How many of the rising thresholds keep to a budget; the cost never falls from one to the next."""
-    low, high = 0, len(thresholds)
-    while low < high:
-        middle = (low + high) // 2
-        if operations_of(cascade_point(full, found, thresholds[middle])) <= budget:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+
+    def cost(threshold: float) -> float:
+        return operations_of(cascade_point(full, found, threshold))
+
+    return bisect_right(thresholds, budget, key=cost)

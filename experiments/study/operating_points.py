@@ -126,14 +126,19 @@ class FittedPoint:
 
     def row(self) -> dict[str, Any]:
         """The test point's figures, and what was asked for and found on the validation data."""
-        theirs = self.validation.row()
-        names = ("samples", "accuracy", "teacher_accuracy", "mean_students")
         return {
             "allowed_drop": self.allowed_drop,
             "reached": self.reached,
-            **{f"validation_{name}": theirs[name] for name in names},
+            **found_on_validation(self.validation),
             **self.test.row(),
         }
+
+
+def found_on_validation(point: OperatingPoint) -> dict[str, Any]:
+    """Of the point that was chosen on validation data, for a row on test data; None without a teacher."""
+    figures = point.row()
+    names = ("samples", "accuracy", "teacher_accuracy", "mean_students")
+    return {f"validation_{name}": figures.get(name) for name in names}
 
 
 def run_all(

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.study.budgets import best_alone, budget_points, each_alone, operations_of
-from experiments.study.operating_points import cascade, cascade_point, confidences_of, first_students
+from experiments.study.operating_points import (
+    OperatingPoint,
+    cascade,
+    cascade_point,
+    confidences_of,
+    first_students,
+)
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import ActivationPolicy
 from tests.experiments.study.test_operating_points import equal, full, with_policy
+
+
+@cache
+def every_point() -> list[tuple[float, OperatingPoint]]:
+    """Each threshold with its point, on the data that budgets are chosen on."""
+    validation = full("digits:train")
+    found = confidences_of(validation, "max_probability")
+    return [(one, cascade_point(validation, found, one)) for one in found.thresholds()]
 
 
 @given(st.floats(0.5, 1.3))
@@ -20,16 +36,14 @@ def test_a_budget_buys_the_most_accurate_threshold_that_it_pays(part: float) -> 
     costs = [operations_of(point) for point in first_students(validation)]
     budget = costs[0] + (costs[-1] - costs[0]) * (part - 0.6)
     (found,) = budget_points(validation, test, [budget])
-    held_out = confidences_of(validation, "max_probability")
-    points = [(one, cascade_point(validation, held_out, one)) for one in held_out.thresholds()]
-    paid = [(one, point) for one, point in points if operations_of(point) <= budget]
+    paid = [(one, point) for one, point in every_point() if operations_of(point) <= budget]
     assert found.reached == bool(paid)
     if paid:
         assert found.validation.accuracy == max(point.accuracy for _, point in paid)
         assert operations_of(found.validation) <= budget
         threshold = min(one for one, point in paid if point.accuracy == found.validation.accuracy)
     else:
-        threshold = held_out.thresholds()[0]
+        threshold = every_point()[0][0]
     assert found.validation.policy.threshold == threshold
     (ours,) = cascade(test, [threshold])
     assert found.test.row() == ours.row()
