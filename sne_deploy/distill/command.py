@@ -29,7 +29,7 @@ from sne_deploy.distill.training.determinism import open_device
 from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.distill.training.events import EventFiles, tensorboard_installed
 from sne_deploy.distill.training.journal import COLUMNS, Journal, csv_line
-from sne_deploy.distill.training.origin import NAME, TrainedFile, machine_name
+from sne_deploy.distill.training.origin import NAME, UNKNOWN, TrainedFile, machine_name
 from sne_deploy.errors import InputError
 from sne_deploy.files import atomic_path, ensure_folder
 from sne_deploy.teacher.onnx_model import read_onnx
@@ -169,10 +169,13 @@ def train_experiment(
     given = given or Given()
     open_device(experiment.device)
     folder = ensure_folder(out)
+    machine = machine_name(experiment.device, experiment.threads)
+    # What processes of this one have trained side by side is heard of when it is done.
+    unnoted = machine if experiment.side_by_side > 1 else UNKNOWN
     journals: list[Journal | EventFiles | TrainedFile] = [
         Journal(folder / "training.jsonl"),
         Journal(folder / "training.csv", csv_line, ",".join(COLUMNS)),
-        TrainedFile(folder / NAME, machine_name(experiment.device, experiment.threads)),
+        TrainedFile(folder / NAME, machine, unnoted),
     ]
     if tensorboard_installed():
         journals.append(EventFiles(folder / "tensorboard"))

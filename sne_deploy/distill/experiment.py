@@ -36,6 +36,8 @@ from sne_deploy.model.policy import MAX_HIDDEN, Measure, PolicyKind
 MAX_BYTES = 2**20
 PATHS = (("data", "folder"), ("data", "file"), ("teacher", "onnx"))
 """Of other files; relative to the experiment's own where it is one."""
+OF_IMAGES = ("cnn", "resnet9", "airbench")
+"""Architectures of teachers that take images."""
 NOT_TRAINED = ("AvgPool1d", "MaxPool1d", "MaxPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d")
 """Layers that are read from modules, and that a student of ``sne train`` does not get."""
 Augmentation = Literal[
@@ -416,7 +418,7 @@ class Experiment(Model):
     @model_validator(mode="after")
     def _taught(self) -> Experiment:
         architecture, given = self.teacher.architecture, self.data.input
-        if architecture in ("cnn", "resnet9", "airbench") and given != "constant":
+        if architecture in OF_IMAGES and given != "constant":
             raise ValueError(
                 f"teacher.architecture {architecture!r} is for images: for data.input {given!r} take 'tcn'"
             )
@@ -481,9 +483,12 @@ class Experiment(Model):
     @property
     def divided(self) -> bool:
         """Whether anything depends on how features are divided: a student's slice, a decorrelated teacher."""
-        return self.students.outputs == "features" or (
-            self.partition.decorrelate > 0 and self.students.count > 1
-        )
+        return self.students.outputs == "features" or self.decorrelated
+
+    @property
+    def decorrelated(self) -> bool:
+        """Whether the teacher is trained further, so that the parts of its features separate."""
+        return self.partition.decorrelate > 0 and self.students.count > 1
 
     def of(self, student: int) -> Experiment:
         """The experiment as it is for one student; see :meth:`WithMembers.of`."""

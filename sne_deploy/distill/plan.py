@@ -88,19 +88,19 @@ def plan_of(
     with deterministic(experiment.seed):
         own = teacher or teacher_network(experiment.teacher, data.sample_shape, data.classes)
     schedules = [("teacher", experiment.teacher.schedule)] if teacher is None else []
-    if experiment.partition.decorrelate and count > 1:
+    if experiment.decorrelated:
         schedules.append(("decorrelation", decorrelation_schedule(experiment)))
     sizes = teacher_sizes(own, data)
     found = [PlannedStage(name, 0, schedule, len(data.x), sizes) for name, schedule in schedules]
     like = [described.like(k) for k in range(count)]
     features, one = own.classifier.in_features, dict[int, Sizes]()
-    for k in {k if k in finished else like[k] for k in range(count)}:
+    for k in set(like):
         given = finished.network(k) if k in finished else None
         one[k] = student_sizes(experiment.of(k), data, features, given)
     samples = data.rows(described.copies)
 
     def alone(name: str, k: int, schedule: Schedule) -> PlannedStage:
-        return PlannedStage(f"{name}{k}", 1, schedule, samples, one[k if k in finished else like[k]], like[k])
+        return PlannedStage(f"{name}{k}", 1, schedule, samples, one[like[k]], like[k])
 
     tuned = [alone("quantised", k, quantised_schedule(experiment, k)) for k in range(count)]
     tuned = tuned if experiment.quantisation.epochs else []
@@ -112,7 +112,7 @@ def plan_of(
             found += tuned[k : k + 1] if joint is None else []
     if joint is not None:
         every = data.rows(experiment.joint_copies)
-        sizes = Sizes.together(one[k if k in finished else like[k]] for k in range(count))
+        sizes = Sizes.together(one[k] for k in like)
         found += [PlannedStage("together", count, joint.schedule, every, sizes), *tuned]
     return tuple(found)
 

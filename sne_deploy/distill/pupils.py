@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from sne_deploy.distill.data.splits import Splits
     from sne_deploy.distill.experiment import Experiment
+    from sne_deploy.distill.students.watch import Held
+    from sne_deploy.distill.training.epochs import Watch
 
 Array = npt.NDArray[Any]
 Finish = Callable[[int, "nn.Module", Sequence["nn.Module"]], "nn.Module"]
@@ -237,7 +239,9 @@ def _quantised(
         ("teacher", "partition", "students", "joint", "quantisation"),
         index if joint is None else None,
     )
-    beside = (*map(stored, before), *others)
-    watch = partial(watch_student, task=task, others=beside, changed=stored)
+
+    def watch(held: Held) -> Watch:
+        return watch_student(held, task, (*map(stored, before), *others), stored)
+
     training = replace(stages.training(stage, watch), after_step=kept_zeros(experiment.of(index)))
     return tune_quantised(network, lesson.of(index), task, training, weight_bits=bits, every=every).module

@@ -217,7 +217,7 @@ def _parts(stages: Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array,
     if described.strategy == "random":
         strategy = partial(random, seed=experiment.seed)
     parts = partition(strategy, space, experiment.students.count)
-    if described.decorrelate and len(parts) > 1:
+    if experiment.decorrelated:
         schedule, sections = decorrelation_schedule(experiment), _teacher_sections(experiment)
         stage = Stage("decorrelation", DECORRELATION, schedule, "teacher", sections)
         training = _augmented(stages, stage)
@@ -229,6 +229,6 @@ def _parts(stages: Stages, data: Splits, teacher: Teacher) -> tuple[tuple[Array,
 
 def _teacher_sections(experiment: Experiment) -> tuple[str, ...]:
     """What the features depend on."""
-    if not (experiment.partition.decorrelate and experiment.students.count > 1):
+    if not experiment.decorrelated:
         return ("teacher",)
     return ("teacher", "partition", "count" if experiment.students.member else "students")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,30 @@ def test_a_member_has_its_own_keys_and_the_others_of_all() -> None:
     assert all(pruned.of(k).pruning.sparsity == 0.8 for k in range(2))  # type: ignore[union-attr]
     again = described([{}, {"layers": LARGE}, {"layers": LARGE}, {"schedule": {"epochs": 1}}]).students
     assert [again.like(k) for k in range(4)] == [0, 1, 1, 0]
+    finished = described([{"weights": "0.pt"}, {}, {"weights": "0.pt"}, {}]).students
+    assert [finished.like(k) for k in range(4)] == [0, 1, 2, 1]  # those of files are like nothing else
+
+
+def test_members_are_sent_to_other_processes() -> None:
+    one = described([{}, {"layers": LARGE, "schedule": {"epochs": 2}, "pruning": {"sparsity": 0.5}}])
+    sent = pickle.loads(pickle.dumps(one))
+    assert sent == one
+    assert [sent.of(k) for k in range(2)] == [one.of(k) for k in range(2)]
+    assert sent.fingerprint("teacher", "students") == one.fingerprint("teacher", "students")
+
+
+def test_a_member_beside_a_finished_one_of_its_keys_is_checked(tmp_path: Path) -> None:
+    train_experiment(described([{}, {}]), tmp_path / "before")
+    done = str(tmp_path / "before" / "students" / "student0.pt")
+    wrong = [{"kind": "Linear"}, {"kind": "LIBoxCell"}]
+    heard: list[str] = []
+    with pytest.raises(SneError, match=r"students\.member\.1\.layers\.0"):
+        run_experiment(
+            described([{"weights": done}, {}], layers=wrong),
+            tmp_path / "work",
+            lambda stage, *_: heard.append(stage),
+        )
+    assert heard == []  # before the teacher is trained
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Part = Annotated[float, Field(ge=0, le=1)]
 LATER = "later"
 """Marks a key that the first files did not have: ``key: Annotated[int, LATER] = 0``.
 

@@ -6,12 +6,11 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from sne_deploy.distill.schema.base import Model, NotNegative
+from sne_deploy.distill.schema.base import Model, NotNegative, Part
 
 Family = Literal["gaussian", "salt_and_pepper", "occlusion", "contrast"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 Range = tuple[NotNegative, NotNegative]
-Part = Annotated[float, Field(ge=0, le=1)]
 
 
 class CorruptionsModel(Model):

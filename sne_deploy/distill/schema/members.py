@@ -53,6 +53,10 @@ class WithMembers(Model):
     count: Positive
     member: Annotated[tuple[OfMember, ...], LATER] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle, what was given: the tables of members have classes that no module names."""
+        return type(self).model_validate, (self.model_dump(exclude_unset=True),)
+
     @model_validator(mode="before")
     @classmethod
     def _counted(cls, given: Any) -> Any:
@@ -87,9 +91,12 @@ class WithMembers(Model):
         return type(self).model_validate(_merged(base, own))
 
     def like(self, index: int) -> int:
-        """The first student with the same keys."""
+        """The first student with the same keys that is trained too; a finished one is like itself alone."""
+        if self.weights(index) is not None:
+            return index
         own = self.of(index)
-        return next(first for first in range(index + 1) if self.of(first) == own) if self.member else 0
+        alike = (first for first in range(index) if self.weights(first) is None and self.of(first) == own)
+        return next(alike, index)
 
     def place(self, index: int) -> str:
         """Where a student's own keys stand."""

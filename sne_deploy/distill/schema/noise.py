@@ -6,9 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sne_deploy.distill.schema.base import LATER, Model, NotNegative, Positive
-
-Part = Annotated[float, Field(ge=0, le=1)]
+from sne_deploy.distill.schema.base import LATER, Model, NotNegative, Part, Positive
 
 
 class NoiseModel(Model):

@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sne_deploy.distill.schema.base import Model, Positive
-
-Part = Annotated[float, Field(ge=0, le=1)]
+from sne_deploy.distill.schema.base import Model, Part, Positive
 
 
 class PruningModel(Model):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sne_deploy.distill.experiment import OF_IMAGES
 from sne_deploy.distill.teacher.network import Teacher
 from sne_deploy.distill.training.determinism import evaluating
 from sne_deploy.errors import InputError
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from sne_deploy.distill.experiment import TeacherModel
 
 Shape = tuple[int, ...]
-OF_IMAGES = ("cnn", "resnet9", "airbench")
-"""Architectures that take images."""
 WHITENED, WHITENED_FROM, LEAST_VARIANCE = 12, 5000, 5e-4
 """Patterns of a patch of 2 x 2 pixels in three colours; images that they are found in, and what is added to
 each one's variance."""

@@ -65,10 +65,12 @@ class TrainedFile:
     path : Path
     machine : str
         This one, see :func:`machine_name`.
+    unnoted : str
+        That of a stage of which nothing was noted, though epochs of it are done.
     """
 
-    def __init__(self, path: Path, machine: str) -> None:
-        self._path, self._machine = path, machine
+    def __init__(self, path: Path, machine: str, unnoted: str = UNKNOWN) -> None:
+        self._path, self._machine, self._unnoted = path, machine, unnoted
         self._stages = read_trained(path) if path.exists() else {}
 
     def started(self, stage: str, done: Sequence[Epoch]) -> None:
@@ -81,7 +83,7 @@ class TrainedFile:
         machines = dict(known.machines) if known is not None and known.epochs <= len(done) else {}
         rest = seconds - sum(machines.values())
         if done and rest > 0:
-            last = next(reversed(machines), UNKNOWN)
+            last = next(reversed(machines), self._unnoted)
             machines[last] = machines.get(last, 0.0) + rest
         machines[self._machine] = machines.pop(self._machine, 0.0)
         self._stages[stage] = StageRecord(epochs=len(done), seconds=seconds, machines=machines)

@@ -69,6 +69,9 @@ def test_a_state_without_its_file_has_an_unknown_machine(tmp_path: Path) -> None
     path = tmp_path / "trained.json"
     TrainedFile(path, "a").started("teacher", [epoch(2.0)])
     assert read_trained(path)["teacher"].machines == {UNKNOWN: 2.0, "a": 0.0}
+    path.unlink()
+    TrainedFile(path, "a", "a").started("teacher", [epoch(2.0)])
+    assert read_trained(path)["teacher"].machines == {"a": 2.0}
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"teacher": {"epochs": 1}}', '{"teacher": 3}'])
