@@ -8,13 +8,15 @@ BIN = $(VENV)/bin
 DIGITS = examples/digits
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test lint test-wheel test-matrix test-long mutants fuzz interop bench experiments results clean
+.PHONY: help setup demo docs test lint test-wheel test-matrix test-long mutants torture interop bench experiments results clean
 # Of make experiments: DATA, where the data set lies; EXPERIMENT, mnist or cifar10; STUDY, one of its studies.
 EXPERIMENT ?= mnist
 DATA ?=
 STUDY ?=
-# Of make fuzz.
-COUNT ?= 4000
+# Of make torture: default all parts, short.
+PART ?=
+COUNT ?=
+LONG ?=
 SEED ?= 0
 # Of make interop: where the frameworks' environments lie, about 8 GB.
 ENVIRONMENTS ?= out/environments
@@ -55,8 +57,8 @@ test-matrix:  ## Run the tests on each Python of 3.10 to 3.13 that is found, one
 test-long: mutants  ## The tests with ten times as many random networks, after the mutants.
 	SNE_TEST_FACTOR=10 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-fuzz: setup  ## Read 4,000 mutated files of every kind: each a result, or status 2 in one line. COUNT, SEED.
-	$(BIN)/python -m tests.mutated_files $(COUNT) $(SEED)
+torture: setup  ## Kills, full disks, bad files, odd places, sizes: a minute of it. PART, COUNT (or LONG=1), SEED.
+	$(BIN)/python -m tests.torture $(PART) --seed $(SEED) $(if $(LONG),--long,$(if $(COUNT),--count $(COUNT)))
 
 mutants: setup  ## Put named faults into copies of the code: the tests must notice each.
 	$(BIN)/python -m tests.mutants

@@ -1,25 +1,20 @@
-"""Files of every kind that is read, made bad in any way: ``python -m tests.mutated_files [COUNT [SEED]]``.
+"""Files of every kind that is read, made bad in any way.
 
 One warm process forks for each file: the fork gives it to the command that reads it, with a bound on the
 memory that it may take beyond the warm process and on its time. What must come out is a result, or status 2
-with one line that no terminal obeys. Prints how many of each kind did what, and every failure.
+with one line that no terminal obeys.
 """
 
 from __future__ import annotations
 
-import gc
 import io
-import json
 import os
 import re
 import resource
 import signal
 import sys
-import tempfile
 import time
-import warnings
 import zipfile
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -268,47 +263,3 @@ def _as_a_command(read: Callable[[], object]) -> int:
         say("error: " + " ".join(str(error).split()))
         return error.exit_status
     return 0
-
-
-def campaign(count: int, seed: int, say: Callable[[str], None]) -> list[str]:
-    """Mutate and read ``count`` files, as many of each kind; the failures."""
-    failures: list[str] = []
-    counts: dict[str, Counter[str]] = {}
-    slowest: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        folder = Path(name)
-        known = kinds(folder)
-        gc.collect()
-        gc.freeze()
-        for kind, good in known.items():
-            for data in good.seeds:
-                path = folder / f"good{good.suffix}"
-                path.write_bytes(data)
-                found = outcome(good, path)
-                if found != "result":
-                    failures.append(f"{kind}, not mutated: {found}")
-                    say(failures[-1])
-        for index in range(count):
-            kind = list(known)[index % len(known)]
-            data = mutated(known[kind], np.random.default_rng((seed, index)))
-            path = folder / f"mutated{known[kind].suffix}"
-            path.write_bytes(data)
-            start = time.monotonic()
-            found = outcome(known[kind], path)
-            slowest[kind] = max(slowest.get(kind, 0.0), time.monotonic() - start)
-            counts.setdefault(kind, Counter())[found if found in ("result", "refused") else "FAILED"] += 1
-            if found not in ("result", "refused"):
-                failures.append(f"{kind} {index}: {found}")
-                say(failures[-1])
-    for kind, tally in counts.items():
-        say(f"{kind}: {json.dumps(tally)}, slowest {slowest[kind]:.1f} s")
-    return failures
-
-
-if __name__ == "__main__":
-    COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 4000
-    SEED = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    FAILURES = campaign(COUNT, SEED, lambda line: print(line, flush=True))  # noqa: T201
-    print(f"{COUNT} files, seed {SEED}: {len(FAILURES)} failures")  # noqa: T201
-    sys.exit(bool(FAILURES))

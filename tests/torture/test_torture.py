@@ -1,0 +1,58 @@
+"""A short version of every part of the campaign, and the campaign itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.torture.campaign import campaign
+from tests.torture.part import Part, Trial, parts
+
+
+@pytest.mark.parametrize("name", list(parts()))
+def test_short(name, tmp_path):
+    why = parts()[name].missing()
+    if why:
+        pytest.skip(why)
+    command = [sys.executable, "-m", "tests.torture", name, "--out", str(tmp_path)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert found.returncode == 0, found.stdout + found.stderr
+    results = json.loads((tmp_path / f"{name}.json").read_text())
+    assert sum(row["tried"] for row in results["rows"]) > 0
+
+
+def test_failures_are_counted_and_told_with_the_command_that_repeats_them():
+    def run(indices, seed):
+        for index in indices:
+            found = "too late" if index == seed else ""
+            figures = {"seconds": index, "way": "fast"}
+            yield Trial(f"case {index % 2}", index, found, figures, ended="in time" if index < 2 else "")
+
+    said = []
+    made = Part(name="made", promise="", how="", run=run, short=2, full=4)
+    results = campaign(made, range(4), 3, said.append)
+    assert results["rows"] == [
+        {"case": "case 0", "tried": 2, "held": 2, "seconds": 2, "way": "fast", "ended": {"in time": 1}},
+        {"case": "case 1", "tried": 2, "held": 1, "seconds": 3, "way": "fast", "ended": {"in time": 1}},
+    ]
+    again = "python -m tests.torture made --seed 3 --only 3"
+    assert results["failures"] == [{"case": "case 1", "index": 3, "found": "too late", "again": again}]
+    assert results["failed"] == 1
+    assert again in said[0]
+
+
+def test_a_part_that_this_machine_cannot_do_is_left_out_with_its_reason():
+    made = Part("made", "", "", lambda *_: 1 / 0, short=1, full=1, missing=lambda: "needs root")
+    results = campaign(made, range(4), 0, print)
+    assert (results["skipped"], results["rows"]) == ("needs root", [])
+
+
+def test_parts_are_called_as_their_files():
+    for name, part in parts().items():
+        assert sys.modules[f"tests.torture.parts.{name}"].PART is part
+        assert 0 < part.short < part.full
+        assert part.promise.endswith(".")
+        assert part.how.endswith(".")
