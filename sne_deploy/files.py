@@ -8,12 +8,12 @@ import os
 import resource
 import stat
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sne_deploy.errors import OutputError
+from sne_deploy.leftovers import hidden_folder
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -120,32 +120,114 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
     return os.path.isdir(path)  # noqa: PTH112  Path.is_dir raises what the system says of such a name
 
 
+_REMEDY = "choose a folder that exists and can be written, and a name that it can hold"
+_REMEDIES = {
+    errno.ENOSPC: "free some space, or choose another place",
+    errno.EDQUOT: "free some space, or choose another place",
+    errno.EFBIG: "raise the limit (ulimit -f), or choose another place",
+}
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes | memoryview) -> Path:
+    """Write a file whole, or not at all; see :func:`atomic_path`. The file."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+    return Path(path)
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path in the same folder, renamed to ``path`` on success and removed otherwise.
+    """Give a path to write to, on the same disk; what is there in the end is flushed, and gets its name.
+
+    Whatever happens until then, what was there before stays, and nothing else is left: after a SIGKILL, once
+    the next file is written to the folder. For what is too large to be held in memory: what is at hand is
+    written by :func:`write_whole`, and what a library writes that does not survive a full disk is made in
+    memory before.
 
     Raises
     ------
     OutputError
-        The folder does not exist or cannot be written.
+        The folder does not exist or cannot be written, or the disk is full.
     """
     target = Path(path)
+    with _refusing(target):
+        _check_name(target)
+        with hidden_folder(target.parent) as folder:
+            temporary = folder / target.name
+            yield temporary
+            _flush(temporary)
+            temporary.replace(target)
+
+
+@contextlib.contextmanager
+def staged_folder(path: str | os.PathLike[str], last: Sequence[str] = ()) -> Iterator[Path]:
+    """Give an empty folder to write files into, which all get into ``path`` when the last is written.
+
+    A disk that is too small for one of them is found before any has its place. The folder is made where it
+    is missing, and removed again where nothing gets into it. Files with names in ``last`` get there in this
+    order after all others, so that whoever sees the last one sees the others.
+
+    Raises
+    ------
+    OutputError
+        As :func:`atomic_path`; of a file in it, too.
+    """
+    target = Path(path)
+    with _refusing(target), _made(target), hidden_folder(target) as stage:
+        try:
+            yield stage
+        except OutputError as error:  # of one of its files
+            raise OutputError(str(error).replace(str(stage), str(target))) from error
+        files = sorted(found.relative_to(stage) for found in stage.rglob("*") if found.is_file())
+        files.sort(key=lambda name: last.index(str(name)) if str(name) in last else -1)
+        for name in files:
+            _flush(stage / name)
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            (stage / name).replace(target / name)
+
+
+@contextlib.contextmanager
+def _refusing(target: Path, remedy: str = _REMEDY) -> Iterator[None]:
     try:
-        target.exists()  # raises where the file system cannot have such a name
-        prefix = f".{os.fsdecode(os.fsencode(target.name)[:100])}."
-        descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=target.parent)
-    except (OSError, ValueError) as error:
-        raise _unwritable(target, error) from error
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
+        yield
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise OutputError(
+            f"cannot write {target}: {reason}; {_REMEDIES.get(error.errno or 0, remedy)}"
+        ) from error
+
+
+def _check_name(target: Path) -> None:
+    """Refuse what the file system cannot have as a name, before anything is made."""
+    try:
+        target.lstat()
+    except FileNotFoundError:
+        pass
+    except ValueError as error:  # a zero character
+        raise OSError(errno.EINVAL, str(error)) from error
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder, and those above it; remove them again where they are empty after a failure."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first that is not empty keeps those above it
+            for each in missing:
+                each.rmdir()
+        raise
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
@@ -157,27 +239,12 @@ def check_file(path: str | os.PathLike[str]) -> None:
         As there; or it is a folder.
     """
     target = Path(path)
-    try:
+    with _refusing(target):
         if is_folder(target):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=target.parent):
+        _check_name(target)
+        with hidden_folder(target.parent):
             pass
-    except (OSError, ValueError) as error:
-        raise _unwritable(target, error) from error
-
-
-def _unwritable(target: Path, error: OSError | ValueError) -> OutputError:
-    reason = getattr(error, "strerror", None) or error
-    return OutputError(
-        f"cannot write {target}: {reason}; choose a folder that exists and can be written, and a name "
-        f"that it can hold"
-    )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def ensure_folder(path: str | os.PathLike[str]) -> Path:
@@ -189,15 +256,11 @@ def ensure_folder(path: str | os.PathLike[str]) -> Path:
         It is a file, or cannot be made or written.
     """
     folder = Path(path)
-    try:
+    with _refusing(folder, "choose another with --out"):
+        _check_name(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with hidden_folder(folder):
             pass
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(
-            f"cannot write output folder {folder}: {reason}; choose another with --out"
-        ) from error
     return folder
 
 
@@ -210,13 +273,8 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         It is a file or below one, or cannot be made or written.
     """
     nearest = Path(path)
-    try:
+    with _refusing(Path(path), "choose another with --out"):
         while not nearest.exists() and nearest != nearest.parent:
             nearest = nearest.parent
-        with tempfile.TemporaryFile(dir=nearest):
+        with hidden_folder(nearest):
             pass
-    except (OSError, ValueError) as error:
-        reason = f"{nearest}: {getattr(error, 'strerror', None) or error}"
-        raise OutputError(
-            f"cannot write output folder {path}: {reason}; choose another with --out"
-        ) from error

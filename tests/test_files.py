@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import resource
+import signal
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch  # noqa: F401  before a clock runs that the state's reader is held to
 
 from sne_deploy.chips.chip import load_chip
 from sne_deploy.data.cifar10 import load_cifar10
@@ -18,8 +26,17 @@ from sne_deploy.distill.experiment import load_experiment
 from sne_deploy.distill.training.journal import Journal
 from sne_deploy.distill.training.resume import ResumePoint
 from sne_deploy.errors import InputError, OutputError
-from sne_deploy.files import atomic_path, is_folder, open_regular, parse_toml, read_regular
+from sne_deploy.files import (
+    atomic_path,
+    is_folder,
+    open_regular,
+    parse_toml,
+    read_regular,
+    staged_folder,
+    write_whole,
+)
 from sne_deploy.frontend.models import load_model
+from sne_deploy.leftovers import hidden_folder
 from sne_deploy.report.file import load_report
 from sne_deploy.teacher.onnx_model import read_onnx
 
@@ -144,3 +161,154 @@ def test_toml_that_nothing_takes_is_refused_in_one_line(tmp_path: Path, text: st
     for read in (load_chip, load_experiment):
         with pytest.raises(InputError, match=reason):
             read(path)
+
+
+def left(folder: Path) -> list[str]:
+    """Everything below a folder that is hidden, which only what is not finished is."""
+    return [path.name for path in folder.rglob(".*")]
+
+
+def test_of_a_failure_nothing_is_left_and_what_was_there_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    write_whole(path, b"old")
+    for failure, shown in (
+        (OSError(errno.ENOSPC, "No space left on device"), OutputError),
+        (KeyError(), KeyError),
+    ):
+        with pytest.raises(shown), atomic_path(path) as temporary:  # noqa: PT012
+            temporary.write_bytes(b"new")
+            assert path.read_bytes() == b"old"
+            raise failure
+        assert path.read_bytes() == b"old"
+        assert list(tmp_path.iterdir()) == [path]
+    assert write_whole(path, b"new") == path
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
+    with pytest.raises(OutputError, match=r"cannot write .*folder: .*; choose a folder"):
+        write_whole(tmp_path / "no" / "folder", b"")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 6, 7, 20])
+def test_files_of_a_folder_get_there_together(tmp_path: Path, size: int) -> None:
+    """The folder has room for six bytes a file; the files have five, and ``size``."""
+    out = tmp_path / "new" / "out"
+
+    def write() -> None:
+        with staged_folder(out, last=("a", "b")) as stage:
+            write_whole(stage / "b", b"first")
+            (stage / "c").mkdir()
+            write_whole(stage / "c" / "d", bytes(size))
+            write_whole(stage / "a", b"first")
+            assert not list(out.glob("[a-z]*"))
+
+    with file_limit(6):
+        if size <= 6:
+            write()
+            assert {path.name for path in out.rglob("*")} == {"a", "b", "c", "d"}
+            return
+        with pytest.raises(OutputError, match=rf"cannot write {out}/c/d: File too large; raise the limit"):
+            write()
+    assert not list(tmp_path.iterdir())  # not the folders either
+    out.mkdir(parents=True)
+    write_whole(out / "b", b"old")
+    with file_limit(6), pytest.raises(OutputError):
+        write()
+    assert [path.name for path in out.iterdir()] == ["b"]
+    assert (out / "b").read_bytes() == b"old"
+
+
+@contextlib.contextmanager
+def file_limit(size: int) -> Iterator[None]:
+    """No file may grow beyond a size, as on a disk that is full then; Python ignores the signal of it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+HOLD = """
+import os, sys, time
+from sne_deploy.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.write_bytes(b"half")
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_kill_leaves_is_swept_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    def writer() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "a"], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    with writer() as killed, writer() as living:
+        assert len(left(tmp_path)) == 2
+        write_whole(tmp_path / "b", b"")
+        assert len(left(tmp_path)) == 2
+        killed.kill()
+        killed.wait()
+        write_whole(tmp_path / "b", b"")
+        (kept,) = left(tmp_path)
+        assert (tmp_path / kept / "a").read_bytes() == b"half"
+        living.send_signal(signal.SIGINT)
+    assert left(tmp_path) == []
+
+
+def test_of_another_machine_what_is_quiet_is_swept(tmp_path: Path) -> None:
+    """Its locks may not be seen here."""
+    young, old, inside = (tmp_path / f".sne-{name * 8}-00000000.tmp" for name in "abc")
+    for path in (young, old, inside):
+        path.mkdir()
+        (path / "a").write_bytes(b"half")
+        before = time.time() - 7200
+        if path != inside:
+            os.utime(path / "a", (before, before))
+        if path != young:
+            os.utime(path, (before, before))
+    write_whole(tmp_path / "b", b"")
+    assert set(left(tmp_path)) == {young.name, inside.name}
+
+
+def test_without_locks_what_is_quiet_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    with hidden_folder(tmp_path) as first:
+        before = time.time() - 7200
+        with hidden_folder(tmp_path):
+            assert first.is_dir()
+        os.utime(first, (before, before))
+        with hidden_folder(tmp_path):
+            assert not first.is_dir()
+
+
+def test_a_sweeper_that_was_faster_takes_nothing_that_is_used(tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def sweeping() -> None:
+        while not ended.is_set():
+            write_whole(tmp_path / "a", b"a")
+
+    threads = [threading.Thread(target=sweeping) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(30):
+            path = write_whole(tmp_path / "b", str(number).encode())
+            assert path.read_bytes() == str(number).encode()
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert left(tmp_path) == []

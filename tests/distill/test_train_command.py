@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import pickle
 import random
 import shutil
@@ -152,17 +151,6 @@ def test_ctrl_c_says_how_to_go_on_and_it_does(tmp_path: Path) -> None:
     again = command("train", experiment, "--out", tmp_path / "out", name="sne")
     assert again.status == 0
     assert " goes on after epoch " in again.stderr.splitlines()[0]
-
-
-def test_half_written_states_of_killed_runs_are_swept_up(tmp_path: Path) -> None:
-    assert train(tmp_path, document()).status == 0
-    (state,) = (tmp_path / "out" / "work").glob("teacher-*.pt")
-    old, young = (state.parent / f".{state.name}.{name}.tmp" for name in ("old", "young"))
-    for path in (old, young):
-        path.write_bytes(b"half")
-    os.utime(old, (time.time() - 7200,) * 2)
-    assert train(tmp_path, document()).status == 0
-    assert (old.exists(), young.exists()) == (False, True)
 
 
 # Options

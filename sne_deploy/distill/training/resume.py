@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 import pickle
-import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sne_deploy.distill.training.epochs import Epoch
-from sne_deploy.errors import InputError, OutputError
-from sne_deploy.files import atomic_path, open_regular
+from sne_deploy.errors import InputError
+from sne_deploy.files import open_regular, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import torch
     from torch import Tensor, nn, optim
-
-ABANDONED_S = 3600.0
-"""A half-written file of this age belongs to no run that is alive."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,6 @@ class ResumePoint:
         """
         import torch
 
-        self._sweep()
         done: list[Epoch] = []
         if self.path.exists():
             state = self.read()
@@ -93,19 +88,9 @@ class ResumePoint:
         """
         import torch
 
-        with atomic_path(self.path) as temporary:
-            try:
-                torch.save({"fingerprint": self.fingerprint, **state}, temporary)
-            except RuntimeError as error:  # what torch's writer makes of a full disk
-                reason = str(error).splitlines()[0][:200]
-                raise OutputError(f"cannot write {self.path}: {reason}; is the disk full?") from error
-
-    def _sweep(self) -> None:
-        """Remove what kills left while this file was written; what is young may be another run's."""
-        for left in self.path.parent.glob(f".{self.path.name}.*.tmp"):
-            with contextlib.suppress(FileNotFoundError):  # another run sweeps too
-                if time.time() - left.stat().st_mtime > ABANDONED_S:
-                    left.unlink()
+        content = io.BytesIO()  # torch makes errors of its own of a full disk
+        torch.save({"fingerprint": self.fingerprint, **state}, content)
+        write_whole(self.path, content.getbuffer())
 
     def read(self) -> dict[str, Any]:
         """The state in the file, refused as :meth:`restore` says."""

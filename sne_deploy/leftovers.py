@@ -1,0 +1,135 @@
+"""Hidden folders for what is not finished: locked while their writer lives, swept by the next when it died.
+
+A folder is called ``.sne-MACHINE-RANDOM.tmp``. Its writer holds a lock on it (``flock``), which the system
+takes back however the process ends. Who makes a folder sweeps those beside it whose lock is free. Locks of
+another machine are not seen on every shared file system, and some have none: a folder with another machine's
+mark, or that cannot be locked, is swept when nothing in it has changed for an hour, by the file system's own
+clock.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import functools
+import hashlib
+import os
+import platform
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+QUIET_S = 3600.0
+"""After so long without a change, a folder whose lock says nothing is taken for left over."""
+_NAME = re.compile(r"\.sne-([0-9a-f]{8})-[0-9a-f]{8}\.tmp")
+_live: dict[Path, int] = {}
+"""Folders that may be there, with the process that made each: a forked one leaves its parent's alone."""
+
+
+@contextlib.contextmanager
+def hidden_folder(parent: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make an empty folder in ``parent``, removed with all that is in it at the end; sweep before.
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be made.
+    """
+    folder = Path(parent)
+    path, lock = folder / f".sne-{_machine()}-{secrets.token_hex(4)}.tmp", None
+    _live[path] = os.getpid()  # before it is there: a signal may come at any moment
+    try:
+        while lock is None:
+            path.mkdir(mode=0o700)
+            lock = _locked(path)
+        _sweep(folder, os.fstat(lock).st_mtime)
+        yield path
+    finally:
+        _remove(path)
+        if lock is not None:
+            os.close(lock)
+
+
+def remove_live() -> None:
+    """Remove every hidden folder of this process: for one that is about to end."""
+    for path, process in list(_live.items()):
+        if process == os.getpid():
+            _remove(path)
+
+
+atexit.register(remove_live)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    _live.pop(path, None)
+
+
+def _locked(path: Path) -> int | None:
+    """Lock a folder that was just made; None where a sweeper was faster, and took it."""
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.samestat(path.stat(), os.fstat(lock)):
+            return lock
+    except FileNotFoundError:
+        pass
+    except BaseException:
+        os.close(lock)
+        raise
+    os.close(lock)
+    return None
+
+
+def _sweep(folder: Path, now: float) -> None:
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  as a folder may have very many
+    except OSError:  # one that can be written, but not listed
+        return
+    for name in names:
+        if (found := _NAME.fullmatch(name)) is None:
+            continue
+        path = folder / name
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:  # swept meanwhile, or another user's
+            continue
+        try:
+            if _abandoned(path, lock, found[1], now):
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def _abandoned(path: Path, lock: int, machine: str, now: float) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if machine == _machine():
+            return True
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    changed = [os.fstat(lock).st_mtime]
+    for inner, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            with contextlib.suppress(OSError):  # it has its place meanwhile
+                changed.append(os.lstat(os.path.join(inner, name)).st_mtime)  # noqa: PTH118
+    return now - max(changed) > QUIET_S
+
+
+@functools.cache
+def _machine() -> str:
+    """A mark of the running system, the same in all its containers: those whose locks are seen here."""
+    try:
+        name = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
+    except OSError:  # not Linux
+        name = platform.node()
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
