@@ -432,7 +432,7 @@ def _executables(
         return tuple(executables), InProcess(tuple(executables))
     engine, workers = executor
     return tuple(executables), OnExecutor(
-        engine, backend.name, programs, workers, options.progress, options.extra
+        engine, backend.name, programs, workers, options.progress, options.extra, executables
     )
 
 

@@ -145,6 +145,27 @@ class Executable(AbstractContextManager["Executable"], Protocol):
 
 
 @runtime_checkable
+class Silent(Protocol):
+    """A compiled network that says what it would have counted; of one that does not, nothing is known."""
+
+    def not_run(self, samples: int, record: Record) -> Trace:
+        """The trace of samples on which it did not run.
+
+        Parameters
+        ----------
+        samples : int
+        record : {"counts", "spikes", "all"}
+
+        Returns
+        -------
+        Trace
+            Outputs are NaN; what :meth:`Executable.run` counts and records is 0, and what it leaves None
+            is None.
+        """
+        ...
+
+
+@runtime_checkable
 class Backend(Protocol):
     """A target."""
 

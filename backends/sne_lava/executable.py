@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sne_deploy.backend import Record, RunOptions
 from sne_deploy.ir.program import NeuronGroup, Program
 from sne_deploy.runtime.synops import updates_of
-from sne_deploy.runtime.trace import LayerTrace, Trace
+from sne_deploy.runtime.trace import LayerTrace, Trace, not_run
 from sne_lava.job import GroupCounts, Job
 from sne_lava.lowering import Lowered, make_job
 from sne_lava.pool import WorkerExecutable
@@ -32,6 +32,18 @@ class LavaExecutable(WorkerExecutable):
     def __init__(self, lowered: Lowered, options: RunOptions, stall_s: float) -> None:
         super().__init__("lava", lowered.program, options, stall_s)
         self._lowered = lowered
+
+    def not_run(self, samples: int, record: Record) -> Trace:
+        """Of samples on which it did not run; see :class:`sne_deploy.backend.Silent`."""
+        fixed = self._program.precision == "fixed"
+        return not_run(
+            self._program,
+            samples,
+            record,
+            updates=True,
+            outside=lambda _: fixed,
+            states=np.int32 if fixed else np.float64,
+        )
 
     def _job(self, samples: Array, record: Record) -> tuple[Job, int]:
         return make_job(self._lowered, samples, record, self._stall_s)

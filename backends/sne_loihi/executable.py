@@ -16,7 +16,7 @@ from sne_deploy.errors import DataError
 from sne_deploy.ir.program import NeuronGroup, Program
 from sne_deploy.runtime.synops import synops_into, updates_of
 from sne_deploy.runtime.threads import all_threads, run_in_chunks
-from sne_deploy.runtime.trace import LayerTrace, Trace
+from sne_deploy.runtime.trace import LayerTrace, Trace, not_run
 from sne_loihi import kernels
 from sne_loihi.cost import Costs, measured_costs
 from sne_loihi.device import DeviceEngine, open_device
@@ -116,6 +116,18 @@ class LoihiExecutable:
                 name=self._program.name,
                 progress=self._options.progress,
             )
+
+    def not_run(self, samples: int, record: Record) -> Trace:
+        """Of samples on which it did not run; see :class:`sne_deploy.backend.Silent`."""
+        neurons = self._plan.neurons
+        return not_run(
+            self._program,
+            samples,
+            record,
+            updates=True,
+            outside=lambda group: neurons[group.name].kernel.outside is not None,
+            states=np.int32,
+        )
 
     @cached_property
     def _engine(self) -> Engine | DeviceEngine:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sne_deploy.backend import Record, RunOptions
 from sne_deploy.ir.program import NeuronGroup, Program
 from sne_deploy.runtime.synops import synops_into
-from sne_deploy.runtime.trace import LayerTrace, Trace
+from sne_deploy.runtime.trace import LayerTrace, Trace, not_run
 from sne_lava.pool import WorkerExecutable
 from sne_netx.simulation import LayerJob, NetJob, NetResult
 
@@ -51,6 +51,10 @@ class NetxExecutable(WorkerExecutable):
     def __init__(self, student: NetStudent, options: RunOptions, stall_s: float) -> None:
         super().__init__("netx", student.program, options, stall_s)
         self._student = student
+
+    def not_run(self, samples: int, record: Record) -> Trace:
+        """Of samples on which it did not run; see :class:`sne_deploy.backend.Silent`."""
+        return not_run(self._program, samples, record)
 
     def _job(self, samples: Array, record: Record) -> tuple[NetJob, int]:  # noqa: ARG002  # spikes always
         program, order = self._program, netx_order(self._student.entry)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sne_deploy.backend import Record, RunOptions
 from sne_deploy.ir.program import NeuronGroup, Program
 from sne_deploy.runtime.threads import all_threads, run_in_chunks
-from sne_deploy.runtime.trace import LayerTrace, Trace
+from sne_deploy.runtime.trace import LayerTrace, Trace, not_run
 from sne_norse.counts import Counts
 from sne_norse.graph_executor import GraphExecutor
 from sne_norse.layer_executor import LayerExecutor
@@ -79,6 +79,10 @@ class NorseExecutable:
                 name=program.name,
                 progress=self._options.progress,
             )
+
+    def not_run(self, samples: int, record: Record) -> Trace:
+        """Of samples on which it did not run; see :class:`sne_deploy.backend.Silent`."""
+        return not_run(self._program, samples, record)
 
     def _run_chunk(self, inputs: Array, record: Record) -> Trace:
         program, samples = self._program, len(inputs)

@@ -46,6 +46,11 @@ CHUNK_BYTES = 2**25
 class Runner(Protocol):
     """Runs students on samples."""
 
+    @property
+    def executables(self) -> Sequence[Executable]:
+        """Students compiled in this process, which say what those that run nowhere would have counted."""
+        ...
+
     def run(self, jobs: Sequence[Job], record: Record) -> list[Trace]:
         """One Trace per job, in the order of the jobs."""
         ...
@@ -92,6 +97,8 @@ class OnExecutor:
     progress : callable or None
     extra : mapping
         The backend's own options; see :class:`sne_deploy.backend.RunOptions`.
+    executables : sequence of Executable
+        The same Programs, compiled in this process; they run nothing.
     """
 
     executor: Executor
@@ -100,6 +107,7 @@ class OnExecutor:
     workers: int
     progress: Progress | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    executables: Sequence[Executable] = ()
 
     def run(self, jobs: Sequence[Job], record: Record) -> list[Trace]:
         """Submit everything, then join in order.

@@ -245,11 +245,13 @@ def place_run(run: RunResult, placers: Sequence[Placer], inputs: Array, *, one_b
         Otherwise those that are active run side by side, and a step lasts as long as the longest of theirs.
     """
     found = [placer.count(student, inputs) for placer, student in zip(placers, run.students, strict=True)]
-    students = tuple(
-        replace(student, placed=counts) for student, (counts, _) in zip(run.students, found, strict=True)
-    )
     placed = [counts for counts, _ in found if counts is not None]
-    if len(placed) < len(found):
+    recorded = len(placed) == len(found)
+    students = tuple(
+        replace(student, placed=counts if recorded or student.active.any() else None)
+        for student, (counts, _) in zip(run.students, found, strict=True)
+    )
+    if not recorded:
         return replace(run, students=students)
     times = [each for _, each in found if each is not None]
     joined = in_turn(placed) if one_by_one else side_by_side(placed, times, run.active)

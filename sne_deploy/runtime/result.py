@@ -29,7 +29,7 @@ class StudentResult:
     active : bool array of shape (N,)
         Where it ran.
     trace : Trace
-        Of all samples; where it did not run, outputs are NaN and everything else 0.
+        Of all samples; where it did not run, outputs are NaN and everything else 0, or None as where it ran.
     alone : int64 array of shape (N,), or None
         Class predicted from this student alone, -1 where it did not run; None if it ran nowhere.
     placed : PlacedCounts or None

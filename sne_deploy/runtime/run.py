@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sne_deploy.backend import Record
+from sne_deploy.backend import Record, Silent
 from sne_deploy.ir.program import Program
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Head
 from sne_deploy.runtime import head as heads
@@ -48,7 +48,7 @@ def run_ensemble(
     started = time.perf_counter()
     sizes = [program.output_size for program in programs]
     heads.check_head(ensemble.head, sizes)
-    traces = [not_run(program, len(inputs)) for program in programs]
+    traces = [_silent(runner, index, programs[index], len(inputs), record) for index in range(len(programs))]
     if policy.kind == "confidence":
         active = _run_cascade(ensemble, runner, inputs, traces, policy, record)
     else:
@@ -70,6 +70,14 @@ def run_ensemble(
         gate_macs=gate_macs(policy, inputs),
         wall_s=time.perf_counter() - started,
     )
+
+
+def _silent(runner: Runner, index: int, program: Program, samples: int, record: Record) -> Trace:
+    """The trace of a student as long as it ran on no sample: null is what its target does not count."""
+    executable: object = runner.executables[index] if runner.executables else None
+    if isinstance(executable, Silent):
+        return executable.not_run(samples, record)
+    return not_run(program, samples)
 
 
 def _run_all(runner: Runner, inputs: Array, active: Array, traces: list[Trace], record: Record) -> None:

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.backend import Record
 from sne_deploy.brief import briefly
-from sne_deploy.ir.program import Program
+from sne_deploy.ir.program import NeuronGroup, Program
 
 Array = npt.NDArray[Any]
 
@@ -128,18 +129,51 @@ class Trace:
         return replace(self, layers=tuple(layers))
 
 
-def not_run(program: Program, samples: int) -> Trace:
-    """The trace of a network that ran on none of ``samples`` samples."""
+def _no_group(_: NeuronGroup) -> bool:
+    return False
+
+
+def not_run(
+    program: Program,
+    samples: int,
+    record: Record = "counts",
+    *,
+    updates: bool = False,
+    outside: Callable[[NeuronGroup], bool] = _no_group,
+    states: npt.DTypeLike | None = None,
+) -> Trace:
+    """The trace of a network that ran on none of ``samples`` samples: 0 of what is counted, None of the rest.
+
+    Parameters
+    ----------
+    program : Program
+    samples : int
+    record : {"counts", "spikes", "all"}
+    updates : bool
+        Whether the target counts the updates of neurons.
+    outside : function (group) -> bool
+        Whether it counts where u and v leave the registers.
+    states : dtype or None
+        In which it records u and v; None: it does not.
+    """
     zeros = np.zeros(samples, np.int64)
+
+    def layer(group: NeuronGroup) -> LayerTrace:
+        full = (samples, program.timesteps, *group.shape)
+        recorded = np.zeros(full, np.bool_) if record != "counts" and group.spiking else None
+        state = np.zeros(full, states) if record == "all" and states is not None else None
+        updated, left = zeros if updates else None, zeros if outside(group) else None
+        return LayerTrace(group.name, zeros, zeros, updated, updated, left, left, recorded, state, state)
+
     size = (samples, program.output_size)
-    layers = tuple(LayerTrace(group.name, *(zeros,) * 6) for group in program.groups)
+    layers = tuple(layer(group) for group in program.groups)
     return Trace(np.zeros(size, np.int64), np.full(size, np.nan), layers, zeros, zeros)
 
 
-Record = TypeVar("Record", Trace, LayerTrace)
+Part = TypeVar("Part", Trace, LayerTrace)
 
 
-def join(parts: Sequence[Record]) -> Record:
+def join(parts: Sequence[Part]) -> Part:
     """Join traces of consecutive samples of one Program, in order; at least one.
 
     What is None in any part is None in all: a count of some samples is no count.
@@ -148,7 +182,7 @@ def join(parts: Sequence[Record]) -> Record:
     if len(parts) == 1:
         return first
     values = {part.name: [getattr(each, part.name) for each in parts] for part in fields(first)}
-    joined: Record = replace(first, **{name: _joined(several) for name, several in values.items()})
+    joined: Part = replace(first, **{name: _joined(several) for name, several in values.items()})
     return joined
 
 
@@ -162,7 +196,7 @@ def _joined(values: Sequence[Any]) -> Any:
     return sum(values) if isinstance(values[0], int) else values[0]
 
 
-def _changed(record: Record, change: Callable[[str, Array], Array]) -> Record:
+def _changed(record: Part, change: Callable[[str, Array], Array]) -> Part:
     """The same record with every array changed, by the name of its field."""
     found: dict[str, Any] = {}
     for part in fields(record):
@@ -171,7 +205,7 @@ def _changed(record: Record, change: Callable[[str, Array], Array]) -> Record:
             found[part.name] = change(part.name, value)
         elif isinstance(value, tuple):
             found[part.name] = tuple(_changed(layer, change) for layer in value)
-    changed: Record = replace(record, **found)
+    changed: Part = replace(record, **found)
     return changed
 
 
