@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING
 
 from sne_deploy.distill.students.answers import StoredAnswers
 from sne_deploy.errors import RunError
+from sne_deploy.sandbox.pool import ProcessPool
 
 if TYPE_CHECKING:
     from sne_deploy.distill.stages import Stages
@@ -46,29 +43,14 @@ def train_side_by_side(stages: Stages, lesson: Lesson, train: Callable[[int], No
     if isinstance(answers, StoredAnswers):
         for number in range(min(answers.copies, max(described.of(k).schedule.epochs for k in students))):
             answers.version(number)
-    context = multiprocessing.get_context("spawn")
     workers = min(experiment.side_by_side, len(students))
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPool(workers) as pool:
         running = [pool.submit(train, index) for index in students]
         try:
             for one in running:
                 one.result()
-        except BrokenProcessPool:
+        except BrokenExecutor:
             raise RunError(
                 f"side_by_side {experiment.side_by_side}: a student's process ended early, as one out "
                 "of memory does; train fewer at a time: the same command goes on where they were"
             ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """A process whose parent was killed trains no further."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101  it was started by one
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

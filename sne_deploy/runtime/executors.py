@@ -1,4 +1,4 @@
-"""Existing engines to run on: a pool of processes (loky) or a Dask cluster (distributed)."""
+"""Engines to run on: a pool of processes or a Dask cluster (distributed)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from sne_deploy.errors import InputError, TargetError
+from sne_deploy.sandbox.pool import ProcessPool
 
 CLUSTER_REMEDY = 'pip install "sne-deploy[cluster]"'
 CONNECT_TIMEOUT_S = 10
@@ -44,26 +45,17 @@ def open_executor(workers: int | None, scheduler: str | None) -> Iterator[tuple[
         with _dask(scheduler) as opened:
             yield opened
     elif workers is not None and workers > 1:
-        with _processes(workers) as opened:
-            yield opened
+        with _processes(workers) as pool:
+            yield pool, workers
     else:
         yield None
 
 
-@contextmanager
-def _processes(workers: int) -> Iterator[tuple[Executor, int]]:
-    """A process pool that needs no main guard; every worker gets its share of the cores."""
-    try:
-        from loky import ProcessPoolExecutor
-    except ImportError:
-        raise TargetError(f"--workers needs loky, which is not installed: {CLUSTER_REMEDY}") from None
+def _processes(workers: int) -> ProcessPool:
+    """Processes that each get their share of the cores."""
     threads = str(max(1, (os.cpu_count() or 1) // workers))
     names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    pool = ProcessPoolExecutor(max_workers=workers, env=dict.fromkeys(names, threads))
-    try:
-        yield pool, workers
-    finally:
-        pool.shutdown(wait=True, kill_workers=True)
+    return ProcessPool(workers, dict.fromkeys(names, threads))
 
 
 def _check_address(scheduler: str) -> None:

@@ -1,7 +1,11 @@
-"""A child process that works on an untrusted file: started with little, asked by pipes, killed at the end."""
+"""A child process: asked by pipes, killed at the end or when its parent is gone.
+
+One that works on an untrusted file is started with little.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sne_deploy.errors import SneError
+from sne_deploy.sandbox.lifeline import VARIABLE, Lifeline
 from sne_deploy.sandbox.reply import DamagedError, EndError, LateError, Limits, Pipe, RefusedError, read_reply
 
 if TYPE_CHECKING:
@@ -24,6 +29,8 @@ _INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")
 _PROGRAM = """
 import sys
 sys.path.append(sys.argv[1])
+from sne_deploy.sandbox.lifeline import hold
+hold()
 from {module} import main
 del sys.path[-1]
 sys.exit(main(sys.argv[2:]))
@@ -48,20 +55,50 @@ def child_command(module: str, arguments: Sequence[str]) -> list[str]:
 
 
 class Child:
-    """A running child, killed when its context ends."""
+    """A running child, killed when its context ends, or this process.
 
-    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
-        self._process = subprocess.Popen(  # noqa: S603  # our own module, no shell
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(environment),
-            pipesize=1 << 20,
-        )
-        self.stdin, self.stdout, self.stderr = (
-            _there(pipe) for pipe in (self._process.stdin, self._process.stdout, self._process.stderr)
-        )
+    It leads a session of its own: what a terminal tells its programs is not for it. It must call
+    :func:`sne_deploy.sandbox.lifeline.hold` before anything else.
+
+    Parameters
+    ----------
+    command : list of str
+    environment : mapping
+    stderr : int or None
+        Where its errors go; None: where this process's do.
+    """
+
+    def __init__(
+        self, command: list[str], environment: Mapping[str, str], stderr: int | None = subprocess.PIPE
+    ) -> None:
+        self._lifeline = Lifeline()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # our own module, no shell
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env={**environment, VARIABLE: str(self._lifeline.held)},
+                pass_fds=(self._lifeline.held,),
+                start_new_session=True,
+                pipesize=1 << 20,
+            )
+        except BaseException:
+            self._lifeline.close()
+            raise
+        finally:
+            self._lifeline.started()
+        self.stdin, self.stdout = _there(self._process.stdin), _there(self._process.stdout)
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    @property
+    def stderr(self) -> IO[bytes]:
+        """The pipe of its errors."""
+        return _there(self._process.stderr)
 
     def wait(self, seconds: float) -> int | None:
         """Exit status, negative for a signal; None where it does not end in time."""
@@ -72,8 +109,15 @@ class Child:
 
     def close(self) -> None:
         """Leave no process and no pipe behind."""
-        self._process.kill()
+        self.kill()
         self._process.__exit__(BrokenPipeError, None, None)
+        self._lifeline.close()
+
+    def kill(self) -> None:
+        """End it and what it started, from any thread; :meth:`close` follows."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def __enter__(self) -> Child:
         """Nothing more than starting it."""
@@ -123,9 +167,18 @@ def _cause(child: Child, status: int | None, deadline: float, limits: Limits) ->
     if status == -signal.SIGXCPU:
         return f"its reader was stopped after {limits.seconds} s of processor time, the limit"
     if status < 0:
-        name = signal.Signals(-status).name if -status in list(signal.Signals) else f"signal {-status}"
-        return f"its reader was killed by {name}; {limit}"
+        return f"its reader {how_it_ended(status)}; {limit}"
     errors = bytearray(1 << 16)
     count = Pipe(child.stderr, deadline + 1.0).read_some(memoryview(errors))
     last = errors[:count].decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
     return f"its reader failed with status {status}: {last[0]}"
+
+
+def how_it_ended(status: int | None) -> str:
+    """A status in words, negative for a signal: ``was killed by SIGKILL``."""
+    if status is None:
+        return "does not answer"
+    if status >= 0:
+        return f"ended with status {status}"
+    name = signal.Signals(-status).name if -status in list(signal.Signals) else f"signal {-status}"
+    return f"was killed by {name}"
