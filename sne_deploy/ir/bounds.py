@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.chips.registers import RegisterFormats
+from sne_deploy.ir.extremes import extremes
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.neurons.table import MODELS
 
 Array = npt.NDArray[Any]
-
-_BEYOND = 2**40
-"""Clipping here keeps the products in int64, and is far outside every register."""
 
 
 @dataclass(frozen=True)
@@ -91,20 +89,8 @@ def neuron_bounds(
     group: NeuronGroup, low: Array, high: Array, timesteps: int, formats: RegisterFormats | None = None
 ) -> tuple[Array, Array, Array, Array]:
     """The same of every neuron: smallest and largest u, smallest and largest v, arrays of shape (n,)."""
-    model = MODELS[group.kind].dynamics(group, formats)
-    low, high = model.entering(low), model.entering(high)
-    u_low, v_low = u_high, v_high = model.start()
-    u_min, u_max, v_min, v_max = u_low, u_high, v_low, v_high
-    for _ in range(timesteps):
-        u_low, u_high = model.current(u_low, low), model.current(u_high, high)
-        v_low, v_high = model.waited(model.membrane(v_low, u_low), model.membrane(v_high, u_high))
-        u_min, u_max = np.minimum(u_min, u_low), np.maximum(u_max, u_high)
-        v_min, v_max = np.minimum(v_min, v_low), np.maximum(v_max, v_high)
-        v_low, v_high = model.after_reset(v_low, v_high)
-        if formats is not None:
-            u_low, u_high = np.maximum(u_low, -_BEYOND), np.minimum(u_high, _BEYOND)
-            v_low, v_high = np.maximum(v_low, -_BEYOND), np.minimum(v_high, _BEYOND)
-    return u_min, u_max, v_min, v_max
+    reached = extremes(MODELS[group.kind].dynamics(group, formats), low, high, timesteps)
+    return reached.u[0], reached.u[1], reached.v[0], reached.v[1]
 
 
 def register_notes(program: Program) -> list[str]:

@@ -34,7 +34,7 @@ class Dynamics:
     """A group's update; a model with another one overrides what differs.
 
     ``current`` and ``membrane`` are monotone in everything that they get, which the bounds rely on: the
-    extreme trajectories bound all others.
+    extreme trajectories bound all others. Two states are no further apart after a step than before it.
 
     Parameters
     ----------
