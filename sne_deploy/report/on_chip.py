@@ -198,7 +198,8 @@ class OnChip:
         if placed.busy_s is None or placed.latency_busy_s is None:
             return None
         steps, latency_steps = (int(each.sum()) / samples for each in (placed.steps, placed.latency_steps))
-        busy_s, latency_s = (float(each.sum()) / samples for each in (placed.busy_s, placed.latency_busy_s))
+        # Rounded once, so that the order of the samples is no matter.
+        busy_s, latency_s = (math.fsum(each) / samples for each in (placed.busy_s, placed.latency_busy_s))
         period = sample_time(self.chip, floors, busy_s, steps, host_steps=host_steps / samples)
         latency = sample_time(self.chip, floors, latency_s, latency_steps, host_steps=0)
         return TimeModel(

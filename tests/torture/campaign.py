@@ -31,7 +31,7 @@ def campaign(part: Part, indices: Sequence[int], seed: int, say: Callable[[str],
             ends = row.setdefault("ended", {})
             ends[trial.ended] = ends.get(trial.ended, 0) + 1
         if trial.found:
-            failures.append(_failure(part, trial, seed))
+            failures.append(_failure(part, trial, seed, len(indices)))
             say(f"{part.name} {trial.case} {trial.index}: {trial.found}\n    {failures[-1]['again']}")
     return {
         "part": part.name,
@@ -58,8 +58,9 @@ def _larger(old: Figure | None, new: Figure) -> Figure:
     return new if old is None else max(old, new)
 
 
-def _failure(part: Part, trial: Trial, seed: int) -> dict[str, Any]:
-    again = _command(part.name, "--seed", str(seed), "--only", str(trial.index))
+def _failure(part: Part, trial: Trial, seed: int, count: int) -> dict[str, Any]:
+    which = ("--only", str(trial.index)) if part.unit == "trials" else ("--count", str(count))
+    again = _command(part.name, "--seed", str(seed), *which)
     return {"case": trial.case, "index": trial.index, "found": trial.found, "again": again}
 
 

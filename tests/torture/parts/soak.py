@@ -1,0 +1,130 @@
+"""Hours of mixed use in one process: what grows?"""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.torture.part import Part, Trial
+from tests.torture.slope import growth
+
+DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "model.pt"
+WARM = 0.2
+"""Of the time and of the rounds, in which caches fill and allocators find their size: not measured."""
+LEAST_ROUNDS = 4
+SELDOM = 6
+"""Lava, netx and the search run in each sixth round."""
+TOLERANCE = 0.01
+"""Memory may look as if it grew by so much of itself during the measurement; nothing else may at all."""
+UNITS = {"memory": "KiB", "descriptors": "open", "threads": "alive", "children": "alive", "files": "left"}
+
+
+def _uses(folder: Path) -> tuple[list[Callable[[], None]], list[Callable[[], None]]]:
+    """What a notebook might do again and again: in each round, and seldom."""
+    import sne_deploy as sne
+    from sne_deploy.data import digits_split
+    from sne_deploy.report.file import load_report
+    from tests.torture.files.kinds import small_ensemble
+
+    x, y = digits_split()[2:]
+    small, spikes = small_ensemble(), np.random.default_rng(0).integers(0, 2, (3, 4, 1, 8, 8), np.uint8)
+
+    def run(target: str, model: object, inputs: Any, labels: Any) -> Callable[[], None]:
+        def use() -> None:
+            with sne.compile(model, target) as compiled:
+                result = compiled.run(inputs, labels)
+            result.save(folder / target)
+            assert str(result.table())
+            assert result.to_dataframe().size
+            assert load_report(folder / target) == result.report
+
+        return use
+
+    def kept() -> None:
+        with sne.compile(DIGITS, "loihi", fidelity=False) as compiled:
+            compiled.save(folder / "kept.sne")
+        with sne.load_compiled(folder / "kept.sne") as again:
+            assert again.run(x[:5]).predictions.shape == (5,)
+
+    def refused() -> None:
+        try:
+            sne.load(folder / "loihi" / "report.json")
+        except sne.SneError:
+            return
+        raise AssertionError("a report is no model")
+
+    def explored() -> None:
+        assert len(sne.explore(DIGITS, x[:60], y[:60], thresholds=5).points)
+
+    often = [run("loihi", DIGITS, x[:50], y[:50]), run("norse", DIGITS, x[:20], y[:20]), kept, refused]
+    seldom = [run(target, small, spikes, y[:3]) for target in ("lava", "netx")]
+    return often, [*seldom, explored]
+
+
+def _measured(folder: Path) -> dict[str, int]:
+    gc.collect()
+    own = Path("/proc/self")
+    lines = (own / "smaps_rollup").read_text().splitlines()
+    children = [task / "children" for task in (own / "task").iterdir()]
+    return {
+        "memory": next(int(line.split()[1]) for line in lines if line.startswith("Rss:")),
+        "descriptors": len(list((own / "fd").iterdir())),
+        "threads": threading.active_count(),
+        "children": sum(len(path.read_text().split()) for path in children),
+        "files": sum(1 for _ in folder.rglob("*")),
+    }
+
+
+def _rounds(seconds: float, folder: Path) -> Iterator[tuple[float, dict[str, int]]]:
+    """Hours since the begin, and what there is after each round."""
+    often, seldom = _uses(folder)
+    start, number = time.monotonic(), 0
+    while number < LEAST_ROUNDS or time.monotonic() - start < seconds:
+        for use in [*(seldom if number % SELDOM == SELDOM - 1 else ()), *often]:
+            use()
+        number += 1
+        yield (time.monotonic() - start) / 3600, _measured(folder)
+
+
+def _run(indices: Sequence[int], _seed: int) -> Iterator[Trial]:
+    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rounds = list(_rounds(len(indices), Path(name)))
+    warm = max(1, int(WARM * len(rounds)))
+    hours = [hour for hour, _ in rounds[warm:]]
+    for quantity, unit in UNITS.items():
+        values = [float(found[quantity]) for _, found in rounds[warm:]]
+        slope = growth(hours, values)
+        most = TOLERANCE * values[0] if quantity == "memory" else 0.0
+        grows = slope.low * (hours[-1] - hours[0]) > most
+        figures = {"begin": int(values[0]), "end": int(values[-1]), "unit": unit, "rounds": len(rounds)}
+        error = {
+            "per hour": round(slope.per_hour, 1),
+            "from": round(slope.low, 1),
+            "to": round(slope.high, 1),
+        }
+        found = f"grows by {slope.low:.1f} to {slope.high:.1f} {unit} per hour" if grows else ""
+        yield Trial(quantity, 0, found, {**figures, **error})
+
+
+PART = Part(
+    name="soak",
+    promise="However long one process opens, runs, reports and searches, on every target, its memory, "
+    "descriptors, threads and children, and the files that it leaves, do not grow.",
+    how="Rounds of use on loihi and norse, of keeping and taking up, and of a refusal; in every sixth also "
+    "lava, netx and a search. After the first fifth, what there is after each round gives a slope per hour: "
+    "Theil and Sen's, with its interval of 95 %. It fails where all of that interval is growth (of memory: "
+    "by more than 1 % meanwhile).",
+    run=_run,
+    short=5,
+    full=7200,
+    unit="seconds",
+)
