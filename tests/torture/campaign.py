@@ -35,9 +35,6 @@ def campaign(part: Part, indices: Sequence[int], seed: int, say: Callable[[str],
             say(f"{part.name} {trial.case} {trial.index}: {trial.found}\n    {failures[-1]['again']}")
     return {
         "part": part.name,
-        "promise": part.promise,
-        "how": part.how,
-        "found": list(part.found),
         "command": _command(part.name, "--count", str(len(indices)), "--seed", str(seed)),
         "count": len(indices),
         "unit": part.unit,
