@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from sne_deploy.errors import RunError
+from sne_deploy.sandbox import lifeline
+from sne_deploy.sandbox.lifeline import Lifeline
 
 CHILD_LIMIT_S = 900.0
 
@@ -30,20 +32,24 @@ def run_child(command: list[str], job: bytes, environment: Mapping[str, str] | N
         given, taken, said = (Path(folder, name) for name in ("job", "result.json", "output"))
         given.write_bytes(job)
         with said.open("wb") as output:
+            line = Lifeline()
             process = subprocess.Popen(  # our own scripts
-                [*command, str(given), str(taken)],
+                [sys.executable, "-I", "-S", lifeline.__file__, *command, str(given), str(taken)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **(environment or {}), lifeline.VARIABLE: str(line.held)},
+                pass_fds=(line.held,),
                 start_new_session=True,
             )
+            line.started()
             try:
                 status = f"ended with status {process.wait(CHILD_LIMIT_S)}"
             except subprocess.TimeoutExpired:
                 status = f"took longer than {CHILD_LIMIT_S:g} s"
             finally:
                 _end_group(process)
+                line.close()
         if process.returncode != 0:
             lines = [line for line in said.read_text(errors="replace").splitlines() if line.strip()]
             raise RunError(f"{' '.join(command[1:])}: {status}: {lines[-1] if lines else 'no output'}")

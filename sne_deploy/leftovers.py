@@ -22,6 +22,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from sne_deploy.stopping import at_stop
+
 QUIET_S = 3600.0
 """After so long without a change, a folder whose lock says nothing is taken for left over."""
 _NAME = re.compile(r"\.sne-([0-9a-f]{8})-[0-9a-f]{8}\.tmp")
@@ -61,6 +63,7 @@ def remove_live() -> None:
 
 
 atexit.register(remove_live)
+at_stop(remove_live)
 
 
 def _remove(path: Path) -> None:

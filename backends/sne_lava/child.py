@@ -13,12 +13,13 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from sne_deploy.sandbox.lifeline import Lifeline, end_all
+from sne_deploy.stopping import at_stop
 from sne_lava.leftovers import kill_group, remove_files, wait_group
 
 TAIL_LINES = 8
@@ -26,7 +27,16 @@ TAIL_LINES = 8
 SETTLE_S = 10.0
 """How long the supervisor may take to clean up before the caller does it."""
 _CHUNK = 1 << 20
+_PROGRAM = """
+import sys
+sys.path[:] = sys.argv[2:]
+from sne_lava.worker import main
+sys.exit(main())
+"""
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+at_stop(end_all)
 
 
 class WorkerError(Exception):
@@ -38,24 +48,22 @@ class Worker:
 
     def __init__(self) -> None:
         self._token = f"sne{secrets.token_hex(6)}"
-        self._folder = tempfile.mkdtemp(prefix="sne-lava-", dir=_short_folder())
+        self._folder = str(Path(_short_folder(), f"sne-lava-{self._token}"))  # the supervisor makes it
         self._simulation: int | None = None
         self._tail: deque[bytes] = deque(maxlen=TAIL_LINES)
         self._buffer = bytearray()
         self._verdict = b""
         self._killed = False
-        self._lock = threading.Lock()
-        lifeline_read, self._lifeline = os.pipe()
+        self._lifeline = Lifeline()
         self._result, result_write = os.pipe()
         try:
-            self._process = self._start(lifeline_read, result_write)
+            self._process = self._start(self._lifeline.held, result_write)
         except BaseException:
-            os.close(self._lifeline)
+            self._lifeline.close()
             os.close(self._result)
-            remove_files(self._token, self._folder)
             raise
         finally:
-            os.close(lifeline_read)
+            self._lifeline.started()
             os.close(result_write)
 
     def _start(self, lifeline: int, result: int) -> subprocess.Popen[bytes]:
@@ -75,11 +83,10 @@ class Worker:
             "PYTHONWARNINGS": "",  # Lava's own warnings are not the caller's to judge
         }
         return subprocess.Popen(  # noqa: S603  # our own module, no shell
-            [sys.executable, "-m", "sne_lava.worker", json.dumps(spec)],
+            [sys.executable, "-c", _PROGRAM, json.dumps(spec), *paths],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            cwd=self._folder,  # "-m" searches the working folder first: give it an empty one
             env=environment,
             pass_fds=(lifeline, result),
             start_new_session=True,
@@ -94,18 +101,11 @@ class Worker:
     def kill(self) -> None:
         """End the job from any thread: the supervisor kills the simulation and removes what is left."""
         self._killed = True
-        self._cut_lifeline()
-
-    def _cut_lifeline(self) -> None:
-        """Let go of the pipe that the supervisor watches."""
-        with self._lock:
-            lifeline, self._lifeline = self._lifeline, -1
-        if lifeline >= 0:
-            os.close(lifeline)
+        self._lifeline.close()
 
     def close(self) -> None:
         """Let the supervisor end and clean up; where it cannot, do so here. Idempotent."""
-        self._cut_lifeline()
+        self._lifeline.close()
         if self._result < 0:
             return
         os.close(self._result)

@@ -1,4 +1,4 @@
-"""The supervisor of one simulation: ``python -m sne_lava.worker SPEC``, started by :mod:`sne_lava.child`.
+"""The supervisor of one simulation, started by :mod:`sne_lava.child`.
 
 It starts the simulation as a child in a process group of its own, and kills that whole group when the
 simulation ends, fails or is killed, or when the caller is gone; then it removes what is left in shared
@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from sne_lava.leftovers import kill_group, remove_files
@@ -25,12 +26,14 @@ POLL_S = 0.01
 def main() -> int:
     """Run the simulation and clean up after it.
 
-    ``SPEC`` is JSON: ``token`` (prefix of the job's shared-memory names), ``folder`` (its temporary
+    The first argument is JSON: ``token`` (prefix of the job's shared-memory names), ``folder`` (its temporary
     folder), ``caller`` (process id), ``lifeline`` (a pipe that ends when the caller does), ``result`` (the
     pipe that the simulation answers on).
     """
     spec = json.loads(sys.argv[1])
     _adopt_orphans()
+    Path(spec["folder"]).mkdir(mode=0o700)
+    os.chdir(spec["folder"])
     simulation = os.fork()
     if simulation == 0:
         _become_simulation(spec)
@@ -90,7 +93,3 @@ def _reap() -> None:
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

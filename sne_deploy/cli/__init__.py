@@ -1,7 +1,7 @@
 """The commands, one file each, and nothing but the commands: what they do is in the rooms below.
 
 What was asked for goes to stdout, everything else to stderr. An error is one line there, and a status:
-2 for a wrong input, 1 for a run or a verification that failed, 130 for Ctrl-C.
+2 for a wrong input, 1 for a run or a verification that failed; a stop signal's is 128 and its number.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import typer
 
+from sne_deploy import stopping
 from sne_deploy.cli import options as opt
 from sne_deploy.cli.bench import bench_command
 from sne_deploy.cli.compile import compile_command
@@ -60,12 +61,12 @@ _compile_app.command(cls=SectionedCommand)(compile_command)
 
 
 def main() -> int:
-    """Entry point of ``sne``; gives the exit status."""
+    """Run ``sne`` in this process; gives the exit status."""
     return run(app, "sne")
 
 
 def compile_main() -> int:
-    """Entry point of ``sne-compile``: the same as ``sne compile``."""
+    """Run ``sne-compile`` in this process: the same as ``sne compile``."""
     return run(_compile_app, "sne-compile")
 
 
@@ -98,7 +99,7 @@ def run(commands: typer.Typer, name: str) -> int:
         line = f"error: internal error: {type(error).__name__}: {error}; --debug shows where"
         return _fail(line, 1, arguments)
     if status == 130:  # typer turns Ctrl-C into this
-        say("interrupted")
+        say(stopping.word())
     return int(status)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from sne_deploy.cli import options as opt
 from sne_deploy.cli.output import say, show
+from sne_deploy.stopping import says
 
 
 def train_command(
@@ -61,12 +62,8 @@ def train_command(
         return
     if out is None:
         raise InputError("--out is missing: name a folder for the model, the log and the report")
-    try:
-        with TrainingBars() as bars:
-            trained = train_experiment(described, out, bars, work, planned=bars.planned, started=bars.started)
-    except KeyboardInterrupt:
-        say("interrupted: the same command goes on after the last whole epoch")
-        raise SystemExit(130) from None
+    with says("interrupted: the same command goes on after the last whole epoch"), TrainingBars() as bars:
+        trained = train_experiment(described, out, bars, work, planned=bars.planned, started=bars.started)
     show(report_view(trained.result.report))
     show(brought_view(trained.brought))
     events = out / "tensorboard" if tensorboard_installed() else NO_EVENTS

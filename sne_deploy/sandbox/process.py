@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sne_deploy.errors import SneError
-from sne_deploy.sandbox.lifeline import VARIABLE, Lifeline
+from sne_deploy.sandbox.lifeline import VARIABLE, Lifeline, end_all
 from sne_deploy.sandbox.reply import DamagedError, EndError, LateError, Limits, Pipe, RefusedError, read_reply
+from sne_deploy.stopping import at_stop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +37,9 @@ del sys.path[-1]
 sys.exit(main(sys.argv[2:]))
 """
 """Imports the child from a folder that hides no other module."""
+
+
+at_stop(end_all)
 
 
 class FailedError(SneError):

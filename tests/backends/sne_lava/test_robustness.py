@@ -61,8 +61,8 @@ def workers(caller):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if "sne_lava.worker" in arguments and fields[0] not in "ZX":
-                spec = json.loads(arguments[arguments.index("sne_lava.worker") + 1])
+            if len(arguments) > 3 and "sne_lava.worker" in arguments[2] and fields[0] not in "ZX":
+                spec = json.loads(arguments[3])
                 if spec["caller"] == caller:
                     found.append((int(entry.name), int(fields[2]), spec))
     return found

@@ -1,0 +1,92 @@
+"""A command that is told to stop (Ctrl-C, SIGTERM, SIGHUP) clears away, says one word and ends, at once.
+
+Nothing is unwound: an exception in the midst of somebody's import, destructor or lock can be lost, or come
+out as another one, and a wait may not end. Files and processes need no more, as both must survive a SIGKILL.
+A thread of its own does it where the main thread is in code that sees no signal. A script that uses the
+library is left alone: Python's own handling of Ctrl-C unwinds it.
+
+Imports nothing of the project: a command comes here first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PATIENCE_S = 5.0
+_undo: list[Callable[[], None]] = []
+_ending = threading.Lock()
+_words = ["interrupted"]
+
+
+def at_stop(undo: Callable[[], None]) -> Callable[[], None]:
+    """Have this done when a command is stopped, from any thread: it waits for no lock and imports nothing."""
+    if undo not in _undo:
+        _undo.append(undo)
+    return undo
+
+
+@contextlib.contextmanager
+def says(line: str) -> Iterator[None]:
+    """Let a command that is stopped in this block say more than one word, such as how to go on."""
+    _words.append(line)
+    yield
+    _words.pop()  # not after an interrupt that unwinds: it is told of further out
+
+
+def word() -> str:
+    """What a stopped command says."""
+    return _words[-1]
+
+
+def end_at_signals() -> None:
+    """From now on, a signal that is not ignored ends this process, with 128 and its number as status."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
+            signal.signal(number, _handle)
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(told,), daemon=True, name="sne-stopping").start()
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _watch(told: int) -> None:
+    """End while the main thread is in code that sees no signal."""
+    while True:
+        for number in os.read(told, 64):
+            if number in SIGNALS:
+                _end(number)
+
+
+def _handle(number: int, _: FrameType | None) -> None:
+    _end(number)
+
+
+def _end(number: int) -> None:
+    if _ending.acquire(blocking=False):
+        for undo in reversed(_undo):
+            with contextlib.suppress(Exception):  # it must not keep the others from being done
+                undo()
+        with contextlib.suppress(OSError):
+            clear = (
+                b"\r\x1b[2K\x1b[?25h" if os.isatty(2) else b""
+            )  # a bar's line, and the cursor that it hides
+            os.write(2, clear + word().encode() + b"\n")
+    else:  # another thread, or this one before a second signal, is at it
+        time.sleep(_PATIENCE_S)
+    os._exit(128 + number)
+
+
+def _forget() -> None:
+    """A fork of the command is not the command."""
+    signal.set_wakeup_fd(-1)
+    for number in SIGNALS:
+        if signal.getsignal(number) is _handle:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
