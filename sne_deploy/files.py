@@ -8,6 +8,7 @@ import os
 import resource
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -121,6 +122,7 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
 
 
 _REMEDY = "choose a folder that exists and can be written, and a name that it can hold"
+_REMEDY_FOLDER = "choose another with --out"
 _REMEDIES = {
     errno.ENOSPC: "free some space, or choose another place",
     errno.EDQUOT: "free some space, or choose another place",
@@ -173,7 +175,7 @@ def staged_folder(path: str | os.PathLike[str], last: Sequence[str] = ()) -> Ite
         As :func:`atomic_path`; of a file in it, too.
     """
     target = Path(path)
-    with _refusing(target), _made(target), hidden_folder(target) as stage:
+    with _refusing(f"output folder {target}", _REMEDY_FOLDER), _made(target), hidden_folder(target) as stage:
         try:
             yield stage
         except OutputError as error:  # of one of its files
@@ -188,7 +190,7 @@ def staged_folder(path: str | os.PathLike[str], last: Sequence[str] = ()) -> Ite
 
 
 @contextlib.contextmanager
-def _refusing(target: Path, remedy: str = _REMEDY) -> Iterator[None]:
+def _refusing(target: object, remedy: str = _REMEDY) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -230,6 +232,21 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Give an empty folder among the system's temporary files, for the length of a block.
+
+    Raises
+    ------
+    OutputError
+        None can be made.
+    """
+    with contextlib.ExitStack() as stack:
+        with _refusing("temporary files", "set TMPDIR to a folder that can be written"):
+            folder = stack.enter_context(hidden_folder(tempfile.gettempdir()))
+        yield folder
+
+
 def check_file(path: str | os.PathLike[str]) -> None:
     """Prove that :func:`atomic_path` can write a file, and leave nothing behind.
 
@@ -256,7 +273,7 @@ def ensure_folder(path: str | os.PathLike[str]) -> Path:
         It is a file, or cannot be made or written.
     """
     folder = Path(path)
-    with _refusing(folder, "choose another with --out"):
+    with _refusing(f"output folder {folder}", _REMEDY_FOLDER):
         _check_name(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with hidden_folder(folder):
@@ -273,7 +290,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         It is a file or below one, or cannot be made or written.
     """
     nearest = Path(path)
-    with _refusing(Path(path), "choose another with --out"):
+    with _refusing(f"output folder {path}", _REMEDY_FOLDER):
         while not nearest.exists() and nearest != nearest.parent:
             nearest = nearest.parent
         with hidden_folder(nearest):

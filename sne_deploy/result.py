@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -150,7 +149,8 @@ class Result:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``report.json``, the page ``report.html``, ``details.json``, ``predictions.npz``, students.
 
-        Students are NIR files and what else the target writes. Each file is there whole or not at all;
+        Students are NIR files and what else the target writes. All are written before the first gets its
+        place, which ``report.json`` gets last: on a disk that is full, none does;
         :func:`sne_deploy.report.predictions.load_predictions` reads the predictions.
 
         Parameters
@@ -158,19 +158,21 @@ class Result:
         folder : path
             Made where there is none.
         """
-        from sne_deploy.files import ensure_folder
+        from sne_deploy.files import ensure_folder, staged_folder
         from sne_deploy.frontend.nir.file import write_nir
         from sne_deploy.page.html.report import PAGE_NAME, report_html, save_page
+        from sne_deploy.report.file import REPORT_NAME
         from sne_deploy.report.predictions import Predictions, save_predictions
 
         backend = load_backend(self.report.target)
-        students = ensure_folder(Path(folder) / "students")
-        for student in self.students:
-            write_nir(students / f"{student.name}.nir", student.program.graph)
-            if isinstance(backend, FileWriter):
-                backend.write(student.program, students)
-        found = Predictions(self.predictions, self.logits, self.active, self.run.labels)
-        save_predictions(found, folder)
-        self.details.save(folder)
-        self.report.save(folder)
-        save_page(report_html(self.report, self.details), Path(folder) / PAGE_NAME)
+        with staged_folder(folder, last=(PAGE_NAME, REPORT_NAME)) as stage:
+            students = ensure_folder(stage / "students")
+            for student in self.students:
+                write_nir(students / f"{student.name}.nir", student.program.graph)
+                if isinstance(backend, FileWriter):
+                    backend.write(student.program, students)
+            found = Predictions(self.predictions, self.logits, self.active, self.run.labels)
+            save_predictions(found, stage)
+            self.details.save(stage)
+            save_page(report_html(self.report, self.details), stage / PAGE_NAME)
+            self.report.save(stage)

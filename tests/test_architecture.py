@@ -15,6 +15,18 @@ BACKENDS = {"sne_lava": set(), "sne_loihi": set(), "sne_norse": set(), "sne_netx
 LABORATORY = {"experiments", "benchmarks", "examples", "scripts", "tests"}
 
 
+WRITING = re.compile(
+    r"\.write_(?:text|bytes)\(|\bopen\((?:[^()]*, )?\"[wax]|\bmk[sd]temp\("
+    r"|Temporary(?:File|Directory)\(|os\.replace\("
+)
+OF_THEIR_OWN = {
+    "sne_deploy.files": "is the way to write",
+    "sne_lava.child": "its supervisor removes the simulation's folder, whoever is killed",
+    "sne_netx.simulation": "writes into that folder",
+}
+"""What writes otherwise than through ``files.py``, and why."""
+
+
 def modules() -> dict[str, Path]:
     """Every module of the wheel."""
     found = {}
@@ -118,3 +130,15 @@ def test_nothing_in_the_wheel_imports_the_laboratory():
 
 def test_no_file_imports_itself_by_way_of_others():
     TopologicalSorter(graph()).prepare()  # raises CycleError, which names the circle
+
+
+def test_files_are_written_in_one_way():
+    """What is written by name is a path that ``atomic_path`` or ``staged_folder`` gave, and called so."""
+    wrong = [
+        f"{name}: {line.strip()}"
+        for name, path in modules().items()
+        if name not in OF_THEIR_OWN
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if WRITING.search(line) and not re.search(r"\btemporary\.(?:write_bytes|open)\(", line)
+    ]
+    assert wrong == []

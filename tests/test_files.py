@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,6 +37,7 @@ from sne_deploy.frontend.models import load_model
 from sne_deploy.leftovers import hidden_folder
 from sne_deploy.report.file import load_report
 from sne_deploy.teacher.onnx_model import read_onnx
+from tests.command_line import file_limit
 
 LONG = "x" * 5000
 READERS: dict[str, Callable[[Path], object]] = {
@@ -221,17 +220,6 @@ def test_files_of_a_folder_get_there_together(tmp_path: Path, size: int) -> None
         write()
     assert [path.name for path in out.iterdir()] == ["b"]
     assert (out / "b").read_bytes() == b"old"
-
-
-@contextlib.contextmanager
-def file_limit(size: int) -> Iterator[None]:
-    """No file may grow beyond a size, as on a disk that is full then; Python ignores the signal of it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 HOLD = """

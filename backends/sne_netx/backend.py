@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sne_deploy.backend import Capabilities, RunOptions, require_capabilities
 from sne_deploy.chips.registers import Arithmetic
-from sne_deploy.files import atomic_path
+from sne_deploy.files import write_whole
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify
 from sne_lava.installed import require_netx
 from sne_lava.options import MAX_SAMPLES_DEFAULT, require_linux, stall_s_of
 from sne_netx.driver import driver_script
 from sne_netx.executable import NetStudent, NetxExecutable
-from sne_netx.format.file import write_net
+from sne_netx.format.file import net_bytes, write_net
 from sne_netx.format.layers import NEURON_KINDS, NetFile, NetLayer
 from sne_netx.format.plan import plan_net
 
@@ -70,10 +69,7 @@ class NetxBackend:
         stall_s = stall_s_of(options, self.name)
         net = self._planned(program)
         verify(program, after="compilation for netx")
-        with TemporaryDirectory(prefix="sne-netx-") as folder:
-            path = Path(folder, "student.net")
-            write_net(path, program)
-            student = NetStudent(program, path.read_bytes(), _entry_shape(net.layers))
+        student = NetStudent(program, net_bytes(program), _entry_shape(net.layers))
         return NetxExecutable(student, options, stall_s)
 
     def write(self, program: Program, folder: Path) -> tuple[Path, ...]:
@@ -90,10 +86,7 @@ class NetxBackend:
         write_net(net, program)
         if not program.hosts:
             return (net,)
-        driver = folder / f"{program.name}_driver.py"
-        with atomic_path(driver) as temporary:
-            temporary.write_text(driver_script(program), encoding="utf-8")
-        return net, driver
+        return net, write_whole(folder / f"{program.name}_driver.py", driver_script(program).encode())
 
 
 def _entry_shape(layers: tuple[NetLayer, ...]) -> tuple[int, ...]:

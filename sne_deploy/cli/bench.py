@@ -38,7 +38,7 @@ def bench_command(
     from rich.console import Console
 
     from sne_deploy.bench import BenchOptions, bench_view, measure
-    from sne_deploy.files import atomic_path
+    from sne_deploy.files import write_whole
 
     ensemble = load_model(model, data, reading)
     dataset = load_samples(data, ensemble, None, samples)
@@ -48,8 +48,7 @@ def bench_command(
     document = {"model": [str(path) for path in model], "data": dataset.name, **found}
     text = json.dumps(document, indent=1, allow_nan=False)
     if out is not None:
-        with atomic_path(out) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_whole(out, f"{text}\n".encode())
     if as_json:
         print(text)  # noqa: T201  the command line may print
     else:

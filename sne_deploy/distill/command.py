@@ -31,7 +31,7 @@ from sne_deploy.distill.training.events import EventFiles, tensorboard_installed
 from sne_deploy.distill.training.journal import COLUMNS, Journal, csv_line
 from sne_deploy.distill.training.origin import NAME, UNKNOWN, TrainedFile, machine_name
 from sne_deploy.errors import InputError
-from sne_deploy.files import atomic_path, ensure_folder
+from sne_deploy.files import atomic_path, ensure_folder, write_whole
 from sne_deploy.teacher.onnx_model import read_onnx
 
 if TYPE_CHECKING:
@@ -244,9 +244,7 @@ def _save_teacher(experiment: Experiment, trained: Teacher, path: Path, sample: 
     if experiment.teacher.onnx is None:
         save_teacher_onnx(copy.deepcopy(trained).cpu(), path, sample)
         return
-    content = read_onnx(Path(experiment.teacher.onnx))
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    write_whole(path, read_onnx(Path(experiment.teacher.onnx)))
 
 
 def provenance(experiment: Experiment, distilled: Distilled) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sne_deploy.distill.data.survey import Survey
 from sne_deploy.distill.experiment import parse_experiment
 from sne_deploy.distill.recipe import STUDENTS, Sizes, convolved, shifted, student_layers
 from sne_deploy.errors import InputError
-from sne_deploy.files import atomic_path, parse_toml
+from sne_deploy.files import parse_toml, write_whole
 from sne_deploy.text import visible
 
 Line = tuple[str, Any, str]
@@ -274,7 +274,6 @@ def write_experiment(data: Survey, path: Path) -> str:
     except UnicodeEncodeError:
         raise InputError(f"{visible(data.path)}: a name that no text file can hold; rename it") from None
     parse_experiment(parse_toml(content), str(path))
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    write_whole(path, content)
     plural = {"image": "images", "vector": "vectors", "series": "series"}[data.kind]
     return f"{data.samples:,} {plural} of shape {list(data.shape)}, {len(data.counts)} classes"

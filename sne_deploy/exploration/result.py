@@ -16,7 +16,7 @@ from sne_deploy.exploration.points import NO_LIMITS, Limits, Point, Points
 from sne_deploy.exploration.schema import SCHEMA_VERSION, ExplorationModel
 from sne_deploy.exploration.search import Search
 from sne_deploy.exploration.standing import Standing
-from sne_deploy.files import atomic_path
+from sne_deploy.files import write_whole
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble
 from sne_deploy.policies.outcome import places
 
@@ -242,8 +242,7 @@ def write_document(document: ExplorationModel, path: str | os.PathLike[str]) -> 
     OutputError
         The file cannot be written.
     """
-    with atomic_path(argument.file_path("path", path)) as temporary:
-        temporary.write_text(document_text(document), encoding="utf-8")
+    write_whole(argument.file_path("path", path), document_text(document).encode())
 
 
 def check_writable(ensemble: Ensemble) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from sne_deploy.files import write_whole
 from sne_deploy.model.policy import Measure, PolicyKind
 from sne_deploy.report.chip_schema import Fraction, Mean, Model
 
@@ -141,4 +142,4 @@ def json_schema() -> str:
 
 
 if __name__ == "__main__":
-    SCHEMA_FILE.write_text(json_schema(), encoding="utf-8")
+    write_whole(SCHEMA_FILE, json_schema().encode())

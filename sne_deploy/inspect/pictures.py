@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from sne_deploy.errors import OutputError
-from sne_deploy.files import atomic_path, ensure_folder, is_folder
+from sne_deploy.files import is_folder, staged_folder, write_whole
 from sne_deploy.inspect.numbers import seconds, shape_text
 from sne_deploy.inspect.picture import Box, Link, graph_picture
 from sne_deploy.inspect.views import ModelView, NodeView, StudentView
@@ -45,15 +45,11 @@ def write_pictures(model: ModelView, path: str | os.PathLike[str]) -> tuple[Path
     if wanted.suffix == ".svg" and not is_folder(wanted):
         if len(model.students) > 1:
             raise OutputError(f"--svg {wanted}: the model has {len(model.students)} students; give a folder")
-        return (_write(model.students[0], wanted),)
-    folder = ensure_folder(wanted)
-    return tuple(_write(student, folder / f"{student.name}.svg") for student in model.students)
-
-
-def _write(student: StudentView, path: Path) -> Path:
-    with atomic_path(path) as temporary:
-        temporary.write_text(student_picture(student), "utf-8", newline="\n")
-    return path
+        return (write_whole(wanted, student_picture(model.students[0]).encode()),)
+    with staged_folder(wanted) as stage:
+        for student in model.students:
+            write_whole(stage / f"{student.name}.svg", student_picture(student).encode())
+    return tuple(wanted / f"{student.name}.svg" for student in model.students)
 
 
 def _lines(node: NodeView) -> list[str]:

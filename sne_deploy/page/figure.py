@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sne_deploy.brief import briefly
-from sne_deploy.files import atomic_path, check_file
+from sne_deploy.files import write_whole
 from sne_deploy.page.html.theme import LIGHT, vega_config
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -75,11 +75,8 @@ class Figure:
         OutputError
             The file cannot be written.
         """
-        file = Path(path)
-        check_file(file)
-        with atomic_path(file) as temporary:
-            temporary.write_text(json.dumps(self.standalone(), indent=1, allow_nan=False) + "\n", "utf-8")
-        return file
+        text = json.dumps(self.standalone(), indent=1, allow_nan=False) + "\n"
+        return write_whole(path, text.encode())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         spec = self.standalone()

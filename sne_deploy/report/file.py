@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from sne_deploy.brief import brief
 from sne_deploy.errors import InputError, VerificationError
-from sne_deploy.files import atomic_path, ensure_folder, is_folder, read_regular
+from sne_deploy.files import ensure_folder, is_folder, read_regular, write_whole
 from sne_deploy.report.check import check_report
 from sne_deploy.report.older import is_older, upgraded
 from sne_deploy.report.schema import SCHEMA_VERSION, ReportModel
@@ -47,10 +47,7 @@ class Report(ReportModel):
             The folder cannot be made or written.
         """
         check_report(self)
-        path = ensure_folder(folder) / REPORT_NAME
-        with atomic_path(path) as temporary:
-            temporary.write_text(report_text(self), encoding="utf-8")
-        return path
+        return write_whole(ensure_folder(folder) / REPORT_NAME, report_text(self).encode())
 
 
 def report_text(report: Report) -> str:

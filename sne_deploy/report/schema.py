@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from sne_deploy.energy.accounting import Counts, Energy
+from sne_deploy.files import write_whole
 from sne_deploy.model.policy import Measure, PolicyKind
 from sne_deploy.report.chip_schema import (
     Count,
@@ -289,4 +290,4 @@ def schema_text() -> str:
 
 
 if __name__ == "__main__":
-    SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")
+    write_whole(SCHEMA_FILE, schema_text().encode())

@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
+from sne_deploy.files import write_whole
 from sne_deploy.frontend.hdf5.file import LIMITS, Limits, Tree, naming, read_hdf5
-from sne_deploy.frontend.hdf5.write import new_hdf5, write_value
+from sne_deploy.frontend.hdf5.write import hdf5_bytes, write_value
 from sne_deploy.frontend.nir.facts import with_facts
 from sne_deploy.frontend.nir.raise_program import raise_program
 from sne_deploy.ir.program import Program
@@ -91,7 +93,7 @@ def program_of(tree: Tree, student: str, options: ReadOptions) -> Program:
 
 
 def write_net(path: str | os.PathLike[str], program: Program) -> None:
-    """Write a Program; the same Program gives the same bytes.
+    """Write a Program; see :func:`net_bytes`.
 
     Raises
     ------
@@ -100,15 +102,29 @@ def write_net(path: str | os.PathLike[str], program: Program) -> None:
     OutputError
         The file cannot be written.
     """
+    write_whole(path, net_bytes(program))
+
+
+def net_bytes(program: Program) -> bytes:
+    """The bytes of a Program's file; the same Program gives the same bytes.
+
+    Raises
+    ------
+    UnsupportedError
+        Lists everything that netx cannot run.
+    """
     net = plan_net(program)
     layers = {str(layer.index): _layer_fields(layer) for layer in net.layers}
     simulation = {"Ts": 1, "tSample": program.timesteps}
-    with new_hdf5(path) as file:
+
+    def fill(file: h5py.File) -> None:
         for name, tree in {"layer": layers, "simulation": simulation, GROUP: net.extra}.items():
             write_value(file, name, tree, name)
         for layer in net.layers:  # as lava-dl writes it
             data = np.array([layer.type.encode()], dtype="S10")
             file["layer"][str(layer.index)].create_dataset("type", data=data)
+
+    return hdf5_bytes(fill)
 
 
 def _layer_fields(layer: NetLayer) -> dict[str, Any]:

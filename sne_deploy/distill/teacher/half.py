@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from sne_deploy.errors import RunError
-from sne_deploy.files import atomic_path
+from sne_deploy.files import write_whole
 from sne_deploy.teacher.half import LARGEST, half_precision
 from sne_deploy.teacher.onnx_model import parse_onnx, read_onnx
 from sne_deploy.teacher.process import TeacherProcess
@@ -109,8 +109,7 @@ def halve_onnx(source: str | os.PathLike[str], target: str | os.PathLike[str], x
     before = read_onnx(path)
     after = half_precision(parse_onnx(before, path.name), path.name).SerializeToString(deterministic=True)
     theirs, ours = (_classes(data, path.name, x) for data in (before, after))
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(after)
+    write_whole(target, after)
     return Halved(
         accuracy_before=float(np.mean(theirs == y)),
         accuracy_after=float(np.mean(ours == y)),

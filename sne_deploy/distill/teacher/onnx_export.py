@@ -9,7 +9,7 @@ import torch
 
 from sne_deploy.distill.training.determinism import evaluating
 from sne_deploy.errors import InputError, RunError
-from sne_deploy.files import atomic_path
+from sne_deploy.files import write_whole
 from sne_deploy.teacher.half import without_spare_bits
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def save_teacher_onnx(teacher: Teacher, path: str | os.PathLike[str], input_shap
 
     model = without_spare_bits(_without_traces(export_teacher(teacher, input_shape)))
     onnx.checker.check_model(model)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
+    write_whole(path, model.SerializeToString(deterministic=True))
 
 
 def export_teacher(teacher: Teacher, input_shape: Sequence[int]) -> onnx.ModelProto:

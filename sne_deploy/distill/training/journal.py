@@ -1,7 +1,8 @@
 """``training.jsonl`` and ``training.csv``: a line for every epoch of a run, each once, whatever was killed.
 
 The states of the stages know every epoch that is done; the files are brought into agreement with them when a
-stage starts, and after each epoch. A line that a kill cut off is completed, one that was lost is put back.
+stage starts, and after each epoch. One that is lost is put back; each time the whole file
+is written, so that nobody reads half a line.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from sne_deploy.distill.training.epochs import Epoch, Seen
 from sne_deploy.errors import OutputError
-from sne_deploy.files import atomic_path, read_regular
+from sne_deploy.files import read_regular, write_whole
 
 MAX_BYTES = 2**30
 LineFormat = Callable[[int, str, int, Epoch], str]
@@ -84,24 +85,15 @@ class Journal:
             The file cannot be written.
         """
         if self._read() != self._text.encode():
-            self._replace()
+            write_whole(self._path, self._text.encode())
 
     def _add(self, stage: str, epoch: int, done: Epoch) -> None:
         self._text += self._line(self._stages, stage, epoch, done) + "\n"
 
     def _write(self) -> None:
         """Make the file begin with what this run knows; what may follow is of stages not yet reached."""
-        wanted, found = self._text.encode(), self._read()
-        if found.startswith(wanted):
-            return
-        if not wanted.startswith(found):
-            self._replace()
-            return
-        try:
-            with self._path.open("ab") as file:
-                file.write(wanted[len(found) :])
-        except OSError as error:
-            raise self._refused(error) from error
+        if not self._read().startswith(self._text.encode()):
+            write_whole(self._path, self._text.encode())
 
     def _read(self) -> bytes:
         try:
@@ -109,11 +101,6 @@ class Journal:
         except FileNotFoundError:
             return b""
         except OSError as error:
-            raise self._refused(error) from error
-
-    def _replace(self) -> None:
-        with atomic_path(self._path) as temporary:
-            temporary.write_text(self._text)
-
-    def _refused(self, error: OSError) -> OutputError:
-        return OutputError(f"cannot write {self._path}: {error.strerror or error}; choose another --out")
+            raise OutputError(
+                f"cannot write {self._path}: {error.strerror or error}; choose another --out"
+            ) from error

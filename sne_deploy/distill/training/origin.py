@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.errors import InputError
-from sne_deploy.files import atomic_path, read_regular
+from sne_deploy.files import read_regular, write_whole
 
 NAME = "trained.json"
 MAX_BYTES = 2**20
@@ -103,8 +103,7 @@ class TrainedFile:
 
     def _write(self) -> None:
         plain: dict[str, Any] = {name: stage.model_dump() for name, stage in self._stages.items()}
-        with atomic_path(self._path) as temporary:
-            temporary.write_text(json.dumps(plain, indent=1) + "\n", "utf-8")
+        write_whole(self._path, (json.dumps(plain, indent=1) + "\n").encode())
 
 
 def machine_name(device: str, threads: int) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,10 +19,10 @@ import numpy as np
 from sne_deploy.chips.chip import Chip, chip_of_table
 from sne_deploy.data.npz import opened_npz, read_entry
 from sne_deploy.errors import CheckpointError, DataError, InputError, SneError, VerificationError
-from sne_deploy.files import atomic_path
+from sne_deploy.files import atomic_path, temporary_folder, write_whole
 from sne_deploy.frontend.compiled_file.check import check_program
 from sne_deploy.frontend.compiled_file.codec import Arrays, decode, encode
-from sne_deploy.frontend.nir.file import read_nir, write_nir
+from sne_deploy.frontend.nir.file import nir_bytes, read_nir
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Student
@@ -97,7 +96,7 @@ def write_compiled(path: str | os.PathLike[str], content: CompiledFile, chip: Ch
         "content": encode(content, "content", arrays),
     }
     for index, program in enumerate(content.programs):
-        arrays[f"graphs/{index}"] = np.frombuffer(_graph_bytes(program.graph), dtype=np.uint8)
+        arrays[f"graphs/{index}"] = np.frombuffer(nir_bytes(program.graph), dtype=np.uint8)
     text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
     arrays["document"] = np.frombuffer(text.encode(), dtype=np.uint8)
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
@@ -176,14 +175,6 @@ def _complete(program: Program, chip: Chip, graph: Any) -> Program:
     return complete
 
 
-def _graph_bytes(graph: nir.NIRGraph) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        write_nir(Path(folder) / "graph.nir", graph)
-        return (Path(folder) / "graph.nir").read_bytes()
-
-
 def _graph_of(data: bytes) -> nir.NIRGraph:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "graph.nir"
-        path.write_bytes(data)
-        return read_nir(path)
+    with temporary_folder() as folder:
+        return read_nir(write_whole(folder / "graph.nir", data))

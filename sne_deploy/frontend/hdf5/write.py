@@ -1,34 +1,29 @@
-"""HDF5 files that the reader here reads: written whole or not at all, the same content as the same bytes."""
+"""HDF5 files that the reader here reads: made in memory, the same content as the same bytes."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 import h5py
 import numpy as np
 
 from sne_deploy.errors import GraphError
-from sne_deploy.files import atomic_path
 from sne_deploy.frontend.hdf5.file import LIMITS
 
 NAMES = f"use 1 to {LIMITS.name_length} printable characters without '/'"
 _STORAGE = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
 
 
-@contextmanager
-def new_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """A file to write into.
+def hdf5_bytes(fill: Callable[[h5py.File], None]) -> bytes:
+    """The bytes of a file with what ``fill`` writes into it.
 
-    Raises
-    ------
-    OutputError
-        The file cannot be written.
+    In memory, as HDF5 does not survive a disk that is full when it closes a file there.
     """
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
-        yield file
+    with h5py.File("memory", "w", driver="core", backing_store=False, libver="earliest") as file:
+        fill(file)
+        file.flush()
+        return bytes(file.id.get_file_image())
 
 
 def storable(name: object) -> TypeGuard[str]:

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.errors import GraphError
+from sne_deploy.files import write_whole
 from sne_deploy.frontend.hdf5.file import LIMITS, Limits, Tree, naming, read_hdf5
-from sne_deploy.frontend.hdf5.write import NAMES, new_hdf5, storable, write_value
+from sne_deploy.frontend.hdf5.write import NAMES, hdf5_bytes, storable, write_value
 from sne_deploy.frontend.nir.flatten import MAX_NESTING
 from sne_deploy.frontend.nir.nodes import build_node, node_fields, plain_metadata
 from sne_deploy.frontend.nir.shapes import Resolution, resolve
@@ -47,9 +48,17 @@ def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
     OutputError
         The file cannot be written.
     """
-    with new_hdf5(path) as file:
+    write_whole(path, nir_bytes(graph))
+
+
+def nir_bytes(graph: nir.NIRGraph) -> bytes:
+    """The bytes of a graph's file; see :func:`write_nir`."""
+
+    def fill(file: h5py.File) -> None:
         write_value(file, "version", str(nir.version), "version")
         _write_graph(file.create_group("node"), graph, "", 0)
+
+    return hdf5_bytes(fill)
 
 
 def _write_graph(group: h5py.Group, graph: nir.NIRGraph, where: str, level: int) -> None:

@@ -38,10 +38,8 @@ def save_checkpoint(ensemble: Ensemble, path: str | os.PathLike[str]) -> None:
     tensors = _with_tensors(document)
     content = io.BytesIO()
     torch.save(tensors, content)
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        stream.write(content.getbuffer())
-        stream.flush()
-        os.fsync(stream.fileno())
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
         read_model("the ensemble", temporary, type(ensemble))
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from sne_deploy.errors import InputError
-from sne_deploy.files import atomic_path, ensure_folder, is_folder, read_regular
+from sne_deploy.files import ensure_folder, is_folder, read_regular, write_whole
 from sne_deploy.page.details.alternatives import AlternativesModel
 from sne_deploy.page.details.chip import ChipModel
 from sne_deploy.page.details.class_accuracy import ClassAccuracyModel
@@ -67,11 +67,8 @@ class Details(Model):
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``details.json`` atomically; the file."""
-        path = ensure_folder(folder) / DETAILS_NAME
         text = json.dumps(self.model_dump(mode="json"), allow_nan=False, separators=(",", ":")) + "\n"
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        return path
+        return write_whole(ensure_folder(folder) / DETAILS_NAME, text.encode())
 
 
 def find_details(path: str | os.PathLike[str], report: ReportModel) -> Details | None:

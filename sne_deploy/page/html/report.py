@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sne_deploy.files import atomic_path, ensure_folder
+from sne_deploy.files import ensure_folder, write_whole
 from sne_deploy.page.details.model import Details
 from sne_deploy.page.figure import NOT_KEPT, Absent, Figure
 from sne_deploy.page.figures.table import FIGURES
@@ -48,6 +48,4 @@ def report_figures(report: Report, details: Details | None) -> tuple[Figure | Ab
 def save_page(text: str, path: Path) -> Path:
     """Write a page atomically, in a folder that is made where it is missing; the file."""
     ensure_folder(path.parent)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path
+    return write_whole(path, text.encode())
