@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -39,8 +38,9 @@ from sne_deploy.ir.program import Precision, Program
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, EncoderKind, Ensemble, Head, Readout
 from sne_deploy.model.policy import PolicyKind, changed_policy
 from sne_deploy.result import Result
+from sne_deploy.runtime.engine import Engine
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
-from sne_deploy.runtime.executors import open_executor
+from sne_deploy.runtime.executors import open_engine
 from sne_deploy.runtime.head import check_head
 
 if TYPE_CHECKING:
@@ -258,6 +258,7 @@ def compile(  # noqa: A001  the design's name for it
     progress: Progress | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    timeout_s: float | None = None,
     device: str | None = None,
     **options: Any,
 ) -> Compiled:
@@ -287,6 +288,8 @@ def compile(  # noqa: A001  the design's name for it
         Number of processes of this machine to run on, instead of in this one.
     scheduler : str or None
         Run on the Dask cluster of this scheduler, such as ``tcp://host:8786``.
+    timeout_s : float or None
+        How long to be without any worker of the scheduler before giving up; None: for ever.
     device : str or None
         A PyTorch device for target ``loihi``, such as ``cuda``; None: this machine's processor. The same
         integers, which ``verify`` of :meth:`Compiled.run` checks on your device.
@@ -310,6 +313,7 @@ def compile(  # noqa: A001  the design's name for it
     weight_bits = None if weight_bits is None else argument.whole("weight_bits", weight_bits, 1)
     workers = None if workers is None else argument.whole("workers", workers, 1, MAX_WORKERS)
     scheduler = None if scheduler is None else argument.text("scheduler", scheduler)
+    timeout_s = None if timeout_s is None else argument.number("timeout_s", timeout_s)
     progress = None if progress is None else argument.function("progress", progress)
     target, note = chosen_target(None if target is None else argument.text("target", target))
     backend = load_backend(target)
@@ -328,18 +332,20 @@ def compile(  # noqa: A001  the design's name for it
     programs, real = _programs(ensemble, chosen, formats, whole, progress)
     check_head(ensemble.head, [program.output_size for program in programs])
     with ExitStack() as resources:
-        executor = resources.enter_context(open_executor(workers, scheduler))
+        compared = fidelity and chosen == "fixed"
+        targets = (target, REFERENCE) if compared and REFERENCE in backend_names() else (target,)
+        engine = resources.enter_context(open_engine(workers, scheduler, timeout_s, targets))
         run_options = RunOptions(progress=progress, extra=extra)
-        executables, runner = _executables(backend, programs, executor, resources, run_options)
+        executables, runner = _executables(backend, programs, engine, resources, run_options)
         compiled = partial(Compiled, ensemble, hardware=chip, seed=seed)
 
         def run_with(others: tuple[Program, ...], held: ExitStack) -> Runner:
-            return _executables(backend, others, executor, held, run_options)[1]
+            return _executables(backend, others, engine, held, run_options)[1]
 
         reference: Compiled | None = None
         warnings: tuple[str, ...] = () if note is None else (note,)
-        if fidelity and chosen == "fixed":
-            reference, notes = _reference(compiled, ensemble, real, chip, executor, resources)
+        if compared:
+            reference, notes = _reference(compiled, ensemble, real, chip, engine, resources)
             warnings += notes
         return compiled(
             programs,
@@ -376,6 +382,7 @@ def load_compiled(
     progress: Progress | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    timeout_s: float | None = None,
     device: str | None = None,
 ) -> Compiled:
     """Take up what :meth:`Compiled.save` kept: the same integers, on the same chip, not quantised again.
@@ -385,7 +392,7 @@ def load_compiled(
     path : path
     target : str or None
         None: the target that it was compiled for.
-    progress, workers, scheduler, device
+    progress, workers, scheduler, timeout_s, device
         As for :func:`compile`.
 
     Returns
@@ -412,6 +419,7 @@ def load_compiled(
         progress=progress,
         workers=workers,
         scheduler=scheduler,
+        timeout_s=timeout_s,
         device=device,
     )
 
@@ -419,7 +427,7 @@ def load_compiled(
 def _executables(
     backend: Backend,
     programs: tuple[Program, ...],
-    executor: tuple[Executor, int] | None,
+    engine: Engine | None,
     resources: ExitStack,
     options: RunOptions,
 ) -> tuple[tuple[Executable, ...], Runner]:
@@ -428,11 +436,10 @@ def _executables(
     for program in programs:
         executables.append(backend.compile(program, options))
         resources.push(executables[-1])
-    if executor is None:
+    if engine is None:
         return tuple(executables), InProcess(tuple(executables))
-    engine, workers = executor
     return tuple(executables), OnExecutor(
-        engine, backend.name, programs, workers, options.progress, options.extra, executables
+        engine, backend.name, programs, options.progress, options.extra, executables
     )
 
 
@@ -483,7 +490,7 @@ def _reference(
     ensemble: Ensemble,
     real: Mapping[str, Program],
     chip: Chip,
-    executor: tuple[Executor, int] | None,
+    engine: Engine | None,
     resources: ExitStack,
 ) -> tuple[Compiled | None, tuple[str, ...]]:
     """The same ensemble in floating point, or the reason why there is none."""
@@ -497,11 +504,11 @@ def _reference(
             for student in ensemble.students
         )
         backend = load_backend(REFERENCE)
-        ran = _executables(backend, programs, executor, resources, RunOptions())
+        ran = _executables(backend, programs, engine, resources, RunOptions())
     except (UnsupportedError, GraphError) as error:  # it is compiled already: Norse alone cannot express it
         return None, (f"no floating-point comparison: {error}",)
 
     def run_with(others: tuple[Program, ...], held: ExitStack) -> Runner:
-        return _executables(backend, others, executor, held, RunOptions())[1]
+        return _executables(backend, others, engine, held, RunOptions())[1]
 
     return compiled(programs, *ran, None, target=REFERENCE, resources=ExitStack(), run_with=run_with), ()

@@ -39,6 +39,7 @@ def compile_command(
     powered: opt.Powered = "chips",
     workers: opt.Workers = None,
     scheduler: opt.Scheduler = None,
+    timeout: opt.Timeout = None,
     device: opt.Device = None,
     seed: opt.Seed = 0,
     reading: ReadOptions = ReadOptions(),  # noqa: B008  frozen
@@ -79,6 +80,7 @@ def compile_command(
             progress=progress,
             workers=workers,
             scheduler=scheduler,
+            timeout_s=timeout,
             device=device,
         ) as compiled,
     ):

@@ -213,6 +213,15 @@ Scheduler = Annotated[
         help="Dask scheduler to run on, such as tcp://host:8786.", metavar="URL", rich_help_panel=HOW_TO_RUN
     ),
 ]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        help="Give up when the scheduler has had no workers for so long. Default: wait for some.",
+        min=0,
+        metavar="SECONDS",
+        rich_help_panel=HOW_TO_RUN,
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(

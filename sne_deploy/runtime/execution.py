@@ -12,13 +12,11 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import (
     FIRST_EXCEPTION,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
     Future,
     ThreadPoolExecutor,
     wait,
 )
+from concurrent.futures import TimeoutError as LateError
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,8 +27,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import Executable, Progress, Record, RunOptions, load_backend
-from sne_deploy.errors import RunError, SneError
+from sne_deploy.errors import SneError
 from sne_deploy.ir.program import Program
+from sne_deploy.runtime.engine import Engine
 from sne_deploy.runtime.trace import Trace, join
 
 Array = npt.NDArray[Any]
@@ -39,6 +38,8 @@ Job = tuple[int, Array]
 
 KEPT_EXECUTABLES = 16
 """Compiled students that a worker keeps for its next chunk."""
+POLL_S = 1.0
+"""How often one looks whether those still are there for whose results one waits."""
 CHUNK_BYTES = 2**25
 """Encoded input of one unit of work, at most."""
 
@@ -88,12 +89,10 @@ class OnExecutor:
 
     Attributes
     ----------
-    executor : concurrent.futures.Executor
-        Its workers have this project installed. It is not shut down here.
+    engine : Engine
+        Not shut down here. A student's samples are cut into as many chunks as it has workers.
     target : str
     programs : sequence of Program
-    workers : int
-        How many chunks per student to aim for.
     progress : callable or None
     extra : mapping
         The backend's own options; see :class:`sne_deploy.backend.RunOptions`.
@@ -101,10 +100,9 @@ class OnExecutor:
         The same Programs, compiled in this process; they run nothing.
     """
 
-    executor: Executor
+    engine: Engine
     target: str
     programs: Sequence[Program]
-    workers: int
     progress: Progress | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     executables: Sequence[Executable] = ()
@@ -115,7 +113,7 @@ class OnExecutor:
         Raises
         ------
         RunError
-            The executor broke, or a unit of work was lost; SneErrors of a unit are raised as they are.
+            The workers were lost; errors of a unit of work are raised as they are.
         """
         submitted: list[tuple[int, list[Future[Trace]]]] = []
         try:
@@ -124,8 +122,11 @@ class OnExecutor:
             return [self._join(index, several) for index, several in submitted]
         except SneError:
             raise
-        except (BrokenExecutor, CancelledError, OSError) as error:
-            raise RunError(f"a worker was lost ({type(error).__name__}: {error}); run it again") from error
+        except Exception as error:
+            lost = self.engine.lost(error)
+            if lost is None:
+                raise
+            raise lost from error
         finally:
             for _, several in submitted:
                 for future in several:
@@ -134,7 +135,9 @@ class OnExecutor:
     def _submit(self, index: int, inputs: Array, record: Record) -> list[Future[Trace]]:
         program, digest = self._pickled[index]
         return [
-            self.executor.submit(run_unit, self.target, program, digest, part, record, dict(self.extra))
+            self.engine.executor.submit(
+                run_unit, self.target, program, digest, part, record, dict(self.extra)
+            )
             for part in self._chunks(inputs)
         ]
 
@@ -148,7 +151,7 @@ class OnExecutor:
         """Consecutive parts: a few per worker, none above CHUNK_BYTES unless a single sample is."""
         if not len(inputs):
             return [inputs]
-        by_workers = -(-len(inputs) // max(1, self.workers))
+        by_workers = -(-len(inputs) // max(1, self.engine.workers))
         by_bytes = max(1, CHUNK_BYTES // max(1, inputs[:1].nbytes))
         size = max(1, min(by_workers, by_bytes))
         return [inputs[start : start + size] for start in range(0, len(inputs), size)]
@@ -156,10 +159,20 @@ class OnExecutor:
     def _join(self, index: int, futures: Sequence[Future[Trace]]) -> Trace:
         traces: list[Trace] = []
         for done, future in enumerate(futures, 1):
-            traces.append(future.result())
+            traces.append(self._result(future))
             if self.progress is not None:
                 self.progress(self.programs[index].name, done, len(futures))
         return join(traces)
+
+    def _result(self, future: Future[Trace]) -> Trace:
+        """Wait as long as there is somebody to wait for."""
+        while True:
+            try:
+                return future.result(POLL_S)
+            except LateError:
+                if future.done():  # in the meantime, or the error is its own
+                    return future.result()
+                self.engine.check()
 
 
 _KEPT: OrderedDict[tuple[str, str], Executable] = OrderedDict()

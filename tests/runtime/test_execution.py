@@ -19,8 +19,9 @@ import pytest
 from sne_deploy.backend import RunOptions
 from sne_deploy.errors import DataError, InputError, RunError
 from sne_deploy.ir.program import Program
+from sne_deploy.runtime.engine import Engine
 from sne_deploy.runtime.execution import InProcess, OnExecutor
-from sne_deploy.runtime.executors import open_executor
+from sne_deploy.runtime.executors import open_engine
 from sne_deploy.runtime.trace import Trace
 from sne_loihi import LoihiBackend
 from tests.small_programs import one_layer
@@ -75,70 +76,70 @@ class Backwards(Executor):
 def test_any_number_of_workers_gives_the_same(workers: int) -> None:
     inputs = samples()
     with ThreadPoolExecutor(min(workers, 4)) as pool:
-        runner = OnExecutor(pool, "loihi", programs(), workers)
+        runner = OnExecutor(Engine(pool, workers), "loihi", programs())
         assert_same(runner.run([(0, inputs), (1, inputs)], "spikes"), expected(inputs))
 
 
 def test_any_order_gives_the_same() -> None:
     inputs = samples()
-    runner = OnExecutor(Backwards(), "loihi", programs(), 3)
+    runner = OnExecutor(Engine(Backwards(), 3), "loihi", programs())
     assert_same(runner.run([(0, inputs), (1, inputs)], "spikes"), expected(inputs))
 
 
 def test_no_samples() -> None:
     with ThreadPoolExecutor(1) as pool:
-        traces = OnExecutor(pool, "loihi", programs(), 2).run([(0, samples(0))], "counts")
+        traces = OnExecutor(Engine(pool, 2), "loihi", programs()).run([(0, samples(0))], "counts")
     assert traces[0].raw_outputs.shape == (0, 2)
 
 
 def test_errors_of_a_unit_arrive_as_they_are() -> None:
     with ThreadPoolExecutor(1) as pool, pytest.raises(DataError, match="samples have shape"):
-        OnExecutor(pool, "loihi", programs(), 2).run([(0, np.zeros((4, 9), np.uint8))], "counts")
+        OnExecutor(Engine(pool, 2), "loihi", programs()).run([(0, np.zeros((4, 9), np.uint8))], "counts")
 
 
 def test_progress_counts_units() -> None:
     seen: list[tuple[str, int, int]] = []
     with ThreadPoolExecutor(1) as pool:
-        runner = OnExecutor(pool, "loihi", programs(), 3, lambda *call: seen.append(call))
+        runner = OnExecutor(Engine(pool, 3), "loihi", programs(), lambda *call: seen.append(call))
         runner.run([(0, samples(9))], "counts")
     assert seen == [("tiny", n, 3) for n in (1, 2, 3)]
 
 
 def test_a_process_pool_gives_the_same() -> None:
     inputs = samples()
-    with open_executor(2, None) as opened:
+    with open_engine(2, None) as opened:
         assert opened is not None
-        executor, workers = opened
-        runner = OnExecutor(executor, "loihi", programs(), workers)
+        runner = OnExecutor(opened, "loihi", programs())
         assert_same(runner.run([(0, inputs), (1, inputs)], "spikes"), expected(inputs))
 
 
 def test_a_lost_worker_is_one_clear_error() -> None:
-    with open_executor(2, None) as opened:
+    with open_engine(2, None) as opened:
         assert opened is not None
-        executor, workers = opened
-        for pid in {executor.submit(os.getpid).result() for _ in range(2)}:
+        for pid in {opened.executor.submit(os.getpid).result() for _ in range(2)}:
             os.kill(pid, signal.SIGKILL)
-        runner = OnExecutor(executor, "loihi", programs(), workers)
+        runner = OnExecutor(opened, "loihi", programs())
         with pytest.raises(RunError, match=r"a worker was lost .*was killed by SIGKILL"):
             runner.run([(0, samples())], "counts")
 
 
 def test_options_that_exclude_each_other() -> None:
-    with pytest.raises(InputError, match="exclude each other"), open_executor(2, "tcp://127.0.0.1:1"):
+    with pytest.raises(InputError, match="exclude each other"), open_engine(2, "tcp://127.0.0.1:1"):
         pass
-    with pytest.raises(InputError, match="--workers 0 must be at least 1"), open_executor(0, None):
+    with pytest.raises(InputError, match="--workers 0 must be at least 1"), open_engine(0, None):
+        pass
+    with pytest.raises(InputError, match="--timeout 3 is for the workers of a"), open_engine(2, None, 3):
         pass
 
 
 def test_one_worker_is_this_process() -> None:
-    with open_executor(1, None) as opened:
+    with open_engine(1, None) as opened:
         assert opened is None
 
 
 @pytest.mark.parametrize("address", ["tls://127.0.0.1:9", "ucx://127.0.0.1:9"])
 def test_a_scheduler_of_another_protocol(address: str) -> None:
-    with pytest.raises(InputError, match="no Dask scheduler answers at"), open_executor(None, address):
+    with pytest.raises(InputError, match="no Dask scheduler answers at"), open_engine(None, address):
         pass
 
 
@@ -146,15 +147,15 @@ def test_a_scheduler_of_another_protocol(address: str) -> None:
     "address", ["", "tcp://", "tcp://h", "tcp://h:x", "nonsense://x:1", "h:1", "tcp://h:99999"]
 )
 def test_what_is_no_address(address: str) -> None:
-    with pytest.raises(InputError, match="is no address of a Dask scheduler"), open_executor(None, address):
+    with pytest.raises(InputError, match="is no address of a Dask scheduler"), open_engine(None, address):
         pass
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sne_deploy.runtime.executors.CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr("sne_deploy.runtime.cluster.CONNECT_TIMEOUT_S", 1)
     with (
         pytest.raises(InputError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9'"),
-        open_executor(None, "tcp://127.0.0.1:9"),
+        open_engine(None, "tcp://127.0.0.1:9"),
     ):
         pass
 
@@ -218,11 +219,10 @@ def _await_workers(address: str, workers: int) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_dask_cluster_survives_the_death_of_a_worker() -> None:
     inputs = samples(40)
-    with cluster(2) as (address, workers), open_executor(None, address) as opened:
+    with cluster(2) as (address, workers), open_engine(None, address) as opened:
         assert opened is not None
-        executor, count = opened
-        assert count == 2
-        runner = OnExecutor(executor, "loihi", programs(), 20)
+        assert opened.workers == 2
+        runner = OnExecutor(Engine(opened.executor, 20), "loihi", programs())
         killer = threading.Timer(0.2, lambda: os.killpg(workers[0].pid, signal.SIGKILL))
         killer.start()
         found = runner.run([(0, inputs), (1, inputs)], "spikes")

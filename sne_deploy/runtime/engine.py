@@ -1,0 +1,41 @@
+"""Whose workers run the students, and what becomes of one who waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, CancelledError, Executor
+from dataclasses import dataclass
+
+from sne_deploy.errors import RunError
+
+
+def lost_worker(error: Exception) -> RunError | None:
+    """What an error means that came instead of a result; None where it is the unit of work's own."""
+    if isinstance(error, (BrokenExecutor, CancelledError, OSError)):
+        return RunError(f"a worker was lost ({type(error).__name__}: {error}); run it again")
+    return None
+
+
+def _nothing() -> None: ...
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Workers that are there or are not.
+
+    Attributes
+    ----------
+    executor : concurrent.futures.Executor
+        Its workers have this project installed.
+    workers : int
+        How many units of work run at a time.
+    check : callable
+        Is called each second while one waits for a result; raises RunError once that is in vain.
+    lost : callable
+        As `lost_worker`.
+    """
+
+    executor: Executor
+    workers: int
+    check: Callable[[], None] = _nothing
+    lost: Callable[[Exception], RunError | None] = lost_worker
