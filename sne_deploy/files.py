@@ -7,19 +7,13 @@ import errno
 import os
 import resource
 import stat
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from sne_deploy.errors import OutputError
 from sne_deploy.leftovers import hidden_folder
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 def open_regular(path: str | os.PathLike[str], limit: int | None = None) -> BinaryIO:
@@ -75,36 +69,6 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
     return data
 
 
-_MOST_NESTED = 16
-_MOST_BITS = 64
-
-
-def parse_toml(data: bytes) -> dict[str, Any]:
-    """Read TOML whose tables are nested no deeper, and whose numbers are no larger, than anything takes.
-
-    Raises
-    ------
-    ValueError
-        In one short line.
-    """
-    try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (ValueError, OverflowError) as error:
-        raise ValueError(" ".join(str(error).split())[:120]) from error
-    except RecursionError as error:
-        raise ValueError("its values are nested too deeply") from error
-    waiting: list[tuple[Any, int]] = [(document, 0)]
-    while waiting:
-        value, depth = waiting.pop()
-        if depth > _MOST_NESTED:
-            raise ValueError(f"its values are nested deeper than {_MOST_NESTED}")
-        if isinstance(value, (dict, list)):
-            waiting += [(one, depth + 1) for one in (value.values() if isinstance(value, dict) else value)]
-        elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
-            raise ValueError(f"it has a whole number of more than {_MOST_BITS} bits")
-    return document
-
-
 def available_bytes() -> int | None:
     """Memory that the system could give now, within this process's own limit; None where it does not say."""
     try:
@@ -135,6 +99,28 @@ def write_whole(path: str | os.PathLike[str], data: bytes | memoryview) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
     return Path(path)
+
+
+def append_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Add to the end of a file that others watch grow: all of it, or nothing where that fails.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written, or the disk is full.
+    """
+    with _refusing(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            size, rest = os.fstat(descriptor).st_size, memoryview(data)
+            try:
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager

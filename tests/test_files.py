@@ -28,7 +28,6 @@ from sne_deploy.files import (
     atomic_path,
     is_folder,
     open_regular,
-    parse_toml,
     read_regular,
     staged_folder,
     write_whole,
@@ -37,6 +36,7 @@ from sne_deploy.frontend.models import load_model
 from sne_deploy.leftovers import hidden_folder
 from sne_deploy.report.file import load_report
 from sne_deploy.teacher.onnx_model import read_onnx
+from sne_deploy.toml import parse_toml
 from tests.command_line import file_limit
 
 LONG = "x" * 5000

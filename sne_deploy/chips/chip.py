@@ -32,7 +32,8 @@ from sne_deploy.chips.constants import (
 )
 from sne_deploy.chips.registers import RegisterFormats, ResetKind, SignMode, WeightRange
 from sne_deploy.errors import HardwareError
-from sne_deploy.files import parse_toml, read_regular
+from sne_deploy.files import read_regular
+from sne_deploy.toml import parse_toml
 
 DEFAULT_CHIP = "loihi1"
 MAX_FILE_BYTES = 256 * 1024

@@ -28,10 +28,11 @@ from sne_deploy.distill.schema.surrogate import WithSurrogate
 from sne_deploy.distill.schema.warm_start import MoreSteps, WarmStart
 from sne_deploy.distill.students.dropout import DropoutName
 from sne_deploy.errors import InputError
-from sne_deploy.files import parse_toml, read_regular
+from sne_deploy.files import read_regular
 from sne_deploy.model.ensemble import Encoder, Readout
 from sne_deploy.model.layers.registry import LAYER_KINDS
 from sne_deploy.model.policy import MAX_HIDDEN, Measure, PolicyKind
+from sne_deploy.toml import parse_toml
 
 MAX_BYTES = 2**20
 PATHS = (("data", "folder"), ("data", "file"), ("teacher", "onnx"))

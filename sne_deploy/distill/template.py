@@ -12,8 +12,9 @@ from sne_deploy.distill.data.survey import Survey
 from sne_deploy.distill.experiment import parse_experiment
 from sne_deploy.distill.recipe import STUDENTS, Sizes, convolved, shifted, student_layers
 from sne_deploy.errors import InputError
-from sne_deploy.files import parse_toml, write_whole
+from sne_deploy.files import write_whole
 from sne_deploy.text import visible
+from sne_deploy.toml import parse_toml
 
 Line = tuple[str, Any, str]
 """A key, its value, and what it means."""

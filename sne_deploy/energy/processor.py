@@ -25,7 +25,8 @@ from sne_deploy.chips.chip import shown
 from sne_deploy.chips.constants import Constant, EnergyConstant, PowerConstant, Table, Text
 from sne_deploy.energy.figure import Figure, exact
 from sne_deploy.errors import HardwareError
-from sne_deploy.files import parse_toml, read_regular
+from sne_deploy.files import read_regular
+from sne_deploy.toml import parse_toml
 
 Kind = Literal["measured, whole board", "published, whole processor", "arithmetic alone"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -18,7 +18,7 @@ from sne_deploy.distill.experiment import load_experiment, parse_experiment
 from sne_deploy.distill.students.checks import check_students
 from sne_deploy.distill.teacher.architectures import teacher_network
 from sne_deploy.distill.template import experiment_text, toml
-from sne_deploy.files import parse_toml
+from sne_deploy.toml import parse_toml
 from tests.command_line import Outcome, command
 from tests.effort import examples
 

@@ -13,7 +13,7 @@ from sne_deploy.distill.training.epochs import Epoch, Seen
 from sne_deploy.distill.training.events import EventFiles
 from sne_deploy.distill.training.journal import COLUMNS, Journal, csv_line
 from sne_deploy.errors import OutputError
-from tests.command_line import command
+from tests.command_line import command, file_limit
 from tests.distill.test_estimate import TINY
 
 EPOCHS = [
@@ -69,3 +69,15 @@ def test_without_the_package_there_are_none_and_it_is_said_once(
     assert done.stderr.count("no TensorBoard events: pip install tensorboard") == 1
     assert not (tmp_path / "out" / "tensorboard").exists()
     assert (tmp_path / "out" / "training.csv").exists()
+
+
+def test_on_a_full_disk_the_epochs_of_before_are_whole(tmp_path: Path) -> None:
+    log = EventFiles(tmp_path)
+    log.started("student0", EPOCHS[:1])
+    (path,) = tmp_path.iterdir()
+    before = path.read_bytes()
+    with file_limit(len(before) + 100), pytest.raises(OutputError, match=r"cannot write .*File too large"):
+        log.epoch("student0", 2, EPOCHS[1])
+    assert path.read_bytes() == before
+    log.epoch("student0", 2, EPOCHS[1])
+    assert {step for _, step, _ in scalars(tmp_path)} == {1, 2}

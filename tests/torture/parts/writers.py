@@ -1,0 +1,93 @@
+"""Scripts that write, killed at any moment: the library installs no handlers there."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.torture.part import Part, Trial
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+NAMES = ("a", "b/c", "last")
+SIZE = 50_000
+LONGEST_S = 0.02
+
+
+def _run(indices: Sequence[int], seed: int) -> Iterator[Trial]:
+    for index in indices:
+        dice = random.Random(f"{seed} {index}")
+        how = SIGNALS[index % len(SIGNALS)]
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            _write(folder, 0)
+            pid = os.fork()
+            if pid == 0:
+                _write_on(folder)
+            while _version(folder) == 0:  # it is at work
+                time.sleep(0.0005)
+            time.sleep(dice.random() * LONGEST_S)
+            os.kill(pid, how)
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            found = "" if status in (-how, 70) else f"status {status}"
+            found = found or _wrong(folder)
+            left = len(list(folder.glob(".*")))
+            _write(folder, 1)
+            if hidden := [path.name for path in folder.rglob(".*")]:
+                found = found or f"still there after the next write: {hidden}"
+            yield Trial(how.name, index, found, ended="" if found else "swept" if left else "nothing left")
+
+
+def _write(folder: Path, version: int) -> None:
+    from sne_deploy.files import staged_folder, write_whole
+
+    with staged_folder(folder, last=("last",)) as stage:
+        (stage / "b").mkdir()
+        for name in NAMES:
+            write_whole(stage / name, version.to_bytes(4, "little") * SIZE)
+    write_whole(folder / "single", version.to_bytes(4, "little") * SIZE)
+
+
+def _write_on(folder: Path) -> None:
+    version = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        while True:
+            _write(folder, version)
+            version += 1
+    finally:
+        os._exit(70)
+
+
+def _version(folder: Path) -> int:
+    return int.from_bytes((folder / "single").read_bytes()[:4], "little")
+
+
+def _wrong(folder: Path) -> str:
+    """What is no whole file of one version; or an older one than what gets its place last."""
+    versions = {}
+    for name in (*NAMES, "single"):
+        data = (folder / name).read_bytes()
+        if data != data[:4] * SIZE:
+            return f"{name} is not whole: {len(data)} bytes"
+        versions[name] = int.from_bytes(data[:4], "little")
+    if min(versions[name] for name in NAMES) < versions["last"]:
+        return f"the last has its place before the others: {versions}"
+    return ""
+
+
+PART = Part(
+    name="writers",
+    promise="A script that writes is killed at any moment, by any signal: every file is whole, of the old or "
+    "of the new content, and what is left of it is gone after the next write to the folder.",
+    how=f"A process writes a folder of {len(NAMES)} files, and a single one, over and over, and gets one of "
+    f"{', '.join(how.name for how in SIGNALS)} within {1000 * LONGEST_S:.0f} ms; then everything is read, "
+    "and written once more.",
+    run=_run,
+    short=40,
+    full=2000,
+)
