@@ -414,11 +414,15 @@ class Compiled:
 
     def _encoded(self, data: DataSet, part: slice) -> Array:
         from sne_deploy.data.encode import encode
+        from sne_deploy.memory import let_go
 
         encoder, steps = self.ensemble.encoder, self.ensemble.timesteps
         if encoder.kind == "spikes":
-            return _writable(data.x[part])  # checked when the data set was made
-        return encode(encoder, data.x[part], steps, self._seed, first_index=part.start)
+            found = _writable(data.x[part])  # checked when the data set was made
+        else:
+            found = encode(encoder, data.x[part], steps, self._seed, first_index=part.start)
+        let_go(data.x)
+        return found
 
     def _verify(self, data: DataSet, samples: int) -> VerifiedModel | None:
         """Compare the first samples with another implementation, bit for bit."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import resource
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -67,17 +66,6 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
     if len(data) > limit:  # it grew, or its size is not what it holds, as in /proc
         raise OSError(errno.EFBIG, f"it has more bytes than the limit of {limit}")
     return data
-
-
-def available_bytes() -> int | None:
-    """Memory that the system could give now, within this process's own limit; None where it does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return None
-    found = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return min(found + ([limit] if limit != resource.RLIM_INFINITY else []), default=None)
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:

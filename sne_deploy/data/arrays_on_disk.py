@@ -14,7 +14,7 @@ import numpy as np
 
 from sne_deploy.data.dataset import Array
 from sne_deploy.errors import DataError
-from sne_deploy.files import available_bytes
+from sne_deploy.memory import available_bytes
 
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {1: 2, 2: 4, 3: 4}

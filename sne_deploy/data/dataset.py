@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from sne_deploy.brief import briefly
 from sne_deploy.errors import DataError
+from sne_deploy.memory import let_go
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -249,7 +250,7 @@ def binary_spikes(name: str, x: Array) -> Array:
         raise DataError(f"data set {name}: spikes of dtype {x.dtype}; store 0 and 1 as uint8")
     if x.dtype == np.bool_:
         return x.view(np.uint8)
-    if x.dtype.kind == "u" and x.size and int(x.max()) <= 1:
+    if x.dtype.kind == "u" and x.size and _largest(x) <= 1:
         return x.astype(np.uint8, copy=False)
     found = np.empty(x.shape, dtype=np.bool_)
     for part, ones in zip(_blocks(x), _blocks(found), strict=True):
@@ -262,6 +263,16 @@ def binary_spikes(name: str, x: Array) -> Array:
                 f"are another input: for a network that takes them, give {_option('graded', x)}"
             )
     return found.view(np.uint8)
+
+
+def _largest(x: Array) -> int:
+    """The largest value; of a mapped file, no more than a part is in memory."""
+    parts = max(1, x.nbytes >> 26)
+    found = 0
+    for part in np.array_split(x, parts):
+        found = max(found, int(part.max(initial=0)))
+        let_go(part)
+    return found
 
 
 def _blocks(x: Array) -> list[Array]:

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from sne_deploy.errors import InputError
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.mapping.placement import Placement
 from sne_deploy.mapping.wiring import Wiring
+from sne_deploy.memory import mapped
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble
 from sne_deploy.runtime.execution import InProcess
 from sne_deploy.runtime.lengths import alike, in_order, of_whole_length
@@ -172,17 +172,7 @@ def _checksum(data: DataSet) -> int:
     """CRC-32 of all arrays that anyone can write into, a part at a time: they may be views of larger ones."""
     found = 0
     for array in (data.x, data.y, data.lengths):
-        if array is not None and _can_change(array):
+        if array is not None and mapped(array) is None:
             for start in range(0, len(array), _PART):
                 found = zlib.crc32(array[start : start + _PART].tobytes(), found)
     return found
-
-
-def _can_change(array: Array) -> bool:
-    """Whether an array is not merely a view, however often, of a file that is mapped to be read."""
-    below: Any = array
-    while isinstance(below, np.ndarray):
-        if below.flags.writeable:
-            return True
-        below = below.base
-    return not isinstance(below, mmap)

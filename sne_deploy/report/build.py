@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -322,15 +323,21 @@ def _check_result(result: RunResult, samples: int) -> None:
             student.active.shape == (samples,) and np.array_equal(result.active[:, index], student.active),
             f"{name}: active differs from the ensemble's",
         )
-        arrays = {"input_spikes": student.input_spikes, "host_macs": student.host_macs}
-        for layer in student.layers:
-            for key in ("synops", "spikes", "updates_active", "updates_idle", "u_wraps", "v_saturations"):
-                if getattr(layer, key) is not None:
-                    arrays[f"{layer.name}: {key}"] = getattr(layer, key)
-        for key, array in arrays.items():
+        for key, array in _counted(student):
             require(array.shape == (samples,), f"{name}: {key} has shape {array.shape}, not ({samples},)")
             require(bool((array >= 0).all()), f"{name}: {key} has a negative count")
             require(not array[~student.active].any(), f"{name}: {key} counts samples that it did not run on")
+
+
+def _counted(student: StudentResult) -> Iterator[tuple[str, Array]]:
+    """One at a time: of many samples they are large."""
+    yield "input_spikes", student.input_spikes
+    yield "host_macs", student.host_macs
+    for layer in student.layers:
+        for key in ("synops", "spikes", "updates_active", "updates_idle", "u_wraps", "v_saturations"):
+            counts = getattr(layer, key)
+            if counts is not None:
+                yield f"{layer.name}: {key}", counts
 
 
 def _total(counts: Array) -> int:

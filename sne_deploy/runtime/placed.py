@@ -15,10 +15,18 @@ import numpy.typing as npt
 
 from sne_deploy.brief import briefly
 from sne_deploy.mapping.wiring import PATHS
+from sne_deploy.runtime.packed import packs
 
 Array = npt.NDArray[Any]
 
+PER_SAMPLE = (
+    *PATHS, "from_host", "host_steps", "steps", "latency_steps", "busy_s", "latency_busy_s",
+)  # fmt: skip
+"""Fields with an element for each sample."""
+_SUMS = ("steps", "latency_steps", "busy_s", "latency_busy_s")
 
+
+@packs(*PER_SAMPLE)
 @briefly
 @dataclass(frozen=True, eq=False, repr=False)
 class PlacedCounts:
@@ -84,12 +92,6 @@ class PlacedCounts:
         return replace(self, **changes)
 
 
-PER_SAMPLE = (
-    *PATHS, "from_host", "host_steps", "steps", "latency_steps", "busy_s", "latency_busy_s",
-)  # fmt: skip
-"""Fields with an element for each sample."""
-
-
 def join_placed(parts: Sequence[PlacedCounts]) -> PlacedCounts:
     """Counts of consecutive samples of one student, in order; at least one."""
     found: dict[str, Any] = {}
@@ -146,6 +148,7 @@ def _joined(parts: Sequence[Array], after: float) -> Array:
     return np.concatenate(padded)
 
 
+@packs(*_SUMS)
 @briefly
 @dataclass(frozen=True, eq=False, repr=False)
 class PlacedTime:
@@ -170,9 +173,6 @@ class PlacedTime:
         """The samples in another order."""
         changes: dict[str, Any] = {name: _or_none(getattr(self, name), rows) for name in _SUMS}
         return replace(self, **changes, each=tuple(one.take(rows) for one in self.each))
-
-
-_SUMS = ("steps", "latency_steps", "busy_s", "latency_busy_s")
 
 
 def join_times(parts: Sequence[PlacedTime]) -> PlacedTime:

@@ -12,12 +12,14 @@ import numpy.typing as npt
 from sne_deploy.brief import briefly
 from sne_deploy.energy.accounting import COUNTED, Counts
 from sne_deploy.ir.program import Program
+from sne_deploy.runtime.packed import packs, shared
 from sne_deploy.runtime.placed import PlacedCounts, PlacedTime, join_placed, join_times
 from sne_deploy.runtime.trace import LayerTrace, Trace, join
 
 Array = npt.NDArray[Any]
 
 
+@packs("active", "alone")
 @briefly
 @dataclass(frozen=True, eq=False, repr=False)
 class StudentResult:
@@ -91,6 +93,7 @@ class StudentResult:
         return self.trace.host_macs
 
 
+@packs("logits", "predictions", "active", "labels", "head_macs", "gate_macs")
 @briefly
 @dataclass(frozen=True, eq=False, repr=False)
 class RunResult:
@@ -161,9 +164,10 @@ def join_runs(parts: Sequence[RunResult]) -> RunResult:
         return parts[0]
     times = [part.placed for part in parts if part.placed is not None]
     labels = [part.labels for part in parts if part.labels is not None]
+    students = tuple(_join_students(same) for same in zip(*(part.students for part in parts), strict=True))
     return RunResult(
-        students=tuple(_join_students(same) for same in zip(*(part.students for part in parts), strict=True)),
-        logits=np.concatenate([part.logits for part in parts]),
+        students=students,
+        logits=shared(np.concatenate([part.logits for part in parts]), (each.outputs for each in students)),
         predictions=np.concatenate([part.predictions for part in parts]),
         active=np.concatenate([part.active for part in parts]),
         labels=np.concatenate(labels) if labels else None,

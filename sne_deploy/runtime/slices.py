@@ -13,7 +13,7 @@ from sne_deploy.runtime.result import RunResult, join_runs
 Run = Callable[[slice], RunResult]
 
 SLICE_BYTES = 2**28
-"""Encoded input and recorded spikes of one slice, at most, unless a single sample has more."""
+"""Encoded input, recorded spikes, times of steps and counts of one slice, unless a single sample has more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Compared:
     Attributes
     ----------
     run : RunResult
-        Without recordings.
+        Its predictions alone, without students and logits.
     layers : LayerComparisons
         Over the samples that a student ran on in both.
     """
@@ -36,12 +36,19 @@ def sample_slices(programs: Sequence[Program], samples: int, *, recorded: bool) 
     """Consecutive slices that keep encoded input and recorded spikes within SLICE_BYTES."""
     first = programs[0]
     per_sample = math.prod(first.sample_shape) * (1 if first.spike_input else 8)
+    per_sample += sum(counted_bytes(program) for program in programs)
     if recorded:
         spikes = sum(group.size for program in programs for group in program.groups if group.spiking)
         per_sample += 2 * first.timesteps * spikes
+        per_sample += sum(16 * (first.timesteps + program.max_depth) for program in programs)
     size = max(1, SLICE_BYTES // max(1, per_sample))
     for start in range(0, samples, size):
         yield slice(start, min(start + size, samples))
+
+
+def counted_bytes(program: Program) -> int:
+    """Counts and outputs of a student on one sample, 8 bytes each, before they are packed."""
+    return 8 * (6 * len(program.groups) + 3 * program.output_size + 16)
 
 
 def run_slices(
@@ -66,7 +73,7 @@ def run_slices(
         if reference is not None:
             theirs = reference(part)
             _count(layers, ours, theirs)
-            references.append(_without_recordings(theirs))
+            references.append(_answers(theirs))
         runs.append(ours if keep else _without_recordings(ours))
     compared = None if reference is None else Compared(join_runs(references), layers)
     return join_runs(runs), compared
@@ -84,6 +91,10 @@ def _count(tally: dict[str, dict[str, SpikeComparison]], ours: RunResult, theirs
                 a, b = (spikes, recorded[layer]) if whole else (spikes[ran], recorded[layer][ran])
                 found = compare_spikes(*(each.reshape(*each.shape[:2], -1) for each in (a, b)))
                 layers[layer] = layers[layer] + found if layer in layers else found
+
+
+def _answers(run: RunResult) -> RunResult:
+    return replace(run, students=(), logits=run.logits[:, :0], placed=None)
 
 
 def _without_recordings(run: RunResult) -> RunResult:

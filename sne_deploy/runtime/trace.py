@@ -16,10 +16,12 @@ import numpy.typing as npt
 from sne_deploy.backend import Record
 from sne_deploy.brief import briefly
 from sne_deploy.ir.program import NeuronGroup, Program
+from sne_deploy.runtime.packed import packs
 
 Array = npt.NDArray[Any]
 
 
+@packs("synops", "spikes", "updates_active", "updates_idle", "u_wraps", "v_saturations")
 @briefly
 @dataclass(frozen=True, eq=False, repr=False)
 class LayerTrace:
@@ -55,6 +57,7 @@ class LayerTrace:
     recorded_v: Array | None = None
 
 
+@packs("raw_outputs", "outputs", "input_spikes", "host_macs")
 @briefly
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:

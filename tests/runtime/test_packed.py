@@ -1,0 +1,69 @@
+"""Packed counts are the same to the bit, and small."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sne_deploy.runtime import packed
+from sne_deploy.runtime.packed import Packed, pack, shared
+from sne_deploy.runtime.trace import LayerTrace
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "FROM", 100)
+    monkeypatch.setattr(packed, "_LOOK", 7)
+
+
+ARRAYS = {
+    "alike": (np.full((150, 2), 7), 16),
+    "alike, not a number": (np.full(150, np.nan), 8),
+    "bytes": (np.arange(150) - 100, 150),
+    "two bytes, late": (np.r_[np.zeros(149, np.int64), 128], 300),
+    "four bytes": (np.r_[np.arange(149), 2**31 - 1], 600),
+    "whole": (np.r_[np.arange(149), 2**31 + 1], 1200),
+    "real, whole": (np.arange(150.0), 300),
+    "real, halves": (np.arange(150) / 2, 600),
+    "real, a zero below": (np.r_[np.arange(149.0), -0.0], 600),
+    "real, some are none": (np.r_[np.arange(149.0), np.nan], 600),
+    "real": (np.arange(150) / 3, 1200),
+    "real, of few": (np.arange(150) % 2 / 3, 166),
+    "flags": (np.arange(150) % 2 == 0, 150),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_the_bits_come_back(name: str) -> None:
+    array, size = ARRAYS[name]
+    found = pack(array)
+    whole = found.whole() if isinstance(found, Packed) else found
+    assert (whole.dtype, whole.shape) == (array.dtype, array.shape)
+    assert np.ascontiguousarray(whole).tobytes() == array.tobytes()
+    assert found.nbytes == size
+
+
+def test_few_samples_and_recordings_are_left() -> None:
+    for array in (np.zeros(99, np.int64), np.zeros((150, 3, 2), bool)):
+        assert pack(array) is array
+
+
+def test_what_is_there_twice_is_kept_once() -> None:
+    one = np.arange(150) / 3
+    assert shared(one.copy(), [one[:-1], -one, one]) is one
+    assert shared(one, [one + 1]) is one
+
+
+def test_a_trace_gives_what_it_got_and_travels_small() -> None:
+    counts = np.arange(150) % 100
+    layer = LayerTrace("a", counts, counts, None, None)
+    for one in (layer, replace(layer, name="b"), pickle.loads(pickle.dumps(layer))):
+        assert one.synops.dtype == np.int64
+        assert one.synops.tolist() == counts.tolist()
+        assert one.updates_active is None
+        assert one.__dict__["synops"].values.dtype == np.int8
+    with pytest.raises(AttributeError):
+        layer.synops = counts  # type: ignore[misc]  # frozen
