@@ -47,6 +47,7 @@ def word() -> str:
 
 def end_at_signals() -> None:
     """From now on, a signal that is not ignored ends this process, with 128 and its number as status."""
+    _fill_streams()
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
             signal.signal(number, _handle)
@@ -55,6 +56,15 @@ def end_at_signals() -> None:
     signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(told,), daemon=True, name="sne-stopping").start()
     os.register_at_fork(after_in_child=_forget)
+
+
+def _fill_streams() -> None:
+    """Open a closed stream on ``/dev/null``: a file opened later would get its number, and what is said."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
 
 
 def _watch(told: int) -> None:

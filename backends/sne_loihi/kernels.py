@@ -22,6 +22,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
+from sne_deploy.runtime.jit import kept_njit
 from sne_loihi.vectors import LANES, MASK_BITS, add_four_rows, add_row, copy_bytes, lowest_bit, spike_mask
 
 _i32 = np.int32
@@ -118,7 +119,7 @@ def gather(sent, at, n_in, form, base, rows, indptr, indices, values, origins, w
         gather_conv(listed, total, rows, indptr, indices, origins, base, width, acc)
 
 
-@nb.njit(nogil=True, cache=True)
+@kept_njit()
 def add_events(sent, events, buffer):  # type: ignore[no-untyped-def]
     """Add one synapse's input onto a buffer of rows: uint8 (R, n_in) onto int32 (R, n_out)."""
     form, base, rows, indptr, indices, values, origins, width = events
@@ -133,7 +134,7 @@ def add_events(sent, events, buffer):  # type: ignore[no-untyped-def]
             buffer[r, j] += acc[j]
 
 
-@nb.njit(nogil=True, cache=True)
+@kept_njit()
 def agree(sent, probed, sums, probe):  # type: ignore[no-untyped-def]
     """Whether probed . sent = probe . sums in every row, modulo 2^32: uint8 (R, n_in), int32 (R, n_out)."""
     for r in range(sums.shape[0]):
@@ -167,7 +168,7 @@ def pad_map(sent, start, maps, padding, channels_last, padded):  # type: ignore[
                 padded[np.uint64(to + c + x * channels)] = sent[np.uint64(begin + x)]
 
 
-@nb.njit(nogil=True, cache=True)
+@kept_njit()
 def cut_patches(sent, maps, padding, taps, stride, dilation, places, channels_last, padded, patches):  # type: ignore[no-untyped-def]
     """What a convolution looks at, a row for each place of its output: places, columns, channels innermost.
 
@@ -198,7 +199,7 @@ def cut_patches(sent, maps, padding, taps, stride, dilation, places, channels_la
                         at += channels
 
 
-@nb.njit(nogil=True, cache=True)
+@kept_njit()
 def count_spikes(spikes, steps, counts):  # type: ignore[no-untyped-def]
     """Spikes per sample and neuron in the first ``steps`` steps: uint8 (B, T, n) -> int32 (B, n)."""
     for b in range(spikes.shape[0]):
@@ -466,14 +467,15 @@ def compiled(update: Any, outside: Any = None) -> Compiled:
     label = f"{update.py_func.__module__}_{update.py_func.__name__}_{digest}".replace(".", "_")
     namespace = {**globals(), "_update": update, "_outside": outside or _never_outside}
 
-    def add(function: Any, **options: Any) -> Any:
+    def add(function: Any, decorate: Any) -> Any:
         made = FunctionType(function.__code__, namespace, function.__name__)
         made.__qualname__ = f"{function.__name__}_{label}"
-        namespace[function.__name__] = nb.njit(**options)(made)
+        namespace[function.__name__] = decorate(made)
         return namespace[function.__name__]
 
-    add(step_neurons, inline="always")
-    add(step_group, inline="always")
-    add(run_samples)
+    inlined = nb.njit(inline="always")
+    add(step_neurons, inlined)
+    add(step_group, inlined)
+    add(run_samples, nb.njit)
     kernels = (run_groups, run_groups_on_events, run_readouts, run_cycles)
-    return Compiled(*(add(kernel, nogil=True, cache=True) for kernel in kernels))
+    return Compiled(*(add(kernel, kept_njit()) for kernel in kernels))

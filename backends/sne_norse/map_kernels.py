@@ -12,10 +12,12 @@ from typing import Any
 import numba as nb
 import numpy as np
 
+from sne_deploy.runtime.jit import kept_njit
+
 Array = Any
 
 
-@nb.njit(nogil=True, cache=True)
+@kept_njit()
 def multiply(sent: Array, weights: Array, bias: Array, out: Array) -> None:
     """``out = sent @ weights + bias``.
 
@@ -83,7 +85,7 @@ def scatter(value: Any, ups: Any, lefts: Any, w_out: Any, taps: Any, first: Any,
                 to[j] += value * tap[j]
 
 
-@nb.njit(nogil=True, cache=True)
+@kept_njit()
 def convolve(sent: Array, taps: Array, bias: Array, geometry: Array, out: Array) -> None:
     """A two-dimensional convolution: every value that is not 0 is added onto the outputs that it reaches.
 
@@ -118,7 +120,7 @@ def convolve(sent: Array, taps: Array, bias: Array, geometry: Array, out: Array)
                 flat[j, place] = acc[place, j]
 
 
-@nb.njit(nogil=True, cache=True)
+@kept_njit()
 def any_spike(sent: Array, geometry: Array, out: Array) -> None:
     """Whether there is a spike in each window: every spike marks the windows that it is in.
 
@@ -145,7 +147,7 @@ def any_spike(sent: Array, geometry: Array, out: Array) -> None:
                                     to[ups[y, i], lefts[x, k]] = 1
 
 
-@nb.njit(nogil=True, cache=True)
+@kept_njit()
 def count(sent: Array, steps: int, counts: Array) -> None:
     """Spikes of every neuron at the first steps of every sample.
 

@@ -22,10 +22,12 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.runtime.jit import kept_njit
+
 Array = npt.NDArray[Any]
 
 
-@nb.njit(nogil=True, cache=True)
+@kept_njit()
 def integrate(
     x: Any,
     v_init: Any,

@@ -1,7 +1,8 @@
 """The commands, one file each, and nothing but the commands: what they do is in the rooms below.
 
 What was asked for goes to stdout, everything else to stderr. An error is one line there, and a status:
-2 for a wrong input, 1 for a run or a verification that failed; a stop signal's is 128 and its number.
+2 for a wrong input or place, 1 for a run or a verification that failed; a stop signal's is 128 and its
+number.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import atexit
 import gc
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ import typer
 
 from sne_deploy import stopping
 from sne_deploy.cli import options as opt
+from sne_deploy.cli import surroundings
 from sne_deploy.cli.bench import bench_command
 from sne_deploy.cli.compile import compile_command
 from sne_deploy.cli.explore import explore_command
@@ -74,12 +75,15 @@ def run(commands: typer.Typer, name: str) -> int:
     """Run a command; turn every error into one line and its exit status."""
     from sne_deploy.errors import SneError
 
+    missing = surroundings.prepare()
     atexit.register(gc.freeze)  # else Python looks for garbage in all of PyTorch before it ends: 0.7 s
     arguments = sys.argv[1:]
     # The root of what typer raises for wrong arguments: its own in later releases, click's in earlier ones.
     usage_error: Any = typer.BadParameter.__mro__[1]
     if "--debug" in arguments:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    if missing is not None:
+        return _fail(f"error: {missing}", 2, arguments)
     try:
         status = commands(args=arguments or ["--help"], prog_name=name, standalone_mode=False) or 0
         sys.stdout.flush()
@@ -91,11 +95,14 @@ def run(commands: typer.Typer, name: str) -> int:
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     except BrokenPipeError:  # whoever read the output has gone, as in `sne report out | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        surroundings.throw_away()
         return 1
     except MemoryError:
         return _fail("error: out of memory; run fewer samples with --samples", 1, arguments)
     except Exception as error:  # noqa: BLE001  the last resort: one line instead of a traceback
+        refused = surroundings.of_the_system(error)
+        if refused is not None:
+            return _fail(f"error: {refused}", 2, arguments)
         line = f"error: internal error: {type(error).__name__}: {error}; --debug shows where"
         return _fail(line, 1, arguments)
     if status == 130:  # typer turns Ctrl-C into this

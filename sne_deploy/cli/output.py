@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -15,7 +16,8 @@ FILE_WIDTH = 110
 
 def say(line: str) -> None:
     """Print a line to stderr."""
-    print(line, file=sys.stderr)  # noqa: T201  the command line may print
+    with contextlib.suppress(OSError):  # it is full: nowhere is left to say so but the status
+        print(line, file=sys.stderr, flush=True)  # noqa: T201  the command line may print
 
 
 def show(view: RenderableType) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numba.extending import overload
 
 from sne_deploy.distill.students.surrogates import Rectangle, SuperSpike
+from sne_deploy.runtime.jit import kept_njit
 
 _f32, _u16, _u32 = np.float32, np.uint16, np.uint32
 BLOCK = 512
@@ -78,7 +79,7 @@ def _typed_passed(slope: Any, above: Any, gradient: Any) -> Any:  # noqa: ARG001
     return super_spike if kind is SuperSpike else rectangle if kind is Rectangle else triangle
 
 
-@nb.njit(nogil=True, cache=True)
+@kept_njit()
 def spikes(current: Any, out: Any, cell: Any, first: int, last: int) -> None:
     """Spikes of the neurons from ``first`` to ``last``.
 
@@ -103,7 +104,7 @@ def spikes(current: Any, out: Any, cell: Any, first: int, last: int) -> None:
                 v[i] = (_f32(1) - z) * decayed + z * cell.v_reset
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")  # a check for division by 0 would halve its speed
+@kept_njit(error_model="numpy")  # a check for division by 0 would halve its speed
 def gradients(current: Any, wanted: Any, out: Any, cell: Any, slope: Any, first: int, last: int) -> None:
     """Gradient of the current from that of the spikes.
 
