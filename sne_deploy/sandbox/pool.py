@@ -7,6 +7,8 @@ and processes are all there is, no semaphore and no shared memory.
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import pickle
 import sys
@@ -14,9 +16,12 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from multiprocessing import spawn
 from pathlib import Path
+from types import FunctionType
 from typing import IO, Any, TypeVar
 
+from sne_deploy.errors import RunError
 from sne_deploy.sandbox.process import Child, how_it_ended
 
 _T = TypeVar("_T")
@@ -55,10 +60,22 @@ class ProcessPool(Executor):
     Notes
     -----
     What is called, its arguments and its result are pickled, by name where they are functions or classes:
-    they belong to modules that the processes can import. After a process was lost, the next call starts one.
+    they belong to modules that the processes can import. For those of a script itself the script is run in
+    them under another name than ``__main__``, as by :mod:`multiprocessing`. After a process was lost, the
+    next call starts another.
+
+    Raises
+    ------
+    RunError
+        This process is one that runs a script again, and the script asks for a pool there.
     """
 
     def __init__(self, workers: int, environment: Mapping[str, str] | None = None) -> None:
+        if _scripts:
+            raise RunError(
+                "a script that sends functions or classes of its own to processes is run in them, too: put "
+                'what it does below `if __name__ == "__main__":`'
+            )
         self._environment = {**os.environ, **(environment or {})}
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sne-worker")
         self._mine = threading.local()
@@ -89,9 +106,10 @@ class ProcessPool(Executor):
             return [child.pid for child in self._children]
 
     def _call(self, fn: Callable[..., _T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _T:
-        data = pickle.dumps((fn, args, kwargs), protocol=5)
+        script, data = _pickled((fn, args, kwargs))
         child = self._child()
         try:
+            _send(child.stdin, script)
             _send(child.stdin, data)
             done, result, said = pickle.loads(_receive(child.stdout))  # noqa: S301  our own process, our own pipe
         except (EOFError, OSError):
@@ -127,6 +145,38 @@ class ProcessPool(Executor):
         return f"its process {how_it_ended(status)}"
 
 
+class _Pickler(pickle.Pickler):
+    """Notes whether a function or a class is the script's own."""
+
+    of_script = False
+
+    def reducer_override(self, value: Any) -> Any:
+        """Change nothing."""
+        if isinstance(value, (type, FunctionType)) and value.__module__ == "__main__":
+            self.of_script = True
+        return NotImplemented
+
+
+def _pickled(call: Any) -> tuple[bytes, bytes]:
+    """What finds the script in a process, where it is needed; and the call."""
+    stream = io.BytesIO()
+    pickler = _Pickler(stream, protocol=5)
+    pickler.dump(call)
+    script: dict[str, Any] = {}
+    if pickler.of_script:
+        known = spawn.get_preparation_data("sne")
+        script = {name: value for name, value in known.items() if name.startswith("init_main_from_")}
+        if not script:
+            raise RunError(
+                "functions and classes of a session are not sent to processes: put them into a module"
+            )
+    return json.dumps(script).encode(), stream.getvalue()
+
+
+_scripts: list[dict[str, Any]] = []
+"""In a process: the script that was run, where one was."""
+
+
 def _send(stream: IO[bytes], data: bytes) -> None:
     stream.write(len(data).to_bytes(8, "little"))
     stream.write(data)
@@ -149,14 +199,17 @@ def serve() -> int:
         os.dup2(2, 1)
         while True:
             try:
-                data = _receive(calls)
+                script, data = json.loads(_receive(calls)), _receive(calls)
             except EOFError:
                 return 0
-            _send(answers, _answer(data))
+            _send(answers, _answer(script, data))
 
 
-def _answer(data: bytes) -> bytes:
+def _answer(script: dict[str, Any], data: bytes) -> bytes:
     try:
+        if script and script not in _scripts:
+            _scripts.append(script)
+            spawn.prepare(script)
         fn, args, kwargs = pickle.loads(data)  # noqa: S301  from the process that started this one
         return pickle.dumps((True, fn(*args, **kwargs), ""), protocol=5)
     except Exception as error:  # noqa: BLE001  raised where the call came from

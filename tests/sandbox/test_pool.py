@@ -99,6 +99,43 @@ def test_errors_are_raised_with_their_place() -> None:
         assert pool.submit(abs, -1).result() == 1
 
 
+SCRIPT = """
+from sne_deploy.errors import SneError
+from sne_deploy.sandbox.pool import ProcessPool
+
+class Own:
+    value = 3
+
+def ours(own):
+    return own.value + 1
+
+def work():
+    try:
+        with ProcessPool(1) as pool:
+            print(pool.submit(ours, Own()).result())
+    except SneError as error:
+        print(error)
+
+{guard}
+    work()
+"""
+
+
+@pytest.mark.parametrize(
+    ("guard", "said"),
+    [
+        ('if __name__ == "__main__":', "4\n"),
+        ("if True:", 'put what it does below `if __name__ == "__main__":`'),
+    ],
+)
+def test_a_script_sends_what_is_its_own(tmp_path: Path, guard: str, said: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(guard=guard))
+    found = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stderr
+    assert said in found.stdout + found.stderr
+
+
 def test_a_lost_process_is_told_of_and_replaced() -> None:
     with ProcessPool(1) as pool:
         first = pool.submit(os.getpid).result()
