@@ -222,6 +222,21 @@ def test_files_of_a_folder_get_there_together(tmp_path: Path, size: int) -> None
     assert (out / "b").read_bytes() == b"old"
 
 
+def test_the_last_gets_its_place_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, order = Path.replace, []
+
+    def replace(self: Path, target: Path) -> Path:
+        if target.is_relative_to(tmp_path / "out") and ".sne-" not in str(target):
+            order.append(target.name)
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with staged_folder(tmp_path / "out", last=("b", "a")) as stage:
+        for name in ("a", "b", "z", "c"):
+            write_whole(stage / name, b"")
+    assert order == ["c", "z", "b", "a"]
+
+
 HOLD = """
 import os, sys, time
 from sne_deploy.files import atomic_path

@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.torture.part import Part, Trial
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-NAMES = ("a", "b/c", "last")
+LAST = "0"
+NAMES = ("a", "b/c", LAST)
 SIZE = 50_000
 LONGEST_S = 0.02
 
@@ -45,7 +46,7 @@ def _run(indices: Sequence[int], seed: int) -> Iterator[Trial]:
 def _write(folder: Path, version: int) -> None:
     from sne_deploy.files import staged_folder, write_whole
 
-    with staged_folder(folder, last=("last",)) as stage:
+    with staged_folder(folder, last=(LAST,)) as stage:
         (stage / "b").mkdir()
         for name in NAMES:
             write_whole(stage / name, version.to_bytes(4, "little") * SIZE)
@@ -75,7 +76,7 @@ def _wrong(folder: Path) -> str:
         if data != data[:4] * SIZE:
             return f"{name} is not whole: {len(data)} bytes"
         versions[name] = int.from_bytes(data[:4], "little")
-    if min(versions[name] for name in NAMES) < versions["last"]:
+    if min(versions[name] for name in NAMES) < versions[LAST]:
         return f"the last has its place before the others: {versions}"
     return ""
 
