@@ -38,8 +38,10 @@ def bench_command(
     from rich.console import Console
 
     from sne_deploy.bench import BenchOptions, bench_view, measure
-    from sne_deploy.files import write_whole
+    from sne_deploy.files import check_file, write_whole
 
+    if out is not None:  # before the run, and without making it
+        check_file(out)
     ensemble = load_model(model, data, reading)
     dataset = load_samples(data, ensemble, None, samples)
     options = BenchOptions(tuple(target or ()), rounds, seconds, weight_bits, seed, threads)

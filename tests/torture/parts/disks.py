@@ -17,6 +17,7 @@ from typing import Any
 from tests.torture.part import Part, Trial
 
 SIZES = 64
+KINDS = 10
 MODEL = str(Path(__file__).parents[3] / "examples" / "digits" / "model.pt")
 EXPLORATION = ("--samples", "20", "--thresholds", "3")
 TRAINING = """
@@ -57,6 +58,7 @@ def _run(indices: Sequence[int], seed: int) -> Iterator[Trial]:
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         known = _kinds(base)
+        assert len(known) == KINDS
         good: dict[str, dict[str, bytes]] = {}
         for index in indices:
             case = list(known)[index % len(known)]
@@ -71,8 +73,8 @@ def _run(indices: Sequence[int], seed: int) -> Iterator[Trial]:
 
 def _trial(case: str, index: int, kind: Kind, good: dict[str, bytes], base: Path, seed: int) -> Trial:
     """Half of the trials are on a small disk, which is empty before; half beside whole files of before."""
-    number = index // max(1, _KIND_COUNT)
-    share = (int(f"{number // 2 % SIZES:06b}"[::-1], 2) + seed % 7 / 7) / SIZES
+    number = index // KINDS
+    share = (int(f"{number // 2 % SIZES:06b}"[::-1], 2) / SIZES + (index + seed) % KINDS / KINDS) % 1
     folder = base / f"trial {index}"
     folder.mkdir()
     if number % 2 or _no_disks():
@@ -198,9 +200,6 @@ def _kinds(base: Path) -> dict[str, Kind]:
     }
 
 
-_KIND_COUNT = 10
-
-
 def _command(*words: str) -> Act:
     def act(folder: Path) -> Any:
         from sne_deploy import cli
@@ -248,8 +247,8 @@ PART = Part(
     "(RLIMIT_FSIZE), down to none; in forks of one warm process, through the command line's own ending. "
     "A training that was refused is made again with room enough, to the same model.",
     run=_run,
-    short=10,
-    full=2 * SIZES * _KIND_COUNT,
+    short=KINDS,
+    full=2 * SIZES * KINDS,
     found=(
         "HDF5 ends with a segmentation fault where it closes a file on a full disk; it writes to memory now.",
     ),
