@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -10,6 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from sne_lava.child import Worker
+from tests.warm_lava import LavaServer, WarmWorker
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # One worker per core: threads of their own would only get in each other's way. Read at import, so here.
@@ -36,6 +40,17 @@ settings.register_profile(
 settings.load_profile("sne")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is loaded now stays: the collector of garbage need not look at it again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def no_unexpected_fallback(request: pytest.FixtureRequest) -> Iterator[None]:
     """A simulator that falls back to a slower way fails the test, unless it is marked ``falls_back``."""
@@ -49,3 +64,22 @@ def no_unexpected_fallback(request: pytest.FixtureRequest) -> Iterator[None]:
     log.removeHandler(handler)
     expected = request.node.get_closest_marker("falls_back") is not None
     assert bool(found) == expected, found or "no fallback was taken"
+
+
+@pytest.fixture(scope="session")
+def lava_server() -> Iterator[LavaServer]:
+    """One process with Lava loaded, for all that ask for ``warm_lava``."""
+    with LavaServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def warm_lava(lava_server: LavaServer) -> Iterator[None]:
+    """Lava's workers are forks of a process that has loaded it: for tests of what Lava computes."""
+
+    def start(worker: Worker, lifeline: int, result: int) -> WarmWorker:
+        return lava_server.start_worker(worker, lifeline, result)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Worker, "_start", start)
+        yield

@@ -25,6 +25,8 @@ from sne_deploy.report.schema import SCHEMA_FILE
 from sne_norse import NorseBackend
 from tests.networks import INPUT_SHAPE, network
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 STEPS, SAMPLES, CLASSES = 6, 5, 5
 NAMES = ("convolutional", "recurrent", "counting")
 

@@ -22,6 +22,8 @@ from sne_deploy.runtime.trace import LayerTrace
 from tests.chip_registers import LOIHI1
 from tests.shared_data import shared
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 STEPS = 1000
 LIF_DT_S = BRAILLE_DT_S = 1e-4
 FIXED_TARGETS = ("lava", "loihi")

@@ -17,13 +17,15 @@ from sne_lava.installed import require_netx
 Array = npt.NDArray[Any]
 
 _SLAYER = "lava.lib.dl.slayer"
+_MODULES = "lava.lib.dl.netx.sequential_modules"
 
 
 def import_netx_alone() -> ModuleType:
     """Import ``lava.lib.dl.netx`` for this process alone; for a worker, which does nothing else.
 
     netx takes one function from slayer, for resonate-and-fire neurons, and slayer imports torch, beside which
-    Lava's forks are unsafe. Such neurons are refused before; here slayer is empty.
+    Lava's forks are unsafe. Such neurons are refused before; here slayer is empty. netx's module for networks
+    of torch is left out.
 
     Returns
     -------
@@ -32,10 +34,11 @@ def import_netx_alone() -> ModuleType:
     """
     import_lava()
     require_netx()
-    for name in (_SLAYER, f"{_SLAYER}.neuron", f"{_SLAYER}.neuron.rf"):
+    for name in (_SLAYER, f"{_SLAYER}.neuron", f"{_SLAYER}.neuron.rf", _MODULES):
         sys.modules[name] = ModuleType(name)
     vars(sys.modules[f"{_SLAYER}.neuron.rf"])["neuron_params"] = _refuse
     netx = importlib.import_module("lava.lib.dl.netx")
+    del sys.modules[_MODULES], netx.modules  # Lava looks for the files of what it finds in a package
     make_reshape_work()
     make_convolution_work()
     return netx

@@ -15,6 +15,8 @@ from sne_deploy.ir.program import Program
 from tests.reference import assert_equal, simulate
 from tests.small_programs import one_layer
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 EDGE = [[254, 254, 254, 254, 8]]
 """With exponent 7, a sum of 2^17: shifted left by 6, 2^23."""
 

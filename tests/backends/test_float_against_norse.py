@@ -22,6 +22,8 @@ from sne_deploy.runtime.trace import LayerTrace, Trace
 from tests.chip_registers import LOIHI1
 from tests.networks import INPUT_SHAPE, NETWORKS, network
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 MODEL = Path(__file__).parents[2] / "examples" / "digits" / "model.pt"
 TOLERANCE = 1e-9
 

@@ -17,6 +17,8 @@ from tests.effort import examples
 from tests.reference import assert_equal, simulate
 from tests.small_programs import one_layer
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 
 @st.composite
 def driven_hard(draw: st.DrawFn) -> tuple[Program, np.ndarray]:

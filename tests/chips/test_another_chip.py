@@ -18,6 +18,8 @@ from sne_deploy.report.file import load_report
 from tests.command_line import command
 from tests.net_programs import chain
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 DT_S = 1e-3
 N, T = 6, 12
 LOIHI1 = resources.files("sne_deploy.chips").joinpath("loihi1.toml").read_text("utf-8")

@@ -26,6 +26,8 @@ from sne_deploy.errors import DataError, InputError
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.teacher.run import evaluate_teacher
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 T = 6
 SCHEDULE = {"epochs": 3, "batch_size": 16, "learning_rate": 1e-2}
 CURRENT: dict[str, Any] = {

@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import sne_deploy as sne
 from sne_deploy.data import load_data
+
+pytestmark = pytest.mark.usefixtures("warm_lava")
 
 FOLDER = Path(__file__).parents[2] / "examples" / "japanese_vowels"
 

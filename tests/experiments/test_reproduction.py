@@ -37,6 +37,8 @@ from sne_deploy.distill.experiment import Experiment, load_experiment
 from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 BASE = mnist.EXAMPLE.base
 
 

@@ -22,6 +22,8 @@ from sne_deploy.frontend.options import ReadOptions
 from tests.networks import INPUT_SHAPE, li_box, lif_box, network
 from tests.small_programs import one_layer
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 STEPS = 5
 
 

@@ -25,6 +25,8 @@ from sne_deploy.ir.verify import verify
 from sne_netx.format.file import read_net
 from tests.shared_data import shared
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 LAYERS = ("input", "conv-0", "conv-1", "conv-2", "conv-3", "conv-4", "fc-0", "fc-1", "fc-2", "fc-3")
 """The recording's names, in the order of the Program's groups."""
 STEPS, PERIOD, LAST_PERIOD = 24, 17, 16

@@ -22,6 +22,8 @@ from sne_deploy.frontend.nir.file import read_nir, write_nir
 from tests.interop.live import LOST, compare
 from tests.interop.stored import Stored, load, names
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 MEMBRANE = 1e-6
 FIRST_LAYER, COUNTS, RATE = 0.85, 0.97, 0.01
 """Fixed point: overlap of the first layer's spikes, correlation of counts, difference of rates."""

@@ -12,6 +12,8 @@ from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify
 from tests.small_programs import one_layer
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 
 def graded() -> Program:
     program = one_layer([[2, 4], [6, 8]], "mixed")

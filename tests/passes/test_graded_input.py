@@ -11,6 +11,8 @@ from sne_deploy.backend import RunOptions
 from sne_deploy.errors import UnsupportedError
 from sne_netx import NetxBackend
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 STEPS = 6
 
 

@@ -13,6 +13,8 @@ from sne_deploy.ir.program import Program
 from sne_deploy.passes.narrowing import what_narrowing_costs
 from tests.frontend.nir.test_input_shapes import chain, lif, shape
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 
 def programs(bias: float) -> tuple[Program, Program]:
     """A student on target netx, and on loihi."""

@@ -19,6 +19,8 @@ import sne_deploy as sne
 from sne_deploy.inspect.registers_view import connection_views
 from tests.networks import lif_box
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 SHAPE, STEPS, SAMPLES, BITS = (2, 6, 5), 5, 3, 4
 
 

@@ -18,6 +18,8 @@ from tests.chip_registers import LOIHI1
 from tests.reference import assert_equal, simulate
 from tests.strategies import inputs_for, programs
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 LAVA = settings(
     max_examples=12,  # each starts Lava: about a second
     deadline=None,

@@ -14,6 +14,8 @@ from sne_deploy.ir.weights import DenseWeights
 from sne_lava import LavaBackend
 from tests.chip_registers import LOIHI1
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 
 def recurrent_program(precision="fixed"):
     """Three groups, a loop, a cycle over two groups, delays, an initial state, hard and soft resets."""

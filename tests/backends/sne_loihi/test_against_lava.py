@@ -14,6 +14,8 @@ from sne_loihi import LoihiBackend
 from tests.effort import examples
 from tests.strategies import inputs_for, programs
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 SHARDS = 8
 CASES = 26
 """Per shard: 208 in all. Each starts Lava once."""

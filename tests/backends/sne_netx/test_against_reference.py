@@ -25,6 +25,8 @@ from tests.net_programs import chain, net_programs
 from tests.reference import Reference, simulate
 from tests.strategies import inputs_for
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 
 def run(program: Program, inputs: np.ndarray, record: Any = "spikes", **options: Any) -> Trace:
     with NetxBackend().compile(program, RunOptions(**options)) as executable:
@@ -174,11 +176,13 @@ def test_what_lava_dl_raises_is_told(small: tuple[Program, np.ndarray]) -> None:
 
 
 FAILING = """
+import sys
 from sne_lava.arrays import Board
 from sne_netx.importing import import_netx_alone
 from sne_netx.simulation import _report_failures
 
 import_netx_alone()
+assert "torch" not in sys.modules
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 
 class Broken(PyLoihiProcessModel):

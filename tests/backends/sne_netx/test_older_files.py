@@ -15,6 +15,8 @@ from sne_netx.format.file import read_net
 from tests.backends.sne_netx.test_net_layers import dense_file, old_file, store
 from tests.reference import simulate
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 RNG = np.random.default_rng(3)
 FIRST, SECOND = RNG.integers(-40, 56, (6, 8)) * 2, RNG.integers(-40, 56, (3, 6)) * 2
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from sne_deploy.backend import RunOptions
 from sne_deploy.frontend.nir.facts import with_facts
@@ -15,6 +16,8 @@ from sne_netx import NetxBackend
 from sne_netx.format.file import read_net, write_net
 from tests.net_programs import same
 from tests.shared_data import shared
+
+pytestmark = pytest.mark.usefixtures("warm_lava")
 
 
 def test_every_layer(tmp_path: Path) -> None:

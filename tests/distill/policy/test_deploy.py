@@ -19,6 +19,8 @@ from sne_deploy.energy.accounting import energy_per_sample
 from sne_deploy.errors import InputError
 from tests.distill.test_run import DOCUMENT
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 GATE = {"grid": 3, "hidden": 5, "epochs": 2}
 PLAIN: dict[str, Any] = {
     **DOCUMENT, "partition": {}, "joint": None, "quantisation": {},

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.study import budgets
 from experiments.study.budgets import best_alone, budget_points, each_alone, operations_of
 from experiments.study.operating_points import (
     OperatingPoint,
@@ -28,6 +31,15 @@ def every_point() -> list[tuple[float, OperatingPoint]]:
     validation = full("digits:train")
     found = confidences_of(validation, "max_probability")
     return [(one, cascade_point(validation, found, one)) for one in found.thresholds()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def each_point_once() -> Iterator[None]:
+    """A run's confidences, and the point of each threshold, are computed once for all budgets."""
+    with mock.patch.multiple(
+        budgets, confidences_of=cache(confidences_of), cascade_point=cache(cascade_point)
+    ):
+        yield
 
 
 @given(st.floats(0.5, 1.3))

@@ -18,6 +18,8 @@ from sne_deploy.distill.experiment import Experiment, parse_experiment
 from sne_deploy.energy.accounting import Counts
 from tests.distill.test_run import DOCUMENT
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 DIGITS = Path(__file__).parents[3] / "examples" / "digits"
 TEACHER = DIGITS / "teacher.onnx"
 

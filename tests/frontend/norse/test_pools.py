@@ -27,6 +27,8 @@ from tests.chip_registers import LOIHI1
 from tests.effort import examples
 from tests.reference import assert_equal, simulate
 
+pytestmark = pytest.mark.usefixtures("warm_lava")
+
 STEPS, SAMPLES = 6, 2
 
 
