@@ -1,7 +1,6 @@
 """Lava's workers without their start-up: a process that has Lava loaded forks one for each job.
 
-A fork runs the very ``main`` of :mod:`sne_lava.worker`, with the pipes, session, folder and environment of a
-started one. Only the start of the interpreter and the imports are left out. Tests of how a worker starts,
+A fork runs the very ``main`` of :mod:`sne_lava.worker`, with the pipes, session and environment of a started one. Only the start of the interpreter and the imports are left out. Tests of how a worker starts,
 ends and is killed start real ones.
 """
 
@@ -61,7 +60,7 @@ def watch(spec, told, *pipes):
 
 
 def become_worker(spec, stdin, stdout, stderr, lifeline, result):
-    """What ``python -m sne_lava.worker SPEC`` does, and never return."""
+    """What a started worker does, and never return."""
     from sne_lava import worker
 
     status = 1
@@ -70,7 +69,6 @@ def become_worker(spec, stdin, stdout, stderr, lifeline, result):
         for number, pipe in enumerate((stdin, stdout, stderr)):
             os.dup2(pipe, number)
             os.close(pipe)
-        os.chdir(spec["folder"])
         os.environ["TMPDIR"], tempfile.tempdir = spec["folder"], None
         ends = {"caller": os.getppid(), "lifeline": lifeline, "result": result}
         sys.argv[1:] = [json.dumps({**spec, **ends})]
