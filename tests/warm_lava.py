@@ -1,7 +1,8 @@
 """Lava's workers without their start-up: a process that has Lava loaded forks one for each job.
 
-A fork runs the very ``main`` of :mod:`sne_lava.worker`, with the pipes, session and environment of a started one. Only the start of the interpreter and the imports are left out. Tests of how a worker starts,
-ends and is killed start real ones.
+A fork runs the very ``main`` of :mod:`sne_lava.worker`, with the pipes, session and environment of a started
+one. Only the start of the interpreter and the imports are left out. Tests of how a worker starts, ends and
+is killed start real ones.
 """
 
 from __future__ import annotations
