@@ -31,6 +31,7 @@ from sne_deploy.cli.report import report_command
 from sne_deploy.cli.sections import SectionedCommand, SectionedGroup
 from sne_deploy.cli.train import train_command
 from sne_deploy.cli.validate import validate_command
+from sne_deploy.text import visible
 
 _SETTINGS: dict[str, Any] = {"pretty_exceptions_enable": False, "rich_markup_mode": None}
 
@@ -114,5 +115,5 @@ def _fail(line: str, status: int, arguments: list[str], more: Sequence[str] = ()
     if "--debug" in arguments:
         traceback.print_exc()
     for text in (line, *more):
-        say(("" if text is line else "  ") + " ".join(text.split()))
+        say(("" if text is line else "  ") + visible(" ".join(text.split())))
     return status

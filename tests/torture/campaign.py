@@ -7,6 +7,7 @@ import platform
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from tests.torture.part import Figure, Part, Trial
@@ -21,22 +22,24 @@ def campaign(part: Part, indices: Sequence[int], seed: int, say: Callable[[str],
     start = time.monotonic()
     cases: dict[str, dict[str, Any]] = {}
     failures: list[dict[str, Any]] = []
-    for trial in () if why else part.run(indices, seed):
-        row = cases.setdefault(trial.case, {"case": trial.case, "tried": 0, "held": 0})
-        row["tried"] += 1
-        row["held"] += not trial.found
-        for name, value in trial.figures.items():
-            row[name] = _larger(row.get(name), value)
-        if trial.ended:
-            ends = row.setdefault("ended", {})
-            ends[trial.ended] = ends.get(trial.ended, 0) + 1
-        if trial.found:
-            failures.append(_failure(part, trial, seed, len(indices)))
-            say(f"{part.name} {trial.case} {trial.index}: {trial.found}\n    {failures[-1]['again']}")
+    with suppress(KeyboardInterrupt):  # what is done counts
+        for trial in () if why else part.run(indices, seed):
+            row = cases.setdefault(trial.case, {"case": trial.case, "tried": 0, "held": 0})
+            row["tried"] += 1
+            row["held"] += not trial.found
+            for name, value in trial.figures.items():
+                row[name] = _larger(row.get(name), value)
+            if trial.ended:
+                ends = row.setdefault("ended", {})
+                ends[trial.ended] = ends.get(trial.ended, 0) + 1
+            if trial.found:
+                failures.append(_failure(part, trial, seed, len(indices)))
+                say(f"{part.name} {trial.case} {trial.index}: {trial.found}\n    {failures[-1]['again']}")
+    count = sum(row["tried"] for row in cases.values()) if part.unit == "trials" else len(indices)
     return {
         "part": part.name,
-        "command": _command(part.name, "--count", str(len(indices)), "--seed", str(seed)),
-        "count": len(indices),
+        "command": _command(part.name, "--count", str(count), "--seed", str(seed)),
+        "count": count,
         "unit": part.unit,
         "seed": seed,
         "skipped": why,

@@ -44,6 +44,15 @@ def test_failures_are_counted_and_told_with_the_command_that_repeats_them():
     assert again in said[0]
 
 
+def test_what_was_tried_before_a_stop_counts():
+    def run(indices, seed):
+        yield Trial("case", 0)
+        raise KeyboardInterrupt
+
+    results = campaign(Part("made", "", "", run, short=1, full=4), range(4), 0, print)
+    assert (results["count"], results["command"]) == (1, "python -m tests.torture made --count 1 --seed 0")
+
+
 def test_a_part_that_this_machine_cannot_do_is_left_out_with_its_reason():
     made = Part("made", "", "", lambda *_: 1 / 0, short=1, full=1, missing=lambda: "needs root")
     results = campaign(made, range(4), 0, print)

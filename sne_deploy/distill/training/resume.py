@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.errors import InputError
 from sne_deploy.files import open_regular, write_whole
+from sne_deploy.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -109,7 +110,7 @@ class ResumePoint:
 
     def damaged(self, error: Exception) -> InputError:
         """The file does not hold what it should."""
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        reason = one_line(str(error).splitlines()[0][:200]) if str(error) else type(error).__name__
         return InputError(f"{self.path}: is damaged ({reason}); delete it to train that part again")
 
 

@@ -51,7 +51,7 @@ def function(load: Callable[[Path], object]) -> Read:
         try:
             load(path)
         except SneError as error:
-            say("error: " + " ".join(str(error).split()))
+            say(f"error: {' '.join(str(error).split())}")
             return error.exit_status
         return 0
 

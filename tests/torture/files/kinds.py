@@ -17,6 +17,7 @@ import numpy as np
 
 from tests.torture.files.kind import Kind, command, function
 from tests.torture.files.onnx_teacher import teacher_bytes
+from tests.torture.files.readers import new_training, readers
 
 ROOT = Path(__file__).parents[3]
 _RUN = ("compile", "--target", "loihi", "--samples", "2")
@@ -26,6 +27,12 @@ def kinds(folder: Path) -> dict[str, Kind]:
     """Make good files, and import all that their reading imports."""
     (folder / "good").mkdir()
     return {**_of_runs(folder / "good"), **_of_data(folder / "good"), **_of_text(), **_of_trainings()}
+
+
+def _direct(kind: str, seeds: tuple[bytes, ...]) -> Kind:
+    """Read as Python does; a command reads it deep in a run, or none does."""
+    name, read = readers()[kind]
+    return Kind(name, seeds, function(read))
 
 
 def _bytes(*paths: Path) -> tuple[bytes, ...]:
@@ -47,12 +54,8 @@ def small_ensemble(encoder: str = "spikes") -> Any:
 
 def _of_runs(folder: Path) -> dict[str, Kind]:
     """Models, and what a run writes."""
-
     import sne_deploy as sne
     from sne_deploy.frontend.nir.file import write_nir
-    from sne_deploy.page.details.model import find_details
-    from sne_deploy.report.file import load_report
-    from sne_deploy.report.predictions import load_predictions
     from sne_netx.backend import NetxBackend
 
     small_ensemble("constant").save(folder / "model.pt")
@@ -67,7 +70,6 @@ def _of_runs(folder: Path) -> dict[str, Kind]:
     with sne.compile(spikes, "loihi", fidelity=True) as compiled:
         compiled.run(x, y).save(folder / "out")
         compiled.save(folder / "kept.sne")
-    report = load_report(folder / "out")
     images, spiking = str(folder / "image.npz"), str(folder / "x.npz")
     graphs = ("--timesteps", "4", "--data", spiking)
     model = [*_RUN, str(folder / "model.pt"), "--data", images]
@@ -75,21 +77,11 @@ def _of_runs(folder: Path) -> dict[str, Kind]:
         "model.pt": Kind("m.pt", _bytes(folder / "model.pt"), command(*_RUN, "{}", "--data", images)),
         ".nir": Kind("m.nir", _bytes(folder / "a.nir"), command(*_RUN, "{}", "--dt-s", "0.001", *graphs)),
         ".net": Kind("m.net", _bytes(*sorted(folder.glob("*.net"))), command(*_RUN, "{}", *graphs)),
-        ".sne": Kind(
-            "m.sne",
-            _bytes(folder / "kept.sne"),
-            function(lambda path: sne.load_compiled(path, "loihi").__exit__(None, None, None)),
-        ),
+        ".sne": _direct(".sne", _bytes(folder / "kept.sne")),
         ".onnx": Kind("t.onnx", (teacher_bytes(),), command(*model, "--teacher", "{}")),
         "report.json": Kind("report.json", _bytes(folder / "out" / "report.json"), command("report", "{}")),
-        "details.json": Kind(
-            "details.json",
-            _bytes(folder / "out" / "details.json"),
-            function(lambda path: find_details(path.parent, report)),
-        ),
-        "predictions.npz": Kind(
-            "predictions.npz", _bytes(folder / "out" / "predictions.npz"), function(load_predictions)
-        ),
+        "details.json": _direct("details.json", _bytes(folder / "out" / "details.json")),
+        "predictions.npz": _direct("predictions.npz", _bytes(folder / "out" / "predictions.npz")),
         "chip.toml": Kind(
             "chip.toml",
             _bytes(*sorted((ROOT / "sne_deploy" / "chips").glob("*.toml"))),
@@ -100,9 +92,6 @@ def _of_runs(folder: Path) -> dict[str, Kind]:
 
 def _of_data(folder: Path) -> dict[str, Kind]:
     """Data sets. The models of :func:`_of_runs` are there."""
-    from sne_deploy.data.cifar10 import read_batch
-    from sne_deploy.data.mnist import read_idx
-
     rng = np.random.default_rng(1)
     images = {"x": rng.random((3, 1, 8, 8), np.float32), "y": np.array([1, 2, 3])}
     events = {name: rng.integers(0, 8, 40) for name in "xy"}
@@ -128,14 +117,8 @@ def _of_data(folder: Path) -> dict[str, Kind]:
             (_npz(events, np.savez), _npz(events, np.savez_compressed)),
             command(*_RUN, spiking, "--bin-width", "10", "--data", "{}"),
         ),
-        "MNIST": Kind(
-            "t10k-images-idx3-ubyte",
-            (idx, gzip.compress(idx, mtime=0)),
-            function(lambda path: read_idx(path, 3)),
-        ),
-        "CIFAR-10": Kind(
-            "test_batch", tuple(pickle.dumps(batch, protocol) for protocol in (2, 4)), function(read_batch)
-        ),
+        "MNIST": _direct("MNIST", (idx, gzip.compress(idx, mtime=0))),
+        "CIFAR-10": _direct("CIFAR-10", tuple(pickle.dumps(batch, protocol) for protocol in (2, 4))),
     }
 
 
@@ -153,22 +136,14 @@ def _npy(array: Any) -> bytes:
 
 def _of_text() -> dict[str, Kind]:
     """What users write."""
-    from sne_deploy.distill.experiment import load_experiment
-    from sne_deploy.energy.processor import find_processors
-
     energy, examples = ROOT / "sne_deploy" / "energy", ROOT / "examples"
     processors = _bytes(*sorted((energy / "processors").glob("*.toml")))
     return {
-        "experiment.toml": Kind(
-            "e.toml",
-            _bytes(
-                *(examples / name for name in ("mnist/experiment.toml", "cifar10/gpu.toml")),
-            ),
-            function(load_experiment),
+        "experiment.toml": _direct(
+            "experiment.toml",
+            _bytes(*(examples / name for name in ("mnist/experiment.toml", "cifar10/gpu.toml"))),
         ),
-        "processors.toml": Kind(
-            "p.toml", tuple(_of_ones_own(data) for data in processors), function(find_processors)
-        ),
+        "processors.toml": _direct("processors.toml", tuple(_of_ones_own(data) for data in processors)),
         "case.json": Kind(
             "c.json", _bytes(*sorted((energy / "validation").glob("*.json"))), command("validate", "{}")
         ),
@@ -191,29 +166,16 @@ def _of_trainings() -> dict[str, Kind]:
     import torch
 
     from sne_deploy.distill.training.epochs import Epoch
-    from sne_deploy.distill.training.origin import read_trained
-    from sne_deploy.distill.training.resume import ResumePoint, kept_tensor
+    from sne_deploy.distill.training.resume import ResumePoint
 
-    def new() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
-        module = torch.nn.Linear(4, 3)
-        return module, torch.optim.Adam(module.parameters())
-
-    module, optimizer = new()
+    module, optimizer = new_training()
     module(torch.ones(2, 4)).sum().backward()
     optimizer.step()
-    state = _kept(
-        lambda path: ResumePoint(path, "f").keep(module, optimizer, [Epoch({"cross_entropy": 1.0}, 0.1, 2.0)])
-    )
-    tensor = _kept(lambda path: ResumePoint(path, "f").write({"tensor": torch.ones(3, 2)}))
+    done = [Epoch({"cross_entropy": 1.0}, 0.1, 2.0)]
     trained = {"student 1": {"epochs": 3, "seconds": 1.5, "machines": {"a processor, 2 threads": 1.5}}}
-
-    def missing() -> torch.Tensor:
-        raise AssertionError("the file is there")
-
-    return {
-        "kept state": Kind("s.pt", (state,), function(lambda path: ResumePoint(path, "f").restore(*new()))),
-        "kept tensor": Kind(
-            "t.pt", (tensor,), function(lambda path: kept_tensor(ResumePoint(path, "f"), missing))
-        ),
-        "trained.json": Kind("trained.json", (json.dumps(trained).encode(),), function(read_trained)),
+    made = {
+        "kept state": _kept(lambda path: ResumePoint(path, "f").keep(module, optimizer, done)),
+        "kept tensor": _kept(lambda path: ResumePoint(path, "f").write({"tensor": torch.ones(3, 2)})),
+        "trained.json": json.dumps(trained).encode(),
     }
+    return {name: _direct(name, (data,)) for name, data in made.items()}
