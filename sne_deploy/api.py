@@ -42,6 +42,7 @@ from sne_deploy.runtime.engine import Engine
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
 from sne_deploy.runtime.executors import open_engine
 from sne_deploy.runtime.head import check_head
+from sne_deploy.runtime.sizes import check_compile
 
 if TYPE_CHECKING:
     import nir
@@ -327,6 +328,7 @@ def compile(  # noqa: A001  the design's name for it
     if policy is not None:
         remedy = 'sne.ActivationPolicy(...), or "static"'
         ensemble = replace(ensemble, policy=argument.instance("policy", policy, ActivationPolicy, remedy))
+    check_compile(ensemble, reference=fidelity and chosen == "fixed")
     formats = capabilities.formats(chip.registers, weight_bits)
     whole = chip.registers.narrowed(weight_bits)
     programs, real = _programs(ensemble, chosen, formats, whole, progress)

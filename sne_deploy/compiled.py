@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sne_deploy.report.comparison import Network
     from sne_deploy.report.schema import VerifiedModel
     from sne_deploy.runtime.placing import Placer
+    from sne_deploy.runtime.sizes import RunSize
     from sne_deploy.runtime.slices import Compared
 
 Array = npt.NDArray[Any]
@@ -183,6 +184,7 @@ class Compiled:
         from sne_deploy.report.build import build_report
         from sne_deploy.report.compare import compared as compared_with
         from sne_deploy.report.context import provenance
+        from sne_deploy.runtime.sizes import check_run, within_memory
         from sne_deploy.teacher.run import evaluate_teacher
 
         argument.choice("record", record, get_args(Record))
@@ -198,13 +200,16 @@ class Compiled:
         steps = own if lengths is None else as_array("lengths", lengths)
         data = fit_to_model(data_name, *as_samples(x, y), takes, lengths=steps)
         self._check_labels(data)
+        size = self._size(data, record)
+        check_run(size)
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
         verified = self._verify(data, verify)
         placement, unplaced = self._placement()
         if placement is not None:
             processors(operation, placement, self.hardware)  # refuses before the run
         placers = () if placement is None else self._placers(placement)
-        run, compared = self._run_slices(data, record, placers)
+        with within_memory(size):
+            run, compared = self._run_slices(data, record, placers)
         report = build_report(
             self.ensemble,
             run,
@@ -310,10 +315,28 @@ class Compiled:
         DataError
             A label that the model cannot give.
         """
+        from sne_deploy.runtime.sizes import check_run, within_memory
+
         self._check_labels(data)
+        size = self._size(data, "counts", keep_steps=True)
+        check_run(size)
         placement, _ = self._placement()
         placers = () if placement is None else self._placers(placement, keep_steps=True)
-        return self._run_slices(data, "counts", placers)[0], placement
+        with within_memory(size):
+            return self._run_slices(data, "counts", placers)[0], placement
+
+    def _size(self, data: DataSet, record: Record, *, keep_steps: bool = False) -> RunSize:
+        """What the memory of a run depends on."""
+        from sne_deploy.runtime.sizes import RunSize
+
+        return RunSize(
+            programs=self.programs,
+            samples=len(data),
+            timesteps=self.ensemble.timesteps,
+            record=record,
+            reference=self._reference is not None,
+            keep_steps=keep_steps,
+        )
 
     def _placement(self) -> tuple[Placement | None, str | None]:
         """The students on cores; None, and why, where they are on none."""

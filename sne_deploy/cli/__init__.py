@@ -62,6 +62,11 @@ _compile_app = typer.Typer(**_SETTINGS)
 _compile_app.command(cls=SectionedCommand)(compile_command)
 
 
+SHORT_OF_MEMORY = (
+    "close other programs, raise the limit (ulimit -v, the container's), or take a smaller model"
+)
+
+
 def main() -> int:
     """Run ``sne`` in this process; gives the exit status."""
     return run(app, "sne")
@@ -99,7 +104,7 @@ def run(commands: typer.Typer, name: str) -> int:
         surroundings.throw_away()
         return 1
     except MemoryError:
-        return _fail("error: out of memory; run fewer samples with --samples", 1, arguments)
+        return _fail(f"error: out of memory; {SHORT_OF_MEMORY}", 1, arguments)
     except Exception as error:  # noqa: BLE001  the last resort: one line instead of a traceback
         refused = surroundings.of_the_system(error)
         if refused is not None:

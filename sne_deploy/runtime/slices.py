@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sne_deploy.ir.program import Program
+from sne_deploy.memory import available_bytes
 from sne_deploy.runtime.agreement import LayerComparisons, SpikeComparison, compare_spikes
 from sne_deploy.runtime.result import RunResult, join_runs
 
@@ -32,18 +33,29 @@ class Compared:
     layers: LayerComparisons
 
 
+def slice_bytes() -> int:
+    """What a slice may take: SLICE_BYTES, or an eighth of what is left where that is less."""
+    left = available_bytes()
+    return SLICE_BYTES if left is None else min(SLICE_BYTES, left // 8)
+
+
 def sample_slices(programs: Sequence[Program], samples: int, *, recorded: bool) -> Iterator[slice]:
-    """Consecutive slices that keep encoded input and recorded spikes within SLICE_BYTES."""
-    first = programs[0]
-    per_sample = math.prod(first.sample_shape) * (1 if first.spike_input else 8)
-    per_sample += sum(counted_bytes(program) for program in programs)
-    if recorded:
-        spikes = sum(group.size for program in programs for group in program.groups if group.spiking)
-        per_sample += 2 * first.timesteps * spikes
-        per_sample += sum(16 * (first.timesteps + program.max_depth) for program in programs)
-    size = max(1, SLICE_BYTES // max(1, per_sample))
+    """Consecutive slices that keep what is held of their samples within :func:`slice_bytes`."""
+    size = max(1, slice_bytes() // max(1, bytes_per_sample(programs, recorded=recorded)))
     for start in range(0, samples, size):
         yield slice(start, min(start + size, samples))
+
+
+def bytes_per_sample(programs: Sequence[Program], *, recorded: bool) -> int:
+    """Encoded input and counts of a sample; recorded spikes and times of steps."""
+    first = programs[0]
+    found = math.prod(first.sample_shape) * (1 if first.spike_input else 8)
+    found += sum(counted_bytes(program) for program in programs)
+    if recorded:
+        spikes = sum(group.size for program in programs for group in program.groups if group.spiking)
+        found += 2 * first.timesteps * spikes
+        found += sum(16 * (first.timesteps + program.max_depth) for program in programs)
+    return found
 
 
 def counted_bytes(program: Program) -> int:

@@ -21,6 +21,7 @@ import torch
 
 import sne_deploy as sne
 from sne_deploy import compiled as compiled_module
+from sne_deploy.cli import SHORT_OF_MEMORY
 from sne_deploy.errors import RunError, VerificationError
 from sne_deploy.progress import ProgressBars
 from sne_deploy.report.file import Report
@@ -177,7 +178,7 @@ def test_more_data_than_the_target_runs_by_default_is_said(
         (RunError("the worker\nwas killed"), 1, "error: the worker was killed"),
         (VerificationError("the sum is wrong"), 1, "error: the sum is wrong"),
         (KeyError("a\nb"), 1, r"error: internal error: KeyError: 'a\nb'; --debug shows where"),
-        (MemoryError(), 1, "error: out of memory; run fewer samples with --samples"),
+        (MemoryError(), 1, f"error: out of memory; {SHORT_OF_MEMORY}"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

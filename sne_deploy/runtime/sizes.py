@@ -1,0 +1,193 @@
+"""What compiling and running take in memory, from sizes alone, and what to do where it is not there.
+
+A run holds one slice of samples (encoded, recorded, compared with the reference), what the simulators work
+in, and the results of all samples. The figures are upper ones, within a factor of two of what was measured
+(``python -m benchmarks.memory``); what a process holds before is not among them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from sne_deploy.backend import Record
+from sne_deploy.errors import InputError, RunError
+from sne_deploy.ir.program import Program
+from sne_deploy.memory import available_bytes, in_words
+from sne_deploy.model.ensemble import Ensemble
+from sne_deploy.runtime.packed import FROM
+from sne_deploy.runtime.slices import bytes_per_sample, counted_bytes, slice_bytes
+
+WORK_BYTES = 2**26
+"""What simulators work in at most, unless one sample needs more."""
+COMPILE_BYTES, REFERENCE_BYTES = 46, 12
+"""A weight in both precisions while it is compiled; as the simulator and the reference lay it out to run."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunSize:
+    """What the memory of a run depends on.
+
+    Attributes
+    ----------
+    programs : sequence of Program
+    samples, timesteps : int
+    record : {"counts", "spikes", "all"}
+    reference : bool
+        Whether the same samples run in floating point too.
+    keep_steps : bool
+        Whether the times of every step are kept.
+    """
+
+    programs: Sequence[Program]
+    samples: int
+    timesteps: int
+    record: Record
+    reference: bool
+    keep_steps: bool = False
+
+    @property
+    def need(self) -> int:
+        """Bytes, beyond what is held before the run."""
+        programs = [replace(program, timesteps=self.timesteps) for program in self.programs]
+        each = bytes_per_sample(programs, recorded=True) + self._states * 2
+        each += 2 * self._spikes if self.reference else 0
+        rows = max(1, min(self.samples, slice_bytes() // max(1, bytes_per_sample(programs, recorded=True))))
+        threads, work = os.cpu_count() or 1, self._work
+        working = max(min(rows, threads) * work, min(rows * work, WORK_BYTES))
+        kept = self.samples * self._result
+        return rows * each + working + kept * (1 if rows == self.samples else 2)
+
+    @property
+    def _spikes(self) -> int:
+        """Of a sample."""
+        groups = (group for program in self.programs for group in program.groups)
+        return self.timesteps * sum(group.size for group in groups if group.spiking)
+
+    @property
+    def _states(self) -> int:
+        sizes = sum(group.size for program in self.programs for group in program.groups)
+        return 8 * self.timesteps * sizes if self.record == "all" else 0
+
+    @property
+    def _work(self) -> int:
+        """What a sample is simulated in: currents of a group's steps; of two layers of the reference."""
+        most = 0
+        for program in self.programs:
+            sizes = [program.input.size, *(group.size for group in program.groups)]
+            most = max(most, 4 * max(sizes[1:]))
+            if self.reference:
+                most = max(most, 8 * max(a + b for a, b in pairwise(sizes)))
+        return most * self.timesteps
+
+    @property
+    def _result(self) -> int:
+        """Of a sample, packed where there are many."""
+        recorded = 0 if self.record == "counts" else self._spikes + self._states
+        if self.keep_steps:
+            recorded += sum(16 * (self.timesteps + program.max_depth) for program in self.programs)
+        if self.samples < FROM:
+            return recorded + sum(counted_bytes(program) for program in self.programs)
+        packed = (6 * len(program.groups) + 20 * program.output_size + 16 for program in self.programs)
+        return recorded + sum(packed)
+
+
+def check_run(size: RunSize) -> None:
+    """Refuse a run for which there is not enough memory.
+
+    Raises
+    ------
+    InputError
+        With the need, what is there, and what would fit.
+    """
+    available = available_bytes()
+    if available is not None and size.need > available:
+        raise InputError(_refusal(size, available))
+
+
+@contextmanager
+def within_memory(size: RunSize) -> Iterator[None]:
+    """Say so in one line where memory ends in spite of the estimate, and what would take half of it.
+
+    Raises
+    ------
+    RunError
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # PyTorch's own
+            raise
+        left = min(available_bytes() or size.need, size.need // 2)
+        raise RunError(f"out of memory: {_refusal(size, left)}") from error
+
+
+def _refusal(size: RunSize, available: int) -> str:
+    found = list(_remedies(size, available))
+    advice = "; or ".join(found) or "run a smaller model, or on a larger machine"
+    what = f"running {size.samples} samples of {size.timesteps} steps"
+    return f"{what} needs about {in_words(size.need)} of memory, and {in_words(available)} are left: {advice}"
+
+
+def _remedies(size: RunSize, available: int) -> Iterator[str]:
+    """Each is enough by itself."""
+    counted, alone = replace(size, record="counts"), replace(size, reference=False)
+    if size.record != "counts" and counted.need <= available:
+        yield 'record="counts"'
+    if size.reference and alone.need <= available:
+        yield "leave the reference out (fidelity=False)"
+    samples = _largest(size, "samples", available)
+    if samples:
+        yield f"at most {samples} samples at a time (--samples {samples})"
+    steps = _largest(size, "timesteps", available)
+    if steps:
+        yield f"at most {steps} steps"
+
+
+def _largest(size: RunSize, name: str, available: int) -> int:
+    """The most of it that fits, to two digits; 0 where none does."""
+    low, high = 0, getattr(size, name)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if replace(size, **{name: middle}).need <= available else (low, middle)
+    unit = 10 ** max(0, len(str(low)) - 2)
+    return low // unit * unit
+
+
+def weights_of(ensemble: Ensemble) -> int:
+    """How many weights all students hold; a convolution's kernels once."""
+    found = 0
+    for student in ensemble.students:
+        network = student.network
+        if isinstance(network, Program):
+            found += sum(synapse.weights.values.size for synapse in network.synapses)
+        elif isinstance(network, tuple):
+            arrays = (array for layer in network for array in layer.tensors.values())
+            found += sum(array.size for array in arrays if array.ndim >= 2)
+        else:
+            nodes = network.nodes.values()
+            found += sum(node.weight.size for node in nodes if hasattr(node, "weight"))
+    return int(found)
+
+
+def check_compile(ensemble: Ensemble, *, reference: bool) -> None:
+    """Refuse to compile what there is not enough memory for.
+
+    Raises
+    ------
+    InputError
+        With the need, what is there, and what would fit.
+    """
+    available, weights = available_bytes(), weights_of(ensemble)
+    each = COMPILE_BYTES + (REFERENCE_BYTES if reference else 0)
+    if available is None or weights * each <= available:
+        return
+    alone = "leave the reference out (fidelity=False); or " if weights * COMPILE_BYTES <= available else ""
+    raise InputError(
+        f"compiling {weights:,} weights needs about {in_words(weights * each)} of memory, and "
+        f"{in_words(available)} are left: {alone}prune or split the model to {available // each:,} weights, "
+        f"or use a larger machine"
+    )

@@ -1,0 +1,108 @@
+"""What does not fit is refused in one line, and what the line advises fits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from norse.torch import LIFCell, SequentialState
+
+import sne_deploy as sne
+from sne_deploy.errors import InputError, RunError
+from sne_deploy.memory import available_bytes
+from sne_deploy.runtime import sizes
+from sne_deploy.runtime.sizes import RunSize, check_run, weights_of, within_memory
+from sne_deploy.runtime.slices import sample_slices
+
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> sne.Ensemble:
+    torch.manual_seed(0)
+    network = SequentialState(torch.nn.Linear(10, 30), LIFCell(), torch.nn.Linear(30, 4), LIFCell())
+    return sne.ensemble(network, input_shape=10, timesteps=100)
+
+
+@pytest.fixture(scope="module")
+def size(ensemble: sne.Ensemble) -> RunSize:
+    with sne.compile(ensemble, "loihi") as compiled:
+        return RunSize(compiled.programs, 100_000, 100, "counts", reference=True)
+
+
+def left(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    for module in ("sizes", "slices"):
+        monkeypatch.setattr(f"sne_deploy.runtime.{module}.available_bytes", lambda: count)
+
+
+@pytest.mark.parametrize("record", ["counts", "spikes", "all"])
+def test_every_remedy_fits(size: RunSize, record: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = replace(size, record=record)  # type: ignore[arg-type]
+    for count in (MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB):
+        left(monkeypatch, count)
+        if size.need <= count:
+            check_run(size)
+            continue
+        with pytest.raises(InputError) as refused:
+            check_run(size)
+        (line,) = refused.value.lines
+        assert line.startswith("running 100000 samples of 100 steps needs about ")
+        for pattern, change in {
+            r'record="counts"': lambda _: {"record": "counts"},
+            r"fidelity=False": lambda _: {"reference": False},
+            r"at most (\d+) samples at a time \(--samples \1\)": lambda n: {"samples": int(n)},
+            r"at most (\d+) steps": lambda n: {"timesteps": int(n)},
+        }.items():
+            for found in re.finditer(pattern, line):
+                check_run(replace(size, **change(found[1] if found.groups() else None)))  # type: ignore[no-untyped-call]
+
+
+def test_nothing_is_refused_where_nothing_is_known(size: RunSize, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sne_deploy.runtime.sizes.available_bytes", lambda: None)
+    check_run(replace(size, samples=10**12))
+
+
+def test_two_samples_are_not_told_to_be_fewer(size: RunSize, monkeypatch: pytest.MonkeyPatch) -> None:
+    left(monkeypatch, 64 * MIB)
+    with pytest.raises(InputError, match=r"at most \d+ steps$") as refused:
+        check_run(replace(size, samples=1, timesteps=10**6))
+    assert "--samples" not in str(refused.value)
+
+
+def test_slices_fit_what_is_left(size: RunSize, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = []
+    for count in (MIB, 64 * MIB):
+        left(monkeypatch, count)
+        counts.append(len(list(sample_slices(size.programs, 1000, recorded=True))))
+    assert counts[0] > 8 * counts[1]
+
+
+def test_memory_that_ends_is_one_line(size: RunSize) -> None:
+    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")):
+        line = r"^out of memory: running 100000 samples .* at most \d+ samples"
+        with pytest.raises(RunError, match=line), within_memory(size):
+            raise error
+    with pytest.raises(RuntimeError, match="another"), within_memory(size):
+        raise RuntimeError("another")
+
+
+def test_a_run_and_a_compilation_ask_before_they_begin(
+    ensemble: sne.Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert weights_of(ensemble) == 10 * 30 + 30 * 4
+    with sne.compile(ensemble, "loihi") as compiled:
+        left(monkeypatch, 1000)
+        with pytest.raises(InputError, match=r"^running 3 samples of 100 steps needs about"):
+            compiled.run(np.zeros((3, 100, 10), np.uint8))
+    refused = partial(pytest.raises, InputError)
+    with refused(match=r"^compiling 420 weights needs about .* are left: prune or split"):
+        sne.compile(ensemble, "loihi")
+    left(monkeypatch, 420 * sizes.COMPILE_BYTES)
+    with refused(match=r"leave the reference out \(fidelity=False\)"):
+        sne.compile(ensemble, "loihi")
+    sne.compile(ensemble, "loihi", fidelity=False)
+    assert (available_bytes() or MIB) > 1000
