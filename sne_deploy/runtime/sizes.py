@@ -153,7 +153,7 @@ def _largest(size: RunSize, name: str, available: int) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if replace(size, **{name: middle}).need <= available else (low, middle)
-    unit = 10 ** max(0, len(str(low)) - 2)
+    unit = int(10 ** max(0, len(str(low)) - 2))
     return low // unit * unit
 
 
@@ -170,7 +170,7 @@ def weights_of(ensemble: Ensemble) -> int:
         else:
             nodes = network.nodes.values()
             found += sum(node.weight.size for node in nodes if hasattr(node, "weight"))
-    return int(found)
+    return found
 
 
 def check_compile(ensemble: Ensemble, *, reference: bool) -> None:
