@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from sne_deploy.stopping import end_at_signals
-
 
 def main() -> int:
     """Entry point of ``sne``; gives the exit status."""
-    end_at_signals()
+    _end_at_signals()
     from sne_deploy import cli
 
     return cli.main()
@@ -15,7 +13,17 @@ def main() -> int:
 
 def compile_main() -> int:
     """Entry point of ``sne-compile``: the same as ``sne compile``."""
-    end_at_signals()
+    _end_at_signals()
     from sne_deploy import cli
 
     return cli.compile_main()
+
+
+def _end_at_signals() -> None:
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # in the next import it would print a traceback
+    from sne_deploy.stopping import end_at_signals
+
+    end_at_signals()

@@ -103,3 +103,17 @@ def test_an_interrupt_that_unwinds_is_told_of_where_it_ends() -> None:
         assert word() == "more"
     assert word() == "interrupted"
     assert len(SIGNALS) == 3
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.05, 0.1])
+def test_a_command_that_has_just_begun_ends_without_a_traceback(delay_s: float) -> None:
+    script = "print(flush=True); import sys; from sne_deploy.start import main; sys.exit(main())"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # Python's own start, which nobody can see to, is over
+        time.sleep(delay_s)
+        process.send_signal(signal.SIGTERM)
+        stderr = process.communicate(timeout=60)[1]
+    assert (process.returncode, stderr) in {(143, "interrupted\n"), (-signal.SIGTERM, ""), (0, "")}

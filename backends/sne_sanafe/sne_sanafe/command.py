@@ -11,6 +11,7 @@ import typer
 
 from sne_deploy.cli import run
 from sne_deploy.cli.output import say
+from sne_deploy.stopping import end_at_signals
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -40,6 +41,7 @@ def command(
 
 def main() -> int:
     """Entry point; gives the exit status."""
+    end_at_signals()
     try:
         import sanafe  # noqa: F401
     except ImportError as error:
