@@ -33,11 +33,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def page() -> str:
     """The page's text."""
     known = parts()
-    measured = {name: _results(name) for name in known}
+    measured = {name: found for name in known if (found := _results(name))}
     made = {
-        "SUMMARY": _summary(known, measured),
-        "PARTS": "\n\n".join(_part(part, measured[name]) for name, part in known.items()),
-        "PART_FILE": "`tests/torture/part.py`",
+        "SUMMARY": _summary(measured),
+        "PARTS": "\n\n".join(_part(known[name], found) for name, found in measured.items()),
     }
     text = TEXT.read_text("utf-8")
     for name, part in made.items():
@@ -46,22 +45,18 @@ def page() -> str:
 
 
 def _results(name: str) -> dict[str, Any] | None:
+    """What was measured of a part; None where nothing was."""
     path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text("utf-8")) if path.exists() else None
+    found = json.loads(path.read_text("utf-8")) if path.exists() else {"skipped": "not run"}
+    return None if found["skipped"] else found
 
 
-def _summary(known: Mapping[str, Part], measured: Mapping[str, dict[str, Any] | None]) -> str:
+def _summary(measured: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
-    for name in known:
-        found = measured[name]
-        if found is None or found["skipped"]:
-            rows.append((f"[{name}](#{name})", "not measured", "", "", ""))
-            continue
+    for name, found in measured.items():
         tried = sum(row["tried"] for row in found["rows"])
         held = sum(row["held"] for row in found["rows"])
-        rows.append(
-            (f"[{name}](#{name})", *(f"{each:,}" for each in (tried, held)), _failed(found), _time(found))
-        )
+        rows.append((f"[{name}](#{name})", f"{tried:,}", f"{held:,}", _failed(found), _time(found)))
     return table(("part", "tried", "held", "failed", "took"), rows)
 
 
@@ -74,12 +69,9 @@ def _time(found: Mapping[str, Any]) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _part(part: Part, found: Mapping[str, Any] | None) -> str:
+def _part(part: Part, found: Mapping[str, Any]) -> str:
     said = [f"## {part.name}", f"**Promise.** {part.promise}", f"**How.** {part.how}"]
-    if found is None or found["skipped"]:
-        said.append(f"Not measured yet: `python -m tests.torture {part.name} --long`.")
-    else:
-        said += [_rows(found), _command(found), *_failures(found)]
+    said += [_rows(found), _command(found), *_failures(found)]
     if part.found:
         said.append(
             "Found so far, and what became of it:\n\n" + "\n".join(f"- {each}" for each in part.found)

@@ -51,13 +51,16 @@ def _fuzzed(kind: str, index: int, seed: int, corpus: Path) -> Trial:
     start = time.monotonic()
     number = str(1 + (seed * 1_000_003 + index) % (2**31 - 1))  # 0 lets libFuzzer choose
     command = [sys.executable, "-m", "tests.torture.guided_child", kind, str(RUNS), number]
-    done = subprocess.run(
-        [*command, str(corpus), str(CRASHES)],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=MOST_SECONDS,
-    )
+    try:
+        done = subprocess.run(
+            [*command, str(corpus), str(CRASHES)],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=MOST_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return Trial(kind, index, f"no end after {MOST_SECONDS:.0f} s")
     branches = [int(found) for found in re.findall(r" cov: (\d+) ", done.stderr)]
     made = re.findall(r"number_of_executed_units: (\d+)", done.stderr)
     found = ""

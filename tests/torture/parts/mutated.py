@@ -55,4 +55,14 @@ PART = Part(
     run=_run,
     short=20,
     full=20_000,
+    found=(
+        (
+            "The kept state of a training whose archive names another alignment or byte order, or a text "
+            "that is not UTF-8, was an internal error: torch says so in many ways, and each is now one line."
+        ),
+        (
+            "A reason that another reader quoted from a file went to the terminal with its control "
+            "characters: every line of an error is now made visible where it is printed."
+        ),
+    ),
 )
