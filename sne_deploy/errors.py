@@ -93,7 +93,7 @@ class MappingError(InputError):
 
 
 class TargetError(InputError):
-    """A target is unknown, or what it needs is not installed."""
+    """A target is unknown, or what it needs is not installed or not there."""
 
 
 class OutputError(InputError):

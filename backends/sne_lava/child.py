@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from sne_deploy.sandbox.lifeline import Lifeline, end_all
 from sne_deploy.stopping import at_stop
+from sne_lava import shared_memory as sharing
 from sne_lava.leftovers import kill_group, remove_files, wait_group
 
 TAIL_LINES = 8
@@ -41,6 +42,10 @@ at_stop(end_all)
 
 class WorkerError(Exception):
     """The worker failed; the text says how."""
+
+
+class MissingError(WorkerError):
+    """The machine lacks what a worker needs."""
 
 
 class Worker:
@@ -201,6 +206,8 @@ class Worker:
     def _handle(self, kind: str, value: Any, progress: Callable[[int], None]) -> None:
         if kind == "error":
             raise WorkerError(value)
+        if kind == "missing":
+            raise MissingError(value)
         if kind == "hello":
             self._simulation = value
         else:
@@ -212,6 +219,8 @@ class Worker:
         verdict = self._verdict + _pipe(self._process.stdout).read()
         if verdict:
             text = f"the simulation ended: {verdict.decode(errors='replace').strip()}"
+            if b"SIGBUS" in verdict:  # what a page of shared memory that has no room gives
+                text += f"; {sharing.FOLDER} may be full: {sharing.LARGER}"
         else:
             status = self._process.wait()
             how = (

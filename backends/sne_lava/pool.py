@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import Record, RunOptions
-from sne_deploy.errors import RunError
+from sne_deploy.errors import RunError, TargetError
 from sne_deploy.ir.program import Program
 from sne_deploy.runtime.trace import Trace, join
-from sne_lava.child import Worker, WorkerError
+from sne_lava.child import MissingError, Worker, WorkerError
 from sne_lava.lowering import checked_inputs
 
 Array = npt.NDArray[Any]
@@ -49,6 +49,8 @@ class WorkerPool:
         ------
         RunError
             The worker failed or was killed, or the pool is closed; names the student and the cause.
+        TargetError
+            The machine lacks what a worker needs.
         """
         try:
             with self._started() as worker:
@@ -57,6 +59,8 @@ class WorkerPool:
                 finally:
                     with self._lock:
                         self._workers.discard(worker)
+        except MissingError as error:
+            raise TargetError(f"target {self._target!r}: {error}") from None
         except WorkerError as error:
             raise RunError(f"student {self._student!r} on target {self._target}: {error}") from None
 

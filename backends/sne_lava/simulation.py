@@ -3,8 +3,9 @@
 Jobs come in kinds: each kind's module registers how it is simulated with :func:`simulate`.
 
 Frames on the result pipe: 8 bytes of length, then a pickle of ``(kind, value)``: ``("hello", pid)``,
-``("progress", steps)``, ``("done", counts)``, ``("error", text)``. The pipe is private to a caller and
-the process that it started itself; nothing read from a file or from elsewhere is unpickled.
+``("progress", steps)``, ``("done", counts)``, ``("error", text)``, ``("missing", text)`` of what the machine
+lacks. The pipe is private to a caller and the process that it started itself; nothing read from a file or
+from elsewhere is unpickled.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from functools import singledispatch
 from multiprocessing import shared_memory
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sne_lava import shared_memory as sharing
 from sne_lava.job import GroupCounts, Job
 from sne_lava.leftovers import kill_group, remove_files
 
@@ -59,9 +61,10 @@ def serve(result: int, token: str, folder: str) -> int:
         send("done", simulate(job, lambda steps: send("progress", steps), parent))
     except Exception as error:  # noqa: BLE001  # every failure is told to the caller, by name
         text = str(error) if isinstance(error, SimulationError) else f"{type(error).__name__}: {error}"
+        missing = sharing.missing(error)
         parent.check()
         try:
-            send("error", text)
+            send(*(("error", text) if missing is None else ("missing", missing)))
         except OSError:  # nobody reads any more
             parent.clean_up()
         os._exit(1)  # not further: Lava's Runtime would wait for its processes when it is deleted
