@@ -142,7 +142,8 @@ class LavaServer:
 
     def __exit__(self, *_):
         if self.process is not None:
-            self.connection.close()
+            with self.connection:
+                self.connection.shutdown(socket.SHUT_RDWR)  # also where a fork of this process still has it
             self.process.wait()
 
 
