@@ -287,7 +287,7 @@ PART = Part(
     "on disk: after the next command) everything that has its mark is looked for; after a SIGKILL, and of "
     "trainings always, the command is run again; its files are compared with those of an undisturbed run.",
     run=run,
-    short=2,
+    short=1,
     full=500,
     unit="kills",
     missing=_missing,
