@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sne_deploy.report.compare import Names
     from sne_deploy.report.comparison import Network
     from sne_deploy.report.schema import VerifiedModel
+    from sne_deploy.runtime.kept import Keeper
     from sne_deploy.runtime.placing import Placer
     from sne_deploy.runtime.sizes import RunSize
     from sne_deploy.runtime.slices import Compared
@@ -126,6 +127,7 @@ class Compiled:
         x86: int | None = None,
         powered: Powered = "chips",
         command: str | None = None,
+        work: str | os.PathLike[str] | None = None,
     ) -> Result:
         """Run samples through the ensemble and report.
 
@@ -161,6 +163,9 @@ class Compiled:
             Which cores leak: all of the chips in use, or only those that hold neurons.
         command : str or None
             For the report's provenance.
+        work : path or None
+            A folder in which what is done is kept, slice by slice, where that takes long: the same call goes
+            on there after an interruption, and gives the same result. :meth:`Result.save` removes it.
 
         Returns
         -------
@@ -170,6 +175,8 @@ class Compiled:
         ------
         DataError
             x or y does not fit the model.
+        InputError
+            What is kept in the work folder was made with something else: it says with what.
         RunError
             A simulation failed.
         VerificationError
@@ -193,6 +200,7 @@ class Compiled:
         model, data_name = argument.text("model", model), argument.text("data_name", data_name)
         command = None if command is None else argument.text("command", command)
         teacher = None if teacher is None else argument.file_path("teacher", teacher)
+        folder = None if work is None else argument.file_path("work", work)
         others = self._others(compare, compare_onnx, teacher)
         started = time.perf_counter()
         takes = ModelInput(self.ensemble.input_shape, self.ensemble.timesteps, self.ensemble.encoder)
@@ -208,8 +216,9 @@ class Compiled:
         if placement is not None:
             processors(operation, placement, self.hardware)  # refuses before the run
         placers = () if placement is None else self._placers(placement)
-        with within_memory(size):
-            run, compared = self._run_slices(data, record, placers)
+        with within_memory(size), self._keeper(folder, data, record, placers) as keeper:
+            run, compared = self._run_slices(data, record, placers, keeper)
+        spared_s = 0.0 if keeper is None else keeper.spared_s
         report = build_report(
             self.ensemble,
             run,
@@ -218,7 +227,9 @@ class Compiled:
             precision=self.precision,
             hardware=self.hardware,
             data_name=data_name,
-            provenance=provenance(seed=self._seed, command=command, wall_s=time.perf_counter() - started),
+            provenance=provenance(
+                seed=self._seed, command=command, wall_s=time.perf_counter() - started + spared_s
+            ),
             compared=compared,
             teacher=evaluated,
             verified=verified,
@@ -241,7 +252,7 @@ class Compiled:
             target=self.target,
             seed=self._seed,
         )
-        return Result(run, report if others is None else compared_with(report, *others), source)
+        return Result(run, report if others is None else compared_with(report, *others), source, folder)
 
     def _others(
         self, names: Names | None, networks: Iterable[str | os.PathLike[str]], teacher: Path | None
@@ -296,13 +307,15 @@ class Compiled:
         )
         write_compiled(argument.file_path("path", path), content, self.hardware)
 
-    def record(self, data: DataSet) -> tuple[RunResult, Placement | None]:
+    def record(self, data: DataSet, work: Path | None = None) -> tuple[RunResult, Placement | None]:
         """Run samples for their counts alone, without a report; every step of each student on cores is kept.
 
         Parameters
         ----------
         data : DataSet
             That fits the model: :func:`sne_deploy.data.load_data` gives such.
+        work : Path or None
+            As for :meth:`run`; it stays there.
 
         Returns
         -------
@@ -322,8 +335,8 @@ class Compiled:
         check_run(size)
         placement, _ = self._placement()
         placers = () if placement is None else self._placers(placement, keep_steps=True)
-        with within_memory(size):
-            return self._run_slices(data, "counts", placers)[0], placement
+        with within_memory(size), self._keeper(work, data, "counts", placers) as keeper:
+            return self._run_slices(data, "counts", placers, keeper)[0], placement
 
     def _size(self, data: DataSet, record: Record, *, keep_steps: bool = False) -> RunSize:
         """What the memory of a run depends on."""
@@ -357,23 +370,55 @@ class Compiled:
         wired = (Wiring.of(program, placement, self.hardware) for program in self.programs)
         return tuple(Placer(wiring, rates, keep_steps=keep_steps) for wiring in wired)
 
+    @contextmanager
+    def _keeper(
+        self, folder: Path | None, data: DataSet, record: Record, placers: tuple[Placer, ...]
+    ) -> Iterator[Keeper | None]:
+        """What keeps the run in a work folder, while that is locked; None without one."""
+        if folder is None:
+            yield None
+            return
+        from sne_deploy.report.context import versions
+        from sne_deploy.runtime.kept import Keeper
+        from sne_deploy.runtime.work import Work, made_with
+
+        real = () if self._reference is None else self._reference.programs
+        slow = load_backend(self.target).capabilities().max_samples_default is not None
+
+        def described() -> dict[str, str]:
+            return made_with(
+                self.ensemble,
+                self.programs,
+                real,
+                target=self.target,
+                chip=self.hardware,
+                data=data,
+                seed=self._seed,
+                recorded=record + (" and steps" if any(placer.keep_steps for placer in placers) else ""),
+                versions=versions(),
+            )
+
+        with Work(folder, described) as work:
+            yield Keeper(work, self.programs, real, slow=slow)
+
     def _run_slices(
-        self, data: DataSet, record: Record, placers: tuple[Placer, ...]
+        self, data: DataSet, record: Record, placers: tuple[Placer, ...], keeper: Keeper | None
     ) -> tuple[RunResult, Compared | None]:
         """Run; count on cores; if there is a reference, run that too, and compare their spikes."""
-        from sne_deploy.runtime.slices import run_slices, sample_slices
+        from sne_deploy.runtime.slices import each_as_it_is, run_slices, sample_slices
 
         real, keep = self._reference, record != "counts"
         spikes_needed = (real is not None or placers) and not keep
         needed: Record = "spikes" if spikes_needed else record
         slices = sample_slices(self.programs, len(data), recorded=needed != "counts")
         if data.lengths is not None:
-            return self._run_lengths(data, slices, needed, placers, keep=keep)
+            return self._run_lengths(data, slices, needed, placers, keeper, keep=keep)
         return run_slices(
             slices,
             lambda part: self._run_slice(data, part, needed, placers),
             None if real is None else lambda part: real._run_slice(data, part, "spikes"),  # noqa: SLF001  ours
             keep=keep,
+            through=each_as_it_is if keeper is None else keeper.through,
         )
 
     def _run_lengths(
@@ -382,12 +427,13 @@ class Compiled:
         slices: Iterator[slice],
         record: Record,
         placers: tuple[Placer, ...],
+        keeper: Keeper | None,
         *,
         keep: bool,
     ) -> tuple[RunResult, Compared | None]:
         """Run samples of different lengths, sorted by these; what comes out is in their own order."""
         from sne_deploy.runtime.lengths import alike, in_order
-        from sne_deploy.runtime.slices import run_slices
+        from sne_deploy.runtime.slices import each_as_it_is, run_slices
 
         assert data.lengths is not None  # noqa: S101  the caller's
         order, real = np.argsort(data.lengths, kind="stable"), self._reference
@@ -398,6 +444,7 @@ class Compiled:
             lambda part: self._run_shorter(data, part, record, placers),
             None if real is None else lambda part: real._run_shorter(data, part, "spikes"),  # noqa: SLF001  ours
             keep=keep,
+            through=each_as_it_is if keeper is None else keeper.through,
         )
         if compared is not None:
             compared = replace(compared, run=in_order(compared.run, order))

@@ -15,6 +15,8 @@ from sne_deploy.errors import InputError
 from sne_deploy.runtime.result import RunResult, StudentResult
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from sne_deploy.page.details.model import Details
@@ -39,11 +41,14 @@ class Result:
         Their means, and what they cost: the content of ``report.json``.
     source : Source
         The model and the samples that it is of.
+    work : Path or None
+        The folder in which the run was kept, which :meth:`save` removes.
     """
 
     run: RunResult
     report: Report
     source: Source
+    work: Path | None = None
 
     def __repr__(self) -> str:
         """Students, ensemble, teacher and the chief figures, in at most 20 lines."""
@@ -151,7 +156,8 @@ class Result:
 
         Students are NIR files and what else the target writes. All are written before the first gets its
         place, which ``report.json`` gets last: on a disk that is full, none does;
-        :func:`sne_deploy.report.predictions.load_predictions` reads the predictions.
+        :func:`sne_deploy.report.predictions.load_predictions` reads the predictions. What was kept of the
+        run on its way is removed.
 
         Parameters
         ----------
@@ -163,6 +169,7 @@ class Result:
         from sne_deploy.page.html.report import PAGE_NAME, report_html, save_page
         from sne_deploy.report.file import REPORT_NAME
         from sne_deploy.report.predictions import Predictions, save_predictions
+        from sne_deploy.runtime.work import forget
 
         backend = load_backend(self.report.target)
         with staged_folder(folder, last=(PAGE_NAME, REPORT_NAME)) as stage:
@@ -176,3 +183,5 @@ class Result:
             self.details.save(stage)
             save_page(report_html(self.report, self.details), stage / PAGE_NAME)
             self.report.save(stage)
+        if self.work is not None:
+            forget(self.work)

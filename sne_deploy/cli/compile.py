@@ -10,6 +10,7 @@ import typer
 from sne_deploy.cli import options as opt
 from sne_deploy.cli.inputs import load_model, load_samples
 from sne_deploy.cli.output import say, show
+from sne_deploy.cli.resuming import begin_work, without_resume
 from sne_deploy.frontend.options import ReadOptions
 
 
@@ -41,6 +42,7 @@ def compile_command(
     scheduler: opt.Scheduler = None,
     timeout: opt.Timeout = None,
     device: opt.Device = None,
+    resume: opt.Resume = True,
     seed: opt.Seed = 0,
     reading: ReadOptions = ReadOptions(),  # noqa: B008  frozen
     debug: opt.Debug = False,  # noqa: ARG001
@@ -65,6 +67,7 @@ def compile_command(
         check_file(save)
     ensemble = load_model(model, data, reading)
     dataset = load_samples(data, ensemble, samples, limit, bin_width)
+    work = None if out is None else begin_work(out / "work", resume=resume)
     with (
         ProgressBars() as progress,
         sne.compile(
@@ -99,7 +102,8 @@ def compile_command(
             rate=rate,
             x86=x86,
             powered=powered,  # type: ignore[arg-type]  # checked above
-            command=shlex.join([context.command_path.split()[0], *sys.argv[1:]]),
+            command=shlex.join([context.command_path.split()[0], *without_resume(sys.argv[1:])]),
+            work=work,
         )
     if out is not None:
         result.save(out)

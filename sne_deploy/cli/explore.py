@@ -10,6 +10,7 @@ import typer
 from sne_deploy.cli import options as opt
 from sne_deploy.cli.inputs import load_model, load_samples
 from sne_deploy.cli.output import say, show
+from sne_deploy.cli.resuming import begin_work
 from sne_deploy.frontend.options import ReadOptions
 
 
@@ -59,6 +60,7 @@ def explore_command(
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
     workers: opt.Workers = None,
     device: opt.Device = None,
+    resume: opt.Resume = True,
     seed: opt.Seed = 0,
     reading: ReadOptions = ReadOptions(),  # noqa: B008  frozen
     debug: opt.Debug = False,  # noqa: ARG001
@@ -72,6 +74,7 @@ def explore_command(
     from sne_deploy.files import check_file
     from sne_deploy.model.policy import MEASURES
     from sne_deploy.progress import ProgressBars
+    from sne_deploy.runtime.work import forget
 
     limits = Limits.read(target_accuracy, energy_budget, latency_budget)
     several = _bits(bits)
@@ -88,6 +91,7 @@ def explore_command(
     if select_on not in (HALF, ALL):
         other = load_samples(select_on, ensemble, None, limit, bin_width)
         chooser = (other.x, other.y, other.lengths)
+    work = None if out is None else begin_work(out.with_name(f"{out.name}.work"), resume=resume)
     with ProgressBars() as progress:
         found = explore(
             ensemble,
@@ -107,6 +111,7 @@ def explore_command(
             device=device,
             model_name=" ".join(str(path) for path in model),
             data_name=dataset.name,
+            work=work,
         )
     picked = found.points[found.points.pick(limits)] if limits else None
     if picked is not None and write is not None:
@@ -114,6 +119,8 @@ def explore_command(
     document = found.document(picked, limits, None if write is None else str(write))
     if out is not None:
         write_document(document, out)
+    if work is not None:
+        forget(work)
     if as_json:
         print(document_text(document), end="")  # noqa: T201  the command line may print
     else:

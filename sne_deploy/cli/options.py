@@ -228,6 +228,14 @@ Device = Annotated[
         help="PyTorch device for target loihi, such as cuda.", metavar="DEVICE", rich_help_panel=HOW_TO_RUN
     ),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume/--no-resume",
+        help="Go on where the same command was interrupted, or throw away what it has done.",
+        rich_help_panel=HOW_TO_RUN,
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 """Read by what turns errors into lines, which also sees those of parsing."""
 

@@ -27,8 +27,11 @@ from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Measure
 from sne_deploy.model.policy import MEASURES
 from sne_deploy.policies.outcome import Outcome, Places, Subsets, outcome
 from sne_deploy.policies.recorded import Recorded
+from sne_deploy.runtime.work import part_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sne_deploy.backend import Progress
     from sne_deploy.data.dataset import DataSet
 
@@ -67,6 +70,7 @@ def explore(
     device: str | None = None,
     model_name: str = "ensemble",
     data_name: str = "arrays",
+    work: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Exploration:
     """Find which students, in which order and until which confidence, are worth their energy.
@@ -95,6 +99,9 @@ def explore(
         As for :func:`sne_deploy.compile`.
     model_name, data_name : str
         For the document.
+    work : path or None
+        A folder in which what is done is kept, where that takes long: the same call goes on there after an
+        interruption, and gives the same result. It stays there.
 
     Returns
     -------
@@ -119,6 +126,7 @@ def explore(
     several = tuple(dict.fromkeys(argument.whole("bits", each, 1) for each in bits)) or (None,)
     data = _data(ensemble, data_name, x, y, lengths)
     other = _select_data(ensemble, select_on)
+    folder = None if work is None else argument.file_path("work", work)
     parts: list[_Part] = []
     left_out: tuple[tuple[ActivationPolicy, tuple[LeftOut, ...]], ...] = ()
     lines: Standing | None = None
@@ -135,7 +143,11 @@ def explore(
             workers=workers,
             device=device,
         ) as compiled:
-            found = [record(compiled, ensemble, each, weight_bits, seed) for each in (data, other) if each]
+            found = [
+                record(compiled, ensemble, each, weight_bits, seed, _kept(folder, weight_bits, name))
+                for name, each in (("measured", data), ("chosen", other))
+                if each
+            ]
         halves = _halves([one for one, _ in found], select_on)
         parts.append(_searched(halves, ensemble.policy, search, chip))
         if weight_bits == several[0]:
@@ -156,6 +168,11 @@ def explore(
         standing=lines and replace(lines, rate_per_s=rate),
         wall_s=time.perf_counter() - started,
     )
+
+
+def _kept(folder: Path | None, weight_bits: int | None, name: str) -> Path | None:
+    """Where one recording keeps its work."""
+    return None if folder is None else part_of(folder, f"{weight_bits or 'all'}-bits-{name}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,16 +11,26 @@ from sne_deploy.policies.gate import gate_record
 from sne_deploy.policies.recorded import Recorded, recorded
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sne_deploy.compiled import Compiled
     from sne_deploy.data.dataset import DataSet
 
 
 def record(
-    compiled: Compiled, ensemble: Ensemble, data: DataSet, weight_bits: int | None, seed: int
+    compiled: Compiled,
+    ensemble: Ensemble,
+    data: DataSet,
+    weight_bits: int | None,
+    seed: int,
+    work: Path | None = None,
 ) -> tuple[Recorded, Standing | None]:
-    """Run all students on all samples, and ask the model's gate where it has one; power beside, if placed."""
+    """Run all students on all samples, and ask the model's gate where it has one; power beside, if placed.
+
+    ``work``: a folder in which what is done is kept.
+    """
     asked = gate_record(ensemble, data, seed)
-    run, placement = compiled.record(data)
+    run, placement = compiled.record(data, work)
     if placement is None:
         return recorded(run, ensemble.head, weight_bits, asked), None
     floors = step_floors(compiled.hardware, [core.site for core in placement.cores])

@@ -83,16 +83,16 @@ def provenance(*, seed: int | None, command: str | None, wall_s: float) -> Prove
     wall_s : float
         Seconds that the run took.
     """
-    return ProvenanceModel(versions=_versions(), seed=seed, command=command, wall_s=wall_s)
+    return ProvenanceModel(versions=versions(), seed=seed, command=command, wall_s=wall_s)
 
 
 @cache
-def _versions() -> dict[str, str]:
-    """Read from disk once per process."""
-    versions = {"python": platform.python_version()}
+def versions() -> dict[str, str]:
+    """Of Python and of what the figures depend on; read from disk once per process."""
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            versions[package] = version(package)
+            found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return versions
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from sne_deploy.brief import briefly
 from sne_deploy.energy.accounting import COUNTED, Counts
+from sne_deploy.frontend.compiled_file.codec import ELSEWHERE
 from sne_deploy.ir.program import Program
 from sne_deploy.runtime.packed import packs, shared
 from sne_deploy.runtime.placed import PlacedCounts, PlacedTime, join_placed, join_times
@@ -38,7 +39,7 @@ class StudentResult:
         What each core did; None without a placement, or where the target records no spikes.
     """
 
-    program: Program
+    program: Program = field(metadata=ELSEWHERE)
     active: Array
     trace: Trace
     alone: Array | None

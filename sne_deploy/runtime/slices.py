@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from sne_deploy.ir.program import Program
 from sne_deploy.memory import available_bytes
@@ -63,8 +65,46 @@ def counted_bytes(program: Program) -> int:
     return 8 * (6 * len(program.groups) + 3 * program.output_size + 16)
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What consecutive samples gave, from ``first`` to before ``last``.
+
+    Attributes
+    ----------
+    first, last : int
+    run : RunResult
+    reference : RunResult or None
+        Its answers alone.
+    layers : LayerComparisons
+    seconds : float
+        That it took, the reference and the counting on cores included.
+    """
+
+    first: int
+    last: int
+    run: RunResult
+    reference: RunResult | None
+    layers: LayerComparisons
+    seconds: float
+
+
+RunPart = Callable[[slice], Part]
+Through = Callable[[Iterable[slice], RunPart], Iterable[Part]]
+"""Goes through slices of samples: the parts in order, of these slices or of smaller ones, run or kept."""
+
+
+def each_as_it_is(slices: Iterable[slice], one: RunPart) -> Iterator[Part]:
+    """Run every slice."""
+    return map(one, slices)
+
+
 def run_slices(
-    slices: Iterable[slice], run: Run, reference: Run | None, *, keep: bool
+    slices: Iterable[slice],
+    run: Run,
+    reference: Run | None,
+    *,
+    keep: bool,
+    through: Through = each_as_it_is,
 ) -> tuple[RunResult, Compared | None]:
     """Run slice after slice, in the reference too; only one slice's recordings are in memory at a time.
 
@@ -76,23 +116,48 @@ def run_slices(
         Give the RunResult of a slice; with recorded spikes where there is a reference.
     keep : bool
         Whether the joined run keeps its recordings.
+    through : callable
+        Takes the slices, and what runs one of them.
     """
+
+    def one(part: slice) -> Part:
+        started = time.perf_counter()
+        ours, theirs = run(part), None if reference is None else reference(part)
+        return Part(
+            first=part.start,
+            last=part.stop,
+            run=ours if keep else _without_recordings(ours),
+            reference=None if theirs is None else _answers(theirs),
+            layers={} if theirs is None else _compared(ours, theirs),
+            seconds=time.perf_counter() - started,
+        )
+
     runs: list[RunResult] = []
     references: list[RunResult] = []
-    layers: dict[str, dict[str, SpikeComparison]] = {}
-    for part in slices:
-        ours = run(part)
-        if reference is not None:
-            theirs = reference(part)
-            _count(layers, ours, theirs)
-            references.append(_answers(theirs))
-        runs.append(ours if keep else _without_recordings(ours))
-    compared = None if reference is None else Compared(join_runs(references), layers)
-    return join_runs(runs), compared
+    layers: LayerComparisons = {}
+    for part in through(slices, one):
+        runs.append(part.run)
+        references += [] if part.reference is None else [part.reference]
+        layers = _added(layers, part.layers)
+    return join_runs(runs), None if reference is None else Compared(join_runs(references), layers)
 
 
-def _count(tally: dict[str, dict[str, SpikeComparison]], ours: RunResult, theirs: RunResult) -> None:
-    """Add a slice's spikes in both and in either, per student and layer; a graph may have them in a row."""
+def join_parts(parts: Sequence[Part]) -> Part:
+    """Parts that follow each other, as one."""
+    references = [part.reference for part in parts if part.reference is not None]
+    return Part(
+        first=parts[0].first,
+        last=parts[-1].last,
+        run=join_runs([part.run for part in parts]),
+        reference=join_runs(references) if references else None,
+        layers=reduce(_added, [part.layers for part in parts]),
+        seconds=sum(part.seconds for part in parts),
+    )
+
+
+def _compared(ours: RunResult, theirs: RunResult) -> LayerComparisons:
+    """A slice's spikes in both and in either, per student and layer; a graph may have them in a row."""
+    tally: dict[str, dict[str, SpikeComparison]] = {}
     for fixed, real in zip(ours.students, theirs.students, strict=True):
         ran = fixed.active & real.active
         if not bool(ran.any()):
@@ -101,8 +166,18 @@ def _count(tally: dict[str, dict[str, SpikeComparison]], ours: RunResult, theirs
         for layer, spikes in fixed.spikes.items():
             if layer in recorded:
                 a, b = (spikes, recorded[layer]) if whole else (spikes[ran], recorded[layer][ran])
-                found = compare_spikes(*(each.reshape(*each.shape[:2], -1) for each in (a, b)))
-                layers[layer] = layers[layer] + found if layer in layers else found
+                layers[layer] = compare_spikes(*(each.reshape(*each.shape[:2], -1) for each in (a, b)))
+    return tally
+
+
+def _added(several: LayerComparisons, more: LayerComparisons) -> LayerComparisons:
+    """Two comparisons of different samples, as one."""
+    found = {student: dict(layers) for student, layers in several.items()}
+    for student, layers in more.items():
+        known = found.setdefault(student, {})
+        for layer, comparison in layers.items():
+            known[layer] = known[layer] + comparison if layer in known else comparison
+    return found
 
 
 def _answers(run: RunResult) -> RunResult:

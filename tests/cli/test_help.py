@@ -22,7 +22,7 @@ NAMES = [name for names in COMMANDS.values() for name in names]
 @pytest.mark.parametrize("name", NAMES)
 def test_help_shows_every_option_once_and_what_it_takes_in_capitals(name: str) -> None:
     text = command(name, "--help", name="sne").stdout
-    shown = re.findall(r"^  (--[a-z0-9-]+)(?: ([^ ]+))?(?:  |$)", text, re.MULTILINE)
+    shown = re.findall(r"^  (--[a-z0-9-]+)(?: / --no-[a-z-]+)?(?: ([^ ]+))?(?:  |$)", text, re.MULTILINE)
     params = typer.main.get_command(cli.app).commands[name].params  # type: ignore[attr-defined]
     known = {param.opts[0]: param for param in params if param.param_type_name == "option"}
     assert sorted(option for option, _ in shown) == sorted({*known, "--help"})

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from types import SimpleNamespace, UnionType
+from types import MappingProxyType, SimpleNamespace, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -25,8 +25,10 @@ from sne_deploy.model.layers.geometry import check_size
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 
+ELSEWHERE: Mapping[str, bool] = MappingProxyType({"elsewhere": True})
+"""Metadata of a field that is stored otherwise, or follows from something else: it comes back as None."""
 LEFT_OUT: Mapping[type, tuple[str, ...]] = {Program: ("graph", "formats")}
-"""Fields that are stored otherwise, or follow from the chip."""
+"""Such fields of classes from which this file is out of reach."""
 _CSR = ("data", "indices", "indptr")
 _DTYPES = ("int8", "int16", "int32", "int64", "float32", "float64")
 _INFINITE = {"inf": math.inf, "-inf": -math.inf}
@@ -109,7 +111,7 @@ def _decode_dataclass(kind: type, plain: Any, where: str, arrays: Mapping[str, A
     missing = sorted(_needed(kind) - {*values})
     if missing:
         raise CheckpointError(f"{where}: fields are missing: {', '.join(missing)}")
-    return kind(**values, **dict.fromkeys(LEFT_OUT.get(kind, ())))
+    return kind(**values, **dict.fromkeys(_elsewhere(kind)))
 
 
 def _decode_union(kinds: tuple[Any, ...], plain: Any, where: str, arrays: Mapping[str, Array]) -> Any:
@@ -192,8 +194,13 @@ def _hints(kind: type) -> dict[str, Any]:
 
 @cache
 def _names(kind: type) -> tuple[str, ...]:
-    left_out = LEFT_OUT.get(kind, ())
-    return tuple(field.name for field in fields(kind) if field.name not in left_out)
+    return tuple(field.name for field in fields(kind) if field.name not in _elsewhere(kind))
+
+
+@cache
+def _elsewhere(kind: type) -> tuple[str, ...]:
+    named = (field.name for field in fields(kind) if field.metadata == ELSEWHERE)
+    return (*LEFT_OUT.get(kind, ()), *named)
 
 
 def _needed(kind: type) -> set[str]:

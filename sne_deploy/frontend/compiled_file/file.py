@@ -6,9 +6,7 @@ Reading takes nothing else from it and runs nothing of it.
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sne_deploy.chips.chip import Chip, chip_of_table
-from sne_deploy.data.npz import opened_npz, read_entry
 from sne_deploy.errors import CheckpointError, DataError, InputError, SneError, VerificationError
-from sne_deploy.files import atomic_path, temporary_folder, write_whole
+from sne_deploy.files import temporary_folder, write_whole
 from sne_deploy.frontend.compiled_file.check import check_program
 from sne_deploy.frontend.compiled_file.codec import Arrays, decode, encode
+from sne_deploy.frontend.compiled_file.container import read_container, write_container
 from sne_deploy.frontend.nir.file import nir_bytes, read_nir
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "sne-deploy/compiled", 1
 SUFFIX = ".sne"
-MAX_ENTRIES = 1_000_000
-MAX_DOCUMENT_BYTES = 64 * 2**20
 _REMEDY = "write one with compiled.save(PATH)"
 
 
@@ -97,12 +93,7 @@ def write_compiled(path: str | os.PathLike[str], content: CompiledFile, chip: Ch
     }
     for index, program in enumerate(content.programs):
         arrays[f"graphs/{index}"] = np.frombuffer(nir_bytes(program.graph), dtype=np.uint8)
-    text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
-    arrays["document"] = np.frombuffer(text.encode(), dtype=np.uint8)
-    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name in sorted(arrays):
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+    write_container(path, document, arrays, sort_keys=True)
 
 
 def read_compiled(path: str | os.PathLike[str]) -> tuple[CompiledFile, Chip]:
@@ -115,7 +106,7 @@ def read_compiled(path: str | os.PathLike[str]) -> tuple[CompiledFile, Chip]:
     """
     where = os.fspath(path)
     try:
-        document, arrays = _read(Path(path))
+        document, arrays = read_container(Path(path), FORMAT, VERSION, ("chip", "content"), _REMEDY)
         if not isinstance(document["chip"], dict):
             raise CheckpointError("chip is no object")
         chip = chip_of_table(document["chip"], "chip")
@@ -133,33 +124,6 @@ def read_compiled(path: str | os.PathLike[str]) -> tuple[CompiledFile, Chip]:
     except SneError as error:
         raise CheckpointError(f"{where}: {error}") from None
     return replace(content, programs=programs), chip
-
-
-def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
-    """The document, and every array by its path."""
-    with opened_npz(path, MAX_ENTRIES, _REMEDY) as archive:
-        entries = archive.infolist()
-        packed = next(
-            (entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED), None
-        )
-        if packed is not None:
-            raise CheckpointError(f"{packed[:80]!r} is compressed, arrays are stored as they are")
-        names = {entry.filename.removesuffix(".npy"): entry for entry in entries}
-        if "document" not in names or names["document"].file_size > MAX_DOCUMENT_BYTES:
-            raise CheckpointError(f"there is no document of at most {MAX_DOCUMENT_BYTES} bytes")
-        arrays = {name: read_entry(path, archive, entry) for name, entry in names.items()}
-    try:
-        document = json.loads(arrays.pop("document").tobytes())
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"the document is not JSON: {' '.join(str(error).split())[:120]}") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise CheckpointError(f"not of format {FORMAT!r}")
-    version = document.get("version")
-    if version != VERSION:
-        raise CheckpointError(f"format version {str(version)[:40]}; this sne-deploy knows {VERSION}")
-    if {*document} != {"format", "version", "chip", "content"}:
-        raise CheckpointError("the document must hold format, version, chip and content")
-    return document, arrays
 
 
 def _complete(program: Program, chip: Chip, graph: Any) -> Program:

@@ -1,0 +1,205 @@
+"""A work folder: what a long run has done is kept in it, and the same run goes on there.
+
+``made_with.json`` says what the run was made with; a run made with something else is refused. One process at
+a time works in a folder: its lock ends with it, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from sne_deploy.chips.chip import Chip
+from sne_deploy.data.dataset import DataSet
+from sne_deploy.errors import InputError
+from sne_deploy.files import ensure_folder, is_folder, read_regular, write_whole
+from sne_deploy.ir.program import Program
+from sne_deploy.leftovers import hidden_folder
+from sne_deploy.model.ensemble import Ensemble
+from sne_deploy.runtime.fingerprint import REGISTERS, differing, digest
+
+MADE_WITH = "made_with.json"
+FORMAT, VERSION = "sne-deploy/work", 1
+MAX_MADE_WITH_BYTES = 2**20
+KEPT = ("samples-*.npz", "round-*.json")
+"""Names of files that a work folder holds, beside the one that says whose they are."""
+_PART = "part-"
+_ANEW = "begin anew with --no-resume (in Python: delete the folder), or choose another place"
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What file systems without locks answer."""
+
+
+class Work:
+    """A work folder of one run; it is made when the first thing is kept.
+
+    Parameters
+    ----------
+    folder : path
+    made_with : callable
+        Gives what the run is made with, by name: texts or digests. It is called where that is needed.
+    """
+
+    def __init__(self, folder: Path, made_with: Callable[[], Mapping[str, str]]) -> None:
+        self.folder = folder
+        self._made_with = made_with
+        self._locks = contextlib.ExitStack()
+        self._held = self._begun = False
+
+    def __enter__(self) -> Work:
+        """Take up what is there.
+
+        Raises
+        ------
+        InputError
+            It is of a run that was made with something else, is damaged, or another process is at work there.
+        """
+        if is_folder(self.folder):
+            self._lock()
+            try:
+                self._check()
+            except BaseException:
+                self._locks.close()
+                raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._locks.close()
+
+    @cached_property
+    def made_with(self) -> dict[str, str]:
+        """What this run is made with."""
+        return dict(self._made_with())
+
+    @cached_property
+    def digest(self) -> str:
+        """Of what this run is made with."""
+        return hashlib.sha256(json.dumps(self.made_with, sort_keys=True).encode()).hexdigest()
+
+    def begin(self) -> None:
+        """Make the folder, where it is not there yet.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written.
+        InputError
+            Another process was faster.
+        """
+        path = self.folder / MADE_WITH
+        if self._begun:
+            return
+        ensure_folder(self.folder)
+        self._lock()
+        document = {"format": FORMAT, "version": VERSION, "made_with": self.made_with}
+        write_whole(path, (json.dumps(document, indent=1) + "\n").encode())
+        self._begun = True
+
+    def _lock(self) -> None:
+        if not self._held and not _locked(self.folder, self._locks):
+            raise InputError(
+                f"{self.folder}: another process keeps its work there; wait for it, or choose another place"
+            )
+        self._held = True
+
+    def _check(self) -> None:
+        path = self.folder / MADE_WITH
+        try:
+            document = json.loads(read_regular(path, MAX_MADE_WITH_BYTES))
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, RecursionError) as error:
+            reason = getattr(error, "strerror", None) or "no JSON"
+            raise InputError(f"{path}: is damaged ({reason}); {_ANEW}") from None
+        theirs = document.get("made_with") if isinstance(document, dict) else None
+        if not isinstance(theirs, dict) or not all(isinstance(each, str) for each in theirs.values()):
+            raise InputError(f"{path}: is damaged (it does not say what it was made with); {_ANEW}")
+        different = differing(self.made_with, theirs)
+        if document.get("format") != FORMAT or document.get("version") != VERSION:
+            different = ["another sne-deploy"]
+        if different:
+            raise InputError(
+                f"{self.folder}: an interrupted run was made with {', '.join(different)}; give the same to "
+                f"go on, {_ANEW}"
+            )
+        self._begun = True
+
+
+def made_with(
+    ensemble: Ensemble,
+    programs: Sequence[Program],
+    reference: Sequence[Program],
+    *,
+    target: str,
+    chip: Chip,
+    data: DataSet,
+    seed: int,
+    recorded: str,
+    versions: Mapping[str, str],
+) -> dict[str, str]:
+    """All that the counts of a run depend on; what only a report needs, such as its rate, is not among it."""
+    formats = programs[0].formats
+    model = (ensemble.students, ensemble.input_shape, ensemble.timesteps, ensemble.encoder, ensemble.head)
+    return {
+        "model": digest(model),
+        "policy": digest(ensemble.policy),
+        "data": digest((data.x, data.y, data.lengths)),
+        "chip": f"{chip.name} {digest(chip.model_dump(mode='json'))}",
+        "target": target,
+        "precision": programs[0].precision,
+        "weight bits": "none"
+        if formats is None
+        else str(formats.used_weight_bits * formats.synapses_per_weight),
+        "seed": str(seed),
+        "recording": recorded,
+        REGISTERS: digest((programs, reference)),
+        **{f"version of {name}": found for name, found in versions.items()},
+    }
+
+
+def part_of(folder: Path, name: str) -> Path:
+    """Where one of several runs that make a whole keeps its work."""
+    return folder / f"{_PART}{name}"
+
+
+def kept_files(folder: Path) -> list[Path]:
+    """What is kept in a work folder, and in those of the runs that make a whole."""
+    return [path for name in KEPT for path in (*folder.glob(name), *folder.glob(f"{_PART}*/{name}"))]
+
+
+def forget(folder: Path) -> None:
+    """Remove a work folder, as far as what is there is ours and no process is at work there."""
+    if not is_folder(folder):
+        return
+    for part in folder.glob(f"{_PART}*"):
+        forget(part)
+    with contextlib.ExitStack() as locks:
+        if not _locked(folder, locks):
+            return
+        with hidden_folder(folder):  # it sweeps what a killed process has left
+            pass
+        for pattern in (*KEPT, MADE_WITH):
+            for path in folder.glob(pattern):
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something of somebody else's is there
+            folder.rmdir()
+
+
+def _locked(folder: Path, locks: contextlib.ExitStack) -> bool:
+    """Lock a folder until ``locks`` are closed; False where another process has."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    locks.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True

@@ -1,0 +1,282 @@
+"""A run that is interrupted anywhere, and however often, gives the report of one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sne_deploy as sne
+from sne_deploy.errors import InputError
+from sne_deploy.result import Result
+from sne_deploy.runtime import kept, slices
+from sne_deploy.runtime.kept import Keeper
+from sne_deploy.runtime.result import RunResult
+from sne_deploy.runtime.slices import Part
+from sne_deploy.runtime.work import MADE_WITH, Work, forget
+from tests.effort import examples
+from tests.networks import INPUT_SHAPE, network
+
+STEPS, SAMPLES = 5, 12
+LENGTHS = np.array([4, 5, 1, 4, 5, 5, 3, 1, 2, 5, 4, 4])
+
+
+class InterruptedHere(BaseException):
+    """As a kill, which nothing catches."""
+
+
+def model(policy: str = "confidence") -> sne.Ensemble:
+    modules = [network("recurrent", 1), network("dense", 2)]
+    given = sne.ensemble(modules, input_shape=INPUT_SHAPE, timesteps=STEPS, encoder=sne.Encoder("spikes"))
+    chosen = sne.ActivationPolicy(policy, threshold=0.3) if policy == "confidence" else sne.ActivationPolicy()
+    return sne.Ensemble(given.students, INPUT_SHAPE, STEPS, given.encoder, given.head, chosen)
+
+
+def data(seed: int = 0) -> tuple[Any, Any]:
+    rng = np.random.default_rng(seed)
+    x = (rng.random((SAMPLES, STEPS, *INPUT_SHAPE)) < 0.5).astype(np.uint8)
+    return x, np.arange(SAMPLES) % 2
+
+
+def text(result: Result) -> str:
+    """The report without its time, as it is written."""
+    document = json.loads(result.report.model_dump_json())
+    document["provenance"]["wall_s"] = None
+    return json.dumps(document)
+
+
+@pytest.fixture
+def kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "KEEP_S", 0.0)
+
+
+def interrupted_after(monkeypatch: pytest.MonkeyPatch, parts: int, bytes_of_slice: int) -> None:
+    """Let so many parts be kept, and no more."""
+    left, write = [parts], kept.write_container
+
+    def written(*given: Any) -> None:
+        if not left[0]:
+            raise InterruptedHere
+        left[0] -= 1
+        write(*given)
+
+    monkeypatch.setattr(kept, "write_container", written)
+    monkeypatch.setattr(slices, "SLICE_BYTES", bytes_of_slice)
+
+
+@pytest.mark.usefixtures("kept_at_once")
+@pytest.mark.parametrize("seed", range(examples(3)))
+def test_the_report_is_the_same(seed: int, tmp_path: Path) -> None:
+    choose = random.Random(seed)
+    target = choose.choice(["loihi", "loihi", "norse"])
+    x, y = data(seed)
+    options: dict[str, Any] = {
+        "lengths": choose.choice([None, LENGTHS]),
+        "record": choose.choice(["counts", "spikes", "all"]),
+    }
+    made = model(choose.choice(["confidence", "static"]))
+    with sne.compile(made, target) as compiled:
+        whole = compiled.run(x, y, **options)
+        parts = 0
+        for _ in range(choose.randint(1, 3)):
+            with pytest.MonkeyPatch.context() as patch:
+                interrupted_after(patch, choose.randint(0, 2), choose.choice([1, 3000, 10_000]))
+                try:
+                    compiled.run(x, y, work=tmp_path / "work", **options)
+                except InterruptedHere:
+                    parts = len([*(tmp_path / "work").glob("samples-*")])
+        again = compiled.run(x, y, work=tmp_path / "work", **options)
+    assert parts > 0 or not (tmp_path / "work").exists() or seed
+    assert text(again) == text(whole)
+    for name in ("logits", "predictions", "active"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+    for here, there in zip(again.students, whole.students, strict=True):
+        assert here.program is there.program
+        assert {*here.spikes} == {*there.spikes}
+        for layer, spikes in there.spikes.items():
+            np.testing.assert_array_equal(here.spikes[layer], spikes)
+    again.save(tmp_path / "out")
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.usefixtures("kept_at_once")
+def test_an_exploration_goes_on_with_its_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = data()
+
+    def explored(work: Path | None) -> str:
+        found = sne.explore(model(), x, y, bits=[4, 8], thresholds=3, work=work).document()
+        return found.model_copy(update={"wall_s": 0.0}).model_dump_json()
+
+    whole = explored(None)
+    with monkeypatch.context() as patch:
+        interrupted_after(patch, 1, slices.SLICE_BYTES)
+        with pytest.raises(InterruptedHere):
+            explored(tmp_path / "work")
+    runs: list[slice] = []
+    run = sne.Compiled._run_slice
+
+    def watched(self: sne.Compiled, given: Any, part: slice, *more: Any) -> RunResult:
+        runs.append(part)
+        return run(self, given, part, *more)
+
+    monkeypatch.setattr(sne.Compiled, "_run_slice", watched)
+    assert explored(tmp_path / "work") == whole
+    assert runs == [slice(0, SAMPLES)]  # of eight bits
+    forget(tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.fixture
+def half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_at_once: None) -> Path:
+    """A work folder of a run on loihi that was interrupted in the middle."""
+    x, y = data()
+    with monkeypatch.context() as patch, sne.compile(model(), "loihi", fidelity=False) as compiled:
+        interrupted_after(patch, 3, 1)
+        with pytest.raises(InterruptedHere):
+            compiled.run(x, y, work=tmp_path / "work")
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == [
+        MADE_WITH, "samples-0-1.npz", "samples-1-2.npz", "samples-2-3.npz",
+    ]  # fmt: skip
+    return tmp_path / "work"
+
+
+def test_what_is_kept_is_not_run_again(half_done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[slice] = []
+    run = sne.Compiled._run_slice
+
+    def watched(self: sne.Compiled, given: Any, part: slice, *more: Any) -> RunResult:
+        ran.append(part)
+        return run(self, given, part, *more)
+
+    monkeypatch.setattr(sne.Compiled, "_run_slice", watched)
+    x, y = data()
+    with sne.compile(model(), "loihi", fidelity=False) as compiled:
+        compiled.run(x, y, work=half_done)
+    assert ran == [slice(3, SAMPLES)]
+
+
+@pytest.mark.parametrize("harm", ["cut", "bit", "other run", "renamed", "pickle"])
+def test_a_damaged_part_is_run_again(harm: str, half_done: Path) -> None:
+    path = half_done / "samples-1-2.npz"
+    content = bytearray(path.read_bytes())
+    if harm == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif harm == "bit":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    elif harm == "other run":
+        path.write_bytes(content.replace(b'"made_with": "', b'"made_with": "0'))
+    elif harm == "renamed":
+        path.rename(half_done / "samples-5-6.npz")
+    else:
+        with path.open("wb") as stream:
+            np.savez(stream, document=np.array([{}], object))
+    x, y = data()
+    with sne.compile(model(), "loihi", fidelity=False) as compiled:
+        assert text(compiled.run(x, y, work=half_done)) == text(compiled.run(x, y))
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"policy": "static"}, "another policy"),
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"weight_bits": 4}, "weight bits 8, not 4"),
+        ({"hardware": "loihi2"}, "another chip"),
+        ({"target": "norse"}, "precision fixed, not float"),
+        ({"data": 1}, "another data"),
+        ({"record": "spikes"}, "recording counts, not spikes"),
+        ({"version": "0"}, "version of numpy"),
+    ],
+)
+def test_a_run_that_was_made_with_something_else_is_refused(
+    changed: dict[str, Any], named: str, half_done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "version" in changed:
+        document = json.loads((half_done / MADE_WITH).read_text())
+        document["made_with"]["version of numpy"] = changed.pop("version")
+        (half_done / MADE_WITH).write_text(json.dumps(document))
+    x, y = data(changed.pop("data", 0))
+    record, target = changed.pop("record", "counts"), changed.pop("target", "loihi")
+    with sne.compile(model(), target, fidelity=False, **changed) as compiled:
+        with pytest.raises(InputError) as refused:
+            compiled.run(x, y, record, work=half_done)
+        assert named in str(refused.value)
+        assert "model" not in str(refused.value).partition("with ")[2].partition(";")[0]
+        assert len(refused.value.lines) == 1
+        forget(half_done)  # as the message says
+        compiled.run(x, y, record, work=half_done)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"made_with": 1}', '{"made_with": {}, "version": 2}'])
+def test_a_damaged_folder_is_refused_by_name(content: str, half_done: Path) -> None:
+    (half_done / MADE_WITH).write_text(content)
+    x, y = data()
+    with (
+        sne.compile(model(), "loihi", fidelity=False) as compiled,
+        pytest.raises(InputError, match="work"),
+    ):
+        compiled.run(x, y, work=half_done)
+
+
+def test_one_process_at_a_time(half_done: Path) -> None:
+    x, y = data()
+    with sne.compile(model(), "loihi", fidelity=False) as compiled:
+        made_with = json.loads((half_done / MADE_WITH).read_text())["made_with"]
+        with Work(half_done, lambda: made_with):
+            with pytest.raises(InputError, match="another process"):
+                compiled.run(x, y, work=half_done)
+            forget(half_done)
+            assert (half_done / MADE_WITH).exists()
+        compiled.run(x, y, work=half_done)
+
+
+def test_what_is_quick_never_touches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sne_deploy.runtime.work.made_with", None)  # not even what it is made with is found
+    x, y = data()
+    with sne.compile(model(), "loihi", fidelity=False) as compiled:
+        compiled.run(x, y, work=tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+def test_other_files_stay(half_done: Path) -> None:
+    (half_done / "mine.txt").write_text("mine")
+    forget(half_done)
+    assert [path.name for path in half_done.iterdir()] == ["mine.txt"]
+
+
+def test_slices_of_a_slow_target_take_about_as_long_as_they_should(tmp_path: Path) -> None:
+    """Seconds of a target that starts in eight, and takes half of one for a sample."""
+    with sne.compile(model(), "loihi", fidelity=False) as compiled:
+        keeper = Keeper(Work(tmp_path / "work", dict), compiled.programs, (), slow=True)
+
+    def run(part: slice) -> Part:
+        seconds = 8 + 0.5 * (part.stop - part.start)
+        return Part(part.start, part.stop, None, None, {}, seconds)  # type: ignore[arg-type]  # not looked at
+
+    parts = [*keeper.through([slice(0, 700), slice(700, 5000)], run)]
+    assert [part.first for part in parts[1:]] == [part.last for part in parts[:-1]]
+    assert (parts[0].first, parts[-1].last) == (0, 5000)
+    assert max(part.seconds for part in parts) < 2 * kept.GOAL_S
+    assert sum(8 for _ in parts) < 0.1 * sum(part.seconds for part in parts)
+
+
+def test_what_a_run_is_made_with_is_the_same_in_another_process(half_done: Path, tmp_path: Path) -> None:
+    script = (
+        "import sne_deploy as sne, sys; from tests.runtime.test_kept import data, model; x, y = data()\n"
+        "with sne.compile(model(), 'loihi', fidelity=False) as compiled:\n"
+        "    compiled.run(x, y, work=sys.argv[1]).save(sys.argv[2])"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script, half_done, tmp_path / "out"],
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+    )
+    assert not half_done.exists()
