@@ -14,8 +14,9 @@ import numpy.typing as npt
 from sne_deploy import arguments as argument
 from sne_deploy.api import compile  # noqa: A004  its name
 from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
+from sne_deploy.energy.accounting import Part
 from sne_deploy.errors import InputError
-from sne_deploy.exploration.figures import Columns, figures
+from sne_deploy.exploration.figures import Columns, energy_excludes, figures
 from sne_deploy.exploration.leave_one_out import LeftOut, leave_one_out
 from sne_deploy.exploration.points import Points
 from sne_deploy.exploration.recording import record
@@ -164,6 +165,7 @@ def explore(
         orders=len(parts[0].orders),
         all_orders=parts[0].all_orders,
         points=_joined(parts),
+        energy_excludes=parts[0].energy_excludes,
         leave_one_out=left_out,
         standing=lines and replace(lines, rate_per_s=rate),
         wall_s=time.perf_counter() - started,
@@ -182,6 +184,7 @@ class _Part:
     points: Points
     orders: tuple[Places, ...]
     all_orders: bool
+    energy_excludes: tuple[Part, ...]
 
 
 def _data(ensemble: Ensemble, name: str, x: Any, y: Any, lengths: Any) -> DataSet:
@@ -241,7 +244,7 @@ def _searched(halves: _Halves, own: ActivationPolicy, search: Search, chip: Chip
         (True,) + (False,) * (len(policies) - 1),
         *(figures(each, chip) for each in (chosen_on, measured, whole)),
     )
-    return _Part(points, orders, complete)
+    return _Part(points, orders, complete, energy_excludes(whole, chip))
 
 
 def _leave_one_out(

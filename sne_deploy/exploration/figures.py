@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.chips.chip import Chip
-from sne_deploy.energy.accounting import COUNTED, Traffic, energy_parts, prices_of
+from sne_deploy.energy.accounting import COUNTED, Part, Traffic, energy_parts, prices_of
 from sne_deploy.policies.outcome import Outcome
 from sne_deploy.policies.recorded import MESSAGES
 
@@ -91,11 +91,20 @@ def figures(found: Outcome, chip: Chip) -> Columns:
     )
 
 
+def energy_excludes(found: Outcome, chip: Chip) -> tuple[Part, ...]:
+    """The parts that the energies leave out: what the target or the chip's file does not have."""
+    return tuple(name for name, part in _parts(found, chip).items() if part is None)
+
+
 def _energy_j(found: Outcome, chip: Chip) -> Array:
     """Mean joules per sample, the parts added in a report's order."""
-    totals = _Totals(**{name: found.totals.get(name) for name in COUNTED})  # type: ignore[arg-type]  # as they are
-    parts = energy_parts(totals, prices_of(chip), found.samples, _traffic(found)).values()
+    parts = _parts(found, chip).values()
     return np.asarray(sum(part for part in parts if part is not None), np.float64)
+
+
+def _parts(found: Outcome, chip: Chip) -> dict[Part, Any]:
+    totals = _Totals(**{name: found.totals.get(name) for name in COUNTED})  # type: ignore[arg-type]  # as they are
+    return energy_parts(totals, prices_of(chip), found.samples, _traffic(found))
 
 
 def _traffic(found: Outcome) -> Traffic | None:

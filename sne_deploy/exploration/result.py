@@ -10,6 +10,7 @@ from typing import Any
 
 from sne_deploy import arguments as argument
 from sne_deploy.brief import briefly
+from sne_deploy.energy.accounting import Part
 from sne_deploy.errors import InputError
 from sne_deploy.exploration.leave_one_out import LeftOut
 from sne_deploy.exploration.points import NO_LIMITS, Limits, Point, Points
@@ -37,6 +38,8 @@ class Exploration:
     all_orders : bool
         Whether these are all there are.
     points : Points
+    energy_excludes : tuple of str
+        The parts that the energies leave out, as a report's ``total_excludes``.
     leave_one_out : tuple of (ActivationPolicy, tuple of LeftOut)
         Of all students together, and of the model's own policy where that is a cascade or some students.
     standing : Standing or None
@@ -54,6 +57,7 @@ class Exploration:
     orders: int
     all_orders: bool
     points: Points
+    energy_excludes: tuple[Part, ...]
     leave_one_out: tuple[tuple[ActivationPolicy, tuple[LeftOut, ...]], ...]
     standing: Standing | None
     wall_s: float
@@ -180,6 +184,7 @@ class Exploration:
                     "orders": self.orders,
                     "all_orders": self.all_orders,
                 },
+                "energy_excludes": self.energy_excludes,
                 "front": tuple(self._point(each) for each in self.front),
                 "chosen": chosen,
                 "leave_one_out": tuple(

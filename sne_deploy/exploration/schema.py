@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from sne_deploy.energy.accounting import Part
 from sne_deploy.files import write_whole
 from sne_deploy.model.policy import Measure, PolicyKind
 from sne_deploy.report.chip_schema import Fraction, Mean, Model
@@ -119,7 +120,8 @@ class StandingModel(Model):
 class ExplorationModel(Model):
     """One exploration. ``front``: the points that no other dominates on the samples that choose.
 
-    ``standing`` is null where the students are on no cores.
+    ``energy_excludes``: the parts that no energy has, as a report's ``total_excludes``. ``standing`` is null
+    where the students are on no cores.
     """
 
     schema_version: Literal["1.0"]
@@ -129,6 +131,7 @@ class ExplorationModel(Model):
     target: str
     hardware: str
     searched: SearchedModel
+    energy_excludes: tuple[Part, ...]
     front: tuple[PointModel, ...]
     chosen: ChosenModel | None
     leave_one_out: tuple[LeaveOneOutModel, ...]

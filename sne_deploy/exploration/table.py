@@ -125,6 +125,9 @@ def _notes(found: Exploration, shown: int) -> Iterator[str]:
             f"points are chosen on {found.chosen_on} (column chosen on); all other figures are measured "
             f"on the {found.own.measured.samples:,} others, ± one standard error"
         )
+    left_out = [name for name in found.energy_excludes if name != "static"]
+    if left_out:
+        yield f"energies leave out what target {found.target} does not count: {', '.join(left_out)}"
     yield from _standing_notes(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 import sne_deploy as sne
 from sne_deploy.data import digits_split
@@ -18,7 +20,7 @@ from sne_deploy.exploration.figures import Figures
 from sne_deploy.exploration.points import Point
 from sne_deploy.exploration.result import Exploration
 from sne_deploy.exploration.schema import SCHEMA_FILE, ExplorationModel, json_schema
-from sne_deploy.exploration.table import spread
+from sne_deploy.exploration.table import exploration_view, spread
 from sne_deploy.model.ensemble import Gate
 from tests.command_line import command
 from tests.effort import examples
@@ -101,6 +103,19 @@ def test_the_power_beside_the_points_is_the_report_s(model: Path, digits: Any, f
     lines = sne.explore(model, *digits, rate=250.0, thresholds=2, measures=["margin"]).standing
     assert lines is not None
     assert (lines.x86_j, lines.static_j) == (power.x86.energy_j, power.static.energy_j)
+
+
+@pytest.mark.parametrize("target", ["loihi", "norse"])
+def test_energies_say_what_they_leave_out_as_a_report_does(model: Path, digits: Any, target: str) -> None:
+    with sne.compile(sne.load(model), target, fidelity=False) as compiled:
+        energy = compiled.run(*digits).report.ensemble.energy_per_sample_j
+    explored = sne.explore(model, *digits, target=target, thresholds=2, measures=["margin"])
+    assert explored.energy_excludes == energy.total_excludes
+    assert explored.document().energy_excludes == energy.total_excludes
+    assert ("updates" in energy.total_excludes) == (target == "norse")
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(exploration_view(explored))
+    assert ("energies leave out what target norse does not count" in shown.getvalue()) == (target == "norse")
 
 
 def test_samples_that_choose_do_not_judge(model: Path, digits: Any, found: Exploration) -> None:
