@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -145,6 +146,7 @@ def _in_fork(kind: Kind, folder: Path, limit: int | None = None) -> tuple[int, s
         try:
             os.dup2(writing, 2)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")  # as new: what they were may seek
             if limit is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
             from sne_deploy import cli
@@ -157,8 +159,10 @@ def _in_fork(kind: Kind, folder: Path, limit: int | None = None) -> tuple[int, s
 
             commands: Any = command  # it is only called
             status = cli.run(commands, "sne")
-            sys.stderr.flush()
+        except BaseException:  # noqa: BLE001  it is a fork, which must not go on
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(status)
     os.close(writing)
     with os.fdopen(reading, errors="backslashreplace") as stream:
