@@ -7,7 +7,7 @@ for as long as the reader keeps it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -54,42 +54,61 @@ def pack(array: Array) -> Packed | Array:
     """The array in fewer bytes, or itself."""
     if len(array) < FROM or array.ndim > 2 or array.dtype.kind not in "iufb":
         return array
-    if _same_bits(array[:_LOOK], np.broadcast_to(array[:1], array[:_LOOK].shape)):
-        first = np.broadcast_to(array[:1], array.shape)
-        if _same_bits(array, first):
-            return Packed(array[:1].copy(), len(array), array.dtype)
+    parts = _parts(array)
+    if all(_same_bits(part, np.broadcast_to(array[:1], part.shape)) for part in parts):
+        return Packed(array[:1].copy(), len(array), array.dtype)
     for kind in _NARROW:
         if np.dtype(kind).itemsize < array.itemsize:
             with np.errstate(invalid="ignore", over="ignore"):
-                if all(_same_bits(part, part.astype(kind).astype(array.dtype)) for part in _parts(array)):
+                if all(_same_bits(part, part.astype(kind).astype(array.dtype)) for part in parts):
                     return Packed(array.astype(kind), len(array), array.dtype)
-    return _numbered(array) if array.dtype == np.float64 else array
-
-
-def _numbered(array: Array) -> Packed | Array:
-    """By its distinct values, as bits."""
-    bits = np.ascontiguousarray(array).view(np.int64)
-    if len(np.unique(bits[:_LOOK])) > bits[:_LOOK].size // 2:
-        return array
-    distinct, values = np.unique(bits, return_inverse=True)
-    if len(distinct) > _FEW:
-        return array
-    kind = np.uint8 if len(distinct) <= 2**8 else np.uint16
-    return Packed(
-        values.reshape(array.shape).astype(kind), len(array), array.dtype, distinct.view(array.dtype)
-    )
+    return _numbered(array, parts) if array.dtype == np.float64 else array
 
 
 def _parts(array: Array) -> list[Array]:
+    """A few samples first, which mostly tell; then all others, some at a time."""
     return [array[:_LOOK], *(array[start : start + FROM] for start in range(_LOOK, len(array), FROM))]
+
+
+def _numbered(array: Array, parts: list[Array]) -> Packed | Array:
+    """By its distinct values, as bits."""
+    distinct = np.zeros(0, np.int64)
+    for part in parts:
+        distinct = np.union1d(distinct, _bits(part))
+        if len(distinct) > min(_FEW, part.size // 2):
+            return array
+    kind = np.uint8 if len(distinct) <= 2**8 else np.uint16
+    values = [np.searchsorted(distinct, _bits(part)).astype(kind) for part in parts]
+    return Packed(np.concatenate(values), len(array), array.dtype, distinct.view(array.dtype))
+
+
+def _bits(array: Array) -> Array:
+    return np.ascontiguousarray(array).view(f"i{array.itemsize}")
 
 
 def _same_bits(one: Array, other: Array) -> bool:
     """Bits, not values: of two zeros, and of numbers that are none."""
     if one.dtype.kind != "f":
         return bool(np.array_equal(one, other))
-    bits = f"u{one.itemsize}"
-    return bool(np.array_equal(np.ascontiguousarray(one).view(bits), np.ascontiguousarray(other).view(bits)))
+    return bool(np.array_equal(_bits(one), _bits(other)))
+
+
+def join_field(parts: Sequence[Any], name: str) -> Any:
+    """An array of all parts' samples, packed; each part's is made whole for as long as it is copied."""
+    lengths = [part.samples if isinstance(part, Packed) else len(part) for part in _kept(parts, name)]
+    first = getattr(parts[0], name)
+    found, done = np.empty((sum(lengths), *first.shape[1:]), first.dtype), 0
+    for part, length in zip(parts, lengths, strict=True):
+        array = getattr(part, name)
+        if found.dtype != array.dtype:
+            found = found.astype(np.result_type(found, array), copy=False)
+        found[done : done + length] = array
+        done += length
+    return pack(found)
+
+
+def _kept(parts: Sequence[Any], name: str) -> list[Packed | Array]:
+    return [part.__dict__[name] for part in parts]
 
 
 def packs(*names: str) -> Callable[[Class], Class]:
@@ -119,9 +138,12 @@ class _Field:
         instance.__dict__[self._name] = pack(value) if isinstance(value, np.ndarray) else value
 
 
-def shared(array: Array, others: Iterable[Array]) -> Array:
-    """The one of the others that has the same bits, to be kept once; else the array itself."""
-    for other in others:
-        if array.shape == other.shape and array.dtype == other.dtype and _same_bits(array, other):
+def shared(array: Packed | Array, others: Iterable[Any], name: str) -> Any:
+    """The field of the first of the others that has the same bits, to be kept once; else what was given."""
+    for other in (each.__dict__[name] for each in others):
+        if isinstance(array, Packed) or isinstance(other, Packed) or array.shape != other.shape:
+            continue
+        both = zip(_parts(array), _parts(other), strict=True)
+        if array.dtype == other.dtype and all(_same_bits(one, two) for one, two in both):
             return other
     return array

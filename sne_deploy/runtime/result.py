@@ -13,7 +13,7 @@ from sne_deploy.brief import briefly
 from sne_deploy.energy.accounting import COUNTED, Counts
 from sne_deploy.frontend.compiled_file.codec import ELSEWHERE
 from sne_deploy.ir.program import Program
-from sne_deploy.runtime.packed import packs, shared
+from sne_deploy.runtime.packed import join_field, packs, shared
 from sne_deploy.runtime.placed import PlacedCounts, PlacedTime, join_placed, join_times
 from sne_deploy.runtime.trace import LayerTrace, Trace, join
 
@@ -168,8 +168,8 @@ def join_runs(parts: Sequence[RunResult]) -> RunResult:
     students = tuple(_join_students(same) for same in zip(*(part.students for part in parts), strict=True))
     return RunResult(
         students=students,
-        logits=shared(np.concatenate([part.logits for part in parts]), (each.outputs for each in students)),
-        predictions=np.concatenate([part.predictions for part in parts]),
+        logits=shared(join_field(parts, "logits"), [each.trace for each in students], "outputs"),
+        predictions=join_field(parts, "predictions"),
         active=np.concatenate([part.active for part in parts]),
         labels=np.concatenate(labels) if labels else None,
         head_macs=np.concatenate([part.head_macs for part in parts]),

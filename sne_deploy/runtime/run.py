@@ -15,6 +15,7 @@ from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Head
 from sne_deploy.runtime import head as heads
 from sne_deploy.runtime.activation import chosen_students, confidence, gate_macs
 from sne_deploy.runtime.execution import Runner
+from sne_deploy.runtime.packed import shared
 from sne_deploy.runtime.result import RunResult, StudentResult
 from sne_deploy.runtime.trace import Trace, not_run
 
@@ -62,7 +63,7 @@ def run_ensemble(
     )
     return RunResult(
         students=students,
-        logits=combined,
+        logits=shared(combined, traces, "outputs"),
         predictions=np.argmax(combined, axis=1).astype(np.int64),
         active=active,
         labels=labels,

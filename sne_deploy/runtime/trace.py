@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sne_deploy.backend import Record
 from sne_deploy.brief import briefly
 from sne_deploy.ir.program import NeuronGroup, Program
-from sne_deploy.runtime.packed import packs
+from sne_deploy.runtime.packed import Packed, join_field, packs
 
 Array = npt.NDArray[Any]
 
@@ -184,16 +184,16 @@ def join(parts: Sequence[Part]) -> Part:
     first = parts[0]
     if len(parts) == 1:
         return first
-    values = {part.name: [getattr(each, part.name) for each in parts] for part in fields(first)}
-    joined: Part = replace(first, **{name: _joined(several) for name, several in values.items()})
-    return joined
+    changed: Part = replace(first, **{part.name: _joined(parts, part.name) for part in fields(first)})
+    return changed
 
 
-def _joined(values: Sequence[Any]) -> Any:
-    if any(value is None for value in values):
+def _joined(parts: Sequence[Any], name: str) -> Any:
+    if any(part.__dict__[name] is None for part in parts):
         return None
-    if isinstance(values[0], np.ndarray):
-        return np.concatenate(values)
+    if isinstance(parts[0].__dict__[name], np.ndarray | Packed):
+        return join_field(parts, name)
+    values = [getattr(part, name) for part in parts]
     if isinstance(values[0], tuple):
         return tuple(join(same) for same in zip(*values, strict=True))
     return sum(values) if isinstance(values[0], int) else values[0]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from sne_deploy.runtime import packed
 from sne_deploy.runtime.packed import Packed, pack, shared
-from sne_deploy.runtime.trace import LayerTrace
+from sne_deploy.runtime.trace import LayerTrace, join
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +53,23 @@ def test_few_samples_and_recordings_are_left() -> None:
 
 def test_what_is_there_twice_is_kept_once() -> None:
     one = np.arange(150) / 3
-    assert shared(one.copy(), [one[:-1], -one, one]) is one
-    assert shared(one, [one + 1]) is one
+
+    @dataclass
+    class Holder:
+        x: np.ndarray | Packed
+
+    others = [Holder(one[:-1]), Holder(-one), Holder(pack(one.round())), Holder(one)]
+    assert shared(one.copy(), others, "x") is one
+    assert shared(one, others[:-1], "x") is one
+
+
+def test_parts_join_in_order_whatever_they_are_packed_in() -> None:
+    parts = [np.arange(150) % 3, np.arange(7) - 300, np.full(120, 2**40)]
+    layers = [LayerTrace("a", part, part, None, None) for part in parts]
+    whole = np.concatenate(parts)
+    for found in (join(layers).synops, join([*layers[::-1]][::-1]).spikes):
+        assert (found.dtype, found.tolist()) == (whole.dtype, whole.tolist())
+    assert join(layers).updates_active is None
 
 
 def test_a_trace_gives_what_it_got_and_travels_small() -> None:
