@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["sne_deploy"], enable_loader_override=F
 
 MOST_BYTES = 1 << 18
 SECONDS, MOST_MIB = 20.0, 2500
-"""Of processor time: the machine may be busy. libFuzzer's own clock is off."""
+"""Of processor time: the machine may be busy, so libFuzzer's own clock has a day."""
 
 
 def main(kind: str, runs: str, seed: str, corpus: str, crashes: str) -> None:
@@ -53,7 +53,7 @@ def main(kind: str, runs: str, seed: str, corpus: str, crashes: str) -> None:
 
     signal.signal(signal.SIGPROF, _too_long)
     options = [f"-runs={runs}", f"-seed={seed}", f"-max_len={MOST_BYTES}", f"-artifact_prefix={crashes}/"]
-    options += ["-timeout=0", f"-rss_limit_mb={MOST_MIB}", "-print_final_stats=1"]
+    options += ["-timeout=86400", f"-rss_limit_mb={MOST_MIB}", "-print_final_stats=1"]
     atheris.Setup([sys.argv[0], *options, corpus], once, custom_mutator=mutate)
     atheris.Fuzz()
 
