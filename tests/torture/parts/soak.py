@@ -98,7 +98,8 @@ def _run(indices: Sequence[int], _seed: int) -> Iterator[Trial]:
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         rounds = list(_rounds(len(indices), Path(name)))
-    warm = max(1, int(WARM * len(rounds)))
+    seldom = SELDOM if len(rounds) > 2 * SELDOM else 1  # what runs seldom has run, too
+    warm = max(seldom, int(WARM * len(rounds)))
     hours = [hour for hour, _ in rounds[warm:]]
     for quantity, unit in UNITS.items():
         values = [float(found[quantity]) for _, found in rounds[warm:]]
