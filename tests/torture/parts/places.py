@@ -114,7 +114,7 @@ COMMANDS = {
     "explore": ["explore", str(MODEL), "--samples", "40", "--out", "{scratch}/explored.json"],
 }
 CASES = list(product(PLACES, COMMANDS))
-_STRIDE = 29
+_STRIDE = 35
 """Trials that follow each other are of other places and commands; it divides no number of cases here."""
 
 
@@ -202,7 +202,7 @@ PART = Part(
     "or full, other locales, widths and clocks, limits of open files and processes, a user without a name "
     "or home.",
     run=_run,
-    short=4,
+    short=3,
     full=len(CASES),
     missing=_missing,
 )
