@@ -1,8 +1,7 @@
 """What compiling and running take in memory, from sizes alone, and what to do where it is not there.
 
 A run holds one slice of samples (encoded, recorded, compared with the reference), what the simulators work
-in, and the results of all samples. The figures are upper ones, within a factor of two of what was measured
-(``python -m benchmarks.memory``); what a process holds before is not among them.
+in, and the results of all samples. The figures are upper ones; what a process holds before is not among them.
 """
 
 from __future__ import annotations
