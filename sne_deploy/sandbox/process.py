@@ -114,7 +114,9 @@ class Child:
     def close(self) -> None:
         """Leave no process and no pipe behind."""
         self.kill()
-        self._process.__exit__(BrokenPipeError, None, None)
+        with contextlib.suppress(BrokenPipeError):  # what it has not read
+            self.stdin.close()
+        self._process.__exit__(None, None, None)
         self._lifeline.close()
 
     def kill(self) -> None:

@@ -141,7 +141,13 @@ def test_a_lost_process_is_told_of_and_replaced() -> None:
         first = pool.submit(os.getpid).result()
         with pytest.raises(WorkerLostError, match="its process ended with status 3"):
             pool.submit(os._exit, 3).result()
-        assert pool.submit(os.getpid).result() != first
+        second = pool.submit(os.getpid).result()
+        assert second != first
+        os.kill(second, signal.SIGKILL)
+        assert gone([second])
+        with pytest.raises(WorkerLostError, match="its process was killed by SIGKILL"):  # what is sent stays here
+            pool.submit(abs, -1).result()
+        assert pool.submit(abs, -1).result() == 1
 
 
 def test_shutdown_ends_what_runs_and_what_it_started() -> None:
