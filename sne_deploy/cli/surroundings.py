@@ -34,10 +34,10 @@ def prepare() -> str | None:
     """
     printing = sys.stdout is not None
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  it lives as long as we
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     for name, number in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", closefd=False))
         if hasattr(getattr(sys, name), "reconfigure"):
             getattr(sys, name).reconfigure(errors="replace")
     _bound_columns()
