@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PAGE = ROOT / "docs" / "cluster.md"
-PLOT = ROOT / "docs" / "results" / "cluster.svg"
+PLOT = ROOT / "docs" / "pictures" / "cluster.svg"
 TEXT = Path(__file__).with_name("cluster_page.md")
 WORKERS = (1, 2, 10, 30, 100, 300, 1000)
 STUDENTS = 4

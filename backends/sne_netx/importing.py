@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -20,8 +21,9 @@ _SLAYER = "lava.lib.dl.slayer"
 _MODULES = "lava.lib.dl.netx.sequential_modules"
 
 
+@cache
 def import_netx_alone() -> ModuleType:
-    """Import ``lava.lib.dl.netx`` for this process alone; for a worker, which does nothing else.
+    """Import ``lava.lib.dl.netx`` for this process alone, once; for a worker, which does nothing else.
 
     netx takes one function from slayer, for resonate-and-fire neurons, and slayer imports torch, beside which
     Lava's forks are unsafe. Such neurons are refused before; here slayer is empty. netx's module for networks

@@ -70,6 +70,12 @@ class Fake:
         outputs = self.table[index]
         return Trace(outputs, outputs, (layer,), input_spikes=index + 4, host_macs=np.full(len(index), 3))
 
+    def not_run(self, samples: int, record: Record = "counts") -> Trace:
+        size, zeros = (samples, self.table.shape[1]), np.zeros(samples, int)
+        spikes = np.zeros((samples, STEPS, size[1]), bool) if record != "counts" else None
+        layer = LayerTrace("out", zeros, zeros, zeros, zeros, recorded_spikes=spikes)
+        return Trace(np.zeros(size), np.full(size, np.nan), (layer,), input_spikes=zeros, host_macs=zeros)
+
 
 def inputs(*samples: int) -> np.ndarray:
     return np.array(samples, float)[:, None]

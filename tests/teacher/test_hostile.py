@@ -110,9 +110,9 @@ def test_hostile_teachers_are_stopped(tmp_path: Path, name: str, monkeypatch: py
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert str(caught.value).isprintable()
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
-    assert (
-        after.ru_maxrss < 1 << 20 or after.ru_maxrss == before.ru_maxrss
-    )  # KiB, of the largest child so far
+    # KiB, of the largest child so far; until a child starts its program it is as large as this process.
+    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after.ru_maxrss <= max(1 << 20, before.ru_maxrss, ours)
 
 
 def test_a_loop_that_ends_is_a_teacher(tmp_path: Path) -> None:
