@@ -36,7 +36,11 @@ def at_stop(undo: Callable[[], None]) -> Callable[[], None]:
 def says(line: str) -> Iterator[None]:
     """Let a command that is stopped in this block say more than one word, such as how to go on."""
     _words.append(line)
-    yield
+    try:
+        yield
+    except Exception:
+        _words.pop()
+        raise
     _words.pop()  # not after an interrupt that unwinds: it is told of further out
 
 
