@@ -22,6 +22,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE_S = 5.0
 _undo: list[Callable[[], None]] = []
 _ending = threading.Lock()
+_ender: list[int] = []
+"""The thread that holds the lock."""
 _words = ["interrupted"]
 
 
@@ -85,6 +87,7 @@ def _handle(number: int, _: FrameType | None) -> None:
 
 def _end(number: int) -> None:
     if _ending.acquire(blocking=False):
+        _ender.append(threading.get_ident())
         for undo in reversed(_undo):
             with contextlib.suppress(Exception):  # it must not keep the others from being done
                 undo()
@@ -93,7 +96,9 @@ def _end(number: int) -> None:
                 b"\r\x1b[2K\x1b[?25h" if os.isatty(2) else b""
             )  # a bar's line, and the cursor that it hides
             os.write(2, clear + word().encode() + b"\n")
-    else:  # another thread, or this one before a second signal, is at it
+    elif threading.get_ident() in (_ender or [threading.get_ident()]):
+        return  # a second signal in the midst of the first: this thread goes on with that
+    else:  # another thread is at it
         time.sleep(_PATIENCE_S)
     os._exit(128 + number)
 

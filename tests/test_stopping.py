@@ -24,6 +24,7 @@ stopping.end_at_signals()
 
 @stopping.at_stop
 def fails():
+    os.kill(os.getpid(), 15)  # a second signal in the midst of the first
     raise RuntimeError("never seen")
 
 def python():
