@@ -26,7 +26,7 @@ from benchmarks.networks import FULL, make_case
 from benchmarks.page import performance_page
 from benchmarks.profiling import profile_case
 from benchmarks.scaling import measure_scaling, measure_startup
-from sne_deploy.files import atomic_path, read_regular
+from sne_deploy.files import read_regular, write_whole
 from sne_deploy.text import one_line
 
 SCHEMA_VERSION = 1
@@ -125,13 +125,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         with Console(stderr=True).status("starting") as status:
             document = run(given, status.update)
-        with atomic_path(given.out) as temporary:
-            temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+        write_whole(given.out, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
     if given.page is None:
         print(performance_page(document))
         return
-    with atomic_path(given.page) as temporary:
-        temporary.write_text(performance_page(document), encoding="utf-8")
+    write_whole(given.page, performance_page(document).encode())
 
 
 if __name__ == "__main__":

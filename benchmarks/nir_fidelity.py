@@ -26,7 +26,7 @@ import numpy.typing as npt
 import sne_deploy as sne
 from benchmarks.event_data import bursts, classes, saccades
 from experiments.markdown import table
-from sne_deploy.files import atomic_path
+from sne_deploy.files import write_whole
 from sne_deploy.frontend.nir.file import read_nir, write_nir
 from tests.interop.stored import Stored, load, names
 
@@ -198,8 +198,7 @@ def main() -> None:
     }
     for path, text in texts.items():
         if path is not None:
-            with atomic_path(path) as temporary:
-                temporary.write_text(text)
+            write_whole(path, text.encode())
     if options.page is None:
         print(page(rows))
 

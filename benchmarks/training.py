@@ -39,7 +39,7 @@ from sne_deploy.distill.teacher.architectures import teacher_network
 from sne_deploy.distill.teacher.network import train_teacher
 from sne_deploy.distill.training.loop import Training
 from sne_deploy.distill.training.memory import keep_freed_memory
-from sne_deploy.files import atomic_path
+from sne_deploy.files import write_whole
 
 CLASSES, SIDE, MARGIN, HOLE = 10, 32, 4, 8
 SHAPES = {
@@ -284,8 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "machine": describe_machine(),
             "networks": found,
         }
-        with atomic_path(given.out) as temporary:
-            temporary.write_text(json.dumps(document, indent=1) + "\n")
+        write_whole(given.out, (json.dumps(document, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from sne_deploy.distill.data.splits import load_splits
 from sne_deploy.distill.experiment import Experiment, load_experiment
 from sne_deploy.distill.run import run_experiment
 from sne_deploy.errors import SneError
-from sne_deploy.files import atomic_path, ensure_folder
+from sne_deploy.files import ensure_folder, write_whole
 from sne_deploy.model.ensemble import Ensemble
 
 SPARSITIES = (0.5, 0.7, 0.85, 0.93, 0.97)
@@ -127,8 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out, curve = ensure_folder(given.out), []
         for point in points(experiment, out, given.seeds):
             curve.append(point)
-            with atomic_path(out / "curve.json") as path:
-                path.write_text(json.dumps([asdict(one) for one in curve], indent=1))
+            write_whole(out / "curve.json", json.dumps([asdict(one) for one in curve], indent=1).encode())
             print(f"{point.family} {point.sparsity:g} {point.price:g}: {point.accuracy:.3f}", file=sys.stderr)
     except SneError as error:
         print(f"error: {error}", file=sys.stderr)

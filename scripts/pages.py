@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sne_deploy.files import atomic_path
+from sne_deploy.files import write_whole
 
 CHECK = "--check"
 
@@ -21,7 +21,5 @@ def keep(page: Path, made: str) -> int:
         same = page.read_text("utf-8") == made
         print("up to date" if same else f"{page} differs; run python scripts/{Path(sys.argv[0]).name}")
         return 0 if same else 1
-    with atomic_path(page) as temporary:
-        temporary.write_text(made, "utf-8")
-    print(f"written: {page}")
+    print(f"written: {write_whole(page, made.encode())}")
     return 0

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sne_deploy.errors import InputError
-from sne_deploy.files import atomic_path
+from sne_deploy.files import write_whole
 
 Figures = dict[str, Any]
 Read = TypeVar("Read", bound=BaseModel)
@@ -110,9 +110,7 @@ def read_record(path: Path) -> Record:
 def write_document(document: Document, folder: Path) -> Path:
     """Write a document; the same content gives the same bytes."""
     path = folder / f"{document.name}.json"
-    with atomic_path(path) as temporary:
-        temporary.write_text(document.model_dump_json(indent=1) + "\n", "utf-8")
-    return path
+    return write_whole(path, (document.model_dump_json(indent=1) + "\n").encode())
 
 
 def read_documents(folder: Path) -> list[Document]:

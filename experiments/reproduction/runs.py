@@ -24,7 +24,7 @@ from sne_deploy.distill.experiment import Experiment, load_experiment
 from sne_deploy.distill.stages import EpochLog
 from sne_deploy.distill.training.epochs import Epoch
 from sne_deploy.errors import InputError
-from sne_deploy.files import atomic_path, ensure_folder
+from sne_deploy.files import ensure_folder, write_whole
 from sne_deploy.model.ensemble import Ensemble
 
 Array = npt.NDArray[Any]
@@ -60,8 +60,7 @@ class Stopwatch:
 
     def keep(self) -> None:
         """Write what was spent so far."""
-        with atomic_path(self._path) as temporary:
-            temporary.write_text(repr(self.seconds()))
+        write_whole(self._path, repr(self.seconds()).encode())
 
 
 @dataclass(frozen=True)
@@ -155,8 +154,7 @@ class Lab:
         figures = measurement.take(Task(run, experiment, folder, ensure_folder(self.out / "work"), log))
         wall_s = round(watch.seconds(), 1)
         record = Record(**vars(run), digest=digest, wall_s=wall_s, figures=figures)
-        with atomic_path(path) as temporary:
-            temporary.write_text(record.model_dump_json(indent=1) + "\n", "utf-8")
+        write_whole(path, (record.model_dump_json(indent=1) + "\n").encode())
         return record
 
 

@@ -15,7 +15,7 @@ from experiments.reproduction.rows import read_documents
 from experiments.results.page import DOCS, files
 from experiments.results.plots import CREATOR
 from sne_deploy.errors import SneError
-from sne_deploy.files import atomic_path, ensure_folder
+from sne_deploy.files import ensure_folder, write_whole
 
 
 def write(docs: Path) -> None:
@@ -23,9 +23,7 @@ def write(docs: Path) -> None:
     folder = ensure_folder(docs / "results")
     written = set()
     for path, text in files(read_documents(docs / "results"), docs):
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, "utf-8")
-        written.add(path)
+        written.add(write_whole(path, text.encode()))
         print(f"written: {path}")
     for path in set(folder.glob("*.svg")) - written:
         path.unlink()

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sne_deploy.files import atomic_path
+from sne_deploy.files import write_whole
 from tests.torture.campaign import campaign, line
 from tests.torture.part import Part, parts
 
@@ -32,8 +32,8 @@ def main(arguments: list[str]) -> int:
         part = known[name]
         results = campaign(part, _indices(part, asked), asked.seed, _say)
         asked.out.mkdir(parents=True, exist_ok=True)
-        with atomic_path(asked.out / f"{name}.json") as temporary:
-            temporary.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+        write_whole(asked.out / f"{name}.json", text.encode())
         _say(line(results))
         failed += results["failed"]
     return int(failed > 0)
