@@ -1,8 +1,9 @@
-"""Pages that a script makes: written anew, or, with ``--check``, only compared."""
+"""Pages that a script makes: filled, and written anew or, with ``--check``, only compared."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sne_deploy.files import write_whole
@@ -13,6 +14,19 @@ CHECK = "--check"
 def checking() -> bool:
     """Whether the script was asked to compare its page alone."""
     return CHECK in sys.argv[1:]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def filled(text: str, parts: Mapping[str, object]) -> str:
+    """A page's text with each ``{NAME}`` replaced by its part, one after the other."""
+    for name, part in parts.items():
+        text = text.replace(f"{{{name}}}", str(part))
+    return text
 
 
 def keep(page: Path, made: str) -> int:

@@ -6,11 +6,11 @@ usage: python scripts/update_energy_page.py
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
-from pages import keep
+from pages import filled, keep, table
 from synop_definitions import SAMPLES, count
 
 from sne_deploy.energy.validation.case import Case, Layer, Seen
@@ -20,12 +20,6 @@ from sne_deploy.energy.validation.view import COLUMNS, causes, cells, left_line,
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "energy.md"
 TEXT = Path(__file__).with_name("energy_page.md")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def constants(found: Validation) -> str:
@@ -136,10 +130,7 @@ def page() -> str:
         "SAMPLES": str(SAMPLES),
         "DEFINITIONS": definitions(),
     }
-    text = TEXT.read_text("utf-8")
-    for name, part in parts.items():
-        text = text.replace(f"{{{name}}}", part)
-    return text
+    return filled(TEXT.read_text("utf-8"), parts)
 
 
 if __name__ == "__main__":

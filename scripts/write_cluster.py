@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from pages import keep  # noqa: E402
+from pages import filled, keep, table  # noqa: E402
 
 from benchmarks.cluster_simulation import BOUND, Case, Outcome, simulate  # noqa: E402
 from sne_deploy.runtime.execution import CHUNK_BYTES  # noqa: E402
@@ -46,11 +46,6 @@ def cases(costs: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "cascade": UNDECIDED,
         },
     }
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
 
 
 def page(costs: dict[str, Any], found: dict[str, list[Outcome]]) -> str:
@@ -103,10 +98,7 @@ def page(costs: dict[str, Any], found: dict[str, list[Outcome]]) -> str:
         "BOUND": f"{BOUND:.0%}",
         "UNIT_MS": f"{messages['ms_per_unit']['scheduler']:.1f}",
     }
-    text = TEXT.read_text("utf-8")
-    for name, part in made.items():
-        text = text.replace(f"{{{name}}}", part)
-    return text
+    return filled(TEXT.read_text("utf-8"), made)
 
 
 def _middle(seconds: Sequence[float]) -> tuple[float, float, float]:

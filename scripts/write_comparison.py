@@ -31,10 +31,8 @@ networks = [
 
 def page() -> str:
     """The page's text."""
-    text = TEXT.read_text("utf-8")
-    for name, part in (("table", _table()), ("example", EXAMPLE), ("measured", MEASURED)):
-        text = text.replace(f"{{{name}}}", part)
-    return text
+    parts = {"table": _table(), "example": EXAMPLE, "measured": MEASURED}
+    return filled(TEXT.read_text("utf-8"), parts)
 
 
 def _table() -> str:
@@ -59,6 +57,6 @@ def _picojoules(figure: Figure) -> str:
 
 
 if __name__ == "__main__":
-    from pages import keep
+    from pages import filled, keep
 
     sys.exit(keep(PAGE, page()))

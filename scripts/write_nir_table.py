@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import nir
 import numpy as np
 from nir_examples import PRIMITIVES, REFUSALS, TOPOLOGIES
 from nir_semantics import DESCRIPTIONS
-from pages import checking, keep
+from pages import checking, filled, keep, table
 
 from sne_deploy.backend import RunOptions, load_backend
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
@@ -122,11 +122,6 @@ def _cells(outcome: Outcome) -> Iterator[str]:
     return ("yes" if reason is None else f"no: {reason}" for reason in reasons)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = (head, ["---"] * len(head), *rows)
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
-
-
 def tables(*, lava: bool) -> dict[str, str]:
     """By the name of their place.
 
@@ -139,25 +134,25 @@ def tables(*, lava: bool) -> dict[str, str]:
     runs = {name: _cells(try_out(PRIMITIVES[name](), lava=lava)) for name in words}
     topologies = {title: try_out(make(), lava=lava) for title, make in TOPOLOGIES.items()}
     return {
-        "PRIMITIVES": _table(
+        "PRIMITIVES": table(
             ("primitive", *heads, "one step", "lost in fixed point"),
             [(f"`{name}`", *runs[name], one.step, one.lost) for name, one in words.items()],
         ),
-        "DETAILS": _table(
+        "DETAILS": table(
             ("primitive", "NIR's equation", "becomes", "limits"),
             [
                 (f"`{name}`", "-" if one.equation == "-" else f"`{one.equation}`", one.lowered, one.limits)
                 for name, one in words.items()
             ],
         ),
-        "TOPOLOGIES": _table(
+        "TOPOLOGIES": table(
             ("graph", *heads, "warnings"),
             [
                 (title, *_cells(outcome), "; ".join(map(_without_name, outcome.warnings)))
                 for title, outcome in topologies.items()
             ],
         ),
-        "REFUSALS": _table(("graph", "refused by", "reason"), _refusals(lava=lava)),
+        "REFUSALS": table(("graph", "refused by", "reason"), _refusals(lava=lava)),
     }
 
 
@@ -175,17 +170,15 @@ def _refusals(*, lava: bool) -> Iterator[tuple[str, str, str]]:
 
 def page(*, lava: bool) -> str:
     """The whole page: the prose of nir_page.md with the tables in its places."""
-    text = TEXT.read_text("utf-8")
     values = {"nir version": nir.version, "name length": LIMITS.name_length}
     registers = load_chip(DEFAULT_CHIP).registers
     values |= {name.upper(): getattr(registers, name) for name in REGISTERS}
-    for name, value in values.items():
-        text = text.replace(f"{{{name}}}", str(value))
-    for name, table in tables(lava=lava).items():
+    text = filled(TEXT.read_text("utf-8"), values)
+    for name, made in tables(lava=lava).items():
         place = f"{{{name}}}\n"
         if text.count(place) != 1:
             raise SystemExit(f"{TEXT}: {text.count(place)} places for {place.strip()}, expected one")
-        text = text.replace(place, f"{table}\n")
+        text = text.replace(place, f"{made}\n")
     return text
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from pages import keep  # noqa: E402
+from pages import filled, keep, table  # noqa: E402
 
 from tests.torture.part import Part, parts  # noqa: E402
 
@@ -22,12 +22,6 @@ PAGE = ROOT / "docs" / "reliability.md"
 TEXT = Path(__file__).with_name("reliability_page.md")
 RESULTS = ROOT / "docs" / "reliability"
 COUNTED = ("case", "tried", "held")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def page() -> str:
@@ -38,10 +32,7 @@ def page() -> str:
         "SUMMARY": _summary(measured),
         "PARTS": "\n\n".join(_part(known[name], found) for name, found in measured.items()),
     }
-    text = TEXT.read_text("utf-8")
-    for name, part in made.items():
-        text = text.replace(f"{{{name}}}", part)
-    return text
+    return filled(TEXT.read_text("utf-8"), made)
 
 
 def _results(name: str) -> dict[str, Any] | None:
@@ -91,7 +82,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, Mapping):
         return ", ".join(f"{count:,} {name}" for name, count in value.items())
-    return f"{value:,}" if isinstance(value, (int, float)) else str(value).replace("|", "\\|")
+    return f"{value:,}" if isinstance(value, (int, float)) else str(value)
 
 
 def _command(found: Mapping[str, Any]) -> str:
