@@ -328,13 +328,13 @@ def compile(  # noqa: A001  the design's name for it
     if policy is not None:
         remedy = 'sne.ActivationPolicy(...), or "static"'
         ensemble = replace(ensemble, policy=argument.instance("policy", policy, ActivationPolicy, remedy))
-    check_compile(ensemble, reference=fidelity and chosen == "fixed")
+    compared = fidelity and chosen == "fixed"
+    check_compile(ensemble, reference=compared)
     formats = capabilities.formats(chip.registers, weight_bits)
     whole = chip.registers.narrowed(weight_bits)
     programs, real = _programs(ensemble, chosen, formats, whole, progress)
     check_head(ensemble.head, [program.output_size for program in programs])
     with ExitStack() as resources:
-        compared = fidelity and chosen == "fixed"
         targets = (target, REFERENCE) if compared and REFERENCE in backend_names() else (target,)
         engine = resources.enter_context(open_engine(workers, scheduler, timeout_s, targets))
         run_options = RunOptions(progress=progress, extra=extra)

@@ -28,8 +28,8 @@ from sne_deploy.runtime.fingerprint import REGISTERS, differing, digest
 MADE_WITH = "made_with.json"
 FORMAT, VERSION = "sne-deploy/work", 1
 MAX_MADE_WITH_BYTES = 2**20
-KEPT = ("samples-*.npz", "round-*.json")
-"""Names of files that a work folder holds, beside the one that says whose they are."""
+KEPT = "samples-*.npz"
+"""Files that a work folder holds, beside the one that says whose they are."""
 _PART = "part-"
 _ANEW = "begin anew with --no-resume (in Python: delete the folder), or choose another place"
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -170,7 +170,7 @@ def part_of(folder: Path, name: str) -> Path:
 
 def kept_files(folder: Path) -> list[Path]:
     """What is kept in a work folder, and in those of the runs that make a whole."""
-    return [path for name in KEPT for path in (*folder.glob(name), *folder.glob(f"{_PART}*/{name}"))]
+    return [*folder.glob(KEPT), *folder.glob(f"{_PART}*/{KEPT}")]
 
 
 def forget(folder: Path) -> None:
@@ -184,7 +184,7 @@ def forget(folder: Path) -> None:
             return
         with hidden_folder(folder):  # it sweeps what a killed process has left
             pass
-        for pattern in (*KEPT, MADE_WITH):
+        for pattern in (KEPT, MADE_WITH):
             for path in folder.glob(pattern):
                 path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # something of somebody else's is there

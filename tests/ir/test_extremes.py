@@ -72,6 +72,14 @@ def case(seed: int, kind: str, reset: str, *, whole: bool) -> tuple[Dynamics, np
     return Dynamics(group, LOIHI1 if whole else None), ends.min(axis=0), ends.max(axis=0)
 
 
+CASES = given(
+    seed=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from(KINDS),
+    reset=st.sampled_from(["value", "subtract", "delayed"]),
+    timesteps=st.sampled_from([1, 8, 9, 10, 100, 1500]),
+)
+
+
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps are taken at once from the beginning."""
@@ -80,12 +88,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(max_examples=examples(12), deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    kind=st.sampled_from(KINDS),
-    reset=st.sampled_from(["value", "subtract", "delayed"]),
-    timesteps=st.sampled_from([1, 8, 9, 10, 100, 1500]),
-)
+@CASES
 def test_registers_are_those_of_the_loop(seed: int, kind: str, reset: str, timesteps: int) -> None:
     model, low, high = case(seed, kind, reset, whole=True)
     found = extremes(model, low, high, timesteps)
@@ -94,12 +97,7 @@ def test_registers_are_those_of_the_loop(seed: int, kind: str, reset: str, times
 
 
 @settings(max_examples=examples(12), deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    kind=st.sampled_from(KINDS),
-    reset=st.sampled_from(["value", "subtract", "delayed"]),
-    timesteps=st.sampled_from([1, 8, 9, 10, 100, 1500]),
-)
+@CASES
 def test_real_numbers_are_those_of_the_loop_to_rounding(
     seed: int, kind: str, reset: str, timesteps: int
 ) -> None:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import numpy as np
@@ -24,6 +18,7 @@ from sne_deploy.runtime.execution import InProcess, OnExecutor
 from sne_deploy.runtime.executors import open_engine
 from sne_deploy.runtime.trace import Trace
 from sne_loihi import LoihiBackend
+from tests.dask_processes import Cluster
 from tests.small_programs import one_layer
 
 
@@ -160,74 +155,20 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-@contextlib.contextmanager
-def cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen]]]:
-    """A Dask scheduler and its workers as processes of their own, on the loopback address."""
-    address = f"tcp://127.0.0.1:{_free_port()}"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    port = address.rsplit(":", 1)[1]
-    local = ["--host", "127.0.0.1"]
-    started = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "distributed.cli.dask_scheduler",
-                *local,
-                "--port",
-                port,
-                "--no-dashboard",
-            ],
-            **quiet,
-        )
-    ]
-    one_worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, *local, "--nthreads", "1"]
-    started += [
-        subprocess.Popen([*one_worker, "--no-nanny", "--no-dashboard"], **quiet) for _ in range(workers)
-    ]
-    try:
-        _await_workers(address, workers)
-        yield address, started[1:]
-    finally:
-        for process in started:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _await_workers(address: str, workers: int) -> None:
-    from distributed import Client
-
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with Client(address, timeout=5, set_as_default=False) as client:
-                client.wait_for_workers(workers, timeout=30)
-                return
-        except (OSError, TimeoutError):
-            if time.monotonic() > deadline:
-                raise
-
-
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_dask_cluster_survives_the_death_of_a_worker() -> None:
     inputs = samples(40)
-    with cluster(2) as (address, workers), open_engine(None, address) as opened:
+    with Cluster(2) as cluster, open_engine(None, cluster.address) as opened:
         assert opened is not None
         assert opened.workers == 2
         runner = OnExecutor(Engine(opened.executor, 20), "loihi", programs())
-        killer = threading.Timer(0.2, lambda: os.killpg(workers[0].pid, signal.SIGKILL))
+        victim = cluster.workers[0]
+        killer = threading.Timer(0.2, victim.kill)
         killer.start()
         found = runner.run([(0, inputs), (1, inputs)], "spikes")
         killer.join()
-        assert workers[0].wait(timeout=10) == -signal.SIGKILL
+        assert victim.wait(timeout=10) == -signal.SIGKILL
         assert_same(found, expected(inputs))
         again = runner.run([(0, inputs), (1, inputs)], "spikes")
         assert_same(again, expected(inputs))

@@ -106,6 +106,19 @@ def test_the_report_is_the_same(seed: int, tmp_path: Path) -> None:
     assert not (tmp_path / "work").exists()
 
 
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[slice]:
+    """The slices that are run from now on."""
+    ran: list[slice] = []
+    run = sne.Compiled._run_slice
+
+    def noted(self: sne.Compiled, given: Any, part: slice, *more: Any) -> RunResult:
+        ran.append(part)
+        return run(self, given, part, *more)
+
+    monkeypatch.setattr(sne.Compiled, "_run_slice", noted)
+    return ran
+
+
 @pytest.mark.usefixtures("kept_at_once")
 def test_an_exploration_goes_on_with_its_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = data()
@@ -119,14 +132,7 @@ def test_an_exploration_goes_on_with_its_recordings(tmp_path: Path, monkeypatch:
         interrupted_after(patch, 1, slices.SLICE_BYTES)
         with pytest.raises(InterruptedHere):
             explored(tmp_path / "work")
-    runs: list[slice] = []
-    run = sne.Compiled._run_slice
-
-    def watched(self: sne.Compiled, given: Any, part: slice, *more: Any) -> RunResult:
-        runs.append(part)
-        return run(self, given, part, *more)
-
-    monkeypatch.setattr(sne.Compiled, "_run_slice", watched)
+    runs = watched(monkeypatch)
     assert explored(tmp_path / "work") == whole
     assert runs == [slice(0, SAMPLES)]  # of eight bits
     forget(tmp_path / "work")
@@ -148,14 +154,7 @@ def half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_at_once: Non
 
 
 def test_what_is_kept_is_not_run_again(half_done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[slice] = []
-    run = sne.Compiled._run_slice
-
-    def watched(self: sne.Compiled, given: Any, part: slice, *more: Any) -> RunResult:
-        ran.append(part)
-        return run(self, given, part, *more)
-
-    monkeypatch.setattr(sne.Compiled, "_run_slice", watched)
+    ran = watched(monkeypatch)
     x, y = data()
     with sne.compile(model(), "loihi", fidelity=False) as compiled:
         compiled.run(x, y, work=half_done)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ OUT = Path("out/reliability")
 
 def main(arguments: list[str]) -> int:
     """The exit status."""
+    _hear_signals()
     known = parts()
     asked = _asked(arguments, known)
     if asked.list:
@@ -37,6 +39,13 @@ def main(arguments: list[str]) -> int:
         _say(line(results))
         failed += results["failed"]
     return int(failed > 0)
+
+
+def _hear_signals() -> None:
+    """What is tried would inherit that a signal is ignored, as below nohup and in a shell's background."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _asked(arguments: list[str], known: dict[str, Part]) -> argparse.Namespace:

@@ -1,8 +1,8 @@
 """``training.jsonl`` and ``training.csv``: a line for every epoch of a run, each once, whatever was killed.
 
 The states of the stages know every epoch that is done; the files are brought into agreement with them when a
-stage starts, and after each epoch. One that is lost is put back; each time the whole file
-is written, so that nobody reads half a line.
+stage starts, and after each epoch. A line that is lost is put back; the whole file is written each time, so
+that nobody reads half a line.
 """
 
 from __future__ import annotations

@@ -122,11 +122,6 @@ COMMANDS = (
 def run(indices: Sequence[int], seed: int) -> Iterator[Trial]:
     """One command, one signal, one moment each."""
     _shared_memory_of_our_own()
-    for number in SIGNALS[:-1]:
-        if (
-            signal.getsignal(number) is signal.SIG_IGN
-        ):  # as in a shell's background: commands would inherit it
-            signal.signal(number, signal.SIG_DFL)
     for index in indices:
         command = COMMANDS[index % len(COMMANDS)]
         number = SIGNALS[index // len(COMMANDS) % len(SIGNALS)]

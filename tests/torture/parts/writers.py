@@ -66,8 +66,6 @@ def _write_on(folder: Path, who: str) -> None:
     version = 1
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        for how in (signal.SIGTERM, signal.SIGHUP):  # a campaign below nohup has it ignored
-            signal.signal(how, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if who == "command":
             end_at_signals()
