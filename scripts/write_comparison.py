@@ -8,6 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from pages import filled, keep
+
 from sne_deploy.energy.figure import Figure
 from sne_deploy.energy.processor import KINDS, Processor, packaged
 from sne_deploy.report.verdict import number
@@ -57,6 +61,4 @@ def _picojoules(figure: Figure) -> str:
 
 
 if __name__ == "__main__":
-    from pages import filled, keep
-
     sys.exit(keep(PAGE, page()))
