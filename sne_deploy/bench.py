@@ -3,7 +3,8 @@
 The *engine* is ``Executable.run`` of every student on inputs that are encoded already. The *call* is
 ``Compiled.run``: checking the data, encoding, the engine, the head and the report, without and with the
 floating-point reference that a fixed-point run is compared with. All students run on all samples. Everything
-is measured in turns, round by round, after a run that warms it up, so that other load meets all alike.
+is measured in turns, round by round, after a run that warms it up, so that other load meets all alike. What
+was interrupted goes on after its last whole round (:mod:`sne_deploy.runtime.rounds`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import platform
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -26,6 +27,7 @@ import numpy.typing as npt
 
 from sne_deploy.backend import Executable, RunOptions, backend_names, load_backend
 from sne_deploy.errors import InputError, SneError
+from sne_deploy.runtime.rounds import Measured, Rounds
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -109,18 +111,17 @@ class _Ready:
     executables: Sequence[Executable]
 
 
-def in_turns(runs: Mapping[Key, Callable[[], object]], rounds: int) -> dict[Key, list[float]]:
-    """Seconds of each run in every round; who comes first changes from round to round."""
-    seconds: dict[Key, list[float]] = {key: [] for key in runs}
+def in_turns(runs: Mapping[Key, Callable[[], object]], turns: range) -> Iterator[dict[Key, float]]:
+    """Seconds of each run, round by round; who comes first changes from round to round."""
     keys = list(runs)
-    for turn in range(rounds):
+    for turn in turns:
         first = turn % len(keys)
-        for key in keys[first:] + keys[:first]:
-            seconds[key].append(_timed(runs[key]))
-    return seconds
+        yield {key: _timed(runs[key]) for key in keys[first:] + keys[:first]}
 
 
-def measure(ensemble: Ensemble, x: Array, options: BenchOptions, say: Say = lambda _: None) -> dict[str, Any]:
+def measure(
+    ensemble: Ensemble, x: Array, options: BenchOptions, say: Say = lambda _: None, work: Path | None = None
+) -> dict[str, Any]:
     """Measure the targets on a model.
 
     Parameters
@@ -130,16 +131,20 @@ def measure(ensemble: Ensemble, x: Array, options: BenchOptions, say: Say = lamb
     options : BenchOptions
     say : callable
         Is told what happens.
+    work : Path or None
+        A folder in which whole rounds are kept, where they take long: the same call goes on there after an
+        interruption. It stays there.
 
     Returns
     -------
     dict
-        ``machine``, ``timesteps``, ``rounds`` and ``targets``: every :class:`TargetResult` as a dict.
+        ``machine``, ``timesteps``, ``rounds``, ``sittings`` (how many rounds were measured without an
+        interruption, one number each) and ``targets``: every :class:`TargetResult` as a dict.
 
     Raises
     ------
     InputError
-        No target can run the model, or an option is out of its range.
+        No target can run the model, an option is out of its range, or what is kept is of another measurement.
     SneError
         A target that ``options`` names refuses the model, or a run failed.
     """
@@ -149,40 +154,89 @@ def measure(ensemble: Ensemble, x: Array, options: BenchOptions, say: Say = lamb
         import torch
 
         torch.set_num_threads(options.threads)
-    ready: dict[str, _Ready] = {}
-    results: dict[str, TargetResult] = {}
     with ExitStack() as resources:
-        for target in options.targets or backend_names():
-            say(f"{target}: compiling, and a first run")
-            try:
-                ready[target] = _prepared(ensemble, target, x, options, resources)
-            except SneError as error:
-                if options.targets:
-                    raise
-                results[target] = TargetResult(target, reason=str(error))
-        if not ready:
-            reasons = (f"{result.target}: {result.reason}" for result in results.values())
-            raise InputError(f"no installed target runs this model: {'; '.join(reasons)}")
+        rounds = _opened(ensemble, x, options, work, resources)
+        ready, results = _all_prepared(ensemble, x, options, say, rounds.samples, resources)
+        rounds.begin({target: found.samples for target, found in ready.items()})
         say(f"{options.rounds} rounds")
         runs = {(target, what): run for target, found in ready.items() for what, run in found.runs.items()}
-        seconds = in_turns(runs, options.rounds)
+        for took in in_turns(runs, range(len(rounds.measured.rounds), options.rounds)):
+            seconds: dict[str, dict[str, float]] = {target: {} for target in ready}
+            for target, what in runs:
+                seconds[target][what] = took[target, what]
+            rounds.add(seconds, {target: _fallbacks(found.executables) for target, found in ready.items()})
+        measured = rounds.measured.first(options.rounds)
         for target, found in ready.items():
-            own = {what: seconds[target, what] for what in found.runs}
-            results[target] = _result(target, found, own, ensemble.timesteps)
+            results[target] = _result(target, found.precision, measured, ensemble.timesteps)
     return {
         "schema_version": SCHEMA_VERSION,
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "machine": describe_machine(),
         "timesteps": ensemble.timesteps,
         "rounds": options.rounds,
+        "sittings": [len(sitting.rounds) for sitting in measured.sittings],
         "targets": [asdict(results[target]) for target in sorted(results)],
     }
 
 
+def _opened(
+    ensemble: Ensemble, x: Array, options: BenchOptions, folder: Path | None, resources: ExitStack
+) -> Rounds:
+    """The rounds that are there, in a folder that is locked until ``resources`` are closed."""
+    if folder is None:
+        return Rounds(None)
+    from sne_deploy.runtime.fingerprint import digest
+    from sne_deploy.runtime.packages import versions_that_decide
+    from sne_deploy.runtime.work import Work, digest_of_model
+
+    def described() -> dict[str, str]:
+        import torch
+
+        machine, targets = describe_machine(), options.targets or backend_names()
+        return {
+            "model": digest_of_model(ensemble),
+            "data": digest(x),
+            "targets": ", ".join(targets),
+            "seconds": f"{options.seconds:g}",
+            "weight bits": str(options.weight_bits),
+            "seed": str(options.seed),
+            "threads": str(torch.get_num_threads()),
+            "processor": f"{machine['cpu']}, {machine['cores']} cores",
+            **versions_that_decide(targets),
+        }
+
+    return Rounds(resources.enter_context(Work(folder, described)))
+
+
+def _all_prepared(
+    ensemble: Ensemble,
+    x: Array,
+    options: BenchOptions,
+    say: Say,
+    known: Mapping[str, int],
+    resources: ExitStack,
+) -> tuple[dict[str, _Ready], dict[str, TargetResult]]:
+    """The targets that can run the model, and why the others cannot."""
+    ready: dict[str, _Ready] = {}
+    refused: dict[str, TargetResult] = {}
+    for target in options.targets or backend_names():
+        say(f"{target}: compiling, and a first run")
+        try:
+            ready[target] = _prepared(ensemble, target, x, options, resources, known.get(target))
+        except SneError as error:
+            if options.targets:
+                raise
+            refused[target] = TargetResult(target, reason=str(error))
+    if not ready:
+        reasons = (f"{result.target}: {result.reason}" for result in refused.values())
+        raise InputError(f"no installed target runs this model: {'; '.join(reasons)}")
+    return ready, refused
+
+
 def _prepared(
-    ensemble: Ensemble, target: str, x: Array, options: BenchOptions, resources: ExitStack
+    ensemble: Ensemble, target: str, x: Array, options: BenchOptions, resources: ExitStack, known: int | None
 ) -> _Ready:
-    """Compile, and find a number of samples that takes about as long as it may."""
+    """Compile, and find a number of samples that takes about as long as it may, where none is known."""
     import sne_deploy as sne
     from sne_deploy.data.encode import encode
     from sne_deploy.model.policy import ActivationPolicy
@@ -205,8 +259,8 @@ def _prepared(
 
     inputs = encode(ensemble.encoder, x, ensemble.timesteps, options.seed)
     engine(inputs[:1])
-    samples, limit = 1, options.seconds / GROWTH
-    while samples < len(x) and min(_timed(partial(engine, inputs[:samples])) for _ in range(2)) < limit:
+    samples, limit = known or 1, options.seconds / GROWTH
+    while not known and samples < len(x) and _twice(partial(engine, inputs[:samples])) < limit:
         samples = min(GROWTH * samples, len(x))
     part = x[:samples]
     runs: dict[str, Callable[[], object]] = {ENGINE: partial(engine, inputs[:samples])}
@@ -224,16 +278,21 @@ def _timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _result(target: str, ready: _Ready, seconds: Mapping[str, list[float]], steps: int) -> TargetResult:
-    rows = ready.samples * steps
-    engine = seconds[ENGINE]
+def _twice(run: Callable[[], object]) -> float:
+    return min(_timed(run) for _ in range(2))
+
+
+def _result(target: str, precision: str, measured: Measured, steps: int) -> TargetResult:
+    samples, own = measured.samples[target], [each[target] for each in measured.rounds]
+    seconds = {what: [each[what] for each in own] for what in own[0]}
+    rows, engine = samples * steps, seconds[ENGINE]
     return TargetResult(
         target,
-        ready.precision,
-        ready.samples,
+        precision,
+        samples,
         us={what: Spread.of((1e6 / rows * np.array(found)).tolist()) for what, found in seconds.items()},
         ratio={what: Spread.of(np.divide(found, engine).tolist()) for what, found in seconds.items()},
-        fallbacks=_fallbacks(ready.executables),
+        fallbacks=measured.fallbacks(target),
     )
 
 
@@ -275,6 +334,10 @@ def spread_text(spread: Mapping[str, float]) -> str:
     return f"{number(spread['median'])} ({number(spread['low'])} to {number(spread['high'])})"
 
 
+def _sittings(rounds: Sequence[int]) -> str:
+    return f", interrupted after {' and '.join(map(str, rounds[:-1]))}" if rounds[1:] else ""
+
+
 def bench_view(document: Mapping[str, Any]) -> Group:
     """What :func:`measure` found, for the terminal."""
     from rich import box
@@ -296,6 +359,6 @@ def bench_view(document: Mapping[str, Any]) -> Group:
             notes.append(f"{result['target']}: not measured: {result['reason']}")
     head = (
         f"{machine['cpu']}, {machine['cores']} cores, load {machine['load']}; {document['timesteps']} steps, "
-        f"median (lowest to highest) of {document['rounds']} rounds"
+        f"median (lowest to highest) of {document['rounds']} rounds{_sittings(document['sittings'])}"
     )
     return Group(Text(head), table, *map(Text, notes))

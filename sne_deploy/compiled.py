@@ -378,7 +378,6 @@ class Compiled:
         if folder is None:
             yield None
             return
-        from sne_deploy.report.context import versions
         from sne_deploy.runtime.kept import Keeper
         from sne_deploy.runtime.work import Work, made_with
 
@@ -395,7 +394,6 @@ class Compiled:
                 data=data,
                 seed=self._seed,
                 recorded=record + (" and steps" if any(placer.keep_steps for placer in placers) else ""),
-                versions=versions(),
             )
 
         with Work(folder, described) as work:

@@ -24,7 +24,8 @@ _undo: list[Callable[[], None]] = []
 _ending = threading.Lock()
 _ender: list[int] = []
 """The thread that holds the lock."""
-_words = ["interrupted"]
+_WORD = "interrupted"
+_words: list[str | Callable[[], str]] = [_WORD]
 
 
 def at_stop(undo: Callable[[], None]) -> Callable[[], None]:
@@ -35,8 +36,11 @@ def at_stop(undo: Callable[[], None]) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def says(line: str) -> Iterator[None]:
-    """Let a command that is stopped in this block say more than one word, such as how to go on."""
+def says(line: str | Callable[[], str]) -> Iterator[None]:
+    """Let a command that is stopped in this block say more than one word, such as how to go on.
+
+    ``line`` may be found only then, by what does no more than :func:`at_stop` allows.
+    """
     _words.append(line)
     try:
         yield
@@ -48,7 +52,13 @@ def says(line: str) -> Iterator[None]:
 
 def word() -> str:
     """What a stopped command says."""
-    return _words[-1]
+    line = _words[-1]
+    if isinstance(line, str):
+        return line
+    try:
+        return line()
+    except Exception:  # noqa: BLE001  it must not keep the command from ending
+        return _WORD
 
 
 def end_at_signals() -> None:

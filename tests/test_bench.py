@@ -13,6 +13,7 @@ import sne_deploy as sne
 from sne_deploy import bench
 from sne_deploy.bench import BenchOptions, TargetResult, bench_view, in_turns, measure, number
 from sne_deploy.errors import InputError, TargetError, UnsupportedError
+from sne_deploy.runtime.rounds import Measured, Sitting
 from tests.command_line import command
 from tests.networks import lif_box
 
@@ -48,9 +49,9 @@ def test_engine_and_call_are_measured_per_sample_and_step(ensemble, x):
 
 
 def test_figures_are_microseconds_per_sample_and_step():
-    ready = SimpleNamespace(precision="fixed", samples=5, executables=())
-    seconds = {"engine": [0.001, 0.004, 0.002], "call": [0.002, 0.004, 0.003]}
-    found = bench._result("chip", ready, seconds, STEPS)
+    seconds = zip([0.001, 0.004, 0.002], [0.002, 0.004, 0.003], strict=True)
+    rounds = tuple({"chip": {"engine": engine, "call": call}} for engine, call in seconds)
+    found = bench._result("chip", "fixed", Measured({"chip": 5}, (Sitting(rounds, {}),)), STEPS)
     assert found.us["engine"] == bench.Spread(100.0, 50.0, 200.0)
     assert found.ratio["call"] == bench.Spread(1.5, 1.0, 2.0)  # of the same round, not of the medians
 
@@ -58,9 +59,9 @@ def test_figures_are_microseconds_per_sample_and_step():
 def test_rounds_are_in_turns_and_start_with_another_each_time():
     order = []
     runs = {name: (lambda name=name: order.append(name)) for name in "abc"}
-    seconds = in_turns(runs, 2)
+    assert [sorted(seconds) for seconds in in_turns(runs, range(2))] == [["a", "b", "c"]] * 2
     assert "".join(order) == "abcbca"
-    assert [len(found) for found in seconds.values()] == [2, 2, 2]
+    assert [*next(iter(in_turns(runs, range(2, 3))))] == ["c", "a", "b"]  # as if it had not been interrupted
 
 
 def test_a_slow_target_gets_fewer_samples(ensemble, x):
@@ -133,9 +134,11 @@ def test_the_table_names_fallbacks_and_reasons():
 
     targets = [TargetResult("a", fallbacks={"float64 product": 3}), TargetResult("b", reason="gone")]
     machine = {"cpu": "one", "cores": 2, "load": 0.5}
-    document = {"machine": machine, "timesteps": 4, "rounds": 1, "targets": [asdict(t) for t in targets]}
+    document = {"machine": machine, "timesteps": 4, "rounds": 3, "sittings": [2, 1]}
+    document["targets"] = [asdict(target) for target in targets]
     console = Console(width=100, record=True, quiet=False)
     console.print(bench_view(document))
     text = console.export_text()
+    assert "of 3 rounds, interrupted after 2" in text
     assert "a: 3 times float64 product" in text
     assert "b: not measured: gone" in text

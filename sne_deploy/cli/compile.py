@@ -10,7 +10,7 @@ import typer
 from sne_deploy.cli import options as opt
 from sne_deploy.cli.inputs import load_model, load_samples
 from sne_deploy.cli.output import say, show
-from sne_deploy.cli.resuming import begin_work, without_resume
+from sne_deploy.cli.resuming import kept_in, without_resume
 from sne_deploy.frontend.options import ReadOptions
 
 
@@ -67,46 +67,46 @@ def compile_command(
         check_file(save)
     ensemble = load_model(model, data, reading)
     dataset = load_samples(data, ensemble, samples, limit, bin_width)
-    work = None if out is None else begin_work(out / "work", resume=resume)
-    with (
-        ProgressBars() as progress,
-        sne.compile(
-            ensemble,
-            target,
-            precision=precision,  # type: ignore[arg-type]  # checked above
-            weight_bits=weight_bits,
-            hardware=hardware,
-            policy=changed_policy(
-                ensemble.policy, kind=policy, threshold=threshold, students=students, measure=measure
-            ),
-            seed=seed,
-            progress=progress,
-            workers=workers,
-            scheduler=scheduler,
-            timeout_s=timeout,
-            device=device,
-        ) as compiled,
-    ):
-        if save is not None:
-            compiled.save(save)
-        result = compiled.run(
-            dataset.x,
-            dataset.y,
-            lengths=dataset.lengths,
-            model=" ".join(str(path) for path in model),
-            data_name=dataset.name,
-            teacher=teacher,
-            compare=compare,
-            compare_onnx=compare_onnx or (),
-            verify=verify,
-            rate=rate,
-            x86=x86,
-            powered=powered,  # type: ignore[arg-type]  # checked above
-            command=shlex.join([context.command_path.split()[0], *without_resume(sys.argv[1:])]),
-            work=work,
-        )
-    if out is not None:
-        result.save(out)
+    with kept_in(None if out is None else out / "work", resume=resume) as work:
+        with (
+            ProgressBars() as progress,
+            sne.compile(
+                ensemble,
+                target,
+                precision=precision,  # type: ignore[arg-type]  # checked above
+                weight_bits=weight_bits,
+                hardware=hardware,
+                policy=changed_policy(
+                    ensemble.policy, kind=policy, threshold=threshold, students=students, measure=measure
+                ),
+                seed=seed,
+                progress=progress,
+                workers=workers,
+                scheduler=scheduler,
+                timeout_s=timeout,
+                device=device,
+            ) as compiled,
+        ):
+            if save is not None:
+                compiled.save(save)
+            result = compiled.run(
+                dataset.x,
+                dataset.y,
+                lengths=dataset.lengths,
+                model=" ".join(str(path) for path in model),
+                data_name=dataset.name,
+                teacher=teacher,
+                compare=compare,
+                compare_onnx=compare_onnx or (),
+                verify=verify,
+                rate=rate,
+                x86=x86,
+                powered=powered,  # type: ignore[arg-type]  # checked above
+                command=shlex.join([context.command_path.split()[0], *without_resume(sys.argv[1:])]),
+                work=work,
+            )
+        if out is not None:
+            result.save(out)
     show(report_view(result.report))
     if out is not None:
         say(f"Written: {out / 'report.json'} and report.html")

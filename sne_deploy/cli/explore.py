@@ -10,7 +10,7 @@ import typer
 from sne_deploy.cli import options as opt
 from sne_deploy.cli.inputs import load_model, load_samples
 from sne_deploy.cli.output import say, show
-from sne_deploy.cli.resuming import begin_work
+from sne_deploy.cli.resuming import kept_in
 from sne_deploy.frontend.options import ReadOptions
 
 
@@ -91,36 +91,37 @@ def explore_command(
     if select_on not in (HALF, ALL):
         other = load_samples(select_on, ensemble, None, limit, bin_width)
         chooser = (other.x, other.y, other.lengths)
-    work = None if out is None else begin_work(out.with_name(f"{out.name}.work"), resume=resume)
-    with ProgressBars() as progress:
-        found = explore(
-            ensemble,
-            dataset.x,
-            dataset.y,
-            lengths=dataset.lengths,
-            select_on=chooser,
-            bits=several,
-            measures=tuple(measure or MEASURES),  # type: ignore[arg-type]  # it checks
-            thresholds=thresholds,
-            rate=rate,
-            target=target,
-            hardware=hardware,
-            seed=seed,
-            progress=progress,
-            workers=workers,
-            device=device,
-            model_name=" ".join(str(path) for path in model),
-            data_name=dataset.name,
-            work=work,
-        )
-    picked = found.points[found.points.pick(limits)] if limits else None
-    if picked is not None and write is not None:
-        found.write(picked, write)
-    document = found.document(picked, limits, None if write is None else str(write))
-    if out is not None:
-        write_document(document, out)
-    if work is not None:
-        forget(work)
+    kept = None if out is None else out.with_name(f"{out.name}.work")
+    with kept_in(kept, resume=resume) as work:
+        with ProgressBars() as progress:
+            found = explore(
+                ensemble,
+                dataset.x,
+                dataset.y,
+                lengths=dataset.lengths,
+                select_on=chooser,
+                bits=several,
+                measures=tuple(measure or MEASURES),  # type: ignore[arg-type]  # it checks
+                thresholds=thresholds,
+                rate=rate,
+                target=target,
+                hardware=hardware,
+                seed=seed,
+                progress=progress,
+                workers=workers,
+                device=device,
+                model_name=" ".join(str(path) for path in model),
+                data_name=dataset.name,
+                work=work,
+            )
+        picked = found.points[found.points.pick(limits)] if limits else None
+        if picked is not None and write is not None:
+            found.write(picked, write)
+        document = found.document(picked, limits, None if write is None else str(write))
+        if out is not None:
+            write_document(document, out)
+        if work is not None:
+            forget(work)
     if as_json:
         print(document_text(document), end="")  # noqa: T201  the command line may print
     else:

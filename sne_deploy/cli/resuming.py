@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from sne_deploy.cli.output import say
+from sne_deploy.stopping import says
 
 _OPTIONS = ("--resume", "--no-resume")
 
 
-def begin_work(folder: Path, *, resume: bool) -> Path:
-    """Say what an interrupted run has left in a work folder, or throw it away; the folder."""
-    from sne_deploy.files import is_folder
+@contextmanager
+def kept_in(folder: Path | None, *, resume: bool) -> Iterator[Path | None]:
+    """A work folder, emptied where that is not to be resumed; a command that is stopped says how to go on."""
+    if folder is None:
+        yield None
+        return
     from sne_deploy.runtime.work import forget, kept_files
 
-    if not is_folder(folder):
-        return folder
     if not resume:
         forget(folder)
-    elif kept_files(folder):
-        say(f"Going on with what is kept in {folder}.")
-    return folder
+    command = "the same command" if resume else "the same command without --no-resume"
+
+    def word() -> str:
+        return f"interrupted: {command} goes on with what is kept" if kept_files(folder) else "interrupted"
+
+    with says(word):
+        yield folder
 
 
 def without_resume(arguments: Sequence[str]) -> list[str]:

@@ -24,7 +24,7 @@ from sne_deploy.ir.program import Program
 from sne_deploy.runtime.placed import PER_SAMPLE, PlacedCounts
 from sne_deploy.runtime.result import RunResult
 from sne_deploy.runtime.slices import Part, RunPart, join_parts
-from sne_deploy.runtime.work import Work
+from sne_deploy.runtime.work import Work, going_on
 
 KEEP_S = 5.0
 """After so many seconds of work it is kept: what is quicker is done again, and never touches the disk."""
@@ -63,6 +63,9 @@ class Keeper:
     def through(self, slices: Iterable[slice], run: RunPart) -> Iterator[Part]:
         """The parts in order; see :data:`sne_deploy.runtime.slices.Through`."""
         there, new, pace = self._read(), _New(self._keep), _Pace(self._programs)
+        if there:
+            samples = sum(part.last - part.first for part in there)
+            going_on(f"{samples:,} sample{'s'[: samples > 1]}", self._work.folder)
         for each in _interleaved(slices, there):
             if isinstance(each, Part):
                 new.flush()

@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-from sne_deploy.backend import ENTRY_POINT_GROUP, Needy, load_backend
+from sne_deploy.backend import Needy, load_backend
 from sne_deploy.errors import InputError, TargetError
+from sne_deploy.runtime.packages import PROJECT, installed, that_decide
 
-PROJECT = "sne-deploy"
-PACKAGES = (PROJECT, "numpy", "numba", "torch", "norse", "lava-nc", "lava-dl")
-"""What figures may depend on, beside the package that a target is in."""
 SCHEDULER = "the Dask scheduler"
 ASK_S = 30
 """Workers that have not said by then what they have are not waited for."""
@@ -36,10 +34,9 @@ def refuse_other_packages(client: Any, workers: Sequence[str], targets: Sequence
     InputError
         Some have another version than this process, or lack something: the first of them, and what.
     """
-    entries = metadata.entry_points(group=ENTRY_POINT_GROUP)
-    homes = {entry.dist.name for entry in entries if entry.name in targets and entry.dist is not None}
-    given = (_INSTALLED, {"metadata": metadata, "names": sorted({*PACKAGES, *homes})})
-    ours = {"Python": platform.python_version(), **eval(*given)}  # noqa: S307  the constant above
+    names = that_decide(targets)
+    given = (_INSTALLED, {"metadata": metadata, "names": names})
+    ours = {"Python": platform.python_version(), **installed(names)}
     pythons = _answers(client, workers, platform.python_version)
     theirs = _answers(client, workers, eval, *given)
     problems = [

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -24,16 +25,20 @@ from sne_deploy.ir.program import Program
 from sne_deploy.leftovers import hidden_folder
 from sne_deploy.model.ensemble import Ensemble
 from sne_deploy.runtime.fingerprint import REGISTERS, differing, digest
+from sne_deploy.runtime.packages import versions_that_decide
+from sne_deploy.text import visible
 
 MADE_WITH = "made_with.json"
-FORMAT, VERSION = "sne-deploy/work", 1
+FORMAT, VERSION = "sne-deploy/work", 2
 MAX_MADE_WITH_BYTES = 2**20
-KEPT = "samples-*.npz"
+ROUNDS = "rounds.npz"
+KEPT = ("samples-*.npz", ROUNDS)
 """Files that a work folder holds, beside the one that says whose they are."""
 _PART = "part-"
-_ANEW = "begin anew with --no-resume (in Python: delete the folder), or choose another place"
+ANEW = "begin anew with --no-resume (in Python: delete the folder), or choose another place"
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 """What file systems without locks answer."""
+_log = logging.getLogger(__name__)
 
 
 class Work:
@@ -116,17 +121,17 @@ class Work:
             return
         except (OSError, ValueError, RecursionError) as error:
             reason = getattr(error, "strerror", None) or "no JSON"
-            raise InputError(f"{path}: is damaged ({reason}); {_ANEW}") from None
+            raise InputError(f"{path}: is damaged ({reason}); {ANEW}") from None
         theirs = document.get("made_with") if isinstance(document, dict) else None
         if not isinstance(theirs, dict) or not all(isinstance(each, str) for each in theirs.values()):
-            raise InputError(f"{path}: is damaged (it does not say what it was made with); {_ANEW}")
+            raise InputError(f"{path}: is damaged (it does not say what it was made with); {ANEW}")
         different = differing(self.made_with, theirs)
         if document.get("format") != FORMAT or document.get("version") != VERSION:
             different = ["another sne-deploy"]
         if different:
             raise InputError(
                 f"{self.folder}: an interrupted run was made with {', '.join(different)}; give the same to "
-                f"go on, {_ANEW}"
+                f"go on, {ANEW}"
             )
         self._begun = True
 
@@ -141,13 +146,11 @@ def made_with(
     data: DataSet,
     seed: int,
     recorded: str,
-    versions: Mapping[str, str],
 ) -> dict[str, str]:
     """All that the counts of a run depend on; what only a report needs, such as its rate, is not among it."""
     formats = programs[0].formats
-    model = (ensemble.students, ensemble.input_shape, ensemble.timesteps, ensemble.encoder, ensemble.head)
     return {
-        "model": digest(model),
+        "model": digest_of_model(ensemble),
         "policy": digest(ensemble.policy),
         "data": digest((data.x, data.y, data.lengths)),
         "chip": f"{chip.name} {digest(chip.model_dump(mode='json'))}",
@@ -159,8 +162,20 @@ def made_with(
         "seed": str(seed),
         "recording": recorded,
         REGISTERS: digest((programs, reference)),
-        **{f"version of {name}": found for name, found in versions.items()},
+        **versions_that_decide([target]),
     }
+
+
+def digest_of_model(ensemble: Ensemble) -> str:
+    """Of all but its policy."""
+    return digest(
+        (ensemble.students, ensemble.input_shape, ensemble.timesteps, ensemble.encoder, ensemble.head)
+    )
+
+
+def going_on(what: str, folder: Path) -> None:
+    """Say what was there, once nothing is left that could refuse it."""
+    _log.warning("going on with %s kept in %s", what, visible(str(folder)))
 
 
 def part_of(folder: Path, name: str) -> Path:
@@ -170,7 +185,7 @@ def part_of(folder: Path, name: str) -> Path:
 
 def kept_files(folder: Path) -> list[Path]:
     """What is kept in a work folder, and in those of the runs that make a whole."""
-    return [*folder.glob(KEPT), *folder.glob(f"{_PART}*/{KEPT}")]
+    return [path for name in KEPT for each in (name, f"{_PART}*/{name}") for path in folder.glob(each)]
 
 
 def forget(folder: Path) -> None:
@@ -184,7 +199,7 @@ def forget(folder: Path) -> None:
             return
         with hidden_folder(folder):  # it sweeps what a killed process has left
             pass
-        for pattern in (KEPT, MADE_WITH):
+        for pattern in (*KEPT, MADE_WITH):
             for path in folder.glob(pattern):
                 path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # something of somebody else's is there

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 import sne_deploy as sne
+from sne_deploy import stopping
+from sne_deploy.cli.resuming import kept_in
 from sne_deploy.errors import InputError
 from sne_deploy.result import Result
 from sne_deploy.runtime import kept, slices
@@ -153,12 +155,15 @@ def half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_at_once: Non
     return tmp_path / "work"
 
 
-def test_what_is_kept_is_not_run_again(half_done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_kept_is_not_run_again(
+    half_done: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     ran = watched(monkeypatch)
     x, y = data()
     with sne.compile(model(), "loihi", fidelity=False) as compiled:
         compiled.run(x, y, work=half_done)
     assert ran == [slice(3, SAMPLES)]
+    assert caplog.messages == [f"going on with 3 samples kept in {half_done}"]
 
 
 @pytest.mark.parametrize("harm", ["cut", "bit", "other run", "renamed", "pickle"])
@@ -192,15 +197,16 @@ def test_a_damaged_part_is_run_again(harm: str, half_done: Path) -> None:
         ({"target": "norse"}, "precision fixed, not float"),
         ({"data": 1}, "another data"),
         ({"record": "spikes"}, "recording counts, not spikes"),
-        ({"version": "0"}, "version of numpy"),
+        ({"version": "numba"}, "version of numba 0, not "),
+        ({"version": "llvmlite"}, "version of llvmlite 0, not "),
     ],
 )
 def test_a_run_that_was_made_with_something_else_is_refused(
-    changed: dict[str, Any], named: str, half_done: Path, monkeypatch: pytest.MonkeyPatch
+    changed: dict[str, Any], named: str, half_done: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     if "version" in changed:
         document = json.loads((half_done / MADE_WITH).read_text())
-        document["made_with"]["version of numpy"] = changed.pop("version")
+        document["made_with"][f"version of {changed.pop('version')}"] = "0"
         (half_done / MADE_WITH).write_text(json.dumps(document))
     x, y = data(changed.pop("data", 0))
     record, target = changed.pop("record", "counts"), changed.pop("target", "loihi")
@@ -210,6 +216,7 @@ def test_a_run_that_was_made_with_something_else_is_refused(
         assert named in str(refused.value)
         assert "model" not in str(refused.value).partition("with ")[2].partition(";")[0]
         assert len(refused.value.lines) == 1
+        assert not caplog.messages  # nothing goes on
         forget(half_done)  # as the message says
         compiled.run(x, y, record, work=half_done)
 
@@ -243,6 +250,20 @@ def test_what_is_quick_never_touches_the_disk(tmp_path: Path, monkeypatch: pytes
     with sne.compile(model(), "loihi", fidelity=False) as compiled:
         compiled.run(x, y, work=tmp_path / "work")
     assert not (tmp_path / "work").exists()
+
+
+def test_a_stopped_command_says_that_it_goes_on_where_something_is_kept(half_done: Path) -> None:
+    with kept_in(half_done.with_name("other"), resume=True):
+        assert stopping.word() == "interrupted"
+    with kept_in(half_done, resume=True) as folder:
+        assert folder == half_done
+        assert stopping.word() == "interrupted: the same command goes on with what is kept"
+    with kept_in(half_done, resume=False):
+        assert (stopping.word(), half_done.exists()) == ("interrupted", False)
+        half_done.mkdir()
+        (half_done / "samples-0-1.npz").touch()
+        assert "the same command without --no-resume goes on" in stopping.word()
+    assert stopping.word() == "interrupted"
 
 
 def test_other_files_stay(half_done: Path) -> None:
