@@ -29,6 +29,7 @@ QUIET_S = 3600.0
 _NAME = re.compile(r"\.sne-([0-9a-f]{8})-[0-9a-f]{8}\.tmp")
 _live: dict[Path, int] = {}
 """Folders that may be there, with the process that made each: a forked one leaves its parent's alone."""
+_of_children: list[Path] = []
 
 
 @contextlib.contextmanager
@@ -44,9 +45,7 @@ def hidden_folder(parent: str | os.PathLike[str]) -> Iterator[Path]:
     path, lock = folder / f".sne-{_machine()}-{secrets.token_hex(4)}.tmp", None
     _live[path] = os.getpid()  # before it is there: a signal may come at any moment
     try:
-        while lock is None:
-            path.mkdir(mode=0o700)
-            lock = _locked(path)
+        lock = make_locked(path)
         _sweep(folder, os.fstat(lock).st_mtime)
         yield path
     finally:
@@ -55,20 +54,58 @@ def hidden_folder(parent: str | os.PathLike[str]) -> Iterator[Path]:
             os.close(lock)
 
 
+@contextlib.contextmanager
+def children_write(folder: Path) -> Iterator[None]:
+    """Let child processes write to a folder in this block: those that are killed leave nothing there."""
+    _of_children.append(folder)
+    try:
+        yield
+    finally:
+        _sweep(folder)
+        _of_children.remove(folder)
+
+
 def remove_live() -> None:
-    """Remove every hidden folder of this process: for one that is about to end."""
+    """Remove every hidden folder of this process, and of its dead children: for one that is about to end."""
     for path, process in list(_live.items()):
         if process == os.getpid():
             _remove(path)
+    for folder in _of_children:
+        _sweep(folder)
 
 
 atexit.register(remove_live)
-at_stop(remove_live)
+at_stop(remove_live, last=True)
 
 
 def _remove(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     _live.pop(path, None)
+
+
+def make_locked(path: Path) -> int:
+    """Make a folder and lock it, for as long as this process, or one that it forks, lives; the descriptor."""
+    while True:
+        path.mkdir(mode=0o700)
+        lock = _locked(path)
+        if lock is not None:
+            return lock
+
+
+def take_over(path: Path) -> int | None:
+    """Lock a folder of ours whose maker, and all that it forked, are gone; None where that cannot be told."""
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # removed meanwhile, or another user's
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_uid == os.geteuid() and _is_still(path, lock):
+            return lock
+    except OSError:  # one of them lives, or the file system has no locks
+        pass
+    os.close(lock)
+    return None
 
 
 def _locked(path: Path) -> int | None:
@@ -80,10 +117,8 @@ def _locked(path: Path) -> int | None:
     try:
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.samestat(path.stat(), os.fstat(lock)):
+        if _is_still(path, lock):
             return lock
-    except FileNotFoundError:
-        pass
     except BaseException:
         os.close(lock)
         raise
@@ -91,7 +126,16 @@ def _locked(path: Path) -> int | None:
     return None
 
 
-def _sweep(folder: Path, now: float) -> None:
+def _is_still(path: Path, lock: int) -> bool:
+    """Whether a folder that was opened is the one that has the name: a sweeper may have been faster."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(lock))
+    except FileNotFoundError:
+        return False
+
+
+def _sweep(folder: Path, now: float = 0.0) -> None:
+    """Remove what was left over; without a time, of this machine alone."""
     try:
         names = os.listdir(folder)  # noqa: PTH208  as a folder may have very many
     except OSError:  # one that can be written, but not listed
@@ -105,7 +149,7 @@ def _sweep(folder: Path, now: float) -> None:
         except OSError:  # swept meanwhile, or another user's
             continue
         try:
-            if _abandoned(path, lock, found[1], now):
+            if _abandoned(path, lock, found[1], now) and _is_still(path, lock):  # not made anew meanwhile
                 shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(lock)

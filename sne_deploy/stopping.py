@@ -28,10 +28,13 @@ _WORD = "interrupted"
 _words: list[str | Callable[[], str]] = [_WORD]
 
 
-def at_stop(undo: Callable[[], None]) -> Callable[[], None]:
-    """Have this done when a command is stopped, from any thread: it waits for no lock and imports nothing."""
+def at_stop(undo: Callable[[], None], *, last: bool = False) -> Callable[[], None]:
+    """Have this done when a command is stopped, from any thread: it waits for no lock and imports nothing.
+
+    What comes last finds the children ended, and no time passes after it in which another thread goes on.
+    """
     if undo not in _undo:
-        _undo.append(undo)
+        _undo.insert(0 if last else len(_undo), undo)
     return undo
 
 

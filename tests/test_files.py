@@ -267,6 +267,27 @@ def test_what_a_kill_leaves_is_swept_and_what_a_living_one_writes_is_not(tmp_pat
     assert left(tmp_path) == []
 
 
+def test_what_killed_children_leave_is_swept_by_a_command_that_stops(tmp_path: Path) -> None:
+    script = f"""
+import os, subprocess, sys
+from pathlib import Path
+from sne_deploy import stopping
+from sne_deploy.leftovers import children_write
+folder = Path(sys.argv[1])
+with children_write(folder):
+    for end in (lambda: None, lambda: stopping._end(15)):
+        child = subprocess.Popen([sys.executable, "-c", {HOLD!r}, folder / "a"], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        child.kill()
+        child.wait()
+        print(len(list(folder.iterdir())), flush=True)
+        end()
+"""
+    found = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True)
+    assert (found.returncode, found.stdout, found.stderr) == (143, "1\n1\n", "interrupted\n")
+    assert left(tmp_path) == []
+
+
 def test_of_another_machine_what_is_quiet_is_swept(tmp_path: Path) -> None:
     """Its locks may not be seen here."""
     young, old, inside = (tmp_path / f".sne-{name * 8}-00000000.tmp" for name in "abc")

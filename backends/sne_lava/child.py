@@ -21,7 +21,7 @@ from typing import IO, Any
 from sne_deploy.sandbox.lifeline import Lifeline, end_all
 from sne_deploy.stopping import at_stop
 from sne_lava import shared_memory as sharing
-from sne_lava.leftovers import kill_group, remove_files, wait_group
+from sne_lava.leftovers import folder_name, kill_group, remove_files, wait_group
 
 TAIL_LINES = 8
 """Lines of the worker's output that a message quotes."""
@@ -53,7 +53,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._token = f"sne{secrets.token_hex(6)}"
-        self._folder = str(Path(_short_folder(), f"sne-lava-{self._token}"))  # the supervisor makes it
+        self._folder = str(Path(_short_folder(), folder_name(self._token)))  # the supervisor makes it
         self._simulation: int | None = None
         self._tail: deque[bytes] = deque(maxlen=TAIL_LINES)
         self._buffer = bytearray()
@@ -124,7 +124,7 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if self._simulation is not None:
+        if self._simulation is not None and self._process.returncode != 0:  # else it has seen to all this
             remove_files(self._token, self._folder)  # before and after: see _listen
             kill_group(self._simulation)
             wait_group(self._simulation, SETTLE_S)

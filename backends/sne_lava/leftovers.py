@@ -1,16 +1,20 @@
 """Removing what a killed simulation leaves: processes, shared-memory blocks, its folder.
 
-Standard library only: the supervisor is light.
+What is left where everything was killed at once, the supervisor included, the next supervisor removes.
+Neither NumPy nor Lava: the supervisor is light.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import time
 from pathlib import Path
+
+from sne_deploy.leftovers import take_over
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Linux keeps shared memory
 
@@ -23,6 +27,24 @@ def remove_files(token: str, folder: str) -> None:
                 path.unlink(missing_ok=True)
     if Path(folder).is_dir():
         shutil.rmtree(folder, ignore_errors=True)  # another cleaner may be removing it at the same time
+
+
+def folder_name(token: str) -> str:
+    """The name of a job's folder, which is locked while one of its processes lives."""
+    return f"sne-lava-{token}"
+
+
+_NAME = re.compile(folder_name("(sne[0-9a-f]{12})"))
+
+
+def sweep(parent: Path) -> None:
+    """Remove the files of jobs whose processes were all killed."""
+    for path in parent.glob(folder_name("*")):
+        found = _NAME.fullmatch(path.name)
+        lock = take_over(path) if found else None
+        if found and lock is not None:
+            remove_files(found[1], str(path))
+            os.close(lock)
 
 
 def kill_group(group: int) -> None:

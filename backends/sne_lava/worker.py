@@ -2,7 +2,8 @@
 
 It starts the simulation as a child in a process group of its own, and kills that whole group when the
 simulation ends, fails or is killed, or when the caller is gone; then it removes what is left in shared
-memory, and prints one line that says how the simulation ended. It imports neither Lava nor NumPy.
+memory, and prints one line that says how the simulation ended. A stop signal to all processes, as a service
+manager sends it, is for the others. It imports neither Lava nor NumPy.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sne_lava.leftovers import kill_group, remove_files
+from sne_deploy.leftovers import make_locked
+from sne_deploy.stopping import SIGNALS
+from sne_lava.leftovers import kill_group, remove_files, sweep
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 POLL_S = 0.01
@@ -31,9 +34,13 @@ def main() -> int:
     pipe that the simulation answers on).
     """
     spec = json.loads(sys.argv[1])
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     _adopt_orphans()
-    Path(spec["folder"]).mkdir(mode=0o700)
-    os.chdir(spec["folder"])
+    folder = Path(spec["folder"])
+    sweep(folder.parent)
+    make_locked(folder)
+    os.chdir(folder)
     simulation = os.fork()
     if simulation == 0:
         _become_simulation(spec)
@@ -60,6 +67,8 @@ def _become_simulation(spec: dict[str, Any]) -> None:
     status = 1
     try:
         os.setpgid(0, 0)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
         os.close(spec["lifeline"])
         os.dup2(2, 1)  # what Lava prints goes where its errors go
         from sne_lava.simulation import serve

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sne_deploy.distill.students.answers import StoredAnswers
 from sne_deploy.errors import RunError
+from sne_deploy.leftovers import children_write
 from sne_deploy.sandbox.pool import ProcessPool
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def train_side_by_side(stages: Stages, lesson: Lesson, train: Callable[[int], No
         for number in range(min(answers.copies, max(described.of(k).schedule.epochs for k in students))):
             answers.version(number)
     workers = min(experiment.side_by_side, len(students))
-    with ProcessPool(workers) as pool:
+    with children_write(stages.folder), ProcessPool(workers) as pool:
         running = [pool.submit(train, index) for index in students]
         try:
             for one in running:

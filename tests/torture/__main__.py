@@ -45,7 +45,7 @@ def _hear_signals() -> None:
     """What is tried would inherit that a signal is ignored, as below nohup and in a shell's background."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def _asked(arguments: list[str], known: dict[str, Part]) -> argparse.Namespace:

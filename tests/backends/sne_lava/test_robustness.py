@@ -21,6 +21,7 @@ from sne_deploy.errors import DataError, InputError, RunError, UnsupportedError,
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import DenseWeights
 from sne_lava import LavaBackend
+from sne_lava.leftovers import folder_name
 from tests.chip_registers import LOIHI1
 
 LONG = 4000
@@ -236,6 +237,34 @@ def test_caller_and_supervisor_killed_at_once():
     caller.kill()
     caller.communicate(timeout=30)
     assert_nothing_left(caller.pid, [spec for _, _, spec in processes])
+
+
+def test_caller_and_everything_told_to_stop_at_once():
+    """As a service manager tells the processes of a service."""
+    caller, processes = started_caller()
+    for pid in (*(pid for pid, _, _ in processes), caller.pid):
+        os.kill(pid, signal.SIGTERM)
+    caller.communicate(timeout=30)
+    assert_nothing_left(caller.pid, [spec for _, _, spec in processes])
+
+
+def test_what_was_killed_at_once_is_removed_by_the_next_supervisor():
+    caller, processes = started_caller()
+    specs = [spec for _, _, spec in processes]
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for group in {group for _, group, _ in processes}:  # multiprocessing's resource tracker, too
+            os.killpg(group, number)
+        caller.send_signal(number)
+    caller.communicate(timeout=30)
+    wait_until(lambda: not workers(caller.pid), 10.0)
+    assert any(SHARED_MEMORY.glob(f"{specs[0]['token']}*"))
+    (Path(specs[0]["folder"]).parent / folder_name("sne*")).mkdir()  # nobody's: it would be all of ours
+    try:
+        with LavaBackend().compile(program(), RunOptions()) as compiled:
+            compiled.run(np.ones((1, 10, 4), np.uint8))
+    finally:
+        (Path(specs[0]["folder"]).parent / folder_name("sne*")).rmdir()
+    assert_nothing_left(caller.pid, specs)
 
 
 def test_worker_that_cannot_start(monkeypatch):

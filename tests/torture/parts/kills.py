@@ -11,265 +11,232 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
+from threading import Lock
 
+from tests.torture import watch
 from tests.torture.part import Part, Trial
+from tests.torture.parts import _commands
+from tests.torture.parts._commands import COMMANDS, Command, start
 
-DIGITS = Path(__file__).parents[3] / "examples" / "digits"
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL)
+TO_ALL = (signal.SIGTERM, signal.SIGKILL)
+"""Half of these go to all processes of a command, as from a service manager or for want of memory."""
 SHARED = Path("/dev/shm")  # noqa: S108  where Linux keeps it
-MARK = "SNE_TORTURE_TRIAL"
 CACHE = "torchinductor_"
 """PyTorch's own, which it keeps on purpose."""
 LATER_S = 1.0
+POLL_S = 0.02
 ATTEMPTS = 8
 WAIT_S = 300.0
+SIDE_BY_SIDE = 5
+"""Trials that are made at once, where each can have shared memory of its own."""
 _CLONE_NEWNS = 0x00020000  # linux/sched.h
-EXPERIMENT = """
-name = "tiny"
-threads = 1
-side_by_side = {beside}
-data = {{source = "digits", validation = 40, train_samples = 100}}
-teacher = {teacher}
-[students]
-count = 2
-timesteps = 2
-schedule = {{epochs = 12}}
-layers = [{{kind = "Flatten"}}, {{kind = "Linear", out = 8}}, {{kind = "LIFBoxCell"}}, {{kind = "Linear"}},
-          {{kind = "LIBoxCell"}}]
-"""
-TEACHER = "{architecture = 'mlp', width = 8, features = 8, schedule = {epochs = 6}}"
 
 
 @dataclass(frozen=True)
-class Command:
-    """What is killed, in a folder of its own.
+class Whole:
+    """An undisturbed run: how far it was whenever it was seen at work, in processor seconds; its files."""
 
-    Attributes
-    ----------
-    name : str
-    line : str
-        Its arguments.
-    children : bool
-        Whether it starts processes: it is at work only while there is one.
-    same : tuple of str
-        Files that have the same bytes as those of an undisturbed run, once it was run again.
-    experiment : str
-        What stands in ``e.toml``.
-    """
-
-    name: str
-    line: str
-    children: bool = True
-    same: tuple[str, ...] = ()
-    experiment: str = ""
+    moments: Sequence[float]
+    files: dict[str, bytes]
 
 
-_MODEL = DIGITS / "model.pt"
-_ONNX = f"{{onnx = '{DIGITS / 'teacher.onnx'}'}}"
-_KEPT = ("out/model.pt", "out/training.jsonl")
-_COUNTED = ("out/predictions.npz",)
-COMMANDS = (
-    Command(
-        "compile --workers",
-        f"sne-compile {_MODEL} --target loihi --samples 40 --workers 2 --out out",
-        same=_COUNTED,
-    ),
-    Command(
-        "compile --teacher",
-        f"sne-compile {_MODEL} --target loihi --samples 40 --teacher {DIGITS / 'teacher.onnx'} --out out",
-        same=_COUNTED,
-    ),
-    Command("compile, Lava", f"sne-compile {_MODEL} --target lava --samples 6 --out out", same=_COUNTED),
-    Command(
-        "train, side by side",
-        "sne train e.toml --out out",
-        same=_KEPT,
-        experiment=EXPERIMENT.format(beside=2, teacher=TEACHER),
-    ),
-    Command(
-        "train", "sne train e.toml --out out", False, _KEPT, EXPERIMENT.format(beside=1, teacher=TEACHER)
-    ),
-    Command(
-        "train, ONNX",
-        "sne train e.toml --out out",
-        same=_KEPT,
-        experiment=EXPERIMENT.format(beside=1, teacher=_ONNX),
-    ),
-    Command("bench, Lava", f"sne bench {_MODEL} --target lava --samples 2 --rounds 1 --out b.json"),
-    Command(
-        "explore",
-        f"sne explore {_MODEL} --workers 2 --target-accuracy 80% --out p.json --write m.pt",
-        same=("m.pt",),
-    ),
-    Command(
-        "compile",
-        f"sne-compile {_MODEL} --target loihi --samples 40 --out out --save kept.sne",
-        False,
-        _COUNTED,
-    ),
-    Command("inspect", f"sne inspect {_MODEL} --svg pictures", False),
-    Command("init", "sne init --data digits --out e.toml", False, ("e.toml",)),
-)
+class Trials:
+    """Kills of commands that read from a folder."""
 
+    def __init__(self, inputs: Path, seed: int) -> None:
+        self._inputs, self._seed = inputs, seed
+        self._wholes: dict[str, Whole] = {}
+        self._locks = {command.name: Lock() for command in COMMANDS}
 
-def run(indices: Sequence[int], seed: int) -> Iterator[Trial]:
-    """One command, one signal, one moment each."""
-    _shared_memory_of_our_own()
-    for index in indices:
+    def trial(self, index: int) -> Trial:
+        """One command, one signal, one moment."""
         command = COMMANDS[index % len(COMMANDS)]
         number = SIGNALS[index // len(COMMANDS) % len(SIGNALS)]
-        dice = random.Random(f"{seed} {index}")
+        dice = random.Random(f"{self._seed} {index}")
+        everyone = command.children and number in TO_ALL and dice.random() < 0.5
+        whole = self._whole(command)
         began = time.monotonic()
-        found = ""
+        found, ended = f"was never hit at work in {ATTEMPTS} attempts", ""
         for _ in range(ATTEMPTS):
             with tempfile.TemporaryDirectory() as folder:
-                told = _killed(command, number, Path(folder), dice)
+                told = _Kill(command, number, everyone, whole, self._inputs, Path(folder)).made(dice)
             if told is not None:
-                found = told
+                found, ended = told
                 break
-        else:
-            found = f"was never hit at work in {ATTEMPTS} attempts"
         seconds = round(time.monotonic() - began, 1)
-        yield Trial(f"{command.name}, {number.name}", index, found, {"seconds": seconds})
+        return Trial(
+            command.name,
+            index,
+            found,
+            {"seconds": seconds},
+            f"{number.name}{' to all' if everyone else ''}{ended}",
+        )
+
+    def _whole(self, command: Command) -> Whole:
+        with self._locks[command.name]:
+            if command.name not in self._wholes:
+                with tempfile.TemporaryDirectory() as folder:
+                    self._wholes[command.name] = _undisturbed(command, self._inputs, Path(folder))
+            return self._wholes[command.name]
 
 
-def _killed(command: Command, number: signal.Signals, folder: Path, dice: random.Random) -> str | None:
-    """Kill it once: what was not as promised, or nothing; None where it was not at work when it was hit."""
-    before = _shared()
-    moment = dice.random() * _whole(command)[0]
-    process = _started(command, folder)
-    try:
-        time.sleep(moment)
-        while command.children and process.poll() is None and not _marked(folder) - {process.pid}:
-            time.sleep(0.002)
-        seen = _marked(folder)
-        process.send_signal(number)
-        stderr = process.communicate(timeout=WAIT_S)[1].decode(errors="replace")
-        if process.returncode not in (128 + number, -number) or (command.children and len(seen) < 2):
-            early = process.returncode == 0 or len(seen) < 2
-            return None if early else f"status {process.returncode}: {stderr}"
+def _undisturbed(command: Command, inputs: Path, folder: Path) -> Whole:
+    process, moments = start(command, inputs, folder), []
+    while process.poll() is None:
+        seconds, living = watch.progress_s(process.pid)
+        if _at_work(command, process.pid, living):
+            moments.append(seconds)
+        time.sleep(POLL_S)
+    stderr = process.communicate()[1].decode(errors="replace")
+    if process.returncode != 0 or not moments:
+        raise RuntimeError(f"{command.line}: status {process.returncode}, {len(moments)} moments: {stderr}")
+    return Whole(moments, {name: (folder / "work" / name).read_bytes() for name in command.same})
+
+
+def _at_work(command: Command, pid: int, living: set[int]) -> bool:
+    """Whether it has its processes; one that starts none: whether it has come to the project's own code."""
+    return len(living) > 1 if command.children else watch.hears(pid, SIGNALS[1])
+
+
+class _Kill:
+    """One kill of a command in a folder of its own."""
+
+    def __init__(
+        self,
+        command: Command,
+        number: signal.Signals,
+        everyone: bool,
+        whole: Whole,
+        inputs: Path,
+        folder: Path,
+    ) -> None:
+        self._command, self._number, self._everyone, self._whole = command, number, everyone, whole
+        self._start = partial(start, command, inputs, folder)
+        self._folder, self._before = folder, _shared()
+
+    def made(self, dice: random.Random) -> tuple[str, str] | None:
+        """What was not as promised, and what it went on from; None where it was not at work when hit."""
+        process = self._start()
+        try:
+            if not self._hit(process, dice.choice(self._whole.moments), dice.random() * POLL_S):
+                return None
+            stderr = process.communicate(timeout=WAIT_S)[1].decode(errors="replace")
+            if process.returncode == 0:  # its last moment
+                return None
+            return self._judged(process.returncode, stderr)
+        finally:
+            process.kill()
+            process.communicate()
+            for pid in watch.marked(str(self._folder)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _hit(self, process: subprocess.Popen[bytes], moment: float, more_s: float) -> bool:
+        """Send the signal when it is so far and at work; whether it was."""
+        while process.poll() is None:
+            seconds, living = watch.progress_s(process.pid)
+            if seconds >= moment and _at_work(self._command, process.pid, living):
+                time.sleep(more_s)
+                living = watch.progress_s(process.pid)[1]
+                watch.send(self._number, living if self._everyone else {process.pid})
+                return _at_work(self._command, process.pid, living)
+            time.sleep(POLL_S)
+        return False
+
+    def _judged(self, status: int, stderr: str) -> tuple[str, str]:
+        killed = self._number == signal.SIGKILL
         time.sleep(LATER_S)
-        wrong = _left(folder, before, number)
-        if number != signal.SIGKILL and process.returncode > 0:
-            last = stderr.strip().splitlines()[-1:] or [""]
-            if "Traceback" in stderr or not last[0].startswith("interrupted"):
-                wrong.append(f"it said {stderr[-300:]!r}")
-        if number == signal.SIGKILL or command.name.startswith("train"):
-            wrong += _again(command, folder, before)
-        return "; ".join(wrong)
-    finally:
-        process.kill()
-        process.communicate()
-        for pid in _marked(folder):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        wrong = self._alive() if killed else self._left()
+        if status != (-self._number if killed else 128 + self._number):
+            wrong.append(f"status {status}: {stderr[-300:]!r}")
+        elif not killed and not stderr.strip().splitlines()[-1].startswith("interrupted"):
+            wrong.append(f"it said {stderr[-300:]!r}")
+        if "Traceback" in stderr:
+            wrong.append(f"it said {stderr[-300:]!r}")
+        if not killed and not self._command.resumes:
+            return "; ".join(wrong), ""
+        there = any(path.is_file() and path.name != "e.toml" for path in (self._folder / "work").rglob("*"))
+        wrong += self._again()
+        return "; ".join(wrong), ", went on" if there else ", began anew"
 
-
-def _started(command: Command, folder: Path) -> subprocess.Popen[bytes]:
-    work, temporary = folder / "work", folder / "tmp"
-    work.mkdir(exist_ok=True)
-    temporary.mkdir(exist_ok=True)
-    if command.experiment:
-        (work / "e.toml").write_text(command.experiment)
-    name, *arguments = command.line.split()
-    return subprocess.Popen(
-        [str(Path(sysconfig.get_path("scripts"), name)), *arguments],
-        cwd=work,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={**os.environ, MARK: str(folder), "TMPDIR": str(temporary)},
-        start_new_session=True,
-    )
-
-
-@cache
-def _whole(command: Command) -> tuple[float, dict[str, bytes]]:
-    """Seconds of an undisturbed run, and what it writes."""
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
-        process = _started(command, Path(folder))
-        stderr = process.communicate(timeout=WAIT_S)[1]
+    def _again(self) -> list[str]:
+        """Run the same command to its end: what it goes on from, and what of the killed one is left then."""
+        process = self._start(self._command.again)
+        stderr = process.communicate(timeout=WAIT_S)[1].decode(errors="replace")
         if process.returncode != 0:
-            raise RuntimeError(f"{command.line}: {stderr.decode(errors='replace')}")
-        seconds = time.monotonic() - began
-        return seconds, {name: Path(folder, "work", name).read_bytes() for name in command.same}
+            return [f"run again, it ended with {process.returncode}: {stderr[-300:]!r}"]
+        time.sleep(0.2)
+        wrong = []
+        work = self._folder / "work"
+        for name, data in self._whole.files.items():
+            if not (work / name).exists() or (work / name).read_bytes() != data:
+                wrong.append(f"run again, {name} is not that of the undisturbed run")
+        return wrong + self._left()
 
+    def _alive(self) -> list[str]:
+        pids = watch.marked(str(self._folder))
+        return [f"process {pid} lives: {watch.command_line(pid)}" for pid in pids]
 
-def _again(command: Command, folder: Path, before: set[str]) -> list[str]:
-    """Run the same command to its end: what it goes on from, and what of the killed one is left then."""
-    process = _started(command if command.name != "init" else _forced(command), folder)
-    stderr = process.communicate(timeout=WAIT_S)[1].decode(errors="replace")
-    wrong = [] if process.returncode == 0 else [f"run again, it ended with {process.returncode}: {stderr}"]
-    for name, whole in _whole(command)[1].items():
-        path = folder / "work" / name
-        if not path.exists() or path.read_bytes() != whole:
-            wrong.append(f"run again, {name} differs from the undisturbed run's")
-    time.sleep(0.2)
-    return wrong + _left(folder, before, None)
+    def _left(self) -> list[str]:
+        """Processes, shared memory, files that are not whole, or not those of an undisturbed run."""
+        wrong = self._alive()
+        wrong += [f"{SHARED / name} is there" for name in sorted(_shared() - self._before)]
+        there = [path.name for path in (self._folder / "tmp").iterdir() if not path.name.startswith(CACHE)]
+        wrong += [f"temporary {name} is there" for name in there]
+        work = self._folder / "work"
+        for path in work.rglob("*"):
+            if path.is_file() and not self._is_whole(path, str(path.relative_to(work))):
+                wrong.append(f"{path.relative_to(work)} is not whole, or another")
+        hidden = [path for path in work.rglob("*") if path.name.startswith(".sne-")]
+        return wrong + [f"{path.relative_to(work)} is there" for path in hidden]
 
-
-def _forced(command: Command) -> Command:
-    return Command(command.name, command.line + " --force", command.children, command.same)
-
-
-def _left(folder: Path, before: set[str], number: signal.Signals | None) -> list[str]:
-    """Processes, shared memory, half-written files; after a SIGKILL processes, until the next command."""
-    wrong = [f"process {pid} lives: {_line(pid)}" for pid in _marked(folder)]
-    if number == signal.SIGKILL:
-        return wrong
-    wrong += [f"{SHARED / name} is there" for name in sorted(_shared() - before)]
-    there = [path.name for path in (folder / "tmp").iterdir() if not path.name.startswith(CACHE)]
-    wrong += [f"temporary {name} is there" for name in there]
-    for path in (folder / "work").rglob("*"):
-        if path.name.endswith((".tmp", ".part")) or path.name.startswith(".sne-"):
-            wrong.append(f"{path.relative_to(folder)} is there")
-        elif path.suffix == ".json":
-            try:
-                json.loads(path.read_bytes())
-            except ValueError:
-                wrong.append(f"{path.name} is not whole")
-    return wrong
-
-
-def _marked(folder: Path) -> set[int]:
-    """The living processes of a trial, however they came to be: all have its temporary folder."""
-    wanted, found = os.fsencode(str(folder)), set()
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                path = Path(entry.path)
-                if wanted in (path / "environ").read_bytes():
-                    state = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-                    if state not in "ZX":
-                        found.add(int(entry.name))
-    return found
-
-
-def _line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")[:200].decode(errors="replace")
-    except OSError:
-        return "gone"
+    def _is_whole(self, path: Path, name: str) -> bool:
+        data, wanted = path.read_bytes(), self._whole.files.get(name)
+        if name.endswith(".jsonl"):  # grows
+            return wanted is None or wanted.startswith(data)
+        if wanted is not None:
+            return data == wanted
+        if name.endswith(".json"):
+            with contextlib.suppress(ValueError):
+                json.loads(data)
+                return True
+            return False
+        return not name.endswith(".html") or data.rstrip().endswith(b"</html>")
 
 
 def _shared() -> set[str]:
     return {path.name for path in SHARED.iterdir()} if SHARED.is_dir() else set()
 
 
-@cache
-def _shared_memory_of_our_own() -> None:
-    """Where root may, let this process and its children have a /dev/shm that nobody else writes to."""
+def _shared_memory_of_our_own() -> bool:
+    """Where root may, let this thread and its children have a /dev/shm that nobody else writes to."""
     if os.geteuid() != 0 or ctypes.CDLL(None).unshare(_CLONE_NEWNS) != 0:
-        return
+        return False
     for arguments in (["--make-rprivate", "/"], ["-t", "tmpfs", "tmpfs", str(SHARED)]):
         subprocess.run(["mount", *arguments], check=True)
+    return True
+
+
+def _run(indices: Sequence[int], seed: int) -> Iterator[Trial]:
+    count = SIDE_BY_SIDE if _shared_memory_of_our_own() else 1
+    with tempfile.TemporaryDirectory() as inputs:
+        subprocess.run([sys.executable, "-m", _commands.__name__, inputs], check=True)
+        trials = Trials(Path(inputs), seed)
+        with ThreadPoolExecutor(count, initializer=_shared_memory_of_our_own) as threads:
+            futures = [threads.submit(trials.trial, index) for index in indices]
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+            finally:
+                threads.shutdown(cancel_futures=True)
 
 
 def _missing() -> str:
@@ -283,12 +250,14 @@ PART = Part(
     promise="Whatever kills a command and whenever, no process, no shared memory, no semaphore and no "
     "half-written file is left, and what goes on later ends with the same bits.",
     how="Every command that writes or starts processes is hit by SIGTERM, SIGHUP, SIGINT or SIGKILL at a "
-    "random moment of its run at which it is at work with its processes. A second later (what a SIGKILL left "
-    "on disk: after the next command) everything that has its mark is looked for; after a SIGKILL, and of "
-    "trainings always, the command is run again; its files are compared with those of an undisturbed run.",
-    run=run,
+    "moment drawn evenly from those at which an undisturbed run was at work with its processes; it counts "
+    "only where the command still was. Half of the SIGTERMs and SIGKILLs go to all its processes at once. A "
+    "second later (what a SIGKILL left on disk: after the next command) everything that has its mark is "
+    "looked for. After a SIGKILL, and after any signal where a run can go on (trainings, slices that are "
+    "kept), the command is given again, and its files are compared with the undisturbed run's. Up to "
+    f"{SIDE_BY_SIDE} at a time, each with a /dev/shm of its own.",
+    run=_run,
     short=1,
     full=500,
-    unit="kills",
     missing=_missing,
 )
