@@ -12,7 +12,7 @@ from sne_deploy.runtime.execution import CHUNK_BYTES
 from sne_deploy.runtime.slices import SLICE_BYTES
 
 LINK_BYTES_PER_S = 1.25e9
-"""10 Gbit/s Ethernet, at the scheduler, through which inputs and results pass."""
+"""10 Gbit/s Ethernet, at the scheduler, through which inputs and results pass, and at each worker."""
 LATENCY_S = 1e-4
 """Of a message on a local network, with its two ends."""
 
@@ -101,14 +101,14 @@ class _Cluster:
         units = [(student, size) for student, samples in enumerate(sizes) for size in self._chunks(samples)]
         events: list[tuple[float, int, str, int, int]] = []
         for number, (student, size) in enumerate(units):
-            sent = self.work["bytes_program"] + size * self.work["bytes_per_sample"]
+            sent = size * self.work["bytes_per_sample"]
             at = self._serve("client", self.now, sent, 0.5)
             heapq.heappush(events, (at, number, "given", student, size))
         last = self.now
         while events:
             at, number, kind, student, size = heapq.heappop(events)
             if kind == "given":
-                sent = self.work["bytes_program"] + size * self.work["bytes_per_sample"]
+                sent = size * self.work["bytes_per_sample"]
                 at = self._pass("link", self._serve("scheduler", at, sent, 0.5), 2 * sent / LINK_BYTES_PER_S)
                 free, worker = heapq.heappop(self.idle)
                 end = max(free, at + LATENCY_S) + self._computing(worker, student, size, sent)
@@ -130,7 +130,9 @@ class _Cluster:
         ms: float = self.per_unit["worker"] + self.per_mb["worker"] * sent / 1e6 + self.work["ms_per_unit"]
         if (worker, student) not in self.met:
             self.met.add((worker, student))
-            ms += self.work["ms_first"]
+            fetched = self.work["bytes_program"]  # from another worker
+            ms += self.work["ms_first"] + self.per_mb["worker"] * fetched / 1e6
+            ms += 1e3 * (LATENCY_S + fetched / LINK_BYTES_PER_S)
         samples_ms = size * self.case.ms_per_sample
         self.used["set-up"] += ms / 1e3
         self.used["samples"] += samples_ms / 1e3

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sne_deploy.errors import InputError, RunError, TargetError
-from sne_deploy.runtime.engine import Engine, lost_worker
+from sne_deploy.runtime.engine import Engine, as_it_is, lost_worker
 from sne_deploy.runtime.same_packages import refuse_other_packages
 
 CLUSTER_REMEDY = 'pip install "sne-deploy[cluster]"'
@@ -155,7 +155,12 @@ def dask_cluster(scheduler: str, timeout_s: float | None, targets: Sequence[str]
             raise InputError(
                 f"the Dask scheduler at {scheduler!r} has no workers; start some with `dask worker ADDRESS`"
             )
-        yield Engine(client.get_executor(pure=False), workers, watch.check, watch.lost)
+
+        def share(data: bytes) -> Any:
+            """A task, not scattered data: it is run again where all workers that have its result are lost."""
+            return client.submit(as_it_is, data, pure=False)
+
+        yield Engine(client.get_executor(pure=False), workers, watch.check, watch.lost, share)
 
 
 def _check_address(scheduler: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor
 from dataclasses import dataclass
+from typing import Any
 
 from sne_deploy.errors import RunError
 
@@ -17,6 +18,11 @@ def lost_worker(error: Exception) -> RunError | None:
 
 
 def _nothing() -> None: ...
+
+
+def as_it_is(data: bytes) -> bytes:
+    """What units of work share, sent with each of them; on a cluster, a unit of work that gives it."""
+    return data
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,13 @@ class Engine:
         Is called each second while one waits for a result; raises RunError once that is in vain.
     lost : callable
         As `lost_worker`.
+    share : callable
+        Takes bytes that many units of work need; gives what is submitted in their place, and arrives as they
+        are.
     """
 
     executor: Executor
     workers: int
     check: Callable[[], None] = _nothing
     lost: Callable[[Exception], RunError | None] = lost_worker
+    share: Callable[[bytes], Any] = as_it_is

@@ -133,7 +133,7 @@ class OnExecutor:
                     future.cancel()
 
     def _submit(self, index: int, inputs: Array, record: Record) -> list[Future[Trace]]:
-        program, digest = self._pickled[index]
+        program, digest = self._shared(index)
         return [
             self.engine.executor.submit(
                 run_unit, self.target, program, digest, part, record, dict(self.extra)
@@ -141,11 +141,16 @@ class OnExecutor:
             for part in self._chunks(inputs)
         ]
 
+    def _shared(self, index: int) -> tuple[Any, str]:
+        """A Program as workers get it, once for all units of work, and its digest."""
+        if index not in self._sent:
+            program = pickle.dumps(self.programs[index], protocol=5)
+            self._sent[index] = self.engine.share(program), sha256(program).hexdigest()
+        return self._sent[index]
+
     @cached_property
-    def _pickled(self) -> list[tuple[bytes, str]]:
-        """Every Program as workers get it, and its digest."""
-        found = [pickle.dumps(program, protocol=5) for program in self.programs]
-        return [(program, sha256(program).hexdigest()) for program in found]
+    def _sent(self) -> dict[int, tuple[Any, str]]:
+        return {}
 
     def _chunks(self, inputs: Array) -> list[Array]:
         """Consecutive parts: a few per worker, none above CHUNK_BYTES unless a single sample is."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +102,16 @@ def test_progress_counts_units() -> None:
     assert seen == [("tiny", n, 3) for n in (1, 2, 3)]
 
 
+def test_registers_are_sent_once_for_all_units() -> None:
+    inputs, sent = samples(), []
+    with ThreadPoolExecutor(2) as pool:
+        engine = Engine(pool, 5, share=lambda data: sent.append(data) or data)
+        runner = OnExecutor(engine, "loihi", programs())
+        for _ in range(2):
+            assert_same(runner.run([(0, inputs), (1, inputs)], "spikes"), expected(inputs))
+    assert [pickle.loads(data).name for data in sent] == ["tiny", "tiny"]
+
+
 def test_a_process_pool_gives_the_same() -> None:
     inputs = samples()
     with open_engine(2, None) as opened:
@@ -162,7 +174,7 @@ def test_a_dask_cluster_survives_the_death_of_a_worker() -> None:
     with Cluster(2) as cluster, open_engine(None, cluster.address) as opened:
         assert opened is not None
         assert opened.workers == 2
-        runner = OnExecutor(Engine(opened.executor, 20), "loihi", programs())
+        runner = OnExecutor(replace(opened, workers=20), "loihi", programs())
         victim = cluster.workers[0]
         killer = threading.Timer(0.2, victim.kill)
         killer.start()
@@ -170,5 +182,8 @@ def test_a_dask_cluster_survives_the_death_of_a_worker() -> None:
         killer.join()
         assert victim.wait(timeout=10) == -signal.SIGKILL
         assert_same(found, expected(inputs))
+        cluster.add_worker()
+        cluster.wait_for(2)
+        cluster.kill_worker(1)  # who alone has the registers
         again = runner.run([(0, inputs), (1, inputs)], "spikes")
         assert_same(again, expected(inputs))
