@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from sne_deploy.runtime.work import kept_files
 from tests.dask_processes import Cluster, kill
 from tests.torture.part import Part, Trial
 
@@ -30,7 +31,14 @@ EVERY = 7
 """Of so many trials, the last three lose all workers for a time, all for good, and the scheduler."""
 TOO_LATE = "it ended before it was hit"
 SOON_S = 0.01
-_COMMAND = "import sys; from sne_deploy.cli import compile_main; sys.exit(compile_main())"
+_COMMAND = """\
+import sys
+from sne_deploy import start
+from sne_deploy.runtime import kept, slices
+kept.KEEP_S, slices.SLICE_BYTES = 0.0, 2**20
+sys.exit(start.compile_main())
+"""
+"""The command, with slices that are kept at once, and several of them."""
 
 
 class _Run:
@@ -43,12 +51,16 @@ class _Run:
         Has the data; gets the results.
     *more : str
         Further options.
+    again : bool
+        Whether it goes on with what another has kept.
     """
 
-    def __init__(self, cluster: Cluster, folder: Path, *more: str) -> None:
+    def __init__(self, cluster: Cluster, folder: Path, *more: str, again: bool = False) -> None:
         data = f"{folder / 'x.npy'}:{folder / 'y.npy'}"
         self.out = folder / "out"
-        shutil.rmtree(self.out, ignore_errors=True)
+        if not again:
+            shutil.rmtree(self.out, ignore_errors=True)
+        self.goes_on = bool(again and kept_files(self.out / "work"))
         arguments = [str(DIGITS), "--target", "loihi", "--data", data, "--out", str(self.out)]
         self.process = subprocess.Popen(
             [sys.executable, "-c", _COMMAND, *arguments, "--scheduler", cluster.address, *more],
@@ -146,18 +158,19 @@ def _all_for_a_time(
 
 
 def _all(
-    cluster: Cluster, folder: Path, _: dict[str, Any], index: int, __: random.Random, moment: float
+    cluster: Cluster, folder: Path, wanted: dict[str, Any], index: int, _: random.Random, moment: float
 ) -> Trial:
     run = _Run(cluster, folder, "--timeout", str(TIMEOUT_S))
     hit = run.hit_after(moment)
     lines, said_s = _lose_all(cluster, run)
     lines += run.said()
     texts = ["has no workers left; waiting up to", f"has no workers left, for the {TIMEOUT_S} s of --timeout"]
-    return _trial("all workers for good", index, run.found(lines, texts, None) if hit else TOO_LATE, said_s)
+    found = run.found(lines, texts, None) or _resumed(cluster, folder, wanted)
+    return _trial("all workers for good", index, found if hit else TOO_LATE, said_s)
 
 
 def _scheduler(
-    cluster: Cluster, folder: Path, _: dict[str, Any], index: int, __: random.Random, moment: float
+    cluster: Cluster, folder: Path, wanted: dict[str, Any], index: int, _: random.Random, moment: float
 ) -> Trial:
     run = _Run(cluster, folder)
     hit = run.hit_after(moment)
@@ -169,7 +182,15 @@ def _scheduler(
     while cluster.workers:
         cluster.kill_worker(0)
     cluster.start_scheduler()
+    found = found or _resumed(cluster, folder, wanted)
     return _trial("the scheduler", index, found if hit else TOO_LATE, said_s)
+
+
+def _resumed(cluster: Cluster, folder: Path, wanted: dict[str, Any]) -> str:
+    """What is wrong with the same command, once there are workers again."""
+    _refill(cluster)
+    run = _Run(cluster, folder, again=True)
+    return run.found(list(run.said()), ["going on with"] if run.goes_on else [], wanted)
 
 
 def _lose_all(cluster: Cluster, run: _Run) -> tuple[list[str], float]:
@@ -191,7 +212,8 @@ PART = Part(
     name="cluster",
     promise="A run on a Dask cluster that loses workers gives the same report; one that has lost all says so "
     "within ten seconds and goes on when one comes, or ends after `--timeout`; one that has lost the "
-    "scheduler ends. Each is said in one line.",
+    "scheduler ends; the same command then goes on with what was kept, to the same report. Each is said in "
+    "one line.",
     how=f"The digits are run {TIMES} times over by {WORKERS} workers of a scheduler on this machine. Once "
     "the workers are at work for the command, and at a random moment from then on, some, all, or the "
     "scheduler are killed by SIGKILL. Report, classes, status and every line on stderr are looked at.",

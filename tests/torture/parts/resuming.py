@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -20,6 +21,10 @@ from tests.torture.part import Part, Trial
 ROOT = Path(__file__).parents[3]
 MODEL = ROOT / "examples" / "digits" / "model.pt"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+WORDS = ("interrupted", "interrupted: the same command goes on with what is kept")
+FULL = "full disk"
+FULL_BYTES = 512
+"""No file may get larger: what would be kept does not fit."""
 CASES = {
     "compile": (f"compile {MODEL} --target loihi --samples 60 --out out", "out/report.json", "out/work"),
     "compile, norse": (
@@ -28,15 +33,25 @@ CASES = {
         "out/work",
     ),
     "explore": (f"explore {MODEL} --samples 40 --bits 4,8 --out p.json", "p.json", "p.json.work"),
+    "compile, two processes": (
+        f"compile {MODEL} --target loihi --samples 60 --out out --workers 2",
+        "out/report.json",
+        "out/work",
+    ),
+    "bench": (
+        f"bench {MODEL} --target loihi --target norse --samples 40 --seconds 0.1 --out b.json",
+        "b.json",
+        "b.json.work",
+    ),
     "compile, Lava": (f"compile {MODEL} --target lava --samples 9 --out out", "out/report.json", "out/work"),
 }
 KEPT_AT_ONCE = """\
 import sys
-from sne_deploy import cli
+from sne_deploy import start
 from sne_deploy.runtime import kept, slices
 kept.KEEP_S, kept.FIRST_SAMPLES, kept.GOAL_S, slices.SLICE_BYTES = 0.0, 3, 1.0, 2**16
 sys.argv[0] = "sne"
-sys.exit(cli.main())
+sys.exit(start.main())
 """
 """The command, with slices as small as those of a run of hours are beside the whole."""
 MOST_KILLS, WAIT_S = 3, 600.0
@@ -57,14 +72,13 @@ def _trial(name: str, folder: Path, dice: random.Random) -> tuple[str, int]:
     seconds, whole = _undisturbed(name)
     kills = 0
     for _ in range(dice.randint(1, MOST_KILLS)):
-        process = _started(name, folder)
-        try:
-            process.wait(dice.uniform(0.3, 1.0) * seconds)
+        harm, moment = dice.choice((*SIGNALS, FULL)), dice.uniform(0.3, 1.0) * seconds
+        wrong = _full(name, folder) if harm == FULL else _killed(name, folder, moment, signal.Signals(harm))
+        if wrong is None:
             break
-        except subprocess.TimeoutExpired:
-            process.send_signal(dice.choice(SIGNALS))
-            process.communicate()
-            kills += 1
+        if wrong:
+            return wrong, kills
+        kills += 1
     process = _started(name, folder)
     stderr = process.communicate(timeout=WAIT_S)[1]
     if process.returncode != 0:
@@ -74,9 +88,40 @@ def _trial(name: str, folder: Path, dice: random.Random) -> tuple[str, int]:
     return (f"{work} is still there" if (folder / work).exists() else ""), kills
 
 
-def _started(name: str, folder: Path) -> subprocess.Popen[bytes]:
+def _killed(name: str, folder: Path, moment: float, number: signal.Signals) -> str | None:
+    """What is wrong with a command that is stopped after so many seconds; None where it ended before."""
+    process = _started(name, folder)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(moment)
+    process.send_signal(number)
+    said = process.communicate()[1].decode(errors="replace").splitlines()
+    if process.returncode == 0 or any(line.startswith("Written: ") for line in said):
+        return None
+    lines = [line for line in said if not line.startswith("going on with")]
+    wanted = process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    if wanted and (not lines if number == signal.SIGKILL else len(lines) == 1 and lines[0] in WORDS):
+        return ""
+    return f"{number.name}: status {process.returncode}: {' | '.join(said)[-300:]}"
+
+
+def _full(name: str, folder: Path) -> str:
+    """What is wrong with a command that can keep nothing."""
+    process = _started(
+        name,
+        folder,
+        "import resource",
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, {FULL_BYTES, FULL_BYTES})",
+    )
+    lines = process.communicate(timeout=WAIT_S)[1].decode(errors="replace").splitlines()
+    errors = [line for line in lines if not line.startswith("going on with")]
+    if process.returncode == 2 and len(errors) == 1 and errors[0].startswith("error: cannot write"):
+        return ""
+    return f"{FULL}: status {process.returncode}: {' | '.join(lines)[-300:]}"
+
+
+def _started(name: str, folder: Path, *before: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", KEPT_AT_ONCE, *CASES[name][0].split()],
+        [sys.executable, "-c", "\n".join((*before, KEPT_AT_ONCE)), *CASES[name][0].split()],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -98,19 +143,24 @@ def _undisturbed(name: str) -> tuple[float, Any]:
 
 
 def _report(path: Path) -> str:
-    """What is written, without how long it took."""
+    """What is written, without how long it took; of a benchmark, which has nothing else, its shape."""
     document = json.loads(path.read_bytes())
+    if "sittings" in document:
+        samples = [(each["target"], sorted(each["us"])) for each in document["targets"]]
+        return f"{samples}, {sum(document['sittings'])} of {document['rounds']} rounds"
     document.get("provenance", document)["wall_s"] = None
     return json.dumps(document)
 
 
 PART = Part(
     name="resuming",
-    promise="A run that is killed goes on with what was kept when the same command is given again, and its "
-    "report is that of an undisturbed one in all but its time.",
-    how="`sne compile` on three targets and `sne explore`, with slices of a second, are killed up to three "
-    "times in a row by SIGKILL, SIGTERM, SIGINT or SIGHUP at random moments, then left alone; the report is "
-    "compared with an undisturbed one's, text for text, and the work folder must be gone.",
+    promise="A run that is killed, or meets a full disk, goes on with what was kept when the same command is "
+    "given again, and its report is that of an undisturbed one in all but its time.",
+    how="`sne compile` on three targets and in two processes, `sne explore` and `sne bench`, in slices of a "
+    "second, are hit up to three times in a row, by SIGKILL, SIGTERM, SIGINT or SIGHUP at random moments or "
+    "by a limit that no slice fits into, then left alone. Status and every line on stderr are looked at; the "
+    "report is compared with an undisturbed one's, text for text (a benchmark's: its rounds), and the work "
+    "folder must be gone.",
     run=run,
     short=1,
     full=60,
