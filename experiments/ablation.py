@@ -92,6 +92,9 @@ OPTIONS: Mapping[str, Option] = {
         {"students.pruning": None, "students.loss.synops": 0.1},
     ),
     "hoyer": Option("Hoyer's measure of the currents beside pruning", {"students.loss.hoyer": 0.01}),
+    "inner": Option(
+        "each layer's spikes also learn the ReLU twin's activations", {"students.loss.inner": 1.0}
+    ),
     "pruning-and-cost": Option("a price of SynOps beside pruning", {"students.loss.synops": 0.1}),
     "tau-1": Option(
         "the teacher's answers at temperature 1",

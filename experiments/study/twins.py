@@ -122,8 +122,7 @@ def _pupils(experiment: Experiment, data: Splits) -> Pupils:
 
     def task(index: int) -> StudentTask:
         alone = student_task(experiment.of(index))
-        loss = alone.loss.model_copy(update={"synops": 0.0, "spike_rate": 0.0, "hoyer": 0.0})
-        return StudentTask(1, READOUT, loss, direct)
+        return StudentTask(1, READOUT, alone.loss.of_answers, direct)
 
     def build(index: int, outputs: int) -> nn.Module:
         size = data.classes if direct else outputs

@@ -230,7 +230,8 @@ class StudentLoss(Model):
     ``feature`` is on the student's slice; ``cross_entropy`` and ``logits``, with its two temperatures, are
     through a linear classifier of the student's outputs, which is trained along and dropped afterwards, or of
     outputs that are logits themselves; ``spike_rate`` has its ``target_rate`` in spikes per neuron and step;
-    ``hoyer`` is of ``LIFBoxCell`` neurons, and not while students are fine-tuned as integers.
+    ``hoyer`` is of ``LIFBoxCell`` neurons, and not while students are fine-tuned as integers; neither is
+    ``inner``, on the activations of the ReLU twin that ``students.warm_start`` trains.
     """
 
     feature: NotNegative = 1.0
@@ -240,10 +241,16 @@ class StudentLoss(Model):
     tau_student: Above0 = 1.0
     spike_rate: NotNegative = 0.0
     hoyer: Annotated[NotNegative, LATER] = 0.0
+    inner: Annotated[NotNegative, LATER] = 0.0
     target_rate: Annotated[float, Field(ge=0, le=1)] = 0.1
     synops: NotNegative = 0.0
 
     _learns = model_validator(mode="after")(_something_to_learn)
+
+    @property
+    def of_answers(self) -> StudentLoss:
+        """The terms on what a student answers, without those on its neurons."""
+        return self.model_copy(update=dict.fromkeys(("spike_rate", "hoyer", "inner", "synops"), 0.0))
 
 
 class StudentsModel(WithSurrogate):
@@ -281,6 +288,15 @@ class StudentsModel(WithSurrogate):
             raise ValueError(
                 f"more_steps.timesteps {longer.timesteps} must be above timesteps {self.timesteps}, with "
                 "which the student is trained in the end"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _twin(self) -> StudentsModel:
+        if self.loss.inner and self.warm_start is None:
+            raise ValueError(
+                f"loss.inner {self.loss.inner:g} is on the activations of a trained ReLU twin: give "
+                "warm_start, such as {epochs = 5}, or leave it out"
             )
         return self
 

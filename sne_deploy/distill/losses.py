@@ -137,6 +137,39 @@ def hoyer(drives: Sequence[Tensor]) -> Tensor:
     return sum(parts[1:], parts[0]) / len(parts)
 
 
+def inner_distillation(rates: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    r"""Squared error of each spiking layer's rates, relative to that of a layer that never spikes.
+
+    .. math:: L = \frac{1}{K} \sum_k \frac{\sum_{n, j} (r_{nkj} - z_{nkj})^2}{\sum_{n, j} z_{nkj}^2}
+
+    over all samples n of a batch and neurons j of layer k. The hints of Romero et al. 2015, FitNets
+    (arXiv:1412.6550), on every layer, and without their regressor, since the shapes are the same. The sum of
+    the squares of a layer's targets is kept above 1e-6.
+
+    Parameters
+    ----------
+    rates : sequence of tensors of shape (N, *shape)
+        One per spiking layer: spikes per neuron and step, in [0, 1].
+    targets : sequence of tensors of the same shapes
+        z, in [0, 1]: see :func:`sne_deploy.distill.students.drives.twin_activations`.
+
+    Raises
+    ------
+    InputError
+        There is no spiking layer, or the shapes differ.
+    """
+    shapes, given = [tuple(one.shape) for one in rates], [tuple(one.shape) for one in targets]
+    if shapes != given:
+        raise InputError(f"inner loss: rates of shapes {shapes}, targets of shapes {given}; give one each")
+    if not rates:
+        raise InputError("inner loss: the student has no spiking layer; set its weight to 0")
+    parts = []
+    for rate, target in zip(rates, targets, strict=True):
+        z = target.float()
+        parts.append((rate.float() - z).square().sum() / z.square().sum().clamp(min=1e-6))
+    return sum(parts[1:], parts[0]) / len(parts)
+
+
 def logits_distillation(student: Tensor, teacher: Tensor, tau_student: float, tau_teacher: float) -> Tensor:
     r"""Divergence of a student's softened classes from the teacher's, each with its own temperature.
 

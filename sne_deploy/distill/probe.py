@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from sne_deploy.distill.plan import PlannedStage
     from sne_deploy.distill.students.answers import Answers
     from sne_deploy.distill.students.finished import Finished
+    from sne_deploy.distill.students.student import StudentTask
     from sne_deploy.distill.training.epochs import Epoch, Watch
 
 BATCHES, EPOCHS, LEAST_S = (3, 16), 3, 0.4
@@ -160,20 +161,25 @@ class Probe:
     def _student(self, student: int, rows: int, training: Training) -> None:
         task = student_task(self.experiment.of(student))
         watch = watch_student(self.held, task, self._other(student))
-        network = partial(self._untrained, student)
-        train_student(network, self._lesson(rows).of(student), task, replace(training, watch=watch))
+        network, twin = partial(self._untrained, student), self._twin(student, task)
+        lesson = self._lesson(rows).of(student)
+        train_student(network, lesson, task, replace(training, watch=watch), twin=twin)
 
     def _phase(self, name: str, student: int, rows: int, training: Training) -> None:
         own = self.experiment.of(student)
         (phase,) = (one for one in phases_of(own.students, student_task(own)) if one.name == name)
         watched, network = replace(training, watch=phase.watch(self.held)), partial(self._untrained, student)
-        train_alone(network, self._lesson(rows).of(student), phase.task, watched)
+        twin = self._twin(student, phase.task)
+        train_alone(network, self._lesson(rows).of(student), phase.task, watched, twin=twin)
 
     _warm, _longer = partialmethod(_phase, "warm"), partialmethod(_phase, "longer")
 
     def _other(self, student: int) -> list[nn.Module]:
         """One, if there is another one."""
         return [network for k, network in enumerate(self.networks) if k != student][:1]
+
+    def _twin(self, student: int, task: StudentTask) -> nn.Module | None:
+        return self._untrained(student).to(self.data.x.device).eval() if task.loss.inner else None
 
     def _untrained(self, index: int) -> nn.Module:
         described, size = self.experiment.students.of(index), self.slices[index]

@@ -177,8 +177,8 @@ def _alone(
     pruning = pruning_of(stages.experiment.of(index), lesson.of(index), task)
     training = replace(training, after_step=pruning)
     build = partial(pupils.build, index, part.shape[1])
-    start = _start(stages, lesson.of(index), pupils, index, build) if pupils.phased else None
-    return train_student(build, lesson.of(index), task, training, start).module
+    start, twin = _start(stages, lesson.of(index), pupils, index, build) if pupils.phased else (None, None)
+    return train_student(build, lesson.of(index), task, training, start, twin).module
 
 
 def _without_idle(stages: Stages, index: int, network: nn.Module) -> nn.Module:
@@ -189,15 +189,17 @@ def _without_idle(stages: Stages, index: int, network: nn.Module) -> nn.Module:
 
 def _start(
     stages: Stages, lesson: Lesson, pupils: Pupils, index: int, build: Callable[[], nn.Module]
-) -> Alone | None:
-    """What a student begins as: trained in the phases before its own, if it has any."""
-    described, start = stages.experiment.students, None
+) -> tuple[Alone | None, nn.Module | None]:
+    """What a student begins as: trained in the phases before its own, if it has any; and its trained twin."""
+    described, start, twin = stages.experiment.students, None, None
     for phase in phases_of(described.of(index), pupils.task(index)):
         name, seed = f"{phase.name}{index}", FIRST_OF_PHASE[phase.name] + index
         place = described.place(index)
         stage = Stage(name, seed, phase.schedule, place, pupils.depends, index, phase.without)
-        start = train_alone(build, lesson, phase.task, stages.training(stage, phase.watch), start).module
-    return start
+        training = stages.training(stage, phase.watch)
+        start = train_alone(build, lesson, phase.task, training, start, twin).module
+        twin = start.network if phase.name == "warm" else twin
+    return start, twin
 
 
 def stored_weights_of(experiment: Experiment, input_shape: tuple[int, ...]) -> Change:

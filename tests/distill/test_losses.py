@@ -16,6 +16,7 @@ from sne_deploy.distill.losses import (
     feature_distillation,
     gate_activation,
     hoyer,
+    inner_distillation,
     logits_distillation,
     spike_rate,
     synop_cost,
@@ -112,6 +113,21 @@ def test_hoyer_raises_the_larger_drive_and_lowers_the_smaller():
     wanted = [(2 * 1.1 * 0.69 - 2 * z * 1.21) / 0.69**2 / 3 for z in (0.1, 0.2, 0.8)]
     assert drives.grad.tolist() == pytest.approx(wanted, rel=1e-5)
     assert wanted[0] > wanted[1] > 0 > wanted[2]
+
+
+def test_inner_distillation_by_hand():
+    rates = [torch.tensor([[1.0, 0.0], [0.5, 0.0]]), torch.tensor([[[1.0]], [[0.0]]])]
+    targets = [torch.tensor([[0.5, 0.0], [0.5, 1.0]]), torch.tensor([[[0.0]], [[0.5]]])]
+    # squares 0.25, 1 over 0.25, 0.25, 1; and 1, 0.25 over 0.25
+    assert inner_distillation(rates, targets).item() == pytest.approx((1.25 / 1.5 + 5.0) / 2, rel=1e-6)
+    assert inner_distillation([torch.zeros(2, 3)], [torch.rand(2, 3) + 0.1]).item() == pytest.approx(1.0)
+    assert inner_distillation([torch.zeros(2, 3)], [torch.zeros(2, 3)]).item() == 0.0  # and not 0 / 0
+    with pytest.raises(
+        InputError, match=r"rates of shapes \[\(2, 2\)\], targets of shapes \[\(2, 1\)\]; give"
+    ):
+        inner_distillation(rates[:1], [torch.zeros(2, 1)])
+    with pytest.raises(InputError, match="no spiking layer; set its weight to 0"):
+        inner_distillation([], [])
 
 
 def test_spike_rate_needs_a_spiking_layer():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
+from sne_deploy.distill.students.drives import drives_of
 from sne_deploy.distill.students.dropout import BY_NAME as DROPOUT
 from sne_deploy.distill.students.joint import JointTask
 from sne_deploy.distill.students.networks import student_network
@@ -16,7 +17,7 @@ from sne_deploy.distill.students.prune_synops import LeastUseful, check_synapses
 from sne_deploy.distill.students.pruning import Cut, KeptZeros, Pruning, SmallestWeights
 from sne_deploy.distill.students.quantise_aware import folded
 from sne_deploy.distill.students.simulate import Run, simulate
-from sne_deploy.distill.students.student import StudentTask, drives_of
+from sne_deploy.distill.students.student import StudentTask
 from sne_deploy.distill.students.weight_grids import weight_grids
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.loop import split_rows

@@ -55,11 +55,10 @@ class LeastUseful:
     @staticmethod
     def of(described: PruningModel, lesson: Lesson, task: StudentTask, weight_bits: int) -> LeastUseful:
         """For a student's lesson."""
-        free = task.loss.model_copy(update={"synops": 0.0, "spike_rate": 0.0, "hoyer": 0.0})
         rows = torch.linspace(0, len(lesson.labels) - 1, min(SAMPLES, len(lesson.labels))).long()
         given = (lesson.lengths, lesson.teacher_logits)
         whole = (lesson.inputs, lesson.labels, *lesson.features, *(one for one in given if one is not None))
-        objective = LearningObjective.of(lesson, replace(task, loss=free), ())
+        objective = LearningObjective.of(lesson, replace(task, loss=task.loss.of_answers), ())
         batch = [one[rows.to(one.device)] for one in whole]
         return LeastUseful(described, objective, batch, task, lesson.input_shape, weight_bits)
 

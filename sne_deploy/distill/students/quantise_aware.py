@@ -191,6 +191,6 @@ def tune_quantised(
     """
     shape = lesson.input_shape
     run = QuantisedRun(shape, weight_bits, every, task.surrogate, task.encoder)
-    loss = task.loss.model_copy(update={"hoyer": 0.0})  # its currents are not those of real numbers
+    loss = task.loss.model_copy(update={"hoyer": 0.0, "inner": 0.0})  # of real numbers, and of a twin
     own = replace(task, run=run, loss=loss)
     return train_student(lambda: folded(network, shape), lesson, own, training)

@@ -11,17 +11,10 @@ from torch import nn
 
 from sne_deploy.distill import losses
 from sne_deploy.distill.experiment import StudentLoss
+from sne_deploy.distill.students.drives import drives_of, twin_activations
 from sne_deploy.distill.students.fan_out import fan_outs
-from sne_deploy.distill.students.simulate import (
-    Run,
-    Simulation,
-    flat_layers,
-    is_integrator,
-    is_neuron,
-    simulate,
-)
+from sne_deploy.distill.students.simulate import Run, simulate
 from sne_deploy.distill.students.surrogates import NORSES, Surrogate
-from sne_deploy.distill.students.warm_start import threshold_current
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.loop import Samples, Terms, Trained, Training, fit
 from sne_deploy.errors import InputError
@@ -199,20 +192,27 @@ class LearningObjective:
         Fan-outs of all students' layers; for ``synops``.
     timed : bool
         Whether the lesson has lengths.
+    twin : nn.Module or None
+        The trained ReLU twin of the only student; for ``inner``.
     """
 
     task: StudentTask
     units: tuple[FeatureUnits, ...]
     costs: tuple[Tensor, ...]
     timed: bool = False
+    twin: nn.Module | None = None
 
     @staticmethod
-    def of(lesson: Lesson, task: StudentTask, networks: Iterable[nn.Module]) -> LearningObjective:
+    def of(
+        lesson: Lesson, task: StudentTask, networks: Iterable[nn.Module], twin: nn.Module | None = None
+    ) -> LearningObjective:
         """With the units of a lesson's slices, and what the networks' spikes cost."""
+        if task.loss.inner and twin is None:
+            raise InputError(f"loss: inner {task.loss.inner} needs the student's trained twin; give twin")
         counted = (cost for one in networks for cost in fan_outs(one, lesson.input_shape))
         costs = tuple(cost.to(lesson.inputs.device) for cost in counted) if task.loss.synops else ()
         units = tuple(FeatureUnits.of(part) for part in lesson.features)
-        return LearningObjective(task, units, costs, lesson.lengths is not None)
+        return LearningObjective(task, units, costs, lesson.lengths is not None, twin)
 
     def __call__(self, learner: Learner, batch: Sequence[Tensor]) -> Terms:
         """Each term that has a weight, times that."""
@@ -237,20 +237,13 @@ class LearningObjective:
             terms["spike_rate"] = loss.spike_rate * losses.spike_rate(rates, loss.target_rate)
         if loss.hoyer:
             terms["hoyer"] = loss.hoyer * losses.hoyer(drives_of(learner.networks, runs))
+        if loss.inner and self.twin is not None:
+            targets = twin_activations(self.twin, inputs, task.timesteps, task.readout)
+            terms["inner"] = loss.inner * losses.inner_distillation(rates, targets)
         if loss.synops:
             cost = losses.synop_cost(rates, self.costs, task.timesteps)
             terms["synops"] = loss.synops * cost
         return terms
-
-
-def drives_of(networks: Iterable[nn.Module], runs: Sequence[Simulation]) -> list[Tensor]:
-    """Currents of every spiking layer over those at which it spikes at once."""
-    found = []
-    for network, done in zip(networks, runs, strict=True):
-        cells = [one for one in flat_layers(network) if is_neuron(one) and not is_integrator(one)]
-        thresholds = [threshold_current(cell, "loss.hoyer") for cell in cells]
-        found += [i / one.to(i) for one, i in zip(thresholds, done.currents, strict=True)]
-    return found
 
 
 class Alone(Learner):
@@ -277,6 +270,7 @@ def train_student(
     task: StudentTask,
     training: Training,
     start: Alone | None = None,
+    twin: nn.Module | None = None,
 ) -> Trained[nn.Module]:
     """Distil a spiking student on its slice of the teacher's features, by surrogate gradients.
 
@@ -290,6 +284,8 @@ def train_student(
     training : Training
     start : Alone, optional
         What :func:`train_alone` gave for the same network: its weights are the initial ones.
+    twin : nn.Module, optional
+        The network as its trained ReLU twin, in evaluation mode, for a loss on ``inner``; it is not changed.
 
     Returns
     -------
@@ -297,7 +293,7 @@ def train_student(
         Its module is the network alone. Its outputs are logits, or in the student's own units: the features
         less their training mean, divided by the root of their training variance.
     """
-    trained = train_alone(build, lesson, task, training, start)
+    trained = train_alone(build, lesson, task, training, start, twin)
     return Trained(trained.module.network, trained.log)
 
 
@@ -307,11 +303,12 @@ def train_alone(
     task: StudentTask,
     training: Training,
     start: Alone | None = None,
+    twin: nn.Module | None = None,
 ) -> Trained[Alone]:
     """As :func:`train_student`, with the classifier that is trained along."""
     classes, width = lesson.classes(task.loss), lesson.features[0].shape[1]
     with deterministic(training.seed):
-        objective = LearningObjective.of(lesson, task, [build()] if task.loss.synops else [])
+        objective = LearningObjective.of(lesson, task, [build()] if task.loss.synops else [], twin)
 
     def pair() -> Alone:
         classifier = nn.Identity() if task.direct else nn.Linear(width, classes)

@@ -44,6 +44,7 @@ SPIKING_ALONE = (
     "students.surrogate_width",
     "students.schedule.epochs",
     "students.loss.hoyer",
+    "students.loss.inner",
     "students.loss.spike_rate",
     "students.loss.target_rate",
     "students.loss.synops",
@@ -52,9 +53,8 @@ SPIKING_ALONE = (
 
 
 def twin_task(task: StudentTask) -> StudentTask:
-    """What a student's twin learns: the same, but for the terms that price spikes."""
-    silent = task.loss.model_copy(update={"spike_rate": 0.0, "hoyer": 0.0, "synops": 0.0})
-    return replace(task, loss=silent, run=simulate_twin)
+    """What a student's twin learns: the same, but for the terms on its neurons."""
+    return replace(task, loss=task.loss.of_answers, run=simulate_twin)
 
 
 def simulate_twin(
@@ -77,6 +77,7 @@ def simulate_twin(
     if lengths is not None:
         raise InputError("a ReLU twin has no state: it takes a constant input; leave out warm_start")
     flow, series = inputs, None
+    currents: list[Tensor] = []
     for layer in flat_layers(network):
         if series is not None:
             raise InputError(
@@ -85,11 +86,14 @@ def simulate_twin(
             )
         if is_integrator(layer):
             series = run_neurons(layer, flow, None, timesteps)
+        elif is_neuron(layer):
+            currents.append(flow)
+            flow = _relu(layer, flow)
         else:
-            flow = _relu(layer, flow) if is_neuron(layer) else layer(flow)
+            flow = layer(flow)
     if series is None:
-        return Simulation(read_out(flow[None] * timesteps, readout, spiking=True), ())
-    return Simulation(read_out(series, readout, spiking=False), ())
+        return Simulation(read_out(flow[None] * timesteps, readout, spiking=True), (), tuple(currents))
+    return Simulation(read_out(series, readout, spiking=False), (), tuple(currents))
 
 
 def _relu(layer: nn.Module, current: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from sne_deploy.files import read_regular, write_whole
 MAX_BYTES = 2**30
 LineFormat = Callable[[int, str, int, Epoch], str]
 """Called as line(number of the stage from 1, its name, epoch from 1, what is known of it)."""
-LOSSES = ("feature", "cross_entropy", "logits", "spike_rate", "hoyer", "synops", "decorrelation")
+LOSSES = ("feature", "cross_entropy", "logits", "spike_rate", "hoyer", "inner", "synops", "decorrelation")
 """Every term that some stage has."""
 MEASURED = tuple(asdict(Seen()))
 COLUMNS = (

@@ -14,7 +14,9 @@ from norse.torch.functional.lif_box import LIFBoxParameters
 from torch import nn
 
 from sne_deploy.distill.experiment import Schedule, StudentLoss, parse_experiment
+from sne_deploy.distill.losses import inner_distillation
 from sne_deploy.distill.students.checks import student_task
+from sne_deploy.distill.students.drives import twin_activations
 from sne_deploy.distill.students.phases import phases_of
 from sne_deploy.distill.students.simulate import simulate
 from sne_deploy.distill.students.student import Lesson, StudentTask, train_alone, train_student
@@ -90,6 +92,58 @@ def test_a_student_begins_with_its_twins_weights() -> None:
     cold = train_student(build, lesson(), task, few)
     helped = train_student(build, lesson(), task, few, warm.module)
     assert helped.log[-1]["feature"] < cold.log[-1]["feature"]
+
+
+def test_a_twins_activations_by_hand() -> None:
+    first = nn.Linear(2, 2, bias=False)
+    second = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        first.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        second.weight.copy_(torch.tensor([[2.0, 1.0]]))
+    twin = nn.Sequential(first, box(0.25), second, box(), integrator())
+    # thresholds 0.5 and 1; the twin's own answers to 1.0 are 2.0: only what is compared ends at 1
+    found = twin_activations(twin.train(), torch.tensor([[0.1, 1.0], [-1.0, 0.2]]), 3, "v_mean")
+    torch.testing.assert_close(found[0], torch.tensor([[0.2, 1.0], [0.0, 0.4]]))
+    torch.testing.assert_close(found[1], torch.tensor([[1.0], [0.4]]))
+    assert twin.training
+    assert not found[0].requires_grad
+
+
+def test_a_students_layers_learn_its_twins() -> None:
+    task = StudentTask(4, "v_mean", StudentLoss(feature=1.0))
+    schedule = Schedule(epochs=20, batch_size=32, learning_rate=1e-2)
+    warm = train_alone(build, lesson(), twin_task(task), Training(schedule, seed=1)).module
+    kept = {name: value.clone() for name, value in warm.state_dict().items()}
+    few = Training(Schedule(epochs=10, batch_size=32, learning_rate=1e-2), seed=2)
+    taught = StudentTask(4, "v_mean", StudentLoss(feature=1.0, inner=0.5))
+    targets = twin_activations(warm.network, lesson().inputs, 4, "v_mean")
+
+    def far(trained: nn.Module) -> float:
+        with torch.no_grad():
+            rates = simulate(trained, lesson().inputs, 4, "v_mean").rates
+        return inner_distillation(rates, targets).item()
+
+    made = train_student(build, lesson(), taught, few, warm, warm.network)
+    assert set(made.log[0]) == {"feature", "inner"}
+    assert far(made.module) < 0.7 * far(train_student(build, lesson(), task, few, warm).module)
+    assert all(torch.equal(value, kept[name]) for name, value in warm.state_dict().items())
+    with pytest.raises(InputError, match=r"inner 0\.5 needs the student's trained twin; give twin"):
+        train_student(build, lesson(), taught, few, warm)
+
+
+def test_inner_layers_need_a_twin() -> None:
+    students = {**DOCUMENT["students"], "loss": {"inner": 0.5}}
+    with pytest.raises(
+        InputError, match=r"loss.inner 0.5 is on .* give warm_start, such as {epochs = 5}, or"
+    ):
+        parse_experiment({**DOCUMENT, "students": students})
+    described = parse_experiment({**DOCUMENT, "students": {**students, "warm_start": {"epochs": 5}}})
+    (phase,) = phases_of(described.students, student_task(described))
+    assert phase.task.loss.inner == 0.0
+    plain = parse_experiment({**DOCUMENT, "students": {**students, "loss": {}, "warm_start": {"epochs": 5}}})
+    twin = [one.fingerprint("students", without=phase.without) for one in (described, plain)]
+    assert twin[0] == twin[1]  # and so the same trained twin
+    assert described.fingerprint("students") != plain.fingerprint("students")
 
 
 @pytest.mark.parametrize(
