@@ -206,6 +206,8 @@ class Worker:
     def _handle(self, kind: str, value: Any, progress: Callable[[int], None]) -> None:
         if kind == "error":
             raise WorkerError(value)
+        if kind == "ended":
+            raise WorkerError(self._with_output(value))
         if kind == "missing":
             raise MissingError(value)
         if kind == "hello":
@@ -229,6 +231,14 @@ class Worker:
                 else f"was killed by {signal.Signals(-status).name}"
             )
             text = f"the worker {how}"
+        return self._with_output(text)
+
+    def _with_output(self, text: str) -> str:
+        output = _pipe(self._process.stderr)
+        os.set_blocking(output.fileno(), False)
+        with contextlib.suppress(BlockingIOError):  # nothing more so far, and others may still print
+            while self._listen(output.fileno(), "output"):
+                pass
         tail = " | ".join(line.decode(errors="replace") for line in self._tail)
         return f"{text}; its last output: {tail}" if tail else text
 

@@ -3,9 +3,9 @@
 Jobs come in kinds: each kind's module registers how it is simulated with :func:`simulate`.
 
 Frames on the result pipe: 8 bytes of length, then a pickle of ``(kind, value)``: ``("hello", pid)``,
-``("progress", steps)``, ``("done", counts)``, ``("error", text)``, ``("missing", text)`` of what the machine
-lacks. The pipe is private to a caller and the process that it started itself; nothing read from a file or
-from elsewhere is unpickled.
+``("progress", steps)``, ``("done", counts)``, ``("error", text)``, ``("ended", text)`` of a process that
+printed why and ended, ``("missing", text)`` of what the machine lacks. The pipe is private to a caller and
+the process that it started itself; nothing read from a file or from elsewhere is unpickled.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ class SimulationError(Exception):
     """The simulation cannot go on; the text says why."""
 
 
+class EndedError(SimulationError):
+    """A process of Lava's ended by itself: the text says which way, its output why."""
+
+
 def serve(result: int, token: str, folder: str) -> int:
     """Do one job from standard input; the process's exit status."""
 
@@ -62,9 +66,10 @@ def serve(result: int, token: str, folder: str) -> int:
     except Exception as error:  # noqa: BLE001  # every failure is told to the caller, by name
         text = str(error) if isinstance(error, SimulationError) else f"{type(error).__name__}: {error}"
         missing = sharing.missing(error)
+        kind = "ended" if isinstance(error, EndedError) else "error"
         parent.check()
         try:
-            send(*(("error", text) if missing is None else ("missing", missing)))
+            send(*((kind, text) if missing is None else ("missing", missing)))
         except OSError:  # nobody reads any more
             parent.clean_up()
         os._exit(1)  # not further: Lava's Runtime would wait for its processes when it is deleted
@@ -208,20 +213,17 @@ def _raise_failures(network: Running) -> None:
     if failure is not None:
         sys.stderr.write(failure)
         raise SimulationError(failure.partition("\n")[0])
-    ended = _ended_child()
-    if ended is not None:
-        raise SimulationError(f"a Lava process {ended}")
+    _no_child_ended()
 
 
-def _ended_child() -> str | None:
-    """How a child ended, without reaping it; None while all live."""
+def _no_child_ended() -> None:
+    """Raise where a child ended; it is not reaped."""
     with contextlib.suppress(ChildProcessError):
         info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if info is not None:
             if info.si_code == os.CLD_EXITED:
-                return f"ended early with exit status {info.si_status}"
-            return f"was killed by {signal.Signals(info.si_status).name}"
-    return None
+                raise EndedError(f"a Lava process ended early with exit status {info.si_status}")
+            raise SimulationError(f"a Lava process was killed by {signal.Signals(info.si_status).name}")
 
 
 def wait_for_step(

@@ -21,7 +21,9 @@ from sne_deploy.errors import DataError, InputError, RunError, UnsupportedError,
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, ProgramInput, Synapse
 from sne_deploy.ir.weights import DenseWeights
 from sne_lava import LavaBackend
+from sne_lava.child import Worker, WorkerError
 from sne_lava.leftovers import folder_name
+from tests.backends.sne_lava.ending import Ends
 from tests.chip_registers import LOIHI1
 
 LONG = 4000
@@ -164,6 +166,13 @@ def test_killed_lava_process(which):
 
     [message] = run_until_progress(action)
     assert message == "student 'victim' on target lava: a Lava process was killed by SIGKILL"
+
+
+def test_process_that_ended_by_itself_is_told_with_what_it_printed():
+    with Worker() as worker, pytest.raises(WorkerError) as caught:
+        worker.run(Ends("no such memory\n", 3), print)
+    text = "a Lava process ended early with exit status 3; its last output: no such memory"
+    assert str(caught.value) == text
 
 
 def test_killed_simulation():

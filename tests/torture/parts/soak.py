@@ -83,21 +83,26 @@ def _measured(folder: Path) -> dict[str, int]:
     }
 
 
-def _rounds(seconds: float, folder: Path) -> Iterator[tuple[float, dict[str, int]]]:
-    """Hours since the begin, and what there is after each round."""
+def _rounds(seconds: float, folder: Path, failures: list[str]) -> Iterator[tuple[float, dict[str, int]]]:
+    """Hours since the begin, and what there is after each round; a use that fails is told, and ends none."""
     often, seldom = _uses(folder)
     start, number = time.monotonic(), 0
     while number < LEAST_ROUNDS or time.monotonic() - start < seconds:
         for use in [*(seldom if number % SELDOM == SELDOM - 1 else ()), *often]:
-            use()
+            try:
+                use()
+            except Exception as error:  # noqa: BLE001  # each is a failure of the campaign
+                failures.append(f"round {number}: {type(error).__name__}: {error}")
         number += 1
         yield (time.monotonic() - start) / 3600, _measured(folder)
 
 
 def _run(indices: Sequence[int], _seed: int) -> Iterator[Trial]:
+    failures: list[str] = []
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        rounds = list(_rounds(len(indices), Path(name)))
+        rounds = list(_rounds(len(indices), Path(name), failures))
+    yield Trial("use", 0, "; ".join(failures), {"failed": len(failures), "rounds": len(rounds)})
     seldom = SELDOM if len(rounds) > 2 * SELDOM else 1  # what runs seldom has run, too
     warm = max(seldom, int(WARM * len(rounds)))
     hours = [hour for hour, _ in rounds[warm:]]
