@@ -1,4 +1,4 @@
-"""``python -m tests.torture [PART ...] [--long | --count N] [--seed S] [--only I] [--out FOLDER]``.
+"""``python -m tests.torture [PART ...] [--long | --count N | --only I] [--seed S] [--resume] [--out DIR]``.
 
 Without arguments a short version of every part, about a minute in all. Prints every failure with the command
 that repeats it, keeps the results of each part in FOLDER/PART.json, and ends with 1 if anything failed.
@@ -11,7 +11,9 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sne_deploy.files import write_whole
 from tests.torture.campaign import campaign, line
@@ -32,10 +34,11 @@ def main(arguments: list[str]) -> int:
     failed = 0
     for name in asked.part or known:
         part = known[name]
-        results = campaign(part, _indices(part, asked), asked.seed, _say)
-        asked.out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
-        write_whole(asked.out / f"{name}.json", text.encode())
+        path = asked.out / f"{name}.json"
+        before = _before(path, asked.seed) if asked.resume else None
+        indices = _indices(part, asked)[before["count"] if before else 0 :]
+        results = campaign(part, indices, asked.seed, _say, before, partial(_keep, path))
+        _keep(path, results)
         _say(line(results))
         failed += results["failed"]
     return int(failed > 0)
@@ -48,6 +51,19 @@ def _hear_signals() -> None:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
+def _before(path: Path, seed: int) -> dict[str, Any] | None:
+    """What was kept of the same trials, each of which the seed and its index make."""
+    if not path.exists():
+        return None
+    before: dict[str, Any] = json.loads(path.read_bytes())
+    return before if before["seed"] == seed and before["unit"] == "trials" else None
+
+
+def _keep(path: Path, results: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())
+
+
 def _asked(arguments: list[str], known: dict[str, Part]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("part", nargs="*", metavar="PART", help=f"of {', '.join(known)}; default: all")
@@ -56,6 +72,7 @@ def _asked(arguments: list[str], known: dict[str, Part]) -> argparse.Namespace:
     length.add_argument("--long", action="store_true", help="as many as stand on the page; can take hours")
     length.add_argument("--only", type=int, metavar="INDEX", help="one trial again")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on after the trials that FOLDER has")
     parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help=f"default: {OUT}")
     parser.add_argument("--list", action="store_true", help="what each part promises")
     asked = parser.parse_args(arguments)

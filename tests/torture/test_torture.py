@@ -66,6 +66,19 @@ def test_what_was_tried_before_a_stop_counts():
     assert (results["count"], results["command"]) == (1, "python -m tests.torture made --count 1 --seed 0")
 
 
+def test_a_campaign_goes_on_after_the_trials_that_were_kept():
+    def run(indices, seed):
+        for index in indices:
+            yield Trial(f"case {index % 2}", index, "wrong" if index in {1, 5} else "", ended="in time")
+
+    made = Part("made", "", "", run, short=1, full=6)
+    whole = campaign(made, range(6), 0, lambda _: None)
+    for done in range(6):
+        before = campaign(made, range(done), 0, lambda _: None)
+        after = campaign(made, range(done, 6), 0, lambda _: None, json.loads(json.dumps(before)))
+        assert after | {"seconds": 0} == whole | {"seconds": 0}
+
+
 def test_a_part_that_this_machine_cannot_do_is_left_out_with_its_reason():
     made = Part("made", "", "", lambda *_: 1 / 0, short=1, full=1, missing=lambda: "needs root")
     results = campaign(made, range(4), 0, print)

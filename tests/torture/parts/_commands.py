@@ -20,11 +20,11 @@ teacher = {teacher}
 [students]
 count = 2
 timesteps = 2
-schedule = {{epochs = 12}}
+schedule = {{epochs = 6}}
 layers = [{{kind = "Flatten"}}, {{kind = "Linear", out = 8}}, {{kind = "LIFBoxCell"}}, {{kind = "Linear"}},
           {{kind = "LIBoxCell"}}]
 """
-TEACHER = "{architecture = 'mlp', width = 8, features = 8, schedule = {epochs = 6}}"
+TEACHER = "{architecture = 'mlp', width = 8, features = 8, schedule = {epochs = 3}}"
 KEPT_AT_ONCE = """\
 import sys
 from sne_deploy.stopping import end_at_signals
@@ -73,7 +73,7 @@ class Command:
 
 _COUNTED = ("out/predictions.npz",)
 _SMALL = "--data IN/x.npz"
-_PICKED = "--target-accuracy 0% --out p.json --write m.pt"
+_PICKED = "--target-accuracy 1% --out p.json --write m.pt"
 _GRAPH = f"{_SMALL} --timesteps 4"
 
 
@@ -99,7 +99,7 @@ COMMANDS = (
     _compile("loihi, teacher", f"{DIGITS / 'model.pt'} --target loihi --samples 20 --teacher {_ONNX}"),
     _compile("loihi, resumed", f"{DIGITS / 'model.pt'} --target loihi --samples 40", False, True),
     _compile("lava, resumed", f"IN/model.pt --target lava {_SMALL} --save kept.sne", resumed=True),
-    Command("compile, --save", f"compile IN/model.pt --target norse {_SMALL} --save kept.sne", False),
+    Command("compile, --save", f"compile IN/model.pt --target loihi {_SMALL} --save kept.sne", False),
     _train("train", 1, TEACHER, False),
     _train("train, side by side", 2, TEACHER, True),
     _train("train, ONNX", 1, f"{{onnx = '{_ONNX}'}}", True),
@@ -113,7 +113,7 @@ COMMANDS = (
     ),
     Command(
         "explore, workers",
-        f"explore IN/model.pt {_SMALL} --workers 2 --select-on all {_PICKED}",
+        f"explore {DIGITS / 'model.pt'} --samples 20 --workers 2 {_PICKED}",
         same=("m.pt",),
     ),
     Command(

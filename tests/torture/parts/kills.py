@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -233,7 +233,7 @@ def _run(indices: Sequence[int], seed: int) -> Iterator[Trial]:
         with ThreadPoolExecutor(count, initializer=_shared_memory_of_our_own) as threads:
             futures = [threads.submit(trials.trial, index) for index in indices]
             try:
-                for future in as_completed(futures):
+                for future in futures:
                     yield future.result()
             finally:
                 threads.shutdown(cancel_futures=True)
