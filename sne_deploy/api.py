@@ -332,7 +332,7 @@ def compile(  # noqa: A001  the design's name for it
     check_compile(ensemble, reference=compared)
     formats = capabilities.formats(chip.registers, weight_bits)
     whole = chip.registers.narrowed(weight_bits)
-    programs, real = _programs(ensemble, chosen, formats, whole, progress)
+    programs, real = _programs(ensemble, chosen, formats, whole, progress, keep=compared)
     check_head(ensemble.head, [program.output_size for program in programs])
     with ExitStack() as resources:
         targets = (target, REFERENCE) if compared and REFERENCE in backend_names() else (target,)
@@ -451,6 +451,8 @@ def _programs(
     formats: RegisterFormats,
     whole: RegisterFormats,
     progress: Progress | None,
+    *,
+    keep: bool,
 ) -> tuple[tuple[Program, ...], dict[str, Program]]:
     """Compile every student; what is unsupported in any of them is one error.
 
@@ -460,7 +462,7 @@ def _programs(
     -------
     programs : tuple of Program
     real : dict of student name to Program
-        Those that were compiled in floating point on the way.
+        Those that were compiled in floating point on the way, where they are to be kept.
     """
     from sne_deploy.passes.narrowing import what_narrowing_costs
     from sne_deploy.passes.pipeline import compile_member, quantised
@@ -479,6 +481,7 @@ def _programs(
                     costs = what_narrowing_costs(made, quantised(real[student.name], whole))
                     made = replace(made, warnings=(*made.warnings, *costs))
                 programs.append(made)
+                real = real if keep else {}
         except UnsupportedError as error:
             refused.append(error)
         if progress is not None:

@@ -85,9 +85,8 @@ class Operator:
     @cached_property
     def largest_sum(self) -> int:
         """Bound on the magnitude of any partial sum: the largest row of absolute weights."""
-        weights = self.synapse.weights
-        _, largest = weights.with_values(np.abs(weights.values.astype(np.int64))).input_range()
-        return int(np.max(largest, initial=0))
+        low, high = self.synapse.weights.input_range()
+        return int(np.max(high - low, initial=0))
 
     @property
     def conv(self) -> ConvWeights | None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.errors import VerificationError
+from sne_deploy.ir.blocks import blocks, flat
 from sne_deploy.ir.network import Network
 from sne_deploy.ir.program import ALWAYS_ON, HostAffine, NeuronGroup, Program, Synapse
 
@@ -197,11 +198,16 @@ def _weight_problems(synapse: Synapse, formats: RegisterFormats) -> Iterator[str
     values = np.asarray(synapse.weights.values)
     if not np.issubdtype(values.dtype, np.integer):
         yield f"synapse {synapse.name!r}: weights are not integers"
-    elif values.size and (values.min() < low or values.max() > high or bool(np.any(values % step))):
+    elif values.size and (values.min() < low or values.max() > high or _uneven(values, step)):
         mode = synapse.sign_mode
         yield f"synapse {synapse.name!r}: weights outside {low}..{high} in steps of {step} ({mode})"
     lowest, highest = formats.weight_shift_min, formats.weight_exp_max
     yield from _outside(f"synapse {synapse.name!r}: weight_exp", synapse.weight_exp, lowest, highest)
+
+
+def _uneven(values: Array, step: int) -> bool:
+    each = flat(values)
+    return any(bool(np.any(each[part] % step)) for part in blocks(each.size))
 
 
 def _host_problems(program: Program, host: HostAffine, groups: dict[str, NeuronGroup]) -> Iterator[str]:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sne_deploy.ir.blocks import row_blocks
+
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 
@@ -43,8 +45,11 @@ class DenseWeights:
 
     def input_range(self) -> tuple[Array, Array]:
         """Smallest and largest sum that inputs of 0 and 1 can give each output: float64 of shape (n_out,)."""
-        values = self.array.astype(np.float64)
-        return np.minimum(values, 0).sum(axis=1), np.maximum(values, 0).sum(axis=1)
+        low, high = np.zeros(self.shape[0]), np.zeros(self.shape[0])
+        for rows in row_blocks(self.array):
+            values = self.array[rows].astype(np.float64)
+            low[rows], high[rows] = np.minimum(values, 0).sum(axis=1), np.maximum(values, 0).sum(axis=1)
+        return low, high
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +171,7 @@ def map_values(weights: Weights, function: Callable[[Array], Array]) -> Weights:
 def scale_rows(weights: Weights, gain: Array) -> Weights:
     """Multiply row i by gain[i]; a convolution stays one where the gain is uniform in each channel."""
     if gain.ndim == 0:
-        return map_values(weights, lambda values: values * float(gain))
+        return weights if float(gain) == 1.0 else map_values(weights, lambda values: values * float(gain))
     if isinstance(weights, DenseWeights):
         return DenseWeights(weights.array * gain[:, None])
     if isinstance(weights, ConvWeights):
@@ -181,21 +186,30 @@ def row_powers(weights: Weights, values: Array) -> Array:
 
     Of a convolution: over its kernel, borders or not.
     """
+    return powers_of(weights, lambda rows: values[rows])
+
+
+def powers_of(weights: Weights, values: Callable[[slice], Array]) -> Array:
+    """The same of what a function gives for some rows of the weights' own values."""
     if isinstance(weights, SparseWeights):
-        return np.bincount(weights.rows(), values * values, weights.shape[0])
-    flat = values.reshape(len(values), -1)
-    powers = np.einsum("ij,ij->i", flat, flat)
+        found = values(slice(None))
+        return np.bincount(weights.rows(), found * found, weights.shape[0])
+    powers = np.zeros(len(weights.values))
+    for rows in row_blocks(weights.values):
+        flat = values(rows).reshape(len(powers[rows]), -1)
+        powers[rows] = np.einsum("ij,ij->i", flat, flat)
     return np.repeat(powers, weights.shape[0] // len(powers))
 
 
 def row_extents(weights: Weights) -> Array:
     """The largest magnitude of each output's weights: float64 of shape (n_out,)."""
-    magnitudes = np.abs(np.asarray(weights.values, dtype=np.float64))
+    values = np.asarray(weights.values)
     if isinstance(weights, SparseWeights):
         found = np.zeros(weights.shape[0])
-        np.maximum.at(found, weights.rows(), magnitudes)
+        np.maximum.at(found, weights.rows(), np.abs(values.astype(np.float64)))
         return found
-    extents = magnitudes.reshape(len(magnitudes), -1).max(axis=1, initial=0.0)
+    each = values.reshape(len(values), -1)
+    extents = np.maximum(each.max(axis=1, initial=0), -each.min(axis=1, initial=0)).astype(np.float64)
     return np.repeat(extents, weights.shape[0] // len(extents))
 
 

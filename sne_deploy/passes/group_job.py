@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.ir.bounds import StateBounds, host_range, neuron_bounds, state_bounds, synaptic_range
 from sne_deploy.ir.clipping import clips_harmlessly
 from sne_deploy.ir.program import HostAffine, NeuronGroup, Program, Synapse
-from sne_deploy.ir.weights import row_powers
+from sne_deploy.ir.weights import powers_of, row_powers
 from sne_deploy.neurons.table import MODELS
 from sne_deploy.passes import lattice
 from sne_deploy.passes.weight_registers import WeightSample, extent, quantise_synapse
@@ -65,10 +65,10 @@ class QuantisedGroup:
         """Every synapse in registers."""
         return tuple(part for parts in self.parts for part in parts)
 
-    def stored(self, index: int) -> Array:
+    def stored(self, index: int, rows: slice = slice(None)) -> Array:
         """The weights of the job's synapse of that index, as its registers have them, in the job's units."""
         unit = 2.0**self.job.formats.state_shift / self.scale
-        first, *others = (p.weights.values * (unit * 2.0**p.weight_exp) for p in self.parts[index])
+        first, *others = (p.weights.values[rows] * (unit * 2.0**p.weight_exp) for p in self.parts[index])
         return np.asarray(sum(others, first))
 
     def neuron_errors(self) -> Array:
@@ -76,8 +76,7 @@ class QuantisedGroup:
         job, size = self.job, self.group.size
         noise = np.zeros(size)
         for index, synapse in enumerate(job.synapses):
-            left = np.asarray(synapse.weights.values) - self.stored(index)
-            noise += row_powers(synapse.weights, left)
+            noise += powers_of(synapse.weights, partial(self._lost, index))
         error = np.divide(noise, job.powers, out=np.zeros(size), where=job.powers > 0)
         unit = 2.0**job.formats.state_shift / self.scale
         if job.host is not None:
@@ -86,6 +85,9 @@ class QuantisedGroup:
         if job.group.spiking:
             error += np.square(np.asarray(self.group.vth_mant) * unit / job.group.vth_mant - 1)
         return error
+
+    def _lost(self, index: int, rows: slice) -> Array:
+        return np.asarray(self.job.synapses[index].weights.values[rows] - self.stored(index, rows))
 
 
 @dataclass(frozen=True, eq=False)

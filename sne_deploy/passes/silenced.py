@@ -8,13 +8,14 @@ LOST_OF_NEURON of that of a neuron which is read out or can spike.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.ir.program import Synapse
-from sne_deploy.ir.weights import row_powers
+from sne_deploy.ir.weights import powers_of, row_powers
 from sne_deploy.passes.group_job import QuantisedGroup
 from sne_deploy.passes.own_scales import matters
 
@@ -33,9 +34,11 @@ def silenced(quantised: QuantisedGroup) -> Iterator[str]:
     lost, concerned = np.zeros(size), matters(job, MARGIN)
     for synapse, parts in zip(job.synapses, quantised.parts, strict=True):
         weights = np.asarray(synapse.weights.values)
-        zeroed = np.all([part.weights.values == 0 for part in parts], axis=0) & (weights != 0)
+        zeroed = weights != 0
+        for part in parts:
+            zeroed &= part.weights.values == 0
         if bool(np.any(zeroed)):
-            power = row_powers(synapse.weights, np.where(zeroed, weights, 0))
+            power = powers_of(synapse.weights, partial(_where, zeroed, weights))
             yield from _of_synapse(synapse, zeroed, power, np.where(concerned, job.powers, np.inf))
             lost += power
     if job.group.spiking:
@@ -50,6 +53,10 @@ def silenced(quantised: QuantisedGroup) -> Iterator[str]:
             f"quantisation silences {np.count_nonzero(gone):,} of {size:,} neurons, which {what}: "
             f"{_listed(np.flatnonzero(gone))}"
         )
+
+
+def _where(chosen: Array, values: Array, rows: slice) -> Array:
+    return np.where(chosen[rows], values[rows], 0)
 
 
 def _of_synapse(synapse: Synapse, zeroed: Array, lost: Array, powers: Array) -> Iterator[str]:

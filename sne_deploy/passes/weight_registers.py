@@ -7,6 +7,7 @@ operations, all of them counted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.chips.registers import RegisterFormats, SignMode, WeightRange
+from sne_deploy.ir.blocks import blocks, flat, total
 from sne_deploy.ir.program import Synapse
 from sne_deploy.ir.registers import round_weights, sign_mode_of
 from sne_deploy.passes.lattice import TOLERANCE, exact_scales
 
 Array = npt.NDArray[Any]
+Block = Callable[[slice], Array]
 
 SAMPLED_WEIGHTS = 65536
 """Errors are measured on at most this many weights of a synapse, evenly spaced."""
@@ -26,7 +29,7 @@ SAMPLED_WEIGHTS = 65536
 
 def extent(values: Array) -> float:
     """The largest magnitude; 0 for nothing."""
-    return float(np.max(np.abs(values))) if np.size(values) else 0.0
+    return float(np.maximum(np.max(values), -np.min(values))) if np.size(values) else 0.0
 
 
 def sampled(values: Array) -> Array:
@@ -86,7 +89,8 @@ def quantise_synapse(synapse: Synapse, scale: float, formats: RegisterFormats) -
     """
     values = np.asarray(synapse.weights.values)
     parts = _parts(values, extent(values), sign_mode_of(values, formats), scale, formats)
-    signal, noise = float(np.sum(np.square(values))), parts[-1].error
+    each = flat(values)
+    signal, noise = total(each.size, lambda part: np.square(each[part])), parts[-1].error
     snr_db = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else (0.0 if signal > 0 else np.inf)
     return tuple(
         replace(
@@ -104,36 +108,52 @@ def quantise_synapse(synapse: Synapse, scale: float, formats: RegisterFormats) -
 
 
 class _Part:
-    """One synapse's integers at an exponent; ``left`` is what they do not express."""
+    """One synapse's integers at an exponent, of so many weights that lie one after the other.
 
-    def __init__(self, values: Array, scale: float, exponent: int, to: WeightRange, shift: int) -> None:
-        lsb = 2.0 ** (shift + exponent) / scale
-        self.exponent, self.mode = exponent, to.mode
-        self._unclipped, self._stored = round_weights(values, lsb, to)
-        self.left = values - self._stored * lsb
-        self.error = float(np.sum(np.square(self.left)))
+    ``weights`` gives some of them, and :meth:`left` what the integers do not express of these.
+    """
+
+    def __init__(
+        self, like: Array, weights: Block, scale: float, exponent: int, to: WeightRange, shift: int
+    ) -> None:
+        self.exponent, self.mode, self.saturated = exponent, to.mode, 0
+        self._weights, self._lsb = weights, 2.0 ** (shift + exponent) / scale
+        self.integers = np.empty_like(like, np.int32)
+        self._flat = flat(self.integers)
+        for part in blocks(self._flat.size):
+            unclipped, stored = round_weights(weights(part), self._lsb, to)
+            self._flat[part] = stored
+            self.saturated += int(np.count_nonzero(stored != unclipped))
+        self.error = total(self._flat.size, lambda part: np.square(self.left(part)))
+
+    def left(self, part: slice) -> Array:
+        """What some of the integers do not express."""
+        return self._weights(part) - self._flat[part] * self._lsb
 
     @property
-    def integers(self) -> Array:
-        return self._stored.astype(np.int32)
-
-    @property
-    def saturated(self) -> int:
-        return int(np.count_nonzero(self._stored != self._unclipped))
+    def largest_left(self) -> float:
+        """The largest magnitude of what is left."""
+        return max((extent(self.left(part)) for part in blocks(self._flat.size)), default=0.0)
 
 
 def _parts(
     values: Array, largest: float, mode: SignMode, scale: float, formats: RegisterFormats
 ) -> list[_Part]:
     to, shift = formats.weight_range(mode), formats.state_shift
+    values = values if values.flags.f_contiguous else np.ascontiguousarray(values)
+    whole = flat(values).__getitem__
     exponents = _exponent_choices(largest, to, scale, formats)
     if formats.synapses_per_weight == 1:
         few = sampled(values)
-        best = min((_Part(few, scale, e, to, shift) for e in exponents), key=lambda part: part.error)
-        return [best if few.shape == values.shape else _Part(values, scale, best.exponent, to, shift)]
-    high, mixed = _Part(values, scale, exponents[0], to, shift), formats.weight_range("mixed")
-    low_exponent = _exponent_choices(extent(high.left), mixed, scale, formats)[0]
-    return [high, _Part(high.left, scale, low_exponent, mixed, shift)]
+        best = min(
+            (_Part(few, few.__getitem__, scale, e, to, shift) for e in exponents), key=lambda part: part.error
+        )
+        if few.shape == values.shape:
+            return [best]
+        return [_Part(values, whole, scale, best.exponent, to, shift)]
+    high, mixed = _Part(values, whole, scale, exponents[0], to, shift), formats.weight_range("mixed")
+    low_exponent = _exponent_choices(high.largest_left, mixed, scale, formats)[0]
+    return [high, _Part(values, high.left, scale, low_exponent, mixed, shift)]
 
 
 def _exponent_choices(

@@ -146,7 +146,7 @@ def build_report(
             ensemble=EnsembleModel(
                 accuracy=result.accuracy,
                 balanced_accuracy=balanced_accuracy(result.predictions, result.labels),
-                tied_fraction=float(np.mean(tied(result.logits))),
+                tied_fraction=float(np.mean(tied(result))),
                 classes=class_models(result),
                 mean_active_students=int(result.active.sum()) / samples,
                 **_cost(whole, energy),

@@ -8,14 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.report.schema import ClassModel
+from sne_deploy.runtime.packed import blocks
 from sne_deploy.runtime.result import RunResult
 
 Array = npt.NDArray[Any]
 
 
-def tied(logits: Array) -> Array:
+def tied(result: RunResult) -> Array:
     """Where several classes share the highest output: bool array of shape (N,); the first of them wins."""
-    return np.asarray((logits == logits.max(axis=1, keepdims=True)).sum(axis=1) > 1)
+    each = blocks(result, "logits")
+    return np.concatenate([(part == part.max(axis=1, keepdims=True)).sum(axis=1) > 1 for part in each])
 
 
 def class_models(result: RunResult) -> tuple[ClassModel, ...]:
@@ -23,7 +25,7 @@ def class_models(result: RunResult) -> tuple[ClassModel, ...]:
     predictions, labels = result.predictions, result.labels
     size = 1 + max(int(predictions.max()), 0 if labels is None else int(labels.max()))
     predicted = np.bincount(predictions, minlength=size)
-    by_tie = np.bincount(predictions[tied(result.logits)], minlength=size)
+    by_tie = np.bincount(predictions[tied(result)], minlength=size)
     if labels is None:
         samples = right = np.zeros(size, np.int64)
     else:

@@ -13,6 +13,7 @@ from sne_deploy.ir.bounds import register_notes
 from sne_deploy.ir.program import ALWAYS_ON
 from sne_deploy.report.classes import tied
 from sne_deploy.runtime.agreement import LayerComparisons, SpikeComparison
+from sne_deploy.runtime.packed import blocks
 from sne_deploy.runtime.result import RunResult, StudentResult
 from sne_deploy.runtime.trace import LayerTrace
 
@@ -45,9 +46,9 @@ def findings_of(result: RunResult, comparisons: LayerComparisons) -> Findings:
     told = _one_prediction(result) if len(result.students) == 1 else ""
     found = {each.name: _dead(each, told, comparisons.get(each.name, {})) for each in students}
     dead = [text for text in found.values() if text]
-    if not dead and result.logits.shape[1] > 1 and bool(_all_tie(result.logits).all()):
+    if not dead and _classes(result) > 1 and _all_tie(result):
         told = _one_prediction(result)
-        dead = [f"the network is dead: on all {_samples(result.logits)}{told.removeprefix(',')}"]
+        dead = [f"the network is dead: on all {_samples(result.predictions)}{told.removeprefix(',')}"]
     others = [
         *(
             text
@@ -86,17 +87,21 @@ def _samples(rows: Array) -> str:
     return f"{len(rows):,} sample{'s' if len(rows) > 1 else ''}"
 
 
-def _all_tie(logits: Array) -> Array:
-    return np.asarray((logits == logits[:, :1]).all(axis=1))
+def _classes(result: RunResult) -> int:
+    return int(next(blocks(result, "logits")).shape[1])
+
+
+def _all_tie(result: RunResult) -> bool:
+    return all(bool((part == part[:, :1]).all()) for part in blocks(result, "logits"))
 
 
 def _one_prediction(result: RunResult) -> str:
     """What is predicted for every sample, if it is one class, and how right that is."""
     same = np.unique(result.predictions)
-    if len(same) > 1 or result.logits.shape[1] == 1:
+    if len(same) > 1 or _classes(result) == 1:
         return ""
     text = f", class {same[0]} is predicted every time"
-    if bool(_all_tie(result.logits).all()):
+    if _all_tie(result):
         text = f", all classes tie and the first, class {same[0]}, wins every time"
     return text if result.accuracy is None else f"{text} ({100 * result.accuracy:.1f} % of the labels)"
 
@@ -105,17 +110,30 @@ def _dead(student: StudentResult, told: str, compared: Mapping[str, SpikeCompari
     """That its output says nothing, and from which layer on that is so; empty if it says something."""
     ran, outputs = student.active, student.program.outputs
     layers = {layer.name: layer for layer in student.layers}
-    samples, names = _samples(student.outputs[ran]), " and ".join(repr(name) for name in outputs)
+    samples, names = _samples(ran[ran]), " and ".join(repr(name) for name in outputs)
     if not any(_heard(student, layers, name) for name in outputs):
         found = f"output {names} gave no spike in {samples}"
         if not any(group.spiking for group in student.program.output_groups):
             found = f"no spike reached output {names} in {samples}"
-    elif ran.sum() >= ENOUGH_SAMPLES and bool(np.ptp(student.outputs[ran], axis=0).max() == 0):
+    elif ran.sum() >= ENOUGH_SAMPLES and _always_the_same(student):
         found = f"output {names} is the same for all {samples}"
     else:
         return ""
     who = "the network" if told else f"student {student.name!r}"
     return f"{who} is dead: {found}{told}{_since(student, layers, compared)}"
+
+
+def _always_the_same(student: StudentResult) -> bool:
+    """Whether it gave the same outputs wherever it ran."""
+    active, done = student.active, 0
+    lowest: Any = np.inf
+    highest: Any = -np.inf
+    for part in blocks(student.trace, "outputs"):
+        ran = part[active[done : done + len(part)]]
+        done += len(part)
+        lowest = np.minimum(lowest, ran.min(axis=0, initial=np.inf))
+        highest = np.maximum(highest, ran.max(axis=0, initial=-np.inf))
+    return bool(np.max(highest - lowest) == 0)
 
 
 def _heard(student: StudentResult, layers: dict[str, LayerTrace], name: str) -> bool:
@@ -168,7 +186,7 @@ def _always_spiking(student: StudentResult) -> Iterator[str]:
 
 def _one_class(result: RunResult, *, known: bool) -> Iterator[str]:
     """One prediction for everything: of the ensemble (unless that is known), or of a student alone."""
-    if result.logits.shape[1] == 1:
+    if _classes(result) == 1:
         return
     several = [(student, student.alone) for student in result.students if student.alone is not None]
     alone = [(f"student {each.name!r} alone", found, each.active) for each, found in several]
@@ -181,8 +199,8 @@ def _one_class(result: RunResult, *, known: bool) -> Iterator[str]:
 
 
 def _ties(result: RunResult) -> Iterator[str]:
-    ties = tied(result.logits)
-    if result.logits.shape[1] > 1 and ties.mean() >= TOLD_TIES:
+    ties = tied(result)
+    if _classes(result) > 1 and ties.mean() >= TOLD_TIES:
         classes, counts = np.unique(result.predictions[ties], return_counts=True)
         share = 100 * counts.max() / ties.sum()
         yield (

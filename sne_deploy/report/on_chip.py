@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -181,8 +182,8 @@ class OnChip:
         placed = self.result.placed
         if placed is None or self.placement is None:
             return None
-        hosts = [student.placed.host_steps for student in self.result.students if student.placed is not None]
-        host = np.sum(hosts, axis=0) if self.in_turn else np.max(hosts, axis=0)
+        hosts = (student.placed.host_steps for student in self.result.students if student.placed is not None)
+        host = reduce(np.add if self.in_turn else np.maximum, hosts)
         floors = step_floors(self.chip, [core.site for core in self.placement.cores])
         return self._time(placed, floors, len(self.result.predictions), int(host.sum()), None)
 

@@ -1,14 +1,15 @@
 """Counts of many samples in as few bytes as hold them; what reads a field gets what was put there.
 
 An array of ``FROM`` samples or more is kept as one row, where all are alike, in the narrowest type that gives
-the same bits back, or as numbers of its distinct values, where these are few. Reading makes the array anew,
-for as long as the reader keeps it.
+the same bits back, or as numbers of its distinct values, where these are few. Consecutive samples are joined
+by keeping their arrays beside each other. Reading makes the array anew, for as long as the reader keeps it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, TypeVar
 
 import numpy as np
@@ -48,6 +49,32 @@ class Packed:
         if len(self.values) == self.samples:
             return self.values.astype(self.dtype)
         return np.broadcast_to(self.values, (self.samples, *self.values.shape[1:]))
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Arrays of consecutive samples, as each is kept."""
+
+    pieces: tuple[Packed | Array, ...]
+
+    @property
+    def samples(self) -> int:
+        """Of all."""
+        return sum(map(_length, self.pieces))
+
+    def whole(self) -> Array:
+        """The array; not to be written into."""
+        first = next(self.each())
+        dtype = np.result_type(*(piece.dtype for piece in self.pieces))
+        found, done = np.empty((self.samples, *first.shape[1:]), dtype), 0
+        for array in self.each():
+            found[done : done + len(array)] = array
+            done += len(array)
+        return found
+
+    def each(self) -> Iterator[Array]:
+        """One after the other."""
+        return (piece.whole() if isinstance(piece, Packed) else piece for piece in self.pieces)
 
 
 def pack(array: Array) -> Packed | Array:
@@ -94,21 +121,31 @@ def _same_bits(one: Array, other: Array) -> bool:
 
 
 def join_field(parts: Sequence[Any], name: str) -> Any:
-    """An array of all parts' samples, packed; each part's is made whole for as long as it is copied."""
-    lengths = [part.samples if isinstance(part, Packed) else len(part) for part in _kept(parts, name)]
-    first = getattr(parts[0], name)
-    found, done = np.empty((sum(lengths), *first.shape[1:]), first.dtype), 0
-    for part, length in zip(parts, lengths, strict=True):
-        array = getattr(part, name)
-        if found.dtype != array.dtype:
-            found = found.astype(np.result_type(found, array), copy=False)
-        found[done : done + length] = array
-        done += length
-    return pack(found)
+    """An array of all parts' samples; what is small, or a recording, becomes one with what is beside it."""
+    pieces: list[Packed | Array] = []
+    for part in parts:
+        kept = part.__dict__[name]
+        pieces += kept.pieces if isinstance(kept, Joined) else [kept]
+    found: list[Packed | Array] = []
+    for alone, group in groupby(pieces, lambda piece: isinstance(piece, Packed) or _stays(piece)):
+        several: list[Any] = list(group)
+        found += several if alone else [pack(np.concatenate(several))]
+    return found[0] if len(found) == 1 else Joined(tuple(found))
 
 
-def _kept(parts: Sequence[Any], name: str) -> list[Packed | Array]:
-    return [part.__dict__[name] for part in parts]
+def _stays(array: Array) -> bool:
+    """Whether it was tried in vain to pack it."""
+    return len(array) >= FROM and array.ndim <= 2
+
+
+def _length(piece: Packed | Array) -> int:
+    return piece.samples if isinstance(piece, Packed) else len(piece)
+
+
+def blocks(instance: Any, name: str) -> Iterator[Array]:
+    """A packed field of an instance, some consecutive samples at a time."""
+    kept = instance.__dict__[name]
+    return kept.each() if isinstance(kept, Joined) else iter([getattr(instance, name)])
 
 
 def packs(*names: str) -> Callable[[Class], Class]:
@@ -132,18 +169,27 @@ class _Field:
         if instance is None:
             return self
         found = instance.__dict__[self._name]
-        return found.whole() if isinstance(found, Packed) else found
+        return found.whole() if isinstance(found, Packed | Joined) else found
 
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self._name] = pack(value) if isinstance(value, np.ndarray) else value
 
 
-def shared(array: Packed | Array, others: Iterable[Any], name: str) -> Any:
+def shared(array: Packed | Joined | Array, others: Iterable[Any], name: str) -> Any:
     """The field of the first of the others that has the same bits, to be kept once; else what was given."""
-    for other in (each.__dict__[name] for each in others):
-        if isinstance(array, Packed) or isinstance(other, Packed) or array.shape != other.shape:
-            continue
-        both = zip(_parts(array), _parts(other), strict=True)
-        if array.dtype == other.dtype and all(_same_bits(one, two) for one, two in both):
-            return other
-    return array
+    given = pack(array) if isinstance(array, np.ndarray) else array
+    return next((other for other in (each.__dict__[name] for each in others) if _alike(given, other)), given)
+
+
+def _alike(one: Packed | Joined | Array | None, other: Packed | Joined | Array | None) -> bool:
+    """Whether they are kept as the same bits."""
+    if isinstance(one, Joined) and isinstance(other, Joined):
+        return len(one.pieces) == len(other.pieces) and all(map(_alike, one.pieces, other.pieces))
+    if isinstance(one, Packed) and isinstance(other, Packed):
+        same = (one.samples, one.dtype) == (other.samples, other.dtype)
+        return same and _alike(one.values, other.values) and _alike(one.distinct, other.distinct)
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        if one.shape != other.shape or one.dtype != other.dtype:
+            return False
+        return all(_same_bits(*both) for both in zip(_parts(one), _parts(other), strict=True))
+    return one is None and other is None

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from sne_deploy.brief import briefly
 from sne_deploy.mapping.wiring import PATHS
-from sne_deploy.runtime.packed import packs
+from sne_deploy.runtime.packed import join_field, packs
 
 Array = npt.NDArray[Any]
 
@@ -96,14 +96,14 @@ def join_placed(parts: Sequence[PlacedCounts]) -> PlacedCounts:
     """Counts of consecutive samples of one student, in order; at least one."""
     found: dict[str, Any] = {}
     for part in fields(PlacedCounts):
-        values = [getattr(each, part.name) for each in parts]
-        if part.name == "bound_by":
+        values = [each.__dict__[part.name] for each in parts]
+        if part.name in PER_SAMPLE:
+            found[part.name] = None if values[0] is None else join_field(parts, part.name)
+        elif part.name == "bound_by":
             found[part.name] = {term: sum(value[term] for value in values) for term in values[0]}
         elif part.name == "sent_by":
             sums = {name: np.sum([value[name] for value in values], axis=0) for name in values[0]}
             found[part.name] = {name: tuple(total.tolist()) for name, total in sums.items()}
-        elif part.name in PER_SAMPLE:
-            found[part.name] = None if values[0] is None else np.concatenate(values)
         elif part.name == "busiest_s":
             found[part.name] = None if values[0] is None else np.max(values, axis=0)
         else:
@@ -177,9 +177,8 @@ class PlacedTime:
 
 def join_times(parts: Sequence[PlacedTime]) -> PlacedTime:
     """Times of consecutive samples, in order; at least one."""
-    columns = {name: [getattr(part, name) for part in parts] for name in _SUMS}
     joined: dict[str, Any] = {
-        name: None if values[0] is None else np.concatenate(values) for name, values in columns.items()
+        name: None if parts[0].__dict__[name] is None else join_field(parts, name) for name in _SUMS
     }
     same = zip(*(part.each for part in parts), strict=True)
     return PlacedTime(**joined, each=tuple(join_steps(steps) for steps in same))

@@ -18,6 +18,8 @@ from sne_deploy.runtime.placed import PlacedCounts, PlacedTime, join_placed, joi
 from sne_deploy.runtime.trace import LayerTrace, Trace, join
 
 Array = npt.NDArray[Any]
+_OF_LAYERS = ("synops", "spikes", "updates_active", "updates_idle")
+"""What is counted layer by layer: so much the less of it is unpacked at a time."""
 
 
 @packs("active", "alone")
@@ -80,7 +82,9 @@ class StudentResult:
     @property
     def counts(self) -> Counts:
         """Exact totals over the samples that it ran on."""
-        totals = {name: _total(getattr(self.trace, name)) for name in COUNTED}
+        of_layers = {name: [_total(getattr(layer, name)) for layer in self.layers] for name in _OF_LAYERS}
+        totals: dict[str, Any] = {name: None if None in e else sum(e) for name, e in of_layers.items()}
+        totals |= {name: _total(getattr(self.trace, name)) for name in COUNTED if name not in totals}
         return Counts(**totals, samples_run=int(np.count_nonzero(self.active)))
 
     @property
@@ -164,16 +168,16 @@ def join_runs(parts: Sequence[RunResult]) -> RunResult:
     if len(parts) == 1:
         return parts[0]
     times = [part.placed for part in parts if part.placed is not None]
-    labels = [part.labels for part in parts if part.labels is not None]
+    labelled = all(part.__dict__["labels"] is not None for part in parts)
     students = tuple(_join_students(same) for same in zip(*(part.students for part in parts), strict=True))
     return RunResult(
         students=students,
         logits=shared(join_field(parts, "logits"), [each.trace for each in students], "outputs"),
         predictions=join_field(parts, "predictions"),
-        active=np.concatenate([part.active for part in parts]),
-        labels=np.concatenate(labels) if labels else None,
-        head_macs=np.concatenate([part.head_macs for part in parts]),
-        gate_macs=np.concatenate([part.gate_macs for part in parts]),
+        active=join_field(parts, "active"),
+        labels=join_field(parts, "labels") if labelled else None,
+        head_macs=join_field(parts, "head_macs"),
+        gate_macs=join_field(parts, "gate_macs"),
         wall_s=sum(part.wall_s for part in parts),
         placed=join_times(times) if len(times) == len(parts) else None,
     )
@@ -181,18 +185,22 @@ def join_runs(parts: Sequence[RunResult]) -> RunResult:
 
 def _join_students(same: Sequence[StudentResult]) -> StudentResult:
     """A student is in a part where it ran nowhere as another part has it: with the same recordings."""
-    ran = [part for part in same if part.alone is not None] or [same[0]]
+    ran = [part for part in same if part.__dict__["alone"] is not None] or [same[0]]
     nothing = replace(ran[0].trace.take(slice(0)), saturated_inputs=0)
     placed = [part.placed for part in same if part.placed is not None]
-    traces, alone = [], []
-    for part in same:
-        nowhere = np.zeros(len(part.active), dtype=bool)
-        traces.append(nothing.spread(nowhere) if part.alone is None else part.trace)
-        alone.append(np.full(len(nowhere), -1, np.int64) if part.alone is None else part.alone)
+    filled = same if ran[0].alone is None else [_filled(part, nothing) for part in same]
     return StudentResult(
         program=same[0].program,
-        active=np.concatenate([part.active for part in same]),
-        trace=join(traces),
-        alone=None if ran[0].alone is None else np.concatenate(alone),
+        active=join_field(same, "active"),
+        trace=join([part.trace for part in filled]),
+        alone=None if ran[0].alone is None else join_field(filled, "alone"),
         placed=join_placed(placed) if len(placed) == len(same) else None,
     )
+
+
+def _filled(part: StudentResult, nothing: Trace) -> StudentResult:
+    """The same, with a trace and answers such as it has elsewhere where it ran on none of these samples."""
+    if part.__dict__["alone"] is not None:
+        return part
+    nowhere = np.zeros(len(part.active), dtype=bool)
+    return replace(part, trace=nothing.spread(nowhere), alone=np.full(len(nowhere), -1, np.int64))

@@ -18,11 +18,11 @@ from sne_deploy.ir.program import Program
 from sne_deploy.memory import available_bytes, in_words
 from sne_deploy.model.ensemble import Ensemble
 from sne_deploy.runtime.packed import FROM
-from sne_deploy.runtime.slices import bytes_per_sample, counted_bytes, slice_bytes
+from sne_deploy.runtime.slices import bytes_per_sample, counted_bytes, slice_samples
 
 WORK_BYTES = 2**26
 """What simulators work in at most, unless one sample needs more."""
-COMPILE_BYTES, REFERENCE_BYTES = 46, 12
+COMPILE_BYTES, REFERENCE_BYTES = 22, 20
 """A weight in both precisions while it is compiled; as the simulator and the reference lay it out to run."""
 
 
@@ -54,7 +54,7 @@ class RunSize:
         programs = [replace(program, timesteps=self.timesteps) for program in self.programs]
         each = bytes_per_sample(programs, recorded=True) + self._states * 2
         each += 2 * self._spikes if self.reference else 0
-        rows = max(1, min(self.samples, slice_bytes() // max(1, bytes_per_sample(programs, recorded=True))))
+        rows = max(1, min(self.samples, slice_samples(programs, recorded=True)))
         threads, work = os.cpu_count() or 1, self._work
         working = max(min(rows, threads) * work, min(rows * work, WORK_BYTES))
         kept = self.samples * self._result

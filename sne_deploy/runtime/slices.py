@@ -11,12 +11,15 @@ from functools import reduce
 from sne_deploy.ir.program import Program
 from sne_deploy.memory import available_bytes
 from sne_deploy.runtime.agreement import LayerComparisons, SpikeComparison, compare_spikes
+from sne_deploy.runtime.packed import FROM
 from sne_deploy.runtime.result import RunResult, join_runs
 
 Run = Callable[[slice], RunResult]
 
 SLICE_BYTES = 2**28
 """Encoded input, recorded spikes, times of steps and counts of one slice, unless a single sample has more."""
+SLICE_SAMPLES = 2 * FROM
+"""Of one slice, at most: with more it is no faster."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +46,15 @@ def slice_bytes() -> int:
 
 def sample_slices(programs: Sequence[Program], samples: int, *, recorded: bool) -> Iterator[slice]:
     """Consecutive slices that keep what is held of their samples within :func:`slice_bytes`."""
-    size = max(1, slice_bytes() // max(1, bytes_per_sample(programs, recorded=recorded)))
+    size = slice_samples(programs, recorded=recorded)
     for start in range(0, samples, size):
         yield slice(start, min(start + size, samples))
+
+
+def slice_samples(programs: Sequence[Program], *, recorded: bool) -> int:
+    """How many samples a slice has, at most."""
+    size = slice_bytes() // max(1, bytes_per_sample(programs, recorded=recorded))
+    return max(1, min(size, SLICE_SAMPLES))
 
 
 def bytes_per_sample(programs: Sequence[Program], *, recorded: bool) -> int:
@@ -132,14 +141,15 @@ def run_slices(
             seconds=time.perf_counter() - started,
         )
 
-    runs: list[RunResult] = []
-    references: list[RunResult] = []
-    layers: LayerComparisons = {}
+    joined: list[Part] = []
+    few: list[Part] = []
     for part in through(slices, one):
-        runs.append(part.run)
-        references += [] if part.reference is None else [part.reference]
-        layers = _added(layers, part.layers)
-    return join_runs(runs), None if reference is None else Compared(join_runs(references), layers)
+        few.append(part)
+        if part.last - few[0].first >= FROM:  # now they can be packed
+            joined.append(join_parts(few))
+            few = []
+    whole = join_parts([*joined, *few])
+    return whole.run, None if whole.reference is None else Compared(whole.reference, whole.layers)
 
 
 def join_parts(parts: Sequence[Part]) -> Part:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sne_deploy.backend import Record
 from sne_deploy.brief import briefly
 from sne_deploy.ir.program import NeuronGroup, Program
-from sne_deploy.runtime.packed import Packed, join_field, packs
+from sne_deploy.runtime.packed import Joined, Packed, join_field, packs
 
 Array = npt.NDArray[Any]
 
@@ -191,7 +191,7 @@ def join(parts: Sequence[Part]) -> Part:
 def _joined(parts: Sequence[Any], name: str) -> Any:
     if any(part.__dict__[name] is None for part in parts):
         return None
-    if isinstance(parts[0].__dict__[name], np.ndarray | Packed):
+    if isinstance(parts[0].__dict__[name], np.ndarray | Packed | Joined):
         return join_field(parts, name)
     values = [getattr(part, name) for part in parts]
     if isinstance(values[0], tuple):

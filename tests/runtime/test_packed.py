@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sne_deploy.runtime import packed
-from sne_deploy.runtime.packed import Packed, pack, shared
+from sne_deploy.runtime.packed import Joined, Packed, blocks, join_field, pack, shared
 from sne_deploy.runtime.trace import LayerTrace, join
 
 
@@ -58,9 +58,14 @@ def test_what_is_there_twice_is_kept_once() -> None:
     class Holder:
         x: np.ndarray | Packed
 
-    others = [Holder(one[:-1]), Holder(-one), Holder(pack(one.round())), Holder(one)]
+    whole = Holder(pack(np.arange(150.0)))
+    others = [Holder(one[:-1]), Holder(-one), Holder(pack(one.round())), whole, Holder(one)]
     assert shared(one.copy(), others, "x") is one
     assert shared(one, others[:-1], "x") is one
+    assert shared(np.arange(150.0), others, "x") is whole.x
+    twice = [Joined((pack(np.arange(150.0)), one)) for _ in range(2)]
+    assert shared(twice[0], [*others, Holder(twice[1])], "x") is twice[1]
+    assert shared(twice[0], [Holder(Joined((whole.x, -one)))], "x") is twice[0]
 
 
 def test_parts_join_in_order_whatever_they_are_packed_in() -> None:
@@ -70,6 +75,20 @@ def test_parts_join_in_order_whatever_they_are_packed_in() -> None:
     for found in (join(layers).synops, join([*layers[::-1]][::-1]).spikes):
         assert (found.dtype, found.tolist()) == (whole.dtype, whole.tolist())
     assert join(layers).updates_active is None
+
+
+def test_what_is_joined_is_kept_as_it_was_but_for_what_is_small() -> None:
+    parts = [np.arange(150), *(np.full(40, number) for number in range(5)), np.arange(150) / 3]
+    layers = [LayerTrace("a", part, part, None, None) for part in parts]
+    joined = join([join(layers[:3]), *layers[3:]])
+    kept = joined.__dict__["synops"]
+    assert isinstance(kept, Joined)
+    assert [len(part) for part in blocks(joined, "synops")] == [150, 200, 150]
+    assert kept.pieces[0] is layers[0].__dict__["synops"]
+    assert joined.synops.tobytes() == np.concatenate(parts).tobytes()
+    (alone,) = blocks(layers[1], "synops")
+    assert alone.tolist() == parts[1].tolist()
+    assert len(join_field([layers[1], layers[2]], "synops")) == 80
 
 
 def test_a_trace_gives_what_it_got_and_travels_small() -> None:
