@@ -29,6 +29,17 @@ class Option:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _with_skips() -> list[dict[str, Any]]:
+    """The setting's student, with a skip over one into the third and the fourth layer of neurons."""
+    layers: list[dict[str, Any]] = []
+    for index, (out, kernel, stride) in enumerate(((32, 4, 2), (64, 3, 2), (96, 3, 1), (96, 3, 2))):
+        conv = {"kind": "Conv2d", "out": out, "kernel": kernel, "stride": stride, "padding": 1, "bias": False}
+        layers += [conv, {"kind": "BatchNorm2d"}]
+        layers += [{"kind": "SkipConv2d", "over": 1, "stride": 2}] if index >= 2 else []
+        layers += [{"kind": "LIFBoxCell", "tau_mem_s": 2e-3, "v_th": 0.5}]
+    return [*layers, {"kind": "Flatten"}, {"kind": "Linear"}, {"kind": "LIBoxCell", "tau_mem_s": 4e-3}]
+
+
 OPTIONS: Mapping[str, Option] = {
     RECIPE: Option("all that the setting's file says"),
     "cold-start": Option(
@@ -94,6 +105,9 @@ OPTIONS: Mapping[str, Option] = {
     "hoyer": Option("Hoyer's measure of the currents beside pruning", {"students.loss.hoyer": 0.01}),
     "inner": Option(
         "each layer's spikes also learn the ReLU twin's activations", {"students.loss.inner": 1.0}
+    ),
+    "skips": Option(
+        "a second synapse, over one layer, into the third and the fourth", {"students.layers": _with_skips()}
     ),
     "pruning-and-cost": Option("a price of SynOps beside pruning", {"students.loss.synops": 0.1}),
     "tau-1": Option(

@@ -31,6 +31,7 @@ from sne_deploy.errors import InputError
 from sne_deploy.files import read_regular
 from sne_deploy.model.ensemble import Encoder, Readout
 from sne_deploy.model.layers.registry import LAYER_KINDS
+from sne_deploy.model.layers.skips import SKIPS
 from sne_deploy.model.policy import MAX_HIDDEN, Measure, PolicyKind
 from sne_deploy.toml import parse_toml
 
@@ -200,7 +201,9 @@ class LayerModel(Model):
     """A layer of a student, by its kind in the registry; sizes that follow from the input are left out.
 
     ``out``: output features or channels; left out, the size of the student's slice. ``tau_mem_s``,
-    ``tau_syn_s``, ``v_th``, ``v_reset``, ``v_leak``: of cells.
+    ``tau_syn_s``, ``v_th``, ``v_reset``, ``v_leak``: of cells. ``over``: of ``SkipLinear`` and
+    ``SkipConv2d``, how many cells they pass, see :mod:`sne_deploy.model.layers.skips`; their size is that of
+    what they are added to, their ``kernel`` 1 unless it is given, and they have no bias.
     """
 
     kind: LayerName
@@ -216,6 +219,18 @@ class LayerModel(Model):
     v_th: float = 1.0
     v_reset: float = 0.0
     v_leak: float = 0.0
+    over: Annotated[Positive | None, LATER] = None
+
+    @model_validator(mode="after")
+    def _skips(self) -> LayerModel:
+        if self.kind not in SKIPS:
+            if self.over is not None:
+                raise ValueError(f"over is of {' and '.join(SKIPS)}, not of {self.kind}: leave it out")
+        elif self.over is None:
+            raise ValueError("over is missing: how many cells it passes, such as 1")
+        elif self.out is not None:
+            raise ValueError(f"out {self.out} is what it is added to: leave it out")
+        return self
 
 
 def _something_to_learn(loss: Any) -> Any:

@@ -10,6 +10,7 @@ from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import InputKind, Precision, Program, ProgramInput
 from sne_deploy.ir.verify import register_problems, verify
 from sne_deploy.model.ensemble import Encoder, EncoderKind, Ensemble, Student
+from sne_deploy.model.layers.skips import SKIPS
 from sne_deploy.passes.build_program import BuildProgram
 from sne_deploy.passes.compose_linear import ComposeLinear
 from sne_deploy.passes.fuse_thresholds import FuseThresholds
@@ -96,7 +97,8 @@ def compile_student(
     verify(network, after="compose-linear")
     program = BuildProgram(formats).apply(network)
     verify(program, after="build-program")
-    layers = student.network if isinstance(student.network, tuple) else ()
+    stack = student.network if isinstance(student.network, tuple) else ()
+    layers = () if any(layer.kind in SKIPS for layer in stack) else stack  # no stack but for its graph
     program = replace(program, warnings=(*student.notes, *program.warnings), layers=layers)
     return quantised(program, formats) if precision == "fixed" else program
 

@@ -14,6 +14,7 @@ from sne_deploy.frontend.norse.export import export_student
 from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.model.ensemble import Layer, Student
 from sne_deploy.model.layers.registry import LAYER_KINDS, check_stack
+from sne_deploy.model.layers.skips import SKIPS
 from sne_deploy.neurons.table import CELLS
 from tests.graph_layers import layers_from_graph
 from tests.norse_oracle import run_module
@@ -125,7 +126,7 @@ def test_the_cases_cover_every_kind():
         layer.kind for shape, make in CASES.values() for layer in layers_from_module(nn.Sequential(*make()))
     }
     own = {cell.kind for cell in CELLS.values() if cell.module != "norse.torch"}  # have tests of their own
-    assert kinds == set(LAYER_KINDS) - {"Dropout"} - own
+    assert kinds == set(LAYER_KINDS) - {"Dropout", *SKIPS} - own
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -15,6 +15,8 @@ from sne_deploy.errors import InputError
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.model.ensemble import Layer
 from sne_deploy.model.layers.registry import LAYER_KINDS
+from sne_deploy.model.layers.skips import SKIPS, source_of
+from sne_deploy.neurons.table import CELLS
 
 Shape = tuple[int, ...]
 _CONVS = {"Conv1d": (nn.Conv1d, 1), "Conv2d": (nn.Conv2d, 2)}
@@ -22,6 +24,8 @@ _VECTOR, _IMAGE = ("a vector", (1,)), ("images (channels, height, width)", (3,))
 _TAKES = {
     "Linear": _VECTOR,
     "LIFRecurrentCell": _VECTOR,
+    "SkipLinear": _VECTOR,
+    "SkipConv2d": _IMAGE,
     "BatchNorm1d": ("a vector or (channels, length)", (1, 2)),
     "Conv1d": ("(channels, length)", (2,)),
     "Conv2d": _IMAGE,
@@ -49,9 +53,13 @@ def student_network(
     """
     modules: list[nn.Module] = []
     shape = input_shape
+    sent: list[Shape] = []
     for index, layer in enumerate(layers):
         place = f"{where}.{index} ({layer.kind})"
         _check_takes(place, layer.kind, shape)
+        if layer.kind in SKIPS:
+            modules.append(_skip(place, layer, shape, sent))
+            continue
         try:
             module = _student_layer(layer, shape, outputs, dt_s)
             shape = _shape_after(module, shape)
@@ -59,7 +67,38 @@ def student_network(
             reason = str(error).splitlines()[0]
             raise InputError(f"{place}: does not fit an input of shape {shape}: {reason}") from None
         modules.append(module)
+        if layer.kind in CELLS:
+            sent.append(shape)
     return nn.Sequential(*modules)
+
+
+def _skip(place: str, layer: LayerModel, shape: Shape, sent: Sequence[Shape]) -> nn.Module:
+    """A map from the spikes of an earlier cell onto a shape."""
+    from sne_deploy.frontend.norse.skips import SkipConv2d, SkipLinear
+
+    passed = layer.over or 1
+    source = source_of(passed, sent)
+    if source is None:
+        raise InputError(
+            f"{place}: over {passed} needs more than {passed} cells before it; there are {len(sent)}: set "
+            "over to fewer, or put it further behind"
+        )
+    if len(source) != len(shape):
+        raise InputError(
+            f"{place}: spikes of shape {source} do not fit onto {shape}: put it where both are images, or "
+            "both vectors"
+        )
+    if layer.kind == "SkipLinear":
+        return SkipLinear(source[0], shape[0], over=passed)
+    window = {"stride": layer.stride, "padding": layer.padding, "groups": layer.groups}
+    made = SkipConv2d(source[0], shape[0], layer.kernel or 1, over=passed, **window)
+    found = tuple(made(torch.zeros(1, *source), torch.zeros(())).shape[1:])
+    if found != shape:
+        raise InputError(
+            f"{place}: makes shape {found} of spikes of shape {source}, but {shape} comes in beside it: "
+            "change its stride, kernel or padding"
+        )
+    return made
 
 
 def _check_takes(place: str, kind: str, shape: Shape) -> None:

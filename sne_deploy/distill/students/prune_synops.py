@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.students.prune_neurons import hidden_channels, prune_neurons
 from sne_deploy.distill.students.quantise_aware import folded
-from sne_deploy.distill.students.simulate import flat_layers, is_neuron
+from sne_deploy.distill.students.simulate import flat_layers, is_neuron, is_skip
 from sne_deploy.distill.students.student import LearningObjective
 from sne_deploy.distill.students.synapse_costs import MAPS, SynapseCost, synapse_costs
 from sne_deploy.distill.students.weight_grids import weight_grids
@@ -134,6 +134,11 @@ def check_synapses(network: nn.Module, described: PruningModel, *, spikes: bool)
     first = next((index for index, layer in enumerate(layers) if is_neuron(layer)), len(layers))
     if not spikes and not any(isinstance(layer, MAPS) for layer in layers[first:]):
         raise InputError("students.pruning by 'synops': the student has no synapses; leave pruning out")
+    if described.structure == "neurons" and any(is_skip(layer) for layer in layers):
+        raise UnsupportedError(
+            "students.pruning: structure 'neurons'",
+            ["skip connections: a channel's neurons reach several maps; set structure to 'weights'"],
+        )
     if described.structure == "neurons" and not hidden_channels(network):
         raise InputError(
             "students.pruning: structure 'neurons': the student has no neurons between two maps without "

@@ -20,10 +20,11 @@ import numpy as np
 import torch
 
 from sne_deploy.distill.students.box_neurons import Spike
-from sne_deploy.distill.students.simulate import Simulation, flat_layers, is_neuron, read_out
+from sne_deploy.distill.students.simulate import Simulation, flat_layers, is_neuron, is_skip, read_out
 from sne_deploy.distill.students.steps import Steps
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program
+from sne_deploy.model.layers.skips import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +51,8 @@ class LayerRegisters:
     gain : float array of shape () or (n,)
         What the compiler multiplies the layer's input with.
     units : mapping of str to float
-        What a sum over synapses is a multiple of, by their source: "before", "itself" and ALWAYS_ON.
+        What a sum over synapses is a multiple of, by their source: "before", "itself", ALWAYS_ON, and
+        "over 1", "over 2", ... of skips.
     offset : float array of shape (n,)
         Of the real-numbered bias, or of the host's: what does not come from the maps before the layer.
     on_host : bool
@@ -78,6 +80,11 @@ BEFORE, ITSELF = "before", "itself"
 """Sources of synapses: the layer of neurons before, or the input; and the same layer."""
 
 
+def _source(passed: int) -> str:
+    """Of synapses that pass so many layers of neurons: none from the one before, -1 from the same."""
+    return {0: BEFORE, -1: ITSELF}.get(passed, f"over {passed}")
+
+
 def layer_registers(
     network: nn.Module, input_shape: tuple[int, ...], exact: Program, fixed: Program, gains: Sequence[Array]
 ) -> list[LayerRegisters]:
@@ -99,10 +106,13 @@ def layer_registers(
         A group with a reset that Norse has not.
     """
     device = next(network.parameters()).device
+    names = {group.name: index for index, group in enumerate(fixed.groups)}
     found: list[LayerRegisters] = []
     shape = input_shape
     maps = list(_stages(network))
-    for (before, layer), real, group, gain in zip(maps, exact.groups, fixed.groups, gains, strict=True):
+    for number, ((before, layer), real, group, gain) in enumerate(
+        zip(maps, exact.groups, fixed.groups, gains, strict=True)
+    ):
         if group.reset_delayed:
             raise UnsupportedError("quantisation-aware training", [f"{group.name}: its reset is delayed"])
         with torch.no_grad():
@@ -117,7 +127,8 @@ def layer_registers(
         units: dict[str, float] = {}
         lags: dict[str, int] = {}
         for synapse in fixed.synapses_into(group.name):
-            source = {ALWAYS_ON: ALWAYS_ON, group.name: ITSELF}.get(synapse.source, BEFORE)
+            passed = number - 1 - names.get(synapse.source, number - 1)
+            source = ALWAYS_ON if synapse.source == ALWAYS_ON else _source(passed)
             unit = 2.0 ** (fixed.registers.state_shift + synapse.weight_exp)
             units[source] = min(unit, units.get(source, unit))
             lags[source] = fixed.lag(synapse)
@@ -144,6 +155,8 @@ def _stages(network: nn.Module) -> Iterator[tuple[list[nn.Module], nn.Module]]:
 def _apply(maps: Sequence[nn.Module], neurons: nn.Module, x: Tensor) -> Tensor:
     """The input of neurons, in the precision of x, of shape (N, ...)."""
     for one in maps:
+        if is_skip(one):
+            continue
         cast = {name: value.to(x.dtype) for name, value in one.named_parameters()}
         x = torch.func.functional_call(one, cast, (x,))
     weights: Any = getattr(neurons, "input_weights", None)
@@ -164,9 +177,15 @@ def run_on_registers(
     steady = lengths is None
     series = inputs if lengths is None else inputs[:, : steps.count].transpose(0, 1)
     rates: list[Tensor] = []
+    sent: list[Tensor] = []
     for (maps, layer), held in zip(_stages(network), registers, strict=True):
         drive, bias = _drive(maps, layer, held, series, steady)
+        if not steady:
+            drive = _delayed(drive, held.lags.get(BEFORE, 0))
+        for skip in filter(is_skip, maps):
+            drive = drive + _from_skipped(skip, held, sent)
         series = _neurons(layer, held, drive, bias, surrogate, steady, steps.count)
+        sent.append(series)
         steady = False
         if held.group.spiking:
             rates.append(steps.mean(series))
@@ -228,7 +247,7 @@ def _neurons(
     scale, v_reset = held.tensor(group.scale, drive), held.tensor(group.v_reset, drive)
     fires = _Fires.of(layer, held, drive, surrogate) if group.spiking else None
     half, top = held.formats.state_limit, held.formats.state_limit - 1
-    each = repeat(drive, count) if steady else iter(_delayed(drive, held.lags.get(BEFORE, 0)))
+    each = repeat(drive, count) if steady else iter(drive)
     u = None
     v = held.tensor(group.v_init, drive) if np.any(group.v_init) else None
     made: list[Tensor] = []
@@ -253,6 +272,17 @@ def _from_itself(layer: Any, held: LayerRegisters, spikes: Tensor) -> Tensor:
     sums = torch.nn.functional.linear(spikes, layer.recurrent_weights).float()
     factor = held.tensor(np.broadcast_to(held.gain * held.group.scale, (held.group.size,)), sums)
     return _rounded(sums * factor, held.units[ITSELF])
+
+
+def _from_skipped(skip: Any, held: LayerRegisters, sent: Sequence[Tensor]) -> Tensor:
+    """What a skip's synapses deliver at each step: (T, N, ...)."""
+    source = source_of(skip.over, sent)
+    assert source is not None  # noqa: S101  it was compiled
+    flat = source.flatten(0, 1).float()
+    sums = skip(flat, flat.new_zeros(()))
+    factor = held.tensor(np.broadcast_to(held.gain * held.group.scale, (held.group.size,)), sums)
+    made = _rounded(sums.float() * factor, held.units.get(_source(skip.over), 1.0))
+    return _delayed(made.view(*source.shape[:2], *made.shape[1:]), held.lags.get(_source(skip.over), 0))
 
 
 def _delayed(series: Tensor, lag: int) -> Tensor:

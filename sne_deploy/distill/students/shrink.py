@@ -2,7 +2,7 @@
 
 A channel of neurons between two maps of which every weight in the second is 0: its row of the first map, what
 its batch norm and its cells have of their own, and its columns of the second map go. Cells after a
-``Flatten``, recurrent ones, and grouped convolutions are left as they are.
+``Flatten``, recurrent ones, those whose spikes a skip takes, and grouped convolutions are left as they are.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sne_deploy.distill.students.networks import trainable_copy
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.model.ensemble import Layer
+from sne_deploy.model.layers.skips import SKIPS, over, source_of
 from sne_deploy.neurons.table import CELLS
 
 Array = npt.NDArray[Any]
@@ -35,26 +36,44 @@ class Hidden:
     after: int
 
 
-def hidden_groups(kinds: Sequence[str], groups: Sequence[int]) -> list[Hidden]:
-    """Of layers of these kinds; ``groups`` of each, 1 where it is no convolution."""
+def hidden_groups(
+    kinds: Sequence[str], groups: Sequence[int], overs: Sequence[int] | None = None
+) -> list[Hidden]:
+    """Of layers of these kinds; ``groups`` of each, 1 where it is no convolution.
+
+    ``overs``: how many cells each passes that is a skip; cells whose spikes one takes are left out.
+    """
+    skipped = _sources(kinds, overs or [0] * len(kinds))
     found: list[Hidden] = []
     before: int | None = None
     own: list[int] = []
     fires = flat = False
     for index, (kind, count) in enumerate(zip(kinds, groups, strict=True)):
         if kind in _MAPS:
-            if before is not None and fires and count == 1:
+            if before is not None and fires and count == 1 and skipped.isdisjoint(own):
                 found.append(Hidden(before, tuple(own), index))
             before, own, fires, flat = index if count == 1 else None, [], False, False
         elif kind in CELLS and (flat or fires or "Recurrent" in kind):
             before = None
-        elif kind in CELLS or kind in _NORMS:
+        elif kind in CELLS or kind in _NORMS or kind in SKIPS:
             own.append(index)
             fires = fires or kind in CELLS
             before = None if flat else before
         elif kind == "Flatten":
             flat = True
     return found
+
+
+def _sources(kinds: Sequence[str], overs: Sequence[int]) -> set[int]:
+    """Positions of the cells whose spikes a skip takes."""
+    cells: list[int] = []
+    found: set[int | None] = set()
+    for index, (kind, passed) in enumerate(zip(kinds, overs, strict=True)):
+        if kind in SKIPS:
+            found.add(source_of(passed, cells))
+        elif kind in CELLS:
+            cells.append(index)
+    return {one for one in found if one is not None}
 
 
 def shrunk(network: nn.Module) -> nn.Module:
@@ -70,7 +89,8 @@ def without_idle(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     """The layers without them, from the last to the first: one of each group stays."""
     made = list(layers)
     groups = [int(layer.options.get("groups", 1) or 1) for layer in layers]  # type: ignore[arg-type]
-    for hidden in reversed(hidden_groups([layer.kind for layer in layers], groups)):
+    overs = [over(layer) if layer.kind in SKIPS else 0 for layer in layers]
+    for hidden in reversed(hidden_groups([layer.kind for layer in layers], groups, overs)):
         first, after = made[hidden.before], made[hidden.after]
         channels = len(first.tensors["weight"])
         columns = after.tensors["weight"].reshape(len(after.tensors["weight"]), channels, -1)

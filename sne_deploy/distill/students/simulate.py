@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 from sne_deploy.distill.students.steps import Steps
 from sne_deploy.distill.students.surrogates import NORSES, Surrogate
 from sne_deploy.errors import InputError, UnsupportedError
+from sne_deploy.model.layers.skips import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor, nn
 
@@ -89,12 +90,16 @@ def simulate(
     moving: Tensor | None = None if lengths is None else inputs[:, : steps.count].transpose(0, 1)
     rates: list[Tensor] = []
     currents: list[Tensor] = []
+    sent: list[Tensor] = []
     spiking = neurons = False
     for layer in flat_layers(network):
-        if is_neuron(layer):
+        if is_skip(layer):
+            moving = add_skipped(layer, sent, moving)
+        elif is_neuron(layer):
             current = steady if moving is None else moving
             moving = run_neurons(layer, steady, moving, steps.count, surrogate)
             steady, neurons, spiking = None, True, not is_integrator(layer)
+            sent.append(moving)
             if spiking and current is not None:
                 rates.append(steps.mean(moving))
                 currents.append(current)
@@ -142,6 +147,28 @@ def is_neuron(layer: nn.Module) -> bool:
     from norse.torch.module import snn
 
     return isinstance(layer, (snn.SNNCell, snn.SNNRecurrentCell, snn.SNN, snn.SNNRecurrent))
+
+
+def is_skip(layer: nn.Module) -> bool:
+    """Tell maps of an earlier layer's spikes."""
+    from sne_deploy.frontend.norse.skips import SKIP_CLASSES
+
+    return isinstance(layer, tuple(SKIP_CLASSES.values()))
+
+
+def add_skipped(layer: nn.Module, sent: Sequence[Tensor], onto: Tensor | None) -> Tensor:
+    """A skip's map of what an earlier cell has ``sent``, added to what comes in, (T, N, ...).
+
+    Raises
+    ------
+    InputError
+        There are not so many cells before it.
+    """
+    source = source_of(layer.over, sent)  # type: ignore[arg-type]  # torch's attributes have any type
+    if source is None or onto is None:
+        raise InputError(f"{type(layer).__name__} over {layer.over}: {len(sent)} cells are before it")
+    made: Tensor = layer(source.flatten(0, 1), onto.flatten(0, 1))
+    return made.view(*onto.shape)
 
 
 def is_integrator(layer: nn.Module) -> bool:

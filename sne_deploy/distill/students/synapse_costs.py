@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sne_deploy.distill.students.simulate import flat_layers, is_neuron
+from sne_deploy.distill.students.simulate import flat_layers, is_neuron, is_skip
 from sne_deploy.distill.training.determinism import evaluating
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _watched(network: nn.Module, *, spikes: bool) -> Iterator[list[_Seen]]:
             size = layer.kernel_size
             taps *= float(size * size if isinstance(size, int) else size[0] * size[1])
         elif spikes and isinstance(layer, MAPS):
-            seen.append(_Seen(layer, taps))
+            seen.append(_Seen(layer, 1.0 if is_skip(layer) else taps))
             handles.append(layer.register_forward_hook(seen[-1]))
     try:
         yield seen

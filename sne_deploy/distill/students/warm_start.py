@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING
 
 from sne_deploy.distill.students.simulate import (
     Simulation,
+    add_skipped,
     flat_layers,
     is_integrator,
     is_neuron,
+    is_skip,
     read_out,
     run_neurons,
 )
@@ -78,17 +80,21 @@ def simulate_twin(
         raise InputError("a ReLU twin has no state: it takes a constant input; leave out warm_start")
     flow, series = inputs, None
     currents: list[Tensor] = []
+    sent: list[Tensor] = []
     for layer in flat_layers(network):
         if series is not None:
             raise InputError(
                 f"a ReLU twin ends with its integrator, but {type(layer).__name__} follows; leave out "
                 "warm_start"
             )
-        if is_integrator(layer):
+        if is_skip(layer):
+            flow = add_skipped(layer, sent, flow[None])[0]
+        elif is_integrator(layer):
             series = run_neurons(layer, flow, None, timesteps)
         elif is_neuron(layer):
             currents.append(flow)
             flow = _relu(layer, flow)
+            sent.append(flow[None])
         else:
             flow = layer(flow)
     if series is None:

@@ -12,7 +12,7 @@ from torch import nn
 
 from sne_deploy.chips.registers import RegisterFormats, SignMode
 from sne_deploy.distill.students.register_run import LayerRegisters, layer_registers
-from sne_deploy.distill.students.simulate import flat_layers, is_neuron
+from sne_deploy.distill.students.simulate import flat_layers, is_neuron, is_skip
 from sne_deploy.distill.students.student import CONSTANT
 from sne_deploy.errors import InputError, UnsupportedError, VerificationError
 from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, Synapse
@@ -262,6 +262,8 @@ class _Walk:
             if hasattr(layer, "recurrent_weights"):
                 self._add(layer, name, "recurrent_weights")
                 self._map = None
+        elif is_skip(layer):
+            self.found.append(WeightTensor(f"{name}.weight".lstrip("."), None, 1.0))
         elif isinstance(layer, nn.AvgPool2d):
             self._pool(layer, name)
         elif "Pool" in type(layer).__name__:

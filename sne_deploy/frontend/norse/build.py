@@ -12,6 +12,7 @@ from sne_deploy.model.ensemble import Layer
 from sne_deploy.model.layers.layer_rules import conv_geometry
 from sne_deploy.model.layers.pools import axes_of, spread
 from sne_deploy.model.layers.registry import LAYER_KINDS, option, validate_layer
+from sne_deploy.model.layers.skips import SKIPS, over
 from sne_deploy.neurons.table import CELLS
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def _stateless(layer: Layer, tensors: dict[str, Any]) -> torch.nn.Module:
         conv: Any = nn.Conv1d if layer.kind == "Conv1d" else nn.Conv2d
         options = (stride, padding, dilation, groups, "bias" in tensors)
         return cast("torch.nn.Module", conv(c_in, c_out, kernel, *options, device="meta"))
+    if layer.kind in SKIPS:
+        return _skip(layer, tensors)
     if layer.kind in ("BatchNorm1d", "BatchNorm2d"):
         return _batch_norm(layer, tensors)
     if "Pool" in layer.kind:
@@ -83,6 +86,19 @@ def _stateless(layer: Layer, tensors: dict[str, Any]) -> torch.nn.Module:
     if layer.kind == "Flatten":
         return nn.Flatten(cast("int", option(layer, "start_dim")), cast("int", option(layer, "end_dim")))
     return nn.Dropout(cast("float", option(layer, "p")))
+
+
+def _skip(layer: Layer, tensors: dict[str, Any]) -> torch.nn.Module:
+    from sne_deploy.frontend.norse.skips import SKIP_CLASSES
+
+    make, passed = SKIP_CLASSES[layer.kind], over(layer)
+    n_out, n_in = tensors["weight"].shape[:2]
+    if layer.kind == "SkipLinear":
+        return cast("torch.nn.Module", make(n_in, n_out, over=passed, device="meta"))
+    kernel, stride, padding, dilation, groups = conv_geometry(layer)
+    options = (stride, padding, dilation, groups)
+    made = make(n_in * groups, n_out, kernel, *options, over=passed, device="meta")
+    return cast("torch.nn.Module", made)
 
 
 def _batch_norm(layer: Layer, tensors: dict[str, Any]) -> torch.nn.Module:

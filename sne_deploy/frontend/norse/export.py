@@ -23,6 +23,7 @@ from sne_deploy.model.ensemble import Layer, Student
 from sne_deploy.model.layers.geometry import Shape
 from sne_deploy.model.layers.layer_rules import conv_geometry, flatten_axes
 from sne_deploy.model.layers.registry import check_stack, layer_label, option, output_shape
+from sne_deploy.model.layers.skips import SKIPS, over, source_of
 from sne_deploy.neurons.table import CELLS
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "export_student"]
@@ -65,19 +66,26 @@ def _export_layers(layers: Sequence[Layer], input_shape: Shape) -> nir.NIRGraph:
     layers = inference_layers(layers, input_shape)
     nodes: dict[str, Any] = {"input": nir.Input(np.array(input_shape))}
     edges: list[tuple[str, str]] = []
-    last, shape = "input", input_shape
+    last: tuple[str, ...] = ("input",)
+    shape = input_shape
+    sent: list[tuple[str, Shape]] = []  # of each cell, its node and shape
     for index, layer in enumerate(layers):
-        part = _part(layer, shape, dt_s)
+        skipped = source_of(over(layer), sent) if layer.kind in SKIPS else None
+        part = _part(layer, shape if skipped is None else skipped[1], dt_s)
         name = _node_name(layer, index, part, {*nodes, "output"})
         nodes |= {name + end: node for end, node in part.nodes.items()}
         if layer.options.get("name"):
             node = nodes[name + part.last]
             node.metadata = {**node.metadata, "name": layer.options["name"]}
-        edges += [(last, name + end) for end in part.entries]
+        sources = last if skipped is None else (skipped[0],)
+        edges += [(source, name + end) for source in sources for end in part.entries]
         edges += [(name + a, name + b) for a, b in part.edges]
-        last, shape = name + part.last, output_shape(layer, shape)
+        made = name + part.last
+        last, shape = (made,) if skipped is None else (*last, made), output_shape(layer, shape)
+        if layer.kind in CELLS:
+            sent.append((made, shape))
     nodes["output"] = nir.Output(np.array(shape))
-    edges.append((last, "output"))
+    edges += [(source, "output") for source in last]
     metadata = {"dt_s": dt_s, "format": FORMAT, "format_version": FORMAT_VERSION}
     graph = nir.NIRGraph(nodes, edges, metadata=metadata, type_check=False)
     set_types(graph, graph_shapes(graph, input_shape))
@@ -112,7 +120,7 @@ def _part(layer: Layer, shape: Shape, dt_s: float) -> Part:
             _recurrent(layer, dt_s) if CELLS[layer.kind].recurrent else _one(cell_to_node(layer, shape, dt_s))
         )
     metadata: dict[str, Any] = {"kind": layer.kind}
-    if layer.kind == "Linear":
+    if layer.kind in ("Linear", "SkipLinear"):
         weight, bias = layer.tensors["weight"].copy(), layer.tensors.get("bias")
         if bias is None:
             return _one(nir.Linear(weight, metadata=metadata))

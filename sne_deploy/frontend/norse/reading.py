@@ -119,7 +119,7 @@ def _option(module: Any, name: str) -> OptionValue:
         return float(value)
     if name == "ceil_mode":
         return bool(value)
-    if name in ("groups", "start_dim", "end_dim"):
+    if name in ("groups", "start_dim", "end_dim", "over"):
         return int(value)
     return _tuple(value, 1 if type(module).__name__.endswith("1d") else 2)
 
@@ -183,6 +183,8 @@ _WINDOW = ("stride", "padding", "dilation", "groups")
 _OPTIONS = {
     "Conv1d": _WINDOW,
     "Conv2d": _WINDOW,
+    "SkipConv2d": (*_WINDOW, "over"),
+    "SkipLinear": ("over",),
     "AvgPool1d": ("kernel_size", "stride", "padding"),
     "AvgPool2d": ("kernel_size", "stride", "padding"),
     "MaxPool1d": ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),

@@ -17,6 +17,7 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 from sne_deploy.frontend.norse.cells import CELL_CLASSES
 from sne_deploy.frontend.norse.reading import CELL_OF_LAYER, DROPPED, is_cell, is_known
 from sne_deploy.frontend.norse.refusals import reason_of
+from sne_deploy.frontend.norse.skips import SKIP_CLASSES
 from sne_deploy.model.layers.registry import LAYER_KINDS
 
 CONTAINERS = ("Sequential", "SequentialState", "Lift")
@@ -78,7 +79,12 @@ def kind_of(module: Any) -> str | None:
         name = kind.__name__
         if kind is torch.nn.Module:
             return None
-        if kind in (getattr(torch.nn, name, None), getattr(norse.torch, name, None), CELL_CLASSES.get(name)):
+        if kind in (
+            getattr(torch.nn, name, None),
+            getattr(norse.torch, name, None),
+            CELL_CLASSES.get(name),
+            SKIP_CLASSES.get(name),
+        ):
             return name if own.forward is kind.forward else None
     return None
 

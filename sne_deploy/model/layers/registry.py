@@ -7,6 +7,7 @@ sample at one step, without batch and time. No torch here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from sne_deploy.errors import GraphError
 from sne_deploy.model.layers import layer_rules as rule
@@ -22,12 +23,14 @@ from sne_deploy.model.layers.rules import (
     one_of,
     only,
     positive_float,
+    positive_integer,
     probability,
     sizes,
     tensor_problem,
 )
+from sne_deploy.model.layers.skips import SKIPS, skip_problem
 from sne_deploy.neurons.model import CellType
-from sne_deploy.neurons.table import Derived
+from sne_deploy.neurons.table import CELLS, Derived
 
 METHODS = ("super", "heaviside", "triangle", "tanh", "circ", "heavi_erfc")
 """Surrogate gradients that norse 1.1.0's ``threshold`` knows; all have the same forward step."""
@@ -51,6 +54,22 @@ def _conv(name: str, axes: int) -> LayerKind:
     }
     tensors = {"weight": Tensor(axes + 2), "bias": Tensor(1, required=False)}
     return LayerKind(name, {**_NAME, **options}, tensors, rule.conv_shape, rule.conv_problems)
+
+
+def _skip(kind: LayerKind) -> LayerKind:
+    """A map that adds to what comes in: without bias, and of spikes so many cells before."""
+    options = {**kind.options, "over": Option(positive_integer, required=True)}
+    tensors = {"weight": kind.tensors["weight"]}
+    return replace(kind, name=f"Skip{kind.name}", options=options, tensors=tensors, shape=rule.identity_shape)
+
+
+_LINEAR = LayerKind(
+    "Linear",
+    _NAME,
+    {"weight": Tensor(2), "bias": Tensor(1, required=False)},
+    rule.linear_shape,
+    rule.linear_problems,
+)
 
 
 def _window(axes: int) -> dict[str, Option]:
@@ -117,13 +136,7 @@ def _cell(cell: CellType, *, spiking: bool) -> LayerKind:
 
 
 _KINDS = (
-    LayerKind(
-        "Linear",
-        _NAME,
-        {"weight": Tensor(2), "bias": Tensor(1, required=False)},
-        rule.linear_shape,
-        rule.linear_problems,
-    ),
+    _LINEAR,
     _conv("Conv1d", 1),
     _conv("Conv2d", 2),
     *(make(axes) for make in (_avg_pool, _max_pool, _adaptive_pool) for axes in (1, 2)),
@@ -137,6 +150,8 @@ _KINDS = (
     ),
     _batch_norm("BatchNorm1d"),
     _batch_norm("BatchNorm2d"),
+    _skip(_LINEAR),
+    _skip(_conv("Conv2d", 2)),
     LayerKind(
         "Dropout",
         {**_NAME, "p": Option(probability, 0.5)},
@@ -223,7 +238,8 @@ def stack_shapes(layers: Iterable[Layer], input_shape: tuple[int, ...]) -> Itera
     GraphError
         A layer is invalid, or does not fit the one before it; the message names its position.
     """
-    shape, real = tuple(input_shape), None
+    shape, real, layers = tuple(input_shape), None, tuple(layers)
+    sent: list[tuple[int, ...] | None] = []
     for index, layer in enumerate(layers):
         problems = validate_layer(layer)
         if problems:
@@ -238,6 +254,10 @@ def stack_shapes(layers: Iterable[Layer], input_shape: tuple[int, ...]) -> Itera
                 f"layer {index}: {layer_label(layer)}: {real} sends no spikes, and {ONLY_SPIKES}; put the "
                 "maximum behind the next spiking cell, or use an average, and train again"
             )
+        if layer.kind in SKIPS and (wrong := skip_problem(layer, shape, sent, layers[index + 1 :])):
+            raise GraphError(f"layer {index}: {layer_label(layer)}: {wrong}")
+        if layer.kind in CELLS:
+            sent.append(shape if kind.spiking else None)
         if not kind.sends_what_it_takes:
             real = None if kind.spiking else f"layer {index} ({layer_label(layer)})"
         yield shape

@@ -83,6 +83,11 @@ def sizes(length: int, minimum: int) -> Check:
     return check
 
 
+def positive_integer(value: OptionValue) -> str | None:
+    """An int of at least 1."""
+    return None if is_int(value) and 1 <= value <= MAX_SIZE else "must be an int of at least 1"  # type: ignore[operator]  # narrowed
+
+
 def integer(value: OptionValue) -> str | None:
     """Any int."""
     return None if is_int(value) and abs(value) <= MAX_SIZE else "must be an int"  # type: ignore[arg-type]  # narrowed
