@@ -35,6 +35,7 @@ def compile_command(
     out: opt.Out = None,
     save: opt.Save = None,
     verify: opt.Verify = 0,
+    fidelity: opt.Fidelity = True,
     rate: opt.Rate = None,
     x86: opt.X86 = None,
     powered: opt.Powered = "chips",
@@ -80,6 +81,7 @@ def compile_command(
                     ensemble.policy, kind=policy, threshold=threshold, students=students, measure=measure
                 ),
                 seed=seed,
+                fidelity=fidelity,
                 progress=progress,
                 workers=workers,
                 scheduler=scheduler,

@@ -175,6 +175,14 @@ Verify = Annotated[
         rich_help_panel=WHAT_TO_COMPARE_WITH,
     ),
 ]
+Fidelity = Annotated[
+    bool,
+    typer.Option(
+        "--fidelity/--no-fidelity",
+        help="Compare a fixed-point run with floating point, or spare its time and memory.",
+        rich_help_panel=WHAT_TO_COMPARE_WITH,
+    ),
+]
 Rate = Annotated[
     float | None,
     typer.Option(

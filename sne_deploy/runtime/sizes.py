@@ -24,6 +24,7 @@ WORK_BYTES = 2**26
 """What simulators work in at most, unless one sample needs more."""
 COMPILE_BYTES, REFERENCE_BYTES = 22, 20
 """A weight in both precisions while it is compiled; as the simulator and the reference lay it out to run."""
+ALONE = "leave the reference out (sne compile --no-fidelity; in Python: fidelity=False)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +138,7 @@ def _remedies(size: RunSize, available: int) -> Iterator[str]:
     if size.record != "counts" and counted.need <= available:
         yield 'record="counts"'
     if size.reference and alone.need <= available:
-        yield "leave the reference out (fidelity=False)"
+        yield ALONE
     samples = _largest(size, "samples", available)
     if samples:
         yield f"at most {samples} samples at a time (--samples {samples})"
@@ -184,7 +185,7 @@ def check_compile(ensemble: Ensemble, *, reference: bool) -> None:
     each = COMPILE_BYTES + (REFERENCE_BYTES if reference else 0)
     if available is None or weights * each <= available:
         return
-    alone = "leave the reference out (fidelity=False); or " if weights * COMPILE_BYTES <= available else ""
+    alone = f"{ALONE}; or " if weights * COMPILE_BYTES <= available else ""
     raise InputError(
         f"compiling {weights:,} weights needs about {in_words(weights * each)} of memory, and "
         f"{in_words(available)} are left: {alone}prune or split the model to {available // each:,} weights, "

@@ -25,6 +25,7 @@ from sne_deploy.cli import SHORT_OF_MEMORY
 from sne_deploy.errors import RunError, VerificationError
 from sne_deploy.progress import ProgressBars
 from sne_deploy.report.file import Report
+from sne_deploy.runtime import sizes
 from sne_netx.format.file import write_net
 from tests.command_line import command, on_a_terminal
 from tests.net_programs import chain
@@ -379,3 +380,16 @@ def test_a_missing_folder_of_save_is_refused_before_the_run(model: Path, tmp_pat
         assert f"cannot write {target}: " in done.stderr
         assert "choose a folder that exists" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_remedy_that_a_refusal_for_memory_names_can_be_typed(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = 2 * 64 * 10 * sizes.COMPILE_BYTES
+    monkeypatch.setattr(sizes, "available_bytes", lambda: left)
+    monkeypatch.setattr(sizes, "check_run", lambda _: None)
+    run = (model, "--target", "loihi", "--samples", 3)
+    found = command(*run)
+    assert (found.status, found.stdout) == (2, "")
+    assert "leave the reference out (sne compile --no-fidelity;" in found.stderr
+    assert command(*run, "--no-fidelity").status == 0

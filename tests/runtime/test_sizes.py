@@ -53,7 +53,7 @@ def test_every_remedy_fits(size: RunSize, record: str, monkeypatch: pytest.Monke
         assert line.startswith("running 100000 samples of 100 steps needs about ")
         for pattern, change in {
             r'record="counts"': lambda _: {"record": "counts"},
-            r"fidelity=False": lambda _: {"reference": False},
+            r"--no-fidelity": lambda _: {"reference": False},
             r"at most (\d+) samples at a time \(--samples \1\)": lambda n: {"samples": int(n)},
             r"at most (\d+) steps": lambda n: {"timesteps": int(n)},
         }.items():
@@ -102,7 +102,7 @@ def test_a_run_and_a_compilation_ask_before_they_begin(
     with refused(match=r"^compiling 420 weights needs about .* are left: prune or split"):
         sne.compile(ensemble, "loihi")
     left(monkeypatch, 420 * sizes.COMPILE_BYTES)
-    with refused(match=r"leave the reference out \(fidelity=False\)"):
+    with refused(match=r"leave the reference out \(sne compile --no-fidelity; in Python: fidelity=False\)"):
         sne.compile(ensemble, "loihi")
     sne.compile(ensemble, "loihi", fidelity=False)
     assert (available_bytes() or MIB) > 1000
