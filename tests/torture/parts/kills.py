@@ -260,4 +260,27 @@ PART = Part(
     short=1,
     full=500,
     missing=_missing,
+    found=(
+        (
+            "Where all processes of a command were told to stop at once, nobody removed Lava's shared "
+            "memory: its supervisor now leaves stop signals to the others, and removes it when they are gone."
+        ),
+        (
+            "Where all of them were killed at once, Lava's shared memory and semaphores stayed for good: a "
+            "job's folder is locked while one of its processes lives, and the next job on Lava removes what "
+            "belongs to a folder that is not."
+        ),
+        (
+            "Students that were trained side by side, and stopped while they wrote their state, left a "
+            "hidden folder until the next write: the command removes it before it ends."
+        ),
+        (
+            "A sweeper that had waited for the lock of a folder that another swept meanwhile could take one "
+            "made anew by that name: it looks whether it is the same."
+        ),
+        (
+            "All four were found by reading the code, before the kills of this page; all but the last have "
+            "tests of their own."
+        ),
+    ),
 )
