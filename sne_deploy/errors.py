@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sne_deploy.text import visible
+
 
 class SneError(Exception):
     """Root of all errors that sne-deploy raises on purpose.
 
-    ``exit_status`` is what the command line returns for it.
+    ``exit_status`` is what the command line returns for it. Its text may quote a file that nobody can trust:
+    what no terminal should obey is escaped in it.
     """
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        """The message, visible."""
+        return visible(super().__str__())
 
     @property
     def lines(self) -> tuple[str, ...]:

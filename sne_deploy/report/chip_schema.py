@@ -19,6 +19,8 @@ Text = Annotated[str, BeforeValidator(_escaped)]
 Count = Annotated[int, Field(ge=0)]
 Mean = Annotated[float, Field(ge=0.0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Floors = Annotated[dict[str, Mean], Field(min_length=1)]
+"""Times by what a step takes at least: never none."""
 
 
 class Model(BaseModel):
@@ -48,8 +50,8 @@ class TimeModel(Model):
 
     steps: Mean
     latency_steps: Mean
-    latency_s: dict[str, Mean]
-    period_s: dict[str, Mean]
+    latency_s: Floors
+    period_s: Floors
     bound_by: dict[str, Count] | None
     host_s: Mean | None
     reset_s: Mean | None

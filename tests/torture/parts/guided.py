@@ -86,4 +86,10 @@ PART = Part(
     short=1,
     full=10 * len(KINDS),
     missing=_missing,
+    found=(
+        (
+            "The text of an error quoted names of arrays and keys with their control characters, which a "
+            "script would print: every SneError's text is now visible by itself."
+        ),
+    ),
 )

@@ -64,5 +64,9 @@ PART = Part(
             "A reason that another reader quoted from a file went to the terminal with its control "
             "characters: every line of an error is now made visible where it is printed."
         ),
+        (
+            "A report whose times had no floor at all was an internal error; its schema asks for one now. "
+            "Each of a report's values replaced by 18 odd ones found nothing else in what prints it."
+        ),
     ),
 )
