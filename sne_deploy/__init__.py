@@ -13,11 +13,10 @@
     tuned = sne.tune(module, x, y)  # trained further on the integers of loihi
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # nothing is imported here: until a command's first line, Ctrl-C prints a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from sne_deploy.api import Compiled, compile, ensemble, estimate, load, load_compiled  # noqa: A004  its name here
     from sne_deploy.distill.command import train
     from sne_deploy.distill.tuning import Tuned, tune
@@ -61,7 +60,7 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import what is asked for, when it is asked for: ``--help`` must not wait for NumPy."""
     from importlib import import_module
 

@@ -470,7 +470,9 @@ def _programs(
     programs: list[Program] = []
     real: dict[str, Program] = {}
     refused: list[UnsupportedError] = []
-    for index, student in enumerate(ensemble.students, 1):
+    for index, student in enumerate(ensemble.students):
+        if progress is not None:
+            progress("compiling", index, len(ensemble.students))
         try:
             if precision == "float" or isinstance(student.network, Program):  # registers, as they were read
                 programs.append(compile_member(ensemble, student, precision, formats))
@@ -484,9 +486,9 @@ def _programs(
                 real = real if keep else {}
         except UnsupportedError as error:
             refused.append(error)
-        if progress is not None:
-            progress("compiling", index, len(ensemble.students))
     raise_unsupported(refused)
+    if progress is not None:
+        progress("compiling", len(ensemble.students), len(ensemble.students))
     return tuple(programs), real
 
 

@@ -28,6 +28,7 @@ class ProgressBars:
         self._state: dict[str, tuple[int, int]] = {}
         self._tasks: dict[str, Any] = {}
         self._bars: Any = None
+        self._timer: threading.Timer | None = None
         self._shown = False
 
     def __enter__(self) -> ProgressBars:
@@ -35,11 +36,17 @@ class ProgressBars:
 
         self._console = Console(stderr=True)
         self._started = time.monotonic()
+        if self._console.is_terminal:
+            self._timer = threading.Timer(self._delay_s, self._late)
+            self._timer.daemon = True
+            self._timer.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         with self._lock:
             if self._bars is not None:
                 self._bars.stop()
@@ -53,11 +60,21 @@ class ProgressBars:
         with self._lock:
             self._state[student] = (done, total)
             if not self._shown and time.monotonic() - self._started >= self._delay_s:
-                self._bars = self._make_bars()
-                self._bars.start()
-                self._shown = True
+                self._begin()
             if self._bars is not None:
                 self._draw()
+
+    def _late(self) -> None:
+        """Draw what has not come further for the whole delay, such as a single student that is compiled."""
+        with self._lock:
+            if not self._shown and any(done < total for done, total in self._state.values()):
+                self._begin()
+                self._draw()
+
+    def _begin(self) -> None:
+        self._bars = self._make_bars()
+        self._bars.start()
+        self._shown = True
 
     def _draw(self) -> None:
         """Bring every bar up to date; what is done disappears while something else goes on."""

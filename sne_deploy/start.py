@@ -1,7 +1,5 @@
 """Where the commands begin: stop signals are seen to before anything is imported that takes time."""
 
-from __future__ import annotations
-
 
 def main() -> int:
     """Entry point of ``sne``; gives the exit status."""
@@ -20,10 +18,10 @@ def compile_main() -> int:
 
 
 def _end_at_signals() -> None:
-    import signal
+    import _signal  # type: ignore[import-not-found]  # built in: the module around it takes time to import
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # in the next import it would print a traceback
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # in the next import it would print a traceback
     from sne_deploy.stopping import end_at_signals
 
     end_at_signals()

@@ -336,6 +336,17 @@ def test_bars_on_a_terminal_for_what_takes_long() -> None:
     assert "left:" in written
 
 
+def test_a_bar_for_one_thing_that_takes_long() -> None:
+    written = on_a_terminal(
+        "import time\nfrom sne_deploy.progress import ProgressBars\n"
+        "with ProgressBars(delay_s=0.1) as progress:\n"
+        "    progress('compiling', 0, 1)\n"
+        "    time.sleep(0.4)\n"
+    )
+    assert "compiling" in written
+    assert "0 %" in written
+
+
 def test_no_bar_for_what_is_done_soon() -> None:
     assert on_a_terminal(REPORTING.format(delay_s=30)) == ""
 
