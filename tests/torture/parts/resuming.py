@@ -23,6 +23,8 @@ MODEL = ROOT / "examples" / "digits" / "model.pt"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 WORDS = ("interrupted", "interrupted: the same command goes on with what is kept")
 FULL = "full disk"
+TOLD = ("going on with", "Running the first")
+"""What a command says of its work before anything happens to it."""
 FULL_BYTES = 512
 """No file may get larger: what would be kept does not fit."""
 CASES = {
@@ -97,7 +99,7 @@ def _killed(name: str, folder: Path, moment: float, number: signal.Signals) -> s
     said = process.communicate()[1].decode(errors="replace").splitlines()
     if process.returncode == 0 or any(line.startswith("Written: ") for line in said):
         return None
-    lines = [line for line in said if not line.startswith("going on with")]
+    lines = [line for line in said if not line.startswith(TOLD)]
     wanted = process.returncode == (-number if number == signal.SIGKILL else 128 + number)
     if wanted and (not lines if number == signal.SIGKILL else len(lines) == 1 and lines[0] in WORDS):
         return ""
@@ -113,7 +115,7 @@ def _full(name: str, folder: Path) -> str:
         f"resource.setrlimit(resource.RLIMIT_FSIZE, {FULL_BYTES, FULL_BYTES})",
     )
     lines = process.communicate(timeout=WAIT_S)[1].decode(errors="replace").splitlines()
-    errors = [line for line in lines if not line.startswith("going on with")]
+    errors = [line for line in lines if not line.startswith(TOLD)]
     if process.returncode == 2 and len(errors) == 1 and errors[0].startswith("error: cannot write"):
         return ""
     return f"{FULL}: status {process.returncode}: {' | '.join(lines)[-300:]}"

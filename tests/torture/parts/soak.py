@@ -133,4 +133,5 @@ PART = Part(
     short=5,
     full=7200,
     unit="seconds",
+    found=("Memory grows by 9 MiB an hour, 8 KiB a round: within what this part forgives, not explained.",),
 )
