@@ -55,7 +55,7 @@ def _stopped(script: Path, after_s: float) -> tuple[str, str]:
     if (status, stderr) == (-signal.SIGINT, ""):
         return "", SILENT
     lines = stderr.splitlines()
-    ours = [line.strip() for line in lines if line.startswith("  File") and "sne_deploy" in line]
+    ours = [line.strip() for line in lines if line.startswith("  File") and "/sne_deploy/" in line]
     if all("start.py" in line for line in ours) and ("Traceback" in stderr or "Fatal Python" in stderr):
         return "", PYTHONS  # also where Python hears only in our first line of a signal before it
     return f"status {status}: {' | '.join(ours or lines)[-300:]}", ""
