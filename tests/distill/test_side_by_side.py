@@ -43,8 +43,8 @@ def ended(_: int) -> None:
     os._exit(9)
 
 
-def test_a_process_that_is_killed_is_told_of() -> None:
-    described: Any = SimpleNamespace(experiment=experiment(side_by_side=2), given=(0,))
+def test_a_process_that_is_killed_is_told_of(tmp_path: Path) -> None:
+    described: Any = SimpleNamespace(experiment=experiment(side_by_side=2), given=(0,), folder=tmp_path)
     lesson: Any = SimpleNamespace(answers=None)
     with pytest.raises(RunError, match="side_by_side 2: a student's process ended early"):
         train_side_by_side(described, lesson, ended)
