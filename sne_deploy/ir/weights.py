@@ -209,7 +209,8 @@ def row_extents(weights: Weights) -> Array:
         np.maximum.at(found, weights.rows(), np.abs(values.astype(np.float64)))
         return found
     each = values.reshape(len(values), -1)
-    extents = np.maximum(each.max(axis=1, initial=0), -each.min(axis=1, initial=0)).astype(np.float64)
+    low, high = each.min(axis=1, initial=0), each.max(axis=1, initial=0)
+    extents = np.maximum(high.astype(np.float64), -low.astype(np.float64))  # an int8 has no 128
     return np.repeat(extents, weights.shape[0] // len(extents))
 
 

@@ -29,7 +29,7 @@ SAMPLED_WEIGHTS = 65536
 
 def extent(values: Array) -> float:
     """The largest magnitude; 0 for nothing."""
-    return float(np.maximum(np.max(values), -np.min(values))) if np.size(values) else 0.0
+    return max(float(np.max(values)), -float(np.min(values))) if np.size(values) else 0.0
 
 
 def sampled(values: Array) -> Array:

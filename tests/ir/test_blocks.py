@@ -9,7 +9,7 @@ from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.ir import blocks
 from sne_deploy.ir.program import Synapse
 from sne_deploy.ir.weights import DenseWeights, row_extents, row_powers
-from sne_deploy.passes.weight_registers import quantise_synapse
+from sne_deploy.passes.weight_registers import extent, quantise_synapse
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +50,9 @@ def test_registers_and_their_error_are_those_of_the_whole(bits: int, monkeypatch
         assert one.weights.values.tolist() == other.weights.values.tolist()
         same = ("name", "weight_exp", "sign_mode", "saturated_weights", "quantisation_snr_db")
         assert all(getattr(one, name) == getattr(other, name) for name in same)
+
+
+def test_the_magnitude_of_the_least_integer_is_not_that_of_its_type() -> None:
+    array = np.array([[-128, 127], [3, -5]], np.int8)
+    assert row_extents(DenseWeights(array)).tolist() == [128, 5]
+    assert extent(array) == 128
