@@ -14,8 +14,8 @@ from sne_deploy.distill.students.quantise_aware import QuantisedRun, folded
 from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.model.ensemble import Encoder, Student
 from sne_deploy.passes.pipeline import compile_student
-from tests import reference
 from tests.chip_registers import LOIHI1
+from tests.distill.students.on_registers import assert_is_the_programs
 from tests.effort import examples
 
 STEPS, SHAPE = 6, (2, 4, 4)
@@ -78,10 +78,4 @@ def test_spikes_are_those_of_the_program(seed, kinds, end, kind, bits):
     with torch.no_grad():
         run = QuantisedRun(SHAPE, bits, encoder=encoder)
         made = run(plain, torch.from_numpy(x).float(), STEPS, readout, lengths)
-    walked = reference.simulate(program, x)
-    spiking = [group for group in program.groups if group.spiking]
-    for group, rate in zip(spiking, made.rates, strict=True):
-        counted = np.array(walked.layers[group.name].raster).sum(axis=1)
-        assert np.array_equal((rate * STEPS).round().flatten(1).numpy(), counted), group.name
-    outputs = program.readout_in_units(np.array(walked.raw_outputs))
-    np.testing.assert_allclose(made.outputs.numpy(), outputs, rtol=1e-5, atol=1e-6)
+    assert_is_the_programs(made, program, x)

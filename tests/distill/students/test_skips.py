@@ -37,8 +37,8 @@ from sne_deploy.ir.fan_out import fan_out
 from sne_deploy.model.ensemble import Encoder, Ensemble, Head, Layer, Student
 from sne_deploy.model.layers.registry import check_stack
 from sne_deploy.passes.pipeline import compile_student
-from tests import reference
 from tests.chip_registers import LOIHI1
+from tests.distill.students.on_registers import assert_is_the_programs
 from tests.distill.students.test_prune_synops import Pupil
 from tests.distill.test_run import DOCUMENT
 from tests.effort import examples
@@ -164,9 +164,8 @@ def test_training_on_integers_gives_the_programs_spikes(seed: int, bits: int) ->
     network = student(seed)
     with torch.no_grad():
         for index in (3, 7):
-            prunable(network)[index].weight.mul_(
-                0.07
-            )  # the skips', so that both synapses have units of their own
+            # the skips', so that both synapses have units of their own
+            prunable(network)[index].weight.mul_(0.07)
     plain = folded(network, SHAPE)
     program = compile_student(
         Student("s", layers_from_module(plain), "v_mean"), input_shape=SHAPE, timesteps=STEPS,
@@ -175,13 +174,7 @@ def test_training_on_integers_gives_the_programs_spikes(seed: int, bits: int) ->
     x = images(3)
     with torch.no_grad():
         made = QuantisedRun(SHAPE, bits)(plain, x, STEPS, "v_mean")
-    walked = reference.simulate(program, x.numpy().astype(np.float64))
-    spiking = [group for group in program.groups if group.spiking]
-    for group, rate in zip(spiking, made.rates, strict=True):
-        counted = np.array(walked.layers[group.name].raster).sum(axis=1)
-        assert np.array_equal((rate * STEPS).round().flatten(1).numpy(), counted), group.name
-    outputs = program.readout_in_units(np.array(walked.raw_outputs))
-    np.testing.assert_allclose(made.outputs.numpy(), outputs, rtol=1e-5, atol=1e-6)
+    assert_is_the_programs(made, program, x.numpy().astype(np.float64))
 
 
 def test_gradients_reach_both_synapses_on_integers() -> None:
