@@ -52,24 +52,29 @@ def small_ensemble(encoder: str = "spikes") -> Any:
     return sne.ensemble([module], input_shape=(1, 8, 8), timesteps=4, encoder=sne.Encoder(encoder))
 
 
-def _of_runs(folder: Path) -> dict[str, Kind]:
-    """Models, and what a run writes."""
+def write_spiking(folder: Path, model: str, x: Any, y: Any) -> None:
+    """One small student of spikes, as a model of that name and every other kind of file, and a report."""
     import sne_deploy as sne
     from sne_deploy.frontend.nir.file import write_nir
     from sne_netx.backend import NetxBackend
 
-    small_ensemble("constant").save(folder / "model.pt")
-    x, y = np.random.default_rng(0).integers(0, 2, (3, 4, 1, 8, 8), np.uint8), np.array([1, 2, 3])
-    np.savez(folder / "x.npz", x=x, y=y)
-    np.savez(folder / "image.npz", x=x[:, 0].astype(np.float32), y=y)
     spikes = small_ensemble()
-    spikes.save(folder / "spikes.pt")
+    spikes.save(folder / model)
     with sne.compile(spikes, "netx", fidelity=False) as compiled:
         NetxBackend().write(compiled.programs[0], folder)
         write_nir(folder / "a.nir", compiled.programs[0].graph)
     with sne.compile(spikes, "loihi", fidelity=True) as compiled:
         compiled.run(x, y).save(folder / "out")
         compiled.save(folder / "kept.sne")
+
+
+def _of_runs(folder: Path) -> dict[str, Kind]:
+    """Models, and what a run writes."""
+    small_ensemble("constant").save(folder / "model.pt")
+    x, y = np.random.default_rng(0).integers(0, 2, (3, 4, 1, 8, 8), np.uint8), np.array([1, 2, 3])
+    np.savez(folder / "x.npz", x=x, y=y)
+    np.savez(folder / "image.npz", x=x[:, 0].astype(np.float32), y=y)
+    write_spiking(folder, "spikes.pt", x, y)
     images, spiking = str(folder / "image.npz"), str(folder / "x.npz")
     graphs = ("--timesteps", "4", "--data", spiking)
     model = [*_RUN, str(folder / "model.pt"), "--data", images]

@@ -132,20 +132,11 @@ def make_inputs(folder: Path) -> None:
     """One small student, as every kind of file, samples for it, and a report."""
     import numpy as np
 
-    import sne_deploy as sne
-    from sne_deploy.frontend.nir.file import write_nir
-    from sne_netx.backend import NetxBackend
-    from tests.torture.files.kinds import small_ensemble
+    from tests.torture.files.kinds import write_spiking
 
     x, y = np.random.default_rng(0).integers(0, 2, (6, 4, 1, 8, 8), np.uint8), np.arange(6)
     np.savez(folder / "x.npz", x=x, y=y)
-    spikes = small_ensemble()
-    spikes.save(folder / "model.pt")
-    with sne.compile(spikes, "netx", fidelity=False) as compiled:
-        NetxBackend().write(compiled.programs[0], folder)
-        write_nir(folder / "a.nir", compiled.programs[0].graph)
-    with sne.compile(spikes, "loihi", fidelity=True) as compiled:
-        compiled.run(x, y).save(folder / "out")
+    write_spiking(folder, "model.pt", x, y)
 
 
 def start(command: Command, inputs: Path, folder: Path, more: str = "") -> subprocess.Popen[bytes]:
