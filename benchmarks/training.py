@@ -29,7 +29,10 @@ from torch.nn import functional
 from benchmarks.machine import describe_machine
 from sne_deploy.bench import Spread
 from sne_deploy.distill.data.augment import Augmentation
-from sne_deploy.distill.experiment import LayerModel, Schedule, StudentLoss, TeacherModel
+from sne_deploy.distill.schema.layers import LayerModel
+from sne_deploy.distill.schema.schedule import Schedule
+from sne_deploy.distill.schema.students import StudentLoss
+from sne_deploy.distill.schema.teacher import TeacherModel
 from sne_deploy.distill.students.answers import StoredAnswers, Version
 from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.simulate import simulate

@@ -25,8 +25,9 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from sne_deploy.data.digits import digits_split
-from sne_deploy.distill.experiment import Schedule, StudentLoss
 from sne_deploy.distill.losses import training_variance
+from sne_deploy.distill.schema.schedule import Schedule
+from sne_deploy.distill.schema.students import StudentLoss
 from sne_deploy.distill.students.evaluate import StudentFigures, accuracy, evaluate_student
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.student import Lesson, StudentTask, train_student

@@ -39,7 +39,8 @@ from sne_deploy.runtime import head as heads
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sne_deploy.distill.experiment import Experiment, LayerModel
+    from sne_deploy.distill.experiment import Experiment
+    from sne_deploy.distill.schema.layers import LayerModel
     from sne_deploy.distill.teacher.network import Teacher
     from sne_deploy.model.ensemble import Ensemble, Readout
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sne_deploy.distill.data.splits import Splits
-    from sne_deploy.distill.experiment import Experiment, Schedule
+    from sne_deploy.distill.experiment import Experiment
+    from sne_deploy.distill.schema.schedule import Schedule
     from sne_deploy.distill.teacher.network import Teacher
 
 NONE_FINISHED = Finished()

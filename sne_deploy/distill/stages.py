@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sne_deploy.distill.data.splits import Splits
-    from sne_deploy.distill.experiment import Experiment, Schedule
+    from sne_deploy.distill.experiment import Experiment
+    from sne_deploy.distill.schema.schedule import Schedule
     from sne_deploy.distill.students.answers import Answers
     from sne_deploy.distill.students.watch import Held
     from sne_deploy.distill.teacher.network import Teacher

@@ -18,7 +18,7 @@ from sne_deploy.data.arrays import as_samples
 from sne_deploy.data.encode import encode
 from sne_deploy.data.ragged import joined
 from sne_deploy.distill import losses
-from sne_deploy.distill.experiment import Schedule
+from sne_deploy.distill.schema.schedule import Schedule
 from sne_deploy.distill.students.pruning import KeptZeros
 from sne_deploy.distill.students.quantise_aware import QuantisedRun, folded
 from sne_deploy.distill.students.student import Learner

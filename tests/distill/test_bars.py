@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sne_deploy.distill.bars import TrainingBars, about
-from sne_deploy.distill.experiment import Schedule
 from sne_deploy.distill.plan import PlannedStage, remaining_s
+from sne_deploy.distill.schema.schedule import Schedule
 from sne_deploy.distill.training.epochs import Epoch, Seen
 from sne_deploy.distill.training.sizes import Sizes
 from tests.command_line import captured, on_a_terminal

@@ -16,8 +16,11 @@ import sne_deploy as sne
 from sne_deploy.data.dataset import ModelInput, fit_to_model
 from sne_deploy.distill.data.given import as_arrays
 from sne_deploy.distill.data.splits import Splits, load_splits, load_test
-from sne_deploy.distill.experiment import DataModel, LayerModel, TeacherModel, parse_experiment
+from sne_deploy.distill.experiment import parse_experiment
 from sne_deploy.distill.run import Distilled, run_experiment
+from sne_deploy.distill.schema.data import DataModel
+from sne_deploy.distill.schema.layers import LayerModel
+from sne_deploy.distill.schema.teacher import TeacherModel
 from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.simulate import simulate
 from sne_deploy.distill.teacher.architectures import teacher_network

@@ -13,8 +13,8 @@ from torch.nn import functional
 from sne_deploy.distill.data.corruptions import SEEDS, corrupted
 
 if TYPE_CHECKING:
-    from sne_deploy.distill.experiment import DataModel
     from sne_deploy.distill.schema.corruptions import CorruptionsModel
+    from sne_deploy.distill.schema.data import DataModel
 
 LEAST_CONTRAST = 0.25
 """That augmentation leaves of an image's."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sne_deploy.errors import DataError
 
 if TYPE_CHECKING:
-    from sne_deploy.distill.experiment import DataModel
+    from sne_deploy.distill.schema.data import DataModel
 
 Array = npt.NDArray[Any]
 MAX_CLASSES = 10_000

@@ -16,7 +16,7 @@ from sne_deploy.errors import DataError
 
 if TYPE_CHECKING:
     from sne_deploy.distill.data.given import Arrays
-    from sne_deploy.distill.experiment import DataModel
+    from sne_deploy.distill.schema.data import DataModel
 
 Array = npt.NDArray[Any]
 

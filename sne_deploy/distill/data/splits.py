@@ -23,7 +23,7 @@ from sne_deploy.model.ensemble import Encoder
 
 if TYPE_CHECKING:
     from sne_deploy.distill.data.given import Arrays
-    from sne_deploy.distill.experiment import DataModel
+    from sne_deploy.distill.schema.data import DataModel
     from sne_deploy.distill.training.loop import Transform
 
 Array = npt.NDArray[Any]

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
 from sne_deploy.data.encode import encode
-from sne_deploy.distill.experiment import GateModel
 from sne_deploy.distill.policy.cascade import fit_cascade, orders
 from sne_deploy.distill.policy.fitting import (
     Brought,
@@ -23,6 +22,7 @@ from sne_deploy.distill.policy.fitting import (
     fit_static,
 )
 from sne_deploy.distill.policy.gate import GateTraining, fit_gate
+from sne_deploy.distill.schema.policy import GateModel
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.energy.accounting import energy_of_samples
 from sne_deploy.frontend.norse.modules import layers_from_module

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sne_deploy.distill.experiment import Schedule
 from sne_deploy.distill.losses import all_subsets, gate_activation
 from sne_deploy.distill.policy.fitting import FittedPolicy, Runs, Setting, Target, choose, measured
+from sne_deploy.distill.schema.schedule import Schedule
 from sne_deploy.distill.training.loop import Training, fit
 from sne_deploy.model.ensemble import ActivationPolicy, Gate, Head
 from sne_deploy.runtime.activation import activated, gate_logits, gate_macs_per_sample, pooled

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sne_deploy.distill.experiment import StudentLoss
+from sne_deploy.distill.schema.students import StudentLoss
 from sne_deploy.distill.students.dropout import StudentDropout, everyone
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.networks import trainable_copy

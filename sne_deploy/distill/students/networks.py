@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sne_deploy.distill.experiment import LayerModel
+from sne_deploy.distill.schema.layers import LayerModel
 from sne_deploy.errors import InputError
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.model.ensemble import Layer

@@ -15,7 +15,8 @@ from sne_deploy.distill.students.warm_start import SPIKING_ALONE, twin_task
 from sne_deploy.distill.students.watch import Held, watch_student, watch_twin
 
 if TYPE_CHECKING:
-    from sne_deploy.distill.experiment import Schedule, StudentsModel
+    from sne_deploy.distill.schema.schedule import Schedule
+    from sne_deploy.distill.schema.students import StudentsModel
     from sne_deploy.distill.students.student import StudentTask
     from sne_deploy.distill.training.epochs import Watch
 

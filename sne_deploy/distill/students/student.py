@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sne_deploy.distill import losses
-from sne_deploy.distill.experiment import StudentLoss
+from sne_deploy.distill.schema.students import StudentLoss
 from sne_deploy.distill.students.drives import drives_of, twin_activations
 from sne_deploy.distill.students.fan_out import fan_outs
 from sne_deploy.distill.students.simulate import Run, simulate

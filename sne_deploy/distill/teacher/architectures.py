@@ -15,7 +15,7 @@ from sne_deploy.distill.training.determinism import evaluating
 from sne_deploy.errors import InputError
 
 if TYPE_CHECKING:
-    from sne_deploy.distill.experiment import TeacherModel
+    from sne_deploy.distill.schema.teacher import TeacherModel
 
 Shape = tuple[int, ...]
 WHITENED, WHITENED_FROM, LEAST_VARIANCE = 12, 5000, 5e-4

@@ -20,7 +20,7 @@ from sne_deploy.teacher.run import evaluate_teacher
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sne_deploy.distill.experiment import TeacherModel
+    from sne_deploy.distill.schema.teacher import TeacherModel
 
 
 def digest_of_module(module: nn.Module) -> str:

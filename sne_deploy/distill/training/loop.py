@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
-from sne_deploy.distill.experiment import Schedule
+from sne_deploy.distill.schema.schedule import Schedule
 from sne_deploy.distill.training.determinism import deterministic, evaluating
 from sne_deploy.distill.training.epochs import Epoch, Seen, Watch
 from sne_deploy.distill.training.finite import Losses

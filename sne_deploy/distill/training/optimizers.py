@@ -11,7 +11,7 @@ from torch import nn, optim
 from sne_deploy.distill.training.muon import Muon
 
 if TYPE_CHECKING:
-    from sne_deploy.distill.experiment import Schedule
+    from sne_deploy.distill.schema.schedule import Schedule
 
 EVERY, SLOWNESS = 5, 0.95**5
 """Of Lookahead: steps between two averages, and the weight of the past in the last of them."""

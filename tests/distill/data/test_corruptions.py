@@ -16,8 +16,9 @@ from sne_deploy.distill.data import corruptions
 from sne_deploy.distill.data.augment import batch_transform, transform_of
 from sne_deploy.distill.data.corruptions import SEEDS, corrupted, normal, uniform
 from sne_deploy.distill.data.splits import load_splits
-from sne_deploy.distill.experiment import DataModel, parse_experiment
+from sne_deploy.distill.experiment import parse_experiment
 from sne_deploy.distill.schema.corruptions import FAMILIES, CorruptionsModel
+from sne_deploy.distill.schema.data import DataModel
 from sne_deploy.errors import InputError
 from tests.distill.test_run import DOCUMENT
 from tests.effort import examples

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from sne_deploy.distill.data.enough import MIN_TRAINED
 from sne_deploy.distill.data.splits import load_splits
-from sne_deploy.distill.experiment import DataModel, parse_experiment
+from sne_deploy.distill.experiment import parse_experiment
+from sne_deploy.distill.schema.data import DataModel
 from sne_deploy.errors import DataError, InputError
 from tests.effort import examples
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sne_deploy.distill.data.splits import load_splits, stratified
-from sne_deploy.distill.experiment import DataModel
+from sne_deploy.distill.schema.data import DataModel
 
 
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.integers(0, 100), st.data())

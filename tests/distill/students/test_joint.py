@@ -12,8 +12,9 @@ from norse.torch.functional.lif_box import LIFBoxParameters
 from torch import nn
 
 from sne_deploy.distill import losses
-from sne_deploy.distill.experiment import Schedule, StudentLoss
 from sne_deploy.distill.losses import training_variance
+from sne_deploy.distill.schema.schedule import Schedule
+from sne_deploy.distill.schema.students import StudentLoss
 from sne_deploy.distill.students.dropout import first_students, uniform_subsets
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.fan_out import fan_outs

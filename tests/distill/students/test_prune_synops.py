@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sne_deploy.distill.experiment import LayerModel, StudentLoss, parse_experiment
+from sne_deploy.distill.experiment import parse_experiment
 from sne_deploy.distill.run import run_experiment
+from sne_deploy.distill.schema.layers import LayerModel
 from sne_deploy.distill.schema.pruning import PruningModel
+from sne_deploy.distill.schema.students import StudentLoss
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.fan_out import fan_outs
 from sne_deploy.distill.students.networks import student_network

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 import sne_deploy as sne
-from sne_deploy.distill.experiment import Schedule, StudentLoss, parse_experiment
+from sne_deploy.distill.experiment import parse_experiment
 from sne_deploy.distill.run import run_experiment
 from sne_deploy.distill.schema.pruning import PruningModel
+from sne_deploy.distill.schema.schedule import Schedule
+from sne_deploy.distill.schema.students import StudentLoss
 from sne_deploy.distill.students.pruning import KeptZeros, Pruning, SmallestWeights, prunable, prune_smallest
 from sne_deploy.distill.students.student import StudentTask, train_student
 from sne_deploy.distill.training.loop import Training

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sne_deploy.distill.experiment import LayerModel
+from sne_deploy.distill.schema.layers import LayerModel
 from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.pruning import prunable
 from sne_deploy.distill.students.shrink import hidden_groups, shrunk

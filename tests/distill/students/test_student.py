@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from sne_deploy.distill import losses
-from sne_deploy.distill.experiment import Schedule, StudentLoss
 from sne_deploy.distill.losses import training_variance
+from sne_deploy.distill.schema.schedule import Schedule
+from sne_deploy.distill.schema.students import StudentLoss
 from sne_deploy.distill.students.fan_out import fan_outs
 from sne_deploy.distill.students.simulate import simulate
 from sne_deploy.distill.students.student import Lesson, StudentTask, train_student

@@ -13,8 +13,10 @@ from norse.torch.functional.leaky_integrator_box import LIBoxParameters
 from norse.torch.functional.lif_box import LIFBoxParameters
 from torch import nn
 
-from sne_deploy.distill.experiment import Schedule, StudentLoss, parse_experiment
+from sne_deploy.distill.experiment import parse_experiment
 from sne_deploy.distill.losses import inner_distillation
+from sne_deploy.distill.schema.schedule import Schedule
+from sne_deploy.distill.schema.students import StudentLoss
 from sne_deploy.distill.students.checks import student_task
 from sne_deploy.distill.students.drives import twin_activations
 from sne_deploy.distill.students.phases import phases_of

@@ -14,7 +14,8 @@ from norse.torch.functional.leaky_integrator_box import LIBoxParameters
 from norse.torch.functional.lif_box import LIFBoxParameters
 from torch import nn
 
-from sne_deploy.distill.experiment import Schedule, StudentLoss
+from sne_deploy.distill.schema.schedule import Schedule
+from sne_deploy.distill.schema.students import StudentLoss
 from sne_deploy.distill.students import watch
 from sne_deploy.distill.students.joint import JointModel, JointTask
 from sne_deploy.distill.students.student import StudentTask

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from sne_deploy.distill.experiment import Schedule
 from sne_deploy.distill.losses import decorrelation
+from sne_deploy.distill.schema.schedule import Schedule
 from sne_deploy.distill.students.evaluate import accuracy
 from sne_deploy.distill.teacher.network import (
     Teacher,

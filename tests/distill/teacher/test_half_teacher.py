@@ -14,8 +14,9 @@ from torch import nn
 
 from experiments.half_teacher import main
 from sne_deploy.distill.data.splits import load_splits
-from sne_deploy.distill.experiment import TeacherModel, parse_experiment
+from sne_deploy.distill.experiment import parse_experiment
 from sne_deploy.distill.run import train_own_teacher
+from sne_deploy.distill.schema.teacher import TeacherModel
 from sne_deploy.distill.stages import Stages
 from sne_deploy.distill.teacher.architectures import teacher_network
 from sne_deploy.distill.teacher.half import half_teacher, halve_onnx

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sne_deploy.distill.experiment import TeacherModel
+from sne_deploy.distill.schema.teacher import TeacherModel
 from sne_deploy.distill.teacher.architectures import teacher_network
 from sne_deploy.distill.teacher.onnx_teacher import load_onnx_teacher
 from sne_deploy.errors import InputError

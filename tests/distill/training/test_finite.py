@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sne_deploy.distill.experiment import Schedule
+from sne_deploy.distill.schema.schedule import Schedule
 from sne_deploy.distill.training import loop
 from sne_deploy.distill.training.finite import Losses
 from sne_deploy.distill.training.loop import Training, fit

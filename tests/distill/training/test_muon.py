@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sne_deploy.distill.experiment import Schedule
+from sne_deploy.distill.schema.schedule import Schedule
 from sne_deploy.distill.training.muon import MOMENTUM, RMS, orthogonal
 from sne_deploy.distill.training.optimizers import make_optimizer
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from sne_deploy.distill.experiment import Schedule, TeacherModel
+from sne_deploy.distill.schema.schedule import Schedule
+from sne_deploy.distill.schema.teacher import TeacherModel
 from sne_deploy.distill.teacher.architectures import WHITENED, teacher_network, whiten
 from sne_deploy.distill.training.optimizers import BIAS_RATE, EVERY, SLOWNESS, Lookahead, make_optimizer
 

@@ -9,8 +9,9 @@ from norse.torch.functional.lif_box import LIFBoxParameters
 from pydantic import ValidationError
 from torch import nn
 
-from sne_deploy.distill.experiment import Schedule, StudentLoss
 from sne_deploy.distill.losses import training_variance
+from sne_deploy.distill.schema.schedule import Schedule
+from sne_deploy.distill.schema.students import StudentLoss
 from sne_deploy.distill.students.evaluate import accuracy, evaluate_student
 from sne_deploy.distill.students.simulate import simulate
 from sne_deploy.distill.students.student import Lesson, StudentTask, train_student

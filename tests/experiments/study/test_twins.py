@@ -14,7 +14,8 @@ from torch import nn
 
 from experiments.study.twins import Twins, dense_macs, train_twins, twin_network, twin_rows
 from sne_deploy.data import digits_split
-from sne_deploy.distill.experiment import Experiment, LayerModel, parse_experiment
+from sne_deploy.distill.experiment import Experiment, parse_experiment
+from sne_deploy.distill.schema.layers import LayerModel
 from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.simulate import simulate
 from sne_deploy.distill.training.determinism import deterministic
