@@ -28,6 +28,7 @@ from sne_deploy.distill.students.checks import joint_task, student_task
 from sne_deploy.distill.students.evaluate import accuracy, evaluate_student
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.simulate import add_skipped, is_skip
 from sne_deploy.distill.students.student import Lesson, StudentTask
 from sne_deploy.distill.teacher.onnx_teacher import load_onnx_teacher
 from sne_deploy.distill.training.determinism import deterministic, evaluating
@@ -127,7 +128,8 @@ def _pupils(experiment: Experiment, data: Splits) -> Pupils:
 
     def build(index: int, outputs: int) -> nn.Module:
         size = data.classes if direct else outputs
-        return twin_network(experiment.students.of(index).layers, data.input_shape, size)
+        described = experiment.students.of(index)
+        return twin_network(described.layers, data.input_shape, size, described.dt_s)
 
     joint = joint_task(experiment, task(0))
     return Pupils(
@@ -217,7 +219,9 @@ INTEGRATORS = ("LIBoxCell", "LICell")
 """Kinds of cells, by what their twin has instead: a ReLU, and nothing."""
 
 
-def twin_network(layers: Sequence[LayerModel], input_shape: tuple[int, ...], outputs: int) -> nn.Sequential:
+def twin_network(
+    layers: Sequence[LayerModel], input_shape: tuple[int, ...], outputs: int, dt_s: float
+) -> nn.Sequential:
     """Make an untrained twin: from the same random state, the same initial weights as the student.
 
     It ends in a leaky integrator that forgets everything in one step (v = x, exactly), so that whatever runs,
@@ -233,12 +237,30 @@ def twin_network(layers: Sequence[LayerModel], input_shape: tuple[int, ...], out
         raise InputError(
             f"twin: {recurrent[0]} has no twin without time; give students without recurrent cells"
         )
-    maps = iter(
-        student_network([layer for layer in layers if layer.kind not in cells], input_shape, outputs, 1.0)
-    )
-    modules = [_activation(layer.kind) if layer.kind in cells else next(maps) for layer in layers]
+    student = student_network(layers, input_shape, outputs, dt_s)
+    modules = [
+        _activation(layer.kind) if layer.kind in cells else module
+        for layer, module in zip(layers, student, strict=True)
+    ]
     identity = norse.LIBoxCell(LIBoxParameters(tau_mem_inv=torch.tensor(1.0)), dt=1.0)
-    return nn.Sequential(*modules, identity)
+    return nn.Sequential(Maps(modules), identity)
+
+
+class Maps(nn.ModuleList):
+    """A twin's layers one after the other; a skip adds its map of what an earlier activation gave."""
+
+    def forward(self, flow: Tensor) -> Tensor:
+        """Of a batch of samples."""
+        sent: list[Tensor] = []
+        for layer in self:
+            flow = add_skipped(layer, sent, flow[None])[0] if is_skip(layer) else layer(flow)
+            if isinstance(layer, ACTIVATIONS):
+                sent.append(flow[None])
+        return flow
+
+
+ACTIVATIONS = (nn.ReLU, nn.Identity)
+"""What a twin has where its student has cells."""
 
 
 def _activation(kind: str) -> nn.Module:
@@ -252,7 +274,7 @@ def dense_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    maps = nn.Sequential(*list(network.children())[:-1])
+    maps = next(network.children())
     counter = FlopCounterMode(display=False)
     with evaluating(maps), torch.no_grad(), counter:
         maps(torch.zeros(1, *input_shape))

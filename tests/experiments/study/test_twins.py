@@ -45,22 +45,22 @@ def test_a_twin_starts_with_the_students_weights() -> None:
     with deterministic(5):
         student = student_network(DESCRIBED, SHAPE, 7, 1e-3)
     with deterministic(5):
-        twin = twin_network(DESCRIBED, SHAPE, 7)
+        twin = twin_network(DESCRIBED, SHAPE, 7, 1e-3)
     for name, value in student.state_dict().items():
-        assert torch.equal(value, twin.state_dict()[name]), name
-    assert [type(layer) for layer in twin[:-1]] == [
+        assert torch.equal(value, twin[0].state_dict()[name]), name
+    assert [type(layer) for layer in twin[0]] == [
         nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Flatten, nn.Linear, nn.Identity,
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("readout", ["v_last", "v_mean", "v_max"])
 def test_a_step_of_a_twin_is_its_relu_network_bit_for_bit(readout: Any) -> None:
-    twin = twin_network(DESCRIBED, SHAPE, 7)
+    twin = twin_network(DESCRIBED, SHAPE, 7, 1e-3)
     x = torch.rand(9, *SHAPE) * 100
     for module in (twin.train(), twin.eval()):
         with torch.no_grad():
             done = simulate(module, x, 1, readout)
-            conv, norm, _, _, linear = twin[:5]
+            conv, norm, _, _, linear, _ = twin[0]
             wanted = linear(torch.relu(norm(conv(x))).flatten(1))
         assert torch.equal(done.outputs, wanted)
         assert done.rates == ()
@@ -70,7 +70,7 @@ def test_a_step_of_a_twin_is_its_relu_network_bit_for_bit(readout: Any) -> None:
 
 
 def test_macs_by_hand() -> None:
-    assert dense_macs(twin_network(DESCRIBED, SHAPE, 7), SHAPE) == 3 * 4 * 4 * 9 + 3 * 4 * 4 * 7
+    assert dense_macs(twin_network(DESCRIBED, SHAPE, 7, 1e-3), SHAPE) == 3 * 4 * 4 * 9 + 3 * 4 * 4 * 7
     grouped = [
         LayerModel(kind="Conv2d", out=6, kernel=3, groups=2),
         LayerModel(kind="LIFCell"),
@@ -79,8 +79,37 @@ def test_macs_by_hand() -> None:
         LayerModel(kind="Linear", out=5),
         LayerModel(kind="LICell"),
     ]
-    macs = dense_macs(twin_network(grouped, (4, 8, 8), 5), (4, 8, 8))
+    macs = dense_macs(twin_network(grouped, (4, 8, 8), 5, 1e-3), (4, 8, 8))
     assert macs == 6 * 6 * 6 * (4 // 2) * 9 + 6 * 3 * 3 * 5
+
+
+def test_a_skip_takes_an_earlier_layers_activations() -> None:
+    skipping = [
+        LayerModel(kind="Conv2d", out=3, kernel=3, padding=1),
+        LayerModel(kind="LIFBoxCell"),
+        LayerModel(kind="Conv2d", out=4, kernel=3, padding=1),
+        LayerModel(kind="LIFBoxCell"),
+        LayerModel(kind="Conv2d", out=5, kernel=3, padding=1),
+        LayerModel(kind="SkipConv2d", kernel=1, over=1),
+        LayerModel(kind="LIFBoxCell"),
+        LayerModel(kind="Flatten"),
+        LayerModel(kind="Linear", out=6),
+        LayerModel(kind="LIBoxCell"),
+    ]
+    with deterministic(5):
+        student = student_network(skipping, SHAPE, 6, 1e-3)
+    with deterministic(5):
+        twin = twin_network(skipping, SHAPE, 6, 1e-3)
+    kept = {name: value for name, value in student.state_dict().items() if name in twin[0].state_dict()}
+    assert all(torch.equal(value, twin[0].state_dict()[name]) for name, value in kept.items())
+    assert {name.split(".")[0] for name in kept} == {"0", "2", "4", "5", "8"}
+    first, _, second, _, third, skip, _, _, linear = list(twin[0])[:9]
+    x = torch.randn(7, *SHAPE)
+    with torch.no_grad():
+        early = torch.relu(first(x))
+        late = torch.relu(third(torch.relu(second(early))) + nn.functional.conv2d(early, skip.weight))
+        assert torch.equal(simulate(twin, x, 1, "v_last").outputs, linear(late.flatten(1)))
+    assert dense_macs(twin, SHAPE) == 64 * (9 * (1 * 3 + 3 * 4 + 4 * 5) + 3 * 5 + 5 * 6)
 
 
 def test_cells_that_need_time_are_refused() -> None:
@@ -90,7 +119,7 @@ def test_cells_that_need_time_are_refused() -> None:
         LayerModel(kind="LIBoxCell"),
     ]
     with pytest.raises(InputError, match="LIFRecurrentCell has no twin without time"):
-        twin_network(layers, SHAPE, 4)
+        twin_network(layers, SHAPE, 4, 1e-3)
 
 
 def tensors(twins: Twins) -> list[Any]:
