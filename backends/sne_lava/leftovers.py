@@ -22,8 +22,8 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Linux keeps shared memor
 def remove_files(token: str, folder: str) -> None:
     """Remove the shared-memory blocks and semaphores named with ``token``, and the job's folder."""
     if SHARED_MEMORY.is_dir():
-        for pattern in (f"{token}*", f"sem.{token}*"):
-            for path in SHARED_MEMORY.glob(pattern):
+        for path in SHARED_MEMORY.iterdir():  # no pattern: Python would remember one of each job
+            if path.name.removeprefix("sem.").startswith(token):
                 path.unlink(missing_ok=True)
     if Path(folder).is_dir():
         shutil.rmtree(folder, ignore_errors=True)  # another cleaner may be removing it at the same time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,13 +23,24 @@ from sne_deploy.ir.program import ALWAYS_ON, NeuronGroup, Program, ProgramInput,
 from sne_deploy.ir.weights import DenseWeights
 from sne_lava import LavaBackend
 from sne_lava.child import Worker, WorkerError
-from sne_lava.leftovers import folder_name
+from sne_lava.leftovers import folder_name, remove_files
 from tests.backends.sne_lava.ending import Ends
 from tests.chip_registers import LOIHI1
 
 LONG = 4000
 """Samples of a run that would take minutes."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Linux keeps shared memory
+
+
+def test_clearing_away_after_a_job_remembers_nothing_of_it(tmp_path: Path) -> None:
+    def blocks(jobs: range) -> int:
+        for job in jobs:
+            remove_files(f"sne{job:012x}", str(tmp_path / "none"))
+        return sys.getallocatedblocks()
+
+    re.purge()  # what Python remembers, it remembers up to a number
+    few = blocks(range(20))
+    assert blocks(range(20, 60)) - few < 40
 
 
 def program(n_in=4, weight=2, exponent=0, **changes):
