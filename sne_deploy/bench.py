@@ -59,6 +59,8 @@ class BenchOptions:
         As of :func:`sne_deploy.compile`.
     threads : int or None
         PyTorch's, which target ``loihi`` takes over; None: as they are.
+    fidelity : bool
+        Measure the call with the floating-point reference, too.
     """
 
     targets: tuple[str, ...] = ()
@@ -67,6 +69,7 @@ class BenchOptions:
     weight_bits: int | None = None
     seed: int = 0
     threads: int | None = None
+    fidelity: bool = True
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,7 @@ def _opened(
             "weight bits": str(options.weight_bits),
             "seed": str(options.seed),
             "threads": str(torch.get_num_threads()),
+            "fidelity": str(options.fidelity),
             "processor": f"{machine['cpu']}, {machine['cores']} cores",
             **versions_that_decide(targets),
         }
@@ -265,7 +269,7 @@ def _prepared(
     part = x[:samples]
     runs: dict[str, Callable[[], object]] = {ENGINE: partial(engine, inputs[:samples])}
     runs[CALL] = partial(plain.run, part)
-    if plain.precision == "fixed":
+    if plain.precision == "fixed" and options.fidelity:
         runs[REFERENCE] = partial(resources.enter_context(compiled(fidelity=True)).run, part)
     for run in runs.values():
         run()

@@ -48,6 +48,11 @@ def test_engine_and_call_are_measured_per_sample_and_step(ensemble, x):
         assert target["reason"] is None
 
 
+def test_the_reference_can_be_left_out(ensemble, x):
+    (found,) = measure(ensemble, x, BenchOptions(("loihi",), rounds=1, fidelity=False))["targets"]
+    assert list(found["us"]) == ["engine", "call"]
+
+
 def test_figures_are_microseconds_per_sample_and_step():
     seconds = zip([0.001, 0.004, 0.002], [0.002, 0.004, 0.003], strict=True)
     rounds = tuple({"chip": {"engine": engine, "call": call}} for engine, call in seconds)
@@ -121,10 +126,11 @@ def test_the_command_prints_a_table_or_json_and_writes_the_file(ensemble, tmp_pa
     assert json.loads(found.stdout) == json.loads(out.read_text())
     document = json.loads(out.read_text())
     assert (document["model"], document["data"], document["timesteps"]) == ([str(model)], "digits", STEPS)
-    table = command("bench", *options, name="sne")
-    assert table.status == 0, table.stderr
-    assert "us per sample and step" in table.stdout
-    assert "call, reference" in table.stdout
+    for more, referred in ((), True), (("--no-fidelity",), False):
+        table = command("bench", *options, *more, name="sne")
+        assert table.status == 0, table.stderr
+        assert "us per sample and step" in table.stdout
+        assert ("call, reference" in table.stdout) == referred
 
 
 def test_the_table_names_fallbacks_and_reasons():

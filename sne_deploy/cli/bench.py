@@ -28,6 +28,7 @@ def bench_command(
     rounds: Annotated[int, typer.Option(help="Measurements of each, in turns.", min=1)] = 5,
     seconds: Annotated[float, typer.Option(help="About how long a measurement may take.")] = 2.0,
     weight_bits: opt.WeightBits = None,
+    fidelity: opt.Fidelity = True,
     threads: Annotated[int | None, typer.Option(help="PyTorch's threads, and target loihi's.", min=1)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
     out: Annotated[
@@ -54,7 +55,7 @@ def bench_command(
         check_file(out)
     ensemble = load_model(model, data, reading)
     dataset = load_samples(data, ensemble, None, samples)
-    options = BenchOptions(tuple(target or ()), rounds, seconds, weight_bits, seed, threads)
+    options = BenchOptions(tuple(target or ()), rounds, seconds, weight_bits, seed, threads, fidelity)
     kept = None if out is None else out.with_name(f"{out.name}.work")
     with kept_in(kept, resume=resume) as work:
         with Console(stderr=True).status("starting") as status:

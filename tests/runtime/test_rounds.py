@@ -101,6 +101,7 @@ def test_whole_rounds_are_kept_and_none_is_measured_again(
     [
         ({"seconds": 2.0}, "seconds 0.001, not 2"),
         ({"weight_bits": 4}, "weight bits None, not 4"),
+        ({"fidelity": False}, "fidelity True, not False"),
         ({"targets": ("loihi",)}, "targets loihi, norse, not loihi"),
     ],
 )
