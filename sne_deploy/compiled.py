@@ -397,7 +397,7 @@ class Compiled:
             )
 
         with Work(folder, described) as work:
-            yield Keeper(work, self.programs, real, slow=slow)
+            yield Keeper(work, self.programs, slow=slow)
 
     def _run_slices(
         self, data: DataSet, record: Record, placers: tuple[Placer, ...], keeper: Keeper | None

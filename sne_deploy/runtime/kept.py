@@ -1,9 +1,9 @@
 """What a run has done, kept slice by slice in a work folder; a slice that is there is not run again.
 
 A file ``samples-FIRST-LAST.npz`` holds what those samples gave: counts and outputs of each, and what a report
-adds up. It is data alone, and is checked by its checksums, against the work folder's digest and against the
-Programs; one that is damaged is removed, and its samples run again. Results do not depend on how samples are
-sliced, so it does not matter where a run was interrupted.
+adds up. It is data alone, and has a seal that follows from every bit of it and from what the run was made with;
+one with another seal is removed, and its samples run again. Results do not depend on how samples are sliced, so
+it does not matter where a run was interrupted.
 """
 
 from __future__ import annotations
@@ -11,18 +11,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from sne_deploy.errors import CheckpointError, DataError
 from sne_deploy.frontend.compiled_file.codec import Arrays, decode, encode
 from sne_deploy.frontend.compiled_file.container import read_container, write_container
 from sne_deploy.ir.program import Program
-from sne_deploy.runtime.placed import PER_SAMPLE, PlacedCounts
-from sne_deploy.runtime.result import RunResult
 from sne_deploy.runtime.slices import Part, RunPart, join_parts
 from sne_deploy.runtime.work import Work, going_on
 
@@ -34,7 +29,7 @@ FIRST_OPERATIONS, FIRST_SAMPLES = 2**26, 128
 """Synapses times steps of a slow target's first slice, at most, and its samples."""
 GROWTH = 8
 """Of a slow target's slices, at most, from one to the next."""
-FORMAT, VERSION = "sne-deploy/samples", 1
+FORMAT, VERSION = "sne-deploy/samples", 2
 MAX_BYTES = 2**32
 """A part with more, of recordings, is not kept."""
 
@@ -47,16 +42,14 @@ class Keeper:
     Parameters
     ----------
     work : Work
-    programs, reference : sequence of Program
-        Of the students, and of the floating-point reference; empty without one.
+    programs : sequence of Program
+        Of the students.
     slow : bool
         Whether slices are made short enough that each is worth keeping.
     """
 
-    def __init__(
-        self, work: Work, programs: Sequence[Program], reference: Sequence[Program], *, slow: bool
-    ) -> None:
-        self._work, self._programs, self._reference, self._slow = work, programs, reference, slow
+    def __init__(self, work: Work, programs: Sequence[Program], *, slow: bool) -> None:
+        self._work, self._programs, self._slow = work, programs, slow
         self.spared_s = 0.0
         """Seconds that the parts took which were there already."""
 
@@ -93,15 +86,13 @@ class Keeper:
     def _part(self, path: Path, first: int, last: int) -> Part:
         if path.stat().st_size > MAX_BYTES:
             raise CheckpointError("too large")
-        document, arrays = read_container(path, FORMAT, VERSION, ("made_with", "part"), _REMEDY)
-        if document["made_with"] != self._work.digest:
-            raise CheckpointError("of another run")
+        document, arrays = read_container(path, FORMAT, VERSION, ("part",), _REMEDY, self._work.seal)
         part: Part = decode(Part, document["part"], "part", arrays)
-        if (part.first, part.last) != (first, last) or (part.reference is None) != (not self._reference):
+        if (part.first, part.last) != (first, last):
             raise CheckpointError("not what its name says")
-        run = _completed(part.run, self._programs, last - first)
-        reference = part.reference and _completed(part.reference, (), last - first)
-        return replace(part, run=run, reference=reference)
+        students = zip(part.run.students, self._programs, strict=True)
+        completed = tuple(replace(each, program=program) for each, program in students)
+        return replace(part, run=replace(part.run, students=completed))
 
     def _keep(self, part: Part) -> None:
         arrays: Arrays = {}
@@ -109,8 +100,9 @@ class Keeper:
         if sum(array.nbytes for array in arrays.values()) > MAX_BYTES // 2:
             return
         self._work.begin()
-        whole = {"format": FORMAT, "version": VERSION, "made_with": self._work.digest, "part": document}
-        write_container(self._work.folder / f"samples-{part.first}-{part.last}.npz", whole, arrays)
+        path = self._work.folder / f"samples-{part.first}-{part.last}.npz"
+        whole = {"format": FORMAT, "version": VERSION, "part": document}
+        write_container(path, whole, arrays, seal=self._work.seal)
 
 
 class _New:
@@ -189,30 +181,3 @@ def _interleaved(slices: Iterable[slice], there: Sequence[Part]) -> Iterator[sli
         if first < part.stop:
             yield slice(first, part.stop)
         at = max(first, part.stop)
-
-
-def _completed(run: RunResult, programs: Sequence[Program], samples: int) -> RunResult:
-    """The run with its Programs, checked against them: every array's samples, every student's layers."""
-    if len(run.students) != len(programs):
-        raise CheckpointError("other students")
-    for student, program in zip(run.students, programs, strict=True):
-        if [layer.name for layer in student.trace.layers] != [group.name for group in program.groups]:
-            raise CheckpointError("other layers")
-    for value in _per_sample(run):
-        if value.ndim == 0 or len(value) != samples or value.dtype.kind not in "biuf":
-            raise CheckpointError("arrays of other shapes")
-    students = zip(run.students, programs, strict=True)
-    return replace(run, students=tuple(replace(each, program=program) for each, program in students))
-
-
-def _per_sample(value: Any) -> Iterator[np.ndarray[Any, Any]]:
-    """Every array with an entry for each sample."""
-    if isinstance(value, np.ndarray):
-        yield value
-    elif isinstance(value, tuple):
-        for each in value:
-            yield from _per_sample(each)
-    elif is_dataclass(value) and not isinstance(value, Program):
-        for part in fields(value):
-            if not isinstance(value, PlacedCounts) or part.name in PER_SAMPLE:
-                yield from _per_sample(getattr(value, part.name))

@@ -6,7 +6,6 @@ interrupted in the midst of one is measured again from that round's beginning.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from sne_deploy.runtime.work import ANEW, ROUNDS, Work, going_on
 
 Round = Mapping[str, Mapping[str, float]]
 """Seconds of each run of each target."""
-FORMAT, VERSION = "sne-deploy/rounds", 1
+FORMAT, VERSION = "sne-deploy/rounds", 2
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,9 @@ class Rounds:
         self._own = Sitting((*self._own.rounds, seconds), fallbacks)
         if self._work is not None and time.monotonic() - self._since >= kept.KEEP_S:
             self._work.begin()
-            whole = {"made_with": self._work.digest, "measured": encode(self.measured, "measured", {})}
-            write_container(self._work.folder / ROUNDS, {"format": FORMAT, "version": VERSION, **whole}, {})
+            measured = encode(self.measured, "measured", {})
+            whole = {"format": FORMAT, "version": VERSION, "measured": measured}
+            write_container(self._work.folder / ROUNDS, whole, {}, seal=self._work.seal)
             self._since = time.monotonic()
 
 
@@ -127,25 +127,9 @@ def _read(work: Work) -> Measured:
     if not path.is_file():
         return Measured({}, ())
     try:
-        document, _ = read_container(path, FORMAT, VERSION, ("made_with", "measured"), "it is measured again")
-        if document["made_with"] != work.digest:
-            raise CheckpointError("of another run")
+        document, _ = read_container(path, FORMAT, VERSION, ("measured",), "it is measured again", work.seal)
         found: Measured = decode(Measured, document["measured"], "measured", {})
-        _check(found)
     except (CheckpointError, DataError):
         path.unlink(missing_ok=True)
         return Measured({}, ())
     return found
-
-
-def _check(found: Measured) -> None:
-    """Refuse rounds that are not all of the same runs, and times that are none."""
-    first = next(iter(found.rounds), {})
-    wanted = {target: {*runs} for target, runs in first.items()}
-    if {*wanted} != {*found.samples} or any(samples < 1 for samples in found.samples.values()):
-        raise CheckpointError("not of the targets that it names")
-    for each in found.rounds:
-        if {target: {*runs} for target, runs in each.items()} != wanted:
-            raise CheckpointError("rounds of other runs")
-        if not all(0 < seconds < math.inf for runs in each.values() for seconds in runs.values()):
-            raise CheckpointError("seconds that are none")

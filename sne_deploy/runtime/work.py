@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ from sne_deploy.chips.chip import Chip
 from sne_deploy.data.dataset import DataSet
 from sne_deploy.errors import InputError
 from sne_deploy.files import ensure_folder, is_folder, read_regular, write_whole
+from sne_deploy.frontend.compiled_file.codec import Arrays
 from sne_deploy.ir.program import Program
 from sne_deploy.leftovers import hidden_folder
 from sne_deploy.model.ensemble import Ensemble
@@ -82,10 +82,9 @@ class Work:
         """What this run is made with."""
         return dict(self._made_with())
 
-    @cached_property
-    def digest(self) -> str:
-        """Of what this run is made with."""
-        return hashlib.sha256(json.dumps(self.made_with, sort_keys=True).encode()).hexdigest()
+    def seal(self, content: Arrays) -> str:
+        """What a file of this run has that holds this and nothing else."""
+        return digest((self.made_with, content))
 
     def begin(self) -> None:
         """Make the folder, where it is not there yet.

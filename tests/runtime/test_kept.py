@@ -63,11 +63,11 @@ def interrupted_after(monkeypatch: pytest.MonkeyPatch, parts: int, bytes_of_slic
     """Let so many parts be kept, and no more."""
     left, write = [parts], kept.write_container
 
-    def written(*given: Any) -> None:
+    def written(*given: Any, **named: Any) -> None:
         if not left[0]:
             raise InterruptedHere
         left[0] -= 1
-        write(*given)
+        write(*given, **named)
 
     monkeypatch.setattr(kept, "write_container", written)
     monkeypatch.setattr(slices, "SLICE_BYTES", bytes_of_slice)
@@ -166,7 +166,7 @@ def test_what_is_kept_is_not_run_again(
     assert caplog.messages == [f"going on with 3 samples kept in {half_done}"]
 
 
-@pytest.mark.parametrize("harm", ["cut", "bit", "other run", "renamed", "pickle"])
+@pytest.mark.parametrize("harm", ["cut", "bit", "changed", "other run", "renamed", "pickle"])
 def test_a_damaged_part_is_run_again(harm: str, half_done: Path) -> None:
     path = half_done / "samples-1-2.npz"
     content = bytearray(path.read_bytes())
@@ -175,8 +175,12 @@ def test_a_damaged_part_is_run_again(harm: str, half_done: Path) -> None:
     elif harm == "bit":
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
-    elif harm == "other run":
-        path.write_bytes(content.replace(b'"made_with": "', b'"made_with": "0'))
+    elif harm in ("changed", "other run"):
+        name = "part/run/predictions" if harm == "changed" else "seal"
+        with np.load(path) as archive:
+            arrays = dict(archive)
+        arrays[name] = arrays[name] ^ 1
+        np.savez(path, **arrays)  # with checksums that fit
     elif harm == "renamed":
         path.rename(half_done / "samples-5-6.npz")
     else:
@@ -275,7 +279,7 @@ def test_other_files_stay(half_done: Path) -> None:
 def test_slices_of_a_slow_target_take_about_as_long_as_they_should(tmp_path: Path) -> None:
     """Seconds of a target that starts in eight, and takes half of one for a sample."""
     with sne.compile(model(), "loihi", fidelity=False) as compiled:
-        keeper = Keeper(Work(tmp_path / "work", dict), compiled.programs, (), slow=True)
+        keeper = Keeper(Work(tmp_path / "work", dict), compiled.programs, slow=True)
 
     def run(part: slice) -> Part:
         seconds = 8 + 0.5 * (part.stop - part.start)

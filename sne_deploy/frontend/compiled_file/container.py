@@ -1,6 +1,7 @@
 """A file of plain JSON values and arrays: an uncompressed ``.npz`` whose entry ``document`` is the JSON.
 
 Nothing else is taken from it, nothing of it is run; what is damaged is found by the checksums of its entries.
+A file that must be as it was written, to the bit, has a seal: an entry that follows from all others.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from sne_deploy.frontend.compiled_file.codec import Array, Arrays
 
 MAX_ENTRIES = 1_000_000
 MAX_DOCUMENT_BYTES = 64 * 2**20
+Seal = Callable[[Arrays], str]
+"""Of the document's bytes and every array."""
 
 
 def write_container(
@@ -29,10 +32,11 @@ def write_container(
     arrays: Mapping[str, Array],
     *,
     sort_keys: bool = False,
+    seal: Seal | None = None,
 ) -> None:
     """Write a file whole, or not at all; the same content gives the same bytes.
 
-    ``sort_keys``: whether the order of keys means nothing, and is not kept.
+    ``sort_keys``: whether the order of keys means nothing, and is not kept; ``seal``: gives one, if it has one.
 
     Raises
     ------
@@ -41,6 +45,8 @@ def write_container(
     """
     text = json.dumps(document, indent=1, sort_keys=sort_keys, allow_nan=False)
     entries = {**arrays, "document": np.frombuffer(text.encode(), dtype=np.uint8)}
+    if seal is not None:
+        entries["seal"] = np.frombuffer(seal(entries).encode(), dtype=np.uint8)
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name in sorted(entries):
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
@@ -48,7 +54,7 @@ def write_container(
 
 
 def read_container(
-    path: Path, kind: str, version: int, keys: tuple[str, ...], remedy: str
+    path: Path, kind: str, version: int, keys: tuple[str, ...], remedy: str, seal: Seal | None = None
 ) -> tuple[dict[str, Any], Arrays]:
     """The document, and every array by its name.
 
@@ -61,11 +67,13 @@ def read_container(
         All that it holds beside these.
     remedy : str
         For messages.
+    seal : callable, optional
+        What gives the seal that the file must have.
 
     Raises
     ------
     CheckpointError
-        Another format or version; something is missing, or too much.
+        Another format or version; something is missing, or too much; another seal.
     DataError
         Missing, damaged, or too large.
     """
@@ -80,6 +88,10 @@ def read_container(
         if "document" not in names or names["document"].file_size > MAX_DOCUMENT_BYTES:
             raise CheckpointError(f"there is no document of at most {MAX_DOCUMENT_BYTES} bytes")
         arrays = {name: read_entry(path, archive, entry) for name, entry in names.items()}
+    if seal is not None:
+        mark = arrays.pop("seal", np.empty(0)).tobytes()
+        if mark != seal(arrays).encode():
+            raise CheckpointError("not as it was written, or of another run")
     try:
         document = json.loads(arrays.pop("document").tobytes())
     except (ValueError, RecursionError) as error:
