@@ -1,9 +1,9 @@
 """What a run has done, kept slice by slice in a work folder; a slice that is there is not run again.
 
 A file ``samples-FIRST-LAST.npz`` holds what those samples gave: counts and outputs of each, and what a report
-adds up. It is data alone, and has a seal that follows from every bit of it and from what the run was made with;
-one with another seal is removed, and its samples run again. Results do not depend on how samples are sliced, so
-it does not matter where a run was interrupted.
+adds up. It is data alone, and has a seal that follows from every bit of it and of what the run was made with;
+one with another seal is removed, and its samples run again. Results do not depend on how samples are sliced,
+so it does not matter where a run was interrupted.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def write_container(
 ) -> None:
     """Write a file whole, or not at all; the same content gives the same bytes.
 
-    ``sort_keys``: whether the order of keys means nothing, and is not kept; ``seal``: gives one, if it has one.
+    ``sort_keys``: whether the order of keys means nothing, and is not kept; ``seal``: gives its seal.
 
     Raises
     ------

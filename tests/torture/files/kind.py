@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Kind:
 
 
 def command(*arguments: str) -> Read:
-    """``sne`` with these arguments, of which ``{}`` is the file."""
+    """``sne`` with these arguments, in which ``{}`` is the file and ``{0.parent}`` its folder."""
 
     def read(path: Path) -> int:
         from sne_deploy import cli
@@ -56,3 +56,14 @@ def function(load: Callable[[Path], object]) -> Read:
         return 0
 
     return read
+
+
+def beside(files: Mapping[str, bytes], read: Read) -> Read:
+    """Read it beside these, by name."""
+
+    def read_there(path: Path) -> int:
+        for name, data in files.items():
+            path.with_name(name).write_bytes(data)
+        return read(path)
+
+    return read_there

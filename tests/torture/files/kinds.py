@@ -15,9 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.torture.files.kind import Kind, command, function
+from tests.older_reports import LATER, of_version
+from tests.torture.files.kept import write_kept
+from tests.torture.files.kind import Kind, beside, command, function
 from tests.torture.files.onnx_teacher import teacher_bytes
 from tests.torture.files.readers import new_training, readers
+from tests.torture.files.student import small_ensemble, spikes_and_labels
 
 ROOT = Path(__file__).parents[3]
 _RUN = ("compile", "--target", "loihi", "--samples", "2")
@@ -26,7 +29,9 @@ _RUN = ("compile", "--target", "loihi", "--samples", "2")
 def kinds(folder: Path) -> dict[str, Kind]:
     """Make good files, and import all that their reading imports."""
     (folder / "good").mkdir()
-    return {**_of_runs(folder / "good"), **_of_data(folder / "good"), **_of_text(), **_of_trainings()}
+    good = folder / "good"
+    found = {**_of_runs(good), **_of_reports(good), **_of_data(good), **_of_text(good)}
+    return {**found, **_of_trainings(), **_of_work(good)}
 
 
 def _direct(kind: str, seeds: tuple[bytes, ...]) -> Kind:
@@ -37,19 +42,6 @@ def _direct(kind: str, seeds: tuple[bytes, ...]) -> Kind:
 
 def _bytes(*paths: Path) -> tuple[bytes, ...]:
     return tuple(path.read_bytes() for path in paths)
-
-
-def small_ensemble(encoder: str = "spikes") -> Any:
-    """One student for images of 8 by 8, of 4 steps, that every target has."""
-    import torch
-
-    import sne_deploy as sne
-    from tests.networks import lif_box
-
-    torch.manual_seed(0)
-    layers = [torch.nn.Conv2d(1, 2, 3, stride=2), lif_box(), torch.nn.Flatten(), torch.nn.Linear(18, 10)]
-    module = torch.nn.Sequential(*layers, lif_box())
-    return sne.ensemble([module], input_shape=(1, 8, 8), timesteps=4, encoder=sne.Encoder(encoder))
 
 
 def write_spiking(folder: Path, model: str, x: Any, y: Any) -> None:
@@ -71,7 +63,7 @@ def write_spiking(folder: Path, model: str, x: Any, y: Any) -> None:
 def _of_runs(folder: Path) -> dict[str, Kind]:
     """Models, and what a run writes."""
     small_ensemble("constant").save(folder / "model.pt")
-    x, y = np.random.default_rng(0).integers(0, 2, (3, 4, 1, 8, 8), np.uint8), np.array([1, 2, 3])
+    x, y = spikes_and_labels()
     np.savez(folder / "x.npz", x=x, y=y)
     np.savez(folder / "image.npz", x=x[:, 0].astype(np.float32), y=y)
     write_spiking(folder, "spikes.pt", x, y)
@@ -82,15 +74,34 @@ def _of_runs(folder: Path) -> dict[str, Kind]:
         "model.pt": Kind("m.pt", _bytes(folder / "model.pt"), command(*_RUN, "{}", "--data", images)),
         ".nir": Kind("m.nir", _bytes(folder / "a.nir"), command(*_RUN, "{}", "--dt-s", "0.001", *graphs)),
         ".net": Kind("m.net", _bytes(*sorted(folder.glob("*.net"))), command(*_RUN, "{}", *graphs)),
-        ".sne": _direct(".sne", _bytes(folder / "kept.sne")),
+        ".sne": Kind("m.sne", _bytes(folder / "kept.sne"), command(*_RUN, "{}", "--data", spiking)),
         ".onnx": Kind("t.onnx", (teacher_bytes(),), command(*model, "--teacher", "{}")),
-        "report.json": Kind("report.json", _bytes(folder / "out" / "report.json"), command("report", "{}")),
-        "details.json": _direct("details.json", _bytes(folder / "out" / "details.json")),
-        "predictions.npz": _direct("predictions.npz", _bytes(folder / "out" / "predictions.npz")),
         "chip.toml": Kind(
             "chip.toml",
             _bytes(*sorted((ROOT / "sne_deploy" / "chips").glob("*.toml"))),
             command(*model, "--hardware", "{}"),
+        ),
+    }
+
+
+def _of_reports(folder: Path) -> dict[str, Kind]:
+    """What a run writes, printed, drawn on a page, beside another and beside processors."""
+    from sne_deploy.report.file import load_report
+
+    out = folder / "out"
+    report = load_report(out)
+    older = (json.dumps(of_version(report, version), indent=1).encode() for version in LATER)
+    today = _bytes(out / "report.json")
+    page = ("--html", "--out", "{0.parent}/page.html")
+    drawn = beside({"report.json": today[0]}, command("report", "{0.parent}", *page))
+    return {
+        "report.json": Kind("report.json", (*today, *older), command("report", "{}")),
+        "page of report.json": Kind("report.json", today, command("report", "{}", *page)),
+        "page of two report.json": Kind("report.json", today, command("report", "{}", str(out), *page)),
+        "details.json": Kind("details.json", _bytes(out / "details.json"), drawn),
+        "predictions.npz": _direct("predictions.npz", _bytes(out / "predictions.npz")),
+        "compared .onnx": Kind(
+            "t.onnx", (teacher_bytes(),), command("report", str(out), "--compare-onnx", "{}")
         ),
     }
 
@@ -106,6 +117,9 @@ def _of_data(folder: Path) -> dict[str, Kind]:
     batch = {b"data": pixels, b"labels": [3, 9], b"filenames": [b"a.png", b"b.png"]}
     idx = struct.pack(">HBBIII", 0, 8, 3, 2, 28, 28) + rng.bytes(2 * 28 * 28)
     model, spiking = str(folder / "model.pt"), str(folder / "spikes.pt")
+    (folder / "x.npy").write_bytes(_npy(images["x"]))
+    x, y = spikes_and_labels()
+    ragged = {"x": x * (np.arange(4) < 3)[None, :, None, None, None], "y": y, "lengths": np.array([3, 4, 3])}
     return {
         ".npz": Kind(
             "x.npz",
@@ -117,6 +131,21 @@ def _of_data(folder: Path) -> dict[str, Kind]:
             (_npy(images["x"]), _npy(images["x"].astype(np.float64))),
             command(*_RUN, model, "--data", "{}"),
         ),
+        "labels .npy": Kind(
+            "y.npy",
+            (_npy(images["y"]), _npy(images["y"].astype(np.uint8))),
+            command(*_RUN, model, "--data", f"{folder / 'x.npy'}:{{}}"),
+        ),
+        "lengths .npz": Kind(
+            "x.npz",
+            (_npz(ragged, np.savez), _npz(ragged, np.savez_compressed)),
+            command(*_RUN, spiking, "--data", "{}"),
+        ),
+        "data of a training": Kind(
+            "x.npz",
+            tuple(_npz(each, np.savez) for each in (_many(images), _many(ragged))),
+            command("init", "--data", "{}", "--out", "{0.parent}/e.toml"),
+        ),
         "events.npz": Kind(
             "e.npz",
             (_npz(events, np.savez), _npz(events, np.savez_compressed)),
@@ -125,6 +154,12 @@ def _of_data(folder: Path) -> dict[str, Kind]:
         "MNIST": _direct("MNIST", (idx, gzip.compress(idx, mtime=0))),
         "CIFAR-10": _direct("CIFAR-10", tuple(pickle.dumps(batch, protocol) for protocol in (2, 4))),
     }
+
+
+def _many(arrays: dict[str, Any]) -> dict[str, Any]:
+    """As many as a training needs, of classes from 0."""
+    many = {name: np.concatenate([array] * 40) for name, array in arrays.items()}
+    return {**many, "y": many["y"] - 1}
 
 
 def _npz(arrays: dict[str, Any], save: Any) -> bytes:
@@ -139,16 +174,22 @@ def _npy(array: Any) -> bytes:
     return made.getvalue()
 
 
-def _of_text() -> dict[str, Kind]:
-    """What users write."""
+def _of_text(folder: Path) -> dict[str, Kind]:
+    """What users write. The report of :func:`_of_runs` is there."""
     energy, examples = ROOT / "sne_deploy" / "energy", ROOT / "examples"
+    teacher = folder / "teacher.onnx"
+    teacher.write_bytes(teacher_bytes())
     processors = _bytes(*sorted((energy / "processors").glob("*.toml")))
     return {
         "experiment.toml": _direct(
             "experiment.toml",
             _bytes(*(examples / name for name in ("mnist/experiment.toml", "cifar10/gpu.toml"))),
         ),
-        "processors.toml": _direct("processors.toml", tuple(_of_ones_own(data) for data in processors)),
+        "processors.toml": Kind(
+            "p.toml",
+            tuple(_of_ones_own(data) for data in processors),
+            command("report", str(folder / "out"), "--compare", "{}", "--compare-onnx", str(teacher)),
+        ),
         "case.json": Kind(
             "c.json", _bytes(*sorted((energy / "validation").glob("*.json"))), command("validate", "{}")
         ),
@@ -183,4 +224,16 @@ def _of_trainings() -> dict[str, Kind]:
         "kept tensor": _kept(lambda path: ResumePoint(path, "f").write({"tensor": torch.ones(3, 2)})),
         "trained.json": json.dumps(trained).encode(),
     }
+    made["teacher of a training"] = teacher_bytes()
     return {name: _direct(name, (data,)) for name, data in made.items()}
+
+
+def _of_work(folder: Path) -> dict[str, Kind]:
+    """What a run that was interrupted has kept."""
+    write_kept(folder)
+    files = {
+        "made_with.json": _bytes(folder / "rounds" / "made_with.json"),
+        "kept samples": _bytes(folder / "samples" / "samples-0-3.npz"),
+        "kept rounds": _bytes(folder / "rounds" / "rounds.npz"),
+    }
+    return {name: _direct(name, data) for name, data in files.items()}

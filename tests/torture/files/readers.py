@@ -18,6 +18,7 @@ def readers() -> dict[str, tuple[str, Reader]]:
     from sne_deploy.data.npy import load_npy
     from sne_deploy.data.npz import load_npz
     from sne_deploy.distill.experiment import load_experiment
+    from sne_deploy.distill.teacher.onnx_teacher import load_onnx_teacher
     from sne_deploy.distill.training.origin import read_trained
     from sne_deploy.distill.training.resume import ResumePoint, kept_tensor
     from sne_deploy.energy.processor import find_processors
@@ -26,6 +27,7 @@ def readers() -> dict[str, tuple[str, Reader]]:
     from sne_deploy.page.details.model import load_details
     from sne_deploy.report.file import load_report
     from sne_deploy.report.predictions import load_predictions
+    from tests.torture.files import kept
 
     return {
         "model.pt": ("m.pt", load_checkpoint),
@@ -44,6 +46,10 @@ def readers() -> dict[str, tuple[str, Reader]]:
         "kept state": ("s.pt", lambda path: ResumePoint(path, "f").restore(*new_training())),
         "kept tensor": ("t.pt", lambda path: kept_tensor(ResumePoint(path, "f"), _missing)),
         "trained.json": ("trained.json", read_trained),
+        "teacher of a training": ("t.onnx", load_onnx_teacher),
+        "made_with.json": ("made_with.json", kept.read_made_with),
+        "kept samples": ("samples-0-3.npz", kept.read_samples),
+        "kept rounds": ("rounds.npz", kept.read_rounds),
     }
 
 

@@ -18,6 +18,7 @@ from tests.torture.part import Part, Trial
 KINDS = (
     *("experiment.toml", "trained.json", "CIFAR-10", ".npz", "model.pt", "kept tensor", "MNIST", "chip.toml"),
     *("kept state", ".npy", "report.json", "processors.toml", "predictions.npz", "case.json", "details.json"),
+    *("made_with.json", "kept rounds", "kept samples"),
 )
 RUNS = 2000
 """Inputs of a trial."""

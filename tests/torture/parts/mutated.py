@@ -48,7 +48,8 @@ def _read(kind: Kind, data: bytes, folder: Path) -> str:
 PART = Part(
     name="mutated",
     promise="A file of any kind that is read, however bad, is a result, or status 2 with one line that no "
-    "terminal obeys, within 20 s of processor time and 1 GiB.",
+    "terminal obeys, within 20 s of processor time and 1 GiB. What a run has kept is taken as it was "
+    "written, or done again: no damage gets from it into a report.",
     how="Good files of every kind are damaged in their bytes, in the entries of their archives, checksums "
     "mended, or in their words and lines; one warm process forks for each, and the fork reads it as the "
     "command would, with those limits set.",
@@ -67,6 +68,11 @@ PART = Part(
         (
             "A report whose times had no floor at all was an internal error; its schema asks for one now. "
             "Each of a report's values replaced by 18 odd ones found nothing else in what prints it."
+        ),
+        (
+            "A kept slice of samples or rounds that was changed, its checksums with it, got into the report "
+            "where shapes and names were right: each file has a seal now, of every bit of it and of what the "
+            "run was made with."
         ),
     ),
 )

@@ -44,10 +44,10 @@ def _uses(folder: Path) -> tuple[list[Callable[[], None]], list[Callable[[], Non
     import sne_deploy as sne
     from sne_deploy.data import digits_split
     from sne_deploy.report.file import load_report
-    from tests.torture.files.kinds import small_ensemble
+    from tests.torture.files.student import small_ensemble, spikes_and_labels
 
     x, y = digits_split()[2:]
-    small, spikes = small_ensemble(), np.random.default_rng(0).integers(0, 2, (3, 4, 1, 8, 8), np.uint8)
+    small, spikes = small_ensemble(), spikes_and_labels()[0]
 
     def run(target: str, model: object, inputs: Any, labels: Any) -> Callable[[], None]:
         def use() -> None:
