@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
 from sne_deploy.frontend.norse.axes import Call
 from sne_deploy.frontend.norse.decisions import DECIDES, NUMBERS, decides, falsified, picks
@@ -70,8 +71,12 @@ class Recording(TorchFunctionMode):
         self._known: dict[int, tuple[torch.Tensor, Signal | Lost]] = {}
         self._paths: list[str] = []
         self._inside: list[tuple[Any, Known]] = []
-        for path, child in _outermost(module):
-            self._watch(child, path)
+        self._hooks = [hook for path, child in _outermost(module) for hook in self._watch(child, path)]
+
+    def end(self) -> None:
+        """Let go of the module, whose hooks would hold this recording, and this it, in a circle."""
+        for hook in self._hooks:
+            hook.remove()
 
     # ---- what tensors are
 
@@ -236,7 +241,7 @@ class Recording(TorchFunctionMode):
 
     # ---- modules
 
-    def _watch(self, child: Any, path: str) -> None:
+    def _watch(self, child: Any, path: str) -> Iterator[RemovableHandle]:
         leaf = is_leaf(child)
 
         def enter(_: Any, args: Any, kwargs: Any) -> Any:
@@ -261,8 +266,8 @@ class Recording(TorchFunctionMode):
                     self._called(module, path, given, signal, out)
                 self._inside.pop()
 
-        child.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
-        child.register_forward_hook(leave, with_kwargs=True)
+        yield child.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
+        yield child.register_forward_hook(leave, with_kwargs=True)
 
     def _called(self, module: Any, path: str, given: Any, signal: Known, out: Any) -> None:
         first = out[0] if isinstance(out, (tuple, list)) else out

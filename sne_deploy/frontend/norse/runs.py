@@ -164,6 +164,7 @@ def run_module(
             raise HookError(changed[0]) from None
         raise
     finally:
+        recording.end()
         if progress is not None:
             progress.append(len(recording.operations))
 

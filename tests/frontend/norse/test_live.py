@@ -1,5 +1,6 @@
 """Live modules against the layers that they become: parameters as forward has them, hooks, loops."""
 
+import gc
 import random
 
 import norse.torch as norse
@@ -254,3 +255,17 @@ def test_a_sample_brought_into_shape_in_forward_is_told_its_input_shape(shape):
     given = (64,) if shape(torch.ones(1, 64)).ndim == 4 else (8, 8)
     assert "give input_shape=(1, 8, 8) and take" in refusal(Net(), given)
     assert read(Net(), (1, 8, 8)).layers[0].kind == "Conv2d"
+
+
+def test_no_circle_keeps_the_copies_that_were_run():
+    module = dense()
+    read(module)  # what is imported on the way makes circles of its own
+    gc.collect()
+    before = {id(each) for each in gc.get_objects() if type(each) is nn.Linear}
+    gc.disable()
+    try:
+        read(module)
+        left = [each for each in gc.get_objects() if type(each) is nn.Linear and id(each) not in before]
+    finally:
+        gc.enable()
+    assert not left
