@@ -349,6 +349,7 @@ class Compiled:
             record=record,
             reference=self._reference is not None,
             keep_steps=keep_steps,
+            workers=self._runner.processes,
         )
 
     def _placement(self) -> tuple[Placement | None, str | None]:

@@ -42,6 +42,8 @@ class Engine:
     share : callable
         Takes bytes that many units of work need; gives what is submitted in their place, and arrives as they
         are.
+    here : bool
+        Whether the workers are processes of this machine.
     """
 
     executor: Executor
@@ -49,3 +51,4 @@ class Engine:
     check: Callable[[], None] = _nothing
     lost: Callable[[Exception], RunError | None] = lost_worker
     share: Callable[[bytes], Any] = as_it_is
+    here: bool = False

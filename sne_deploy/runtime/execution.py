@@ -52,6 +52,11 @@ class Runner(Protocol):
         """Students compiled in this process, which say what those that run nowhere would have counted."""
         ...
 
+    @property
+    def processes(self) -> int:
+        """Of this machine, in which they run."""
+        ...
+
     def run(self, jobs: Sequence[Job], record: Record) -> list[Trace]:
         """One Trace per job, in the order of the jobs."""
         ...
@@ -62,6 +67,7 @@ class InProcess:
     """Students side by side in threads, as many as there are cores; backends release Python's lock."""
 
     executables: Sequence[Executable]
+    processes: int = 1
 
     def run(self, jobs: Sequence[Job], record: Record) -> list[Trace]:
         """Run; an error or an interrupt ends what is still running."""
@@ -106,6 +112,11 @@ class OnExecutor:
     progress: Progress | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     executables: Sequence[Executable] = ()
+
+    @property
+    def processes(self) -> int:
+        """Of this machine, in which they run: this one where the workers are elsewhere."""
+        return self.engine.workers if self.engine.here else 1
 
     def run(self, jobs: Sequence[Job], record: Record) -> list[Trace]:
         """Submit everything, then join in order.

@@ -48,7 +48,7 @@ def open_engine(
             yield opened
     elif workers is not None and workers > 1:
         with _processes(workers) as pool:
-            yield Engine(pool, workers)
+            yield Engine(pool, workers, here=True)
     else:
         yield None
 

@@ -24,6 +24,8 @@ WORK_BYTES = 2**26
 """What simulators work in at most, unless one sample needs more."""
 COMPILE_BYTES, REFERENCE_BYTES = 22, 20
 """A weight in both precisions while it is compiled; as the simulator and the reference lay it out to run."""
+WORKER_BYTES = 2**28
+"""A process with the libraries that it simulates with, beside what it shares with the others."""
 ALONE = "leave the reference out (sne compile --no-fidelity; in Python: fidelity=False)"
 
 
@@ -40,6 +42,8 @@ class RunSize:
         Whether the same samples run in floating point too.
     keep_steps : bool
         Whether the times of every step are kept.
+    workers : int
+        Processes of this machine that the samples run in; 1: this one.
     """
 
     programs: Sequence[Program]
@@ -48,6 +52,7 @@ class RunSize:
     record: Record
     reference: bool
     keep_steps: bool = False
+    workers: int = 1
 
     @property
     def need(self) -> int:
@@ -56,10 +61,28 @@ class RunSize:
         each = bytes_per_sample(programs, recorded=True) + self._states * 2
         each += 2 * self._spikes if self.reference else 0
         rows = max(1, min(self.samples, slice_samples(programs, recorded=True)))
-        threads, work = os.cpu_count() or 1, self._work
-        working = max(min(rows, threads) * work, min(rows * work, WORK_BYTES))
-        kept = self.samples * self._result
-        return rows * each + working + kept * (1 if rows == self.samples else 2)
+        return rows * each + self._simulating(rows, each) + self._kept(rows)
+
+    def _simulating(self, rows: int, each: int) -> int:
+        """What a slice is simulated in: here, or in processes that each hold their part of it."""
+        cores, work = os.cpu_count() or 1, self._work
+        threads = max(1, cores // self.workers)
+        part = -(-rows // self.workers)
+        working = max(min(part, threads) * work, min(part * work, WORK_BYTES))
+        if self.workers == 1:
+            return working
+        weights = sum(each.weights.values.size for program in self.programs for each in program.synapses)
+        held = WORKER_BYTES + bytes_of(weights, reference=self.reference)
+        return self.workers * (held + working) + rows * each
+
+    def _kept(self, rows: int) -> int:
+        """Results of all samples, and what they are joined of: recordings, and counts not yet packed."""
+        copies = 1 if rows >= self.samples else 2
+        kept = self.samples * self._recorded * copies
+        if self.samples < FROM:
+            return kept + self.samples * self._counted * copies
+        packed = (6 * len(program.groups) + 20 * program.output_size + 16 for program in self.programs)
+        return kept + self.samples * sum(packed) + min(self.samples, FROM + rows) * self._counted * copies
 
     @property
     def _spikes(self) -> int:
@@ -84,15 +107,17 @@ class RunSize:
         return most * self.timesteps
 
     @property
-    def _result(self) -> int:
-        """Of a sample, packed where there are many."""
+    def _recorded(self) -> int:
+        """Of a sample, that stays when its slice is done."""
         recorded = 0 if self.record == "counts" else self._spikes + self._states
         if self.keep_steps:
             recorded += sum(16 * (self.timesteps + program.max_depth) for program in self.programs)
-        if self.samples < FROM:
-            return recorded + sum(counted_bytes(program) for program in self.programs)
-        packed = (6 * len(program.groups) + 20 * program.output_size + 16 for program in self.programs)
-        return recorded + sum(packed)
+        return recorded
+
+    @property
+    def _counted(self) -> int:
+        """Of a sample, before it is packed."""
+        return sum(counted_bytes(program) for program in self.programs)
 
 
 def check_run(size: RunSize) -> None:
@@ -139,6 +164,9 @@ def _remedies(size: RunSize, available: int) -> Iterator[str]:
         yield 'record="counts"'
     if size.reference and alone.need <= available:
         yield ALONE
+    workers = _largest(size, "workers", available)
+    if workers:
+        yield f"at most {workers} worker{'s' if workers > 1 else ''} (--workers {workers})"
     samples = _largest(size, "samples", available)
     if samples:
         yield f"at most {samples} samples at a time (--samples {samples})"
@@ -182,12 +210,18 @@ def check_compile(ensemble: Ensemble, *, reference: bool) -> None:
         With the need, what is there, and what would fit.
     """
     available, weights = available_bytes(), weights_of(ensemble)
-    each = COMPILE_BYTES + (REFERENCE_BYTES if reference else 0)
-    if available is None or weights * each <= available:
+    need = bytes_of(weights, reference=reference)
+    if available is None or need <= available:
         return
-    alone = f"{ALONE}; or " if weights * COMPILE_BYTES <= available else ""
+    alone = f"{ALONE}; or " if bytes_of(weights, reference=False) <= available else ""
+    fitting = available // bytes_of(1, reference=reference)
     raise InputError(
-        f"compiling {weights:,} weights needs about {in_words(weights * each)} of memory, and "
-        f"{in_words(available)} are left: {alone}prune or split the model to {available // each:,} weights, "
+        f"compiling {weights:,} weights needs about {in_words(need)} of memory, and "
+        f"{in_words(available)} are left: {alone}prune or split the model to {fitting:,} weights, "
         f"or use a larger machine"
     )
+
+
+def bytes_of(weights: int, *, reference: bool) -> int:
+    """What so many weights take where they are compiled and run, with the reference or without."""
+    return weights * (COMPILE_BYTES + (REFERENCE_BYTES if reference else 0))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from dataclasses import replace
 from functools import partial
 
@@ -39,10 +41,12 @@ def left(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
         monkeypatch.setattr(f"sne_deploy.runtime.{module}.available_bytes", lambda: count)
 
 
+@pytest.mark.parametrize("workers", [1, 7])
 @pytest.mark.parametrize("record", ["counts", "spikes", "all"])
-def test_every_remedy_fits(size: RunSize, record: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = replace(size, record=record)  # type: ignore[arg-type]
-    for count in (MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB):
+def test_every_remedy_fits(size: RunSize, record: str, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = replace(size, record=record, workers=workers)  # type: ignore[arg-type]
+    told = 0
+    for count in (MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB, 1024 * MIB, 1536 * MIB):
         left(monkeypatch, count)
         if size.need <= count:
             check_run(size)
@@ -54,11 +58,49 @@ def test_every_remedy_fits(size: RunSize, record: str, monkeypatch: pytest.Monke
         for pattern, change in {
             r'record="counts"': lambda _: {"record": "counts"},
             r"--no-fidelity": lambda _: {"reference": False},
+            r"at most (\d+) workers? \(--workers \1\)": lambda n: {"workers": int(n)},
             r"at most (\d+) samples at a time \(--samples \1\)": lambda n: {"samples": int(n)},
             r"at most (\d+) steps": lambda n: {"timesteps": int(n)},
         }.items():
             for found in re.finditer(pattern, line):
                 check_run(replace(size, **change(found[1] if found.groups() else None)))  # type: ignore[no-untyped-call]
+        told += "--workers" in line
+    if record != "all":  # whose recordings alone are more
+        assert (told > 0) == (workers > 1)
+
+
+def test_results_that_are_joined_without_a_copy_are_counted_once(size: RunSize) -> None:
+    def grows(record: str) -> int:
+        two = (replace(size, record=record, samples=n).need for n in (200_000, 200_001))  # type: ignore[arg-type]
+        return -next(two) + next(two)
+
+    packed, spikes = 6 * 2 + 20 * 4 + 16, 100 * (30 + 4)
+    assert grows("counts") == packed
+    assert grows("spikes") == packed + 2 * spikes
+
+
+def test_the_processes_that_a_run_starts_are_in_its_size(
+    ensemble: sne.Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left(monkeypatch, 2 * sizes.WORKER_BYTES)
+    with (
+        sne.compile(ensemble, "loihi", fidelity=False, workers=4) as compiled,  # none is started yet
+        pytest.raises(InputError, match=r"at most 1 worker \(--workers 1\)"),
+    ):
+        compiled.run(np.zeros((3, 100, 10), np.uint8))
+
+
+def test_no_circle_keeps_what_was_compiled(ensemble: sne.Ensemble) -> None:
+    sne.compile(ensemble, "loihi")  # what is imported on the way makes circles of its own
+    gc.collect()
+    gc.disable()
+    try:
+        compiled = sne.compile(ensemble, "loihi")
+        held = [weakref.ref(each.weights.values) for each in compiled.programs[0].synapses]
+        del compiled
+        assert all(each() is None for each in held)
+    finally:
+        gc.enable()
 
 
 def test_nothing_is_refused_where_nothing_is_known(size: RunSize, monkeypatch: pytest.MonkeyPatch) -> None:
