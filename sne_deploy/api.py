@@ -40,7 +40,7 @@ from sne_deploy.model.policy import PolicyKind, changed_policy
 from sne_deploy.result import Result
 from sne_deploy.runtime.engine import Engine
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
-from sne_deploy.runtime.executors import open_engine
+from sne_deploy.runtime.executors import check_engine, open_engine
 from sne_deploy.runtime.head import check_head
 from sne_deploy.runtime.sizes import check_compile
 
@@ -315,13 +315,14 @@ def compile(  # noqa: A001  the design's name for it
     workers = None if workers is None else argument.whole("workers", workers, 1, MAX_WORKERS)
     scheduler = None if scheduler is None else argument.text("scheduler", scheduler)
     timeout_s = None if timeout_s is None else argument.number("timeout_s", timeout_s)
+    check_engine(workers, scheduler, timeout_s)
     progress = None if progress is None else argument.function("progress", progress)
     target, note = chosen_target(None if target is None else argument.text("target", target))
     backend = load_backend(target)
     chip = hardware if isinstance(hardware, Chip) else load_chip(argument.file_path("hardware", hardware))
     capabilities = backend.capabilities()
-    chosen = _precision(precision, target, capabilities.precisions)
-    extra = _device(device, target)
+    chosen = chosen_precision(precision, target, capabilities.precisions)
+    extra = device_options(device, target)
     ensemble = as_ensemble(model, options)
     if isinstance(policy, str):
         policy = changed_policy(ensemble.policy, kind=policy)
@@ -361,7 +362,8 @@ def compile(  # noqa: A001  the design's name for it
         )
 
 
-def _precision(given: Precision | None, target: str, known: tuple[Precision, ...]) -> Precision:
+def chosen_precision(given: Precision | None, target: str, known: tuple[Precision, ...]) -> Precision:
+    """The precision asked for, or fixed point where the target has it; raises InputError."""
     if given is not None and argument.text("precision", given) not in known:
         raise InputError(
             f"target {target!r} has no precision {given!r}; it has {', '.join(known)}: give --precision"
@@ -369,7 +371,8 @@ def _precision(given: Precision | None, target: str, known: tuple[Precision, ...
     return given or ("fixed" if "fixed" in known else "float")
 
 
-def _device(device: str | None, target: str) -> dict[str, str]:
+def device_options(device: str | None, target: str) -> dict[str, str]:
+    """What the target is told of a device; raises InputError where it has no choice of any."""
     if device is None:
         return {}
     if argument.text("device", device) and target != "loihi":

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from sne_deploy.cli import options as opt
+from sne_deploy.cli.fitting import check_engine_options, check_fixed
 from sne_deploy.cli.inputs import load_model, load_samples
 from sne_deploy.cli.output import say, show
 from sne_deploy.cli.resuming import kept_in, without_resume
@@ -51,23 +52,29 @@ def compile_command(
 ) -> None:
     """Compile a model for a target, run it on real data, and report accuracy, operations and energy."""
     import sne_deploy as sne
-    from sne_deploy.backend import chosen_target, load_backend
+    from sne_deploy.backend import chosen_target
+    from sne_deploy.errors import InputError
     from sne_deploy.files import check_file, check_folder
     from sne_deploy.model.policy import changed_policy
     from sne_deploy.progress import ProgressBars
+    from sne_deploy.report.compare import NO_NETWORK
     from sne_deploy.report.table import report_view
 
     _check_choices(precision, policy, measure, powered)
     target, note = chosen_target(target)
     if note is not None:
         say(note)
-    limit = load_backend(target).capabilities().max_samples_default
+    capabilities = check_engine_options(target, workers, scheduler, timeout, device)
+    needing = {"--verify": verify, "--compare": compare, "--compare-onnx": compare_onnx, "--save": save}
+    check_fixed(capabilities, target, precision, needing)
+    if compare is not None and teacher is None and not compare_onnx:
+        raise InputError(NO_NETWORK)
     if out is not None:  # before the run, and without making it
         check_folder(out / "students")
     if save is not None:
         check_file(save)
     ensemble = load_model(model, data, reading)
-    dataset = load_samples(data, ensemble, samples, limit, bin_width)
+    dataset = load_samples(data, ensemble, samples, capabilities.max_samples_default, bin_width)
     with kept_in(None if out is None else out / "work", resume=resume) as work:
         with (
             ProgressBars() as progress,

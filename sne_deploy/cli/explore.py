@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sne_deploy.cli import options as opt
+from sne_deploy.cli.fitting import check_engine_options
 from sne_deploy.cli.inputs import load_model, load_samples
 from sne_deploy.cli.output import say, show
 from sne_deploy.cli.resuming import kept_in
@@ -66,7 +67,6 @@ def explore_command(
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
     """Judge thousands of policies from one run: which students, in which order, until which confidence."""
-    from sne_deploy.backend import load_backend
     from sne_deploy.exploration.explore import ALL, HALF, explore
     from sne_deploy.exploration.points import Limits
     from sne_deploy.exploration.result import check_writable, document_text, write_document
@@ -78,7 +78,7 @@ def explore_command(
 
     limits = Limits.read(target_accuracy, energy_budget, latency_budget)
     several = _bits(bits)
-    limit = load_backend(target).capabilities().max_samples_default
+    limit = check_engine_options(target, workers, None, None, device).max_samples_default
     for path in (write, out):
         if path is not None:  # before the run, and without making it
             check_file(path)

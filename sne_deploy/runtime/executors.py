@@ -12,6 +12,22 @@ from sne_deploy.runtime.engine import Engine
 from sne_deploy.sandbox.pool import ProcessPool
 
 
+def check_engine(workers: int | None, scheduler: str | None, timeout_s: float | None) -> None:
+    """Refuse what does not go together, as :func:`open_engine` takes it; opens nothing.
+
+    Raises
+    ------
+    InputError
+        Both workers and a scheduler, fewer than one worker, or a timeout without a scheduler.
+    """
+    if workers is not None and scheduler is not None:
+        raise InputError(f"--workers {workers} and --scheduler {scheduler} exclude each other; give one")
+    if timeout_s is not None and scheduler is None:
+        raise InputError(f"--timeout {timeout_s:g} is for the workers of a --scheduler; leave it out")
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers {workers} must be at least 1")
+
+
 @contextmanager
 def open_engine(
     workers: int | None, scheduler: str | None, timeout_s: float | None = None, targets: Sequence[str] = ()
@@ -37,12 +53,7 @@ def open_engine(
     TargetError
         The engine is not installed.
     """
-    if workers is not None and scheduler is not None:
-        raise InputError(f"--workers {workers} and --scheduler {scheduler} exclude each other; give one")
-    if timeout_s is not None and scheduler is None:
-        raise InputError(f"--timeout {timeout_s:g} is for the workers of a --scheduler; leave it out")
-    if workers is not None and workers < 1:
-        raise InputError(f"--workers {workers} must be at least 1")
+    check_engine(workers, scheduler, timeout_s)
     if scheduler is not None:
         with dask_cluster(scheduler, timeout_s, targets) as opened:
             yield opened

@@ -71,6 +71,46 @@ def test_the_table_goes_to_stdout_and_the_rest_to_stderr(model: Path, tmp_path: 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        (
+            "sne-compile",
+            ("--target", "norse", "--save", "net.sne"),
+            "--save net.sne is of the chip's integers",
+        ),
+        ("sne-compile", ("--target", "norse", "--verify", 2), "take target loihi, or leave it out"),
+        (
+            "sne-compile",
+            ("--precision", "float", "--compare-onnx", "a.onnx"),
+            "give --precision fixed, or leave",
+        ),
+        (
+            "sne-compile",
+            ("--precision", "float", "--compare", "all"),
+            "--compare all is of the chip's integers",
+        ),
+        ("sne-compile", ("--target", "loihi", "--compare", "all"), "there is no network to compare with"),
+        ("sne-compile", ("--target", "norse", "--precision", "fixed"), "has no precision 'fixed'"),
+        ("sne-compile", ("--target", "loihi", "--timeout", 3), "--timeout 3 is for the workers of a"),
+        ("sne-compile", ("--workers", 2, "--scheduler", "tcp://a:1"), "exclude each other"),
+        (
+            "sne-compile",
+            ("--target", "norse", "--device", "cuda"),
+            "--device cuda is for target 'loihi' alone",
+        ),
+        ("explore", ("--target", "norse", "--device", "cuda"), "--device cuda is for target 'loihi' alone"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_before_anything_is_read(
+    name: str, options: tuple[Any, ...], said: str, tmp_path: Path
+) -> None:
+    before = (name,) if name == "explore" else ()
+    found = command(*before, tmp_path / "absent.pt", *options, name="sne" if before else name)
+    assert (found.status, found.stdout) == (2, "")
+    assert said in found.stderr
+
+
 @pytest.mark.parametrize("columns", [80, 110, 132])
 def test_a_file_gets_a_table_of_the_width_asked_for(
     model: Path, columns: int, monkeypatch: pytest.MonkeyPatch
