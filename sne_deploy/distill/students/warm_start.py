@@ -88,7 +88,7 @@ def simulate_twin(
                 "warm_start"
             )
         if is_skip(layer):
-            flow = add_skipped(layer, sent, flow[None])[0]
+            flow = add_skipped(layer, sent, flow[None]).flatten(0, 1)
         elif is_integrator(layer):
             series = run_neurons(layer, flow, None, timesteps)
         elif is_neuron(layer):
