@@ -123,7 +123,13 @@ def in_turns(runs: Mapping[Key, Callable[[], object]], turns: range) -> Iterator
 
 
 def measure(
-    ensemble: Ensemble, x: Array, options: BenchOptions, say: Say = lambda _: None, work: Path | None = None
+    ensemble: Ensemble,
+    x: Array,
+    options: BenchOptions,
+    say: Say = lambda _: None,
+    work: Path | None = None,
+    *,
+    resume: bool = True,
 ) -> dict[str, Any]:
     """Measure the targets on a model.
 
@@ -137,6 +143,8 @@ def measure(
     work : Path or None
         A folder in which whole rounds are kept, where they take long: the same call goes on there after an
         interruption. It stays there.
+    resume : bool
+        Whether it goes on there; else what is kept is thrown away, once every target is ready.
 
     Returns
     -------
@@ -158,7 +166,7 @@ def measure(
 
         torch.set_num_threads(options.threads)
     with ExitStack() as resources:
-        rounds = _opened(ensemble, x, options, work, resources)
+        rounds = _opened(ensemble, x, options, work, resources, resume=resume)
         ready, results = _all_prepared(ensemble, x, options, say, rounds.samples, resources)
         rounds.begin({target: found.samples for target, found in ready.items()})
         say(f"{options.rounds} rounds")
@@ -183,7 +191,13 @@ def measure(
 
 
 def _opened(
-    ensemble: Ensemble, x: Array, options: BenchOptions, folder: Path | None, resources: ExitStack
+    ensemble: Ensemble,
+    x: Array,
+    options: BenchOptions,
+    folder: Path | None,
+    resources: ExitStack,
+    *,
+    resume: bool,
 ) -> Rounds:
     """The rounds that are there, in a folder that is locked until ``resources`` are closed."""
     if folder is None:
@@ -209,7 +223,7 @@ def _opened(
             **versions_that_decide(targets),
         }
 
-    return Rounds(resources.enter_context(Work(folder, described)))
+    return Rounds(resources.enter_context(Work(folder, described, None if resume else folder)))
 
 
 def _all_prepared(

@@ -128,6 +128,7 @@ class Compiled:
         powered: Powered = "chips",
         command: str | None = None,
         work: str | os.PathLike[str] | None = None,
+        resume: bool = True,
     ) -> Result:
         """Run samples through the ensemble and report.
 
@@ -166,6 +167,8 @@ class Compiled:
         work : path or None
             A folder in which what is done is kept, slice by slice, where that takes long: the same call goes
             on there after an interruption, and gives the same result. :meth:`Result.save` removes it.
+        resume : bool
+            Whether it goes on there; else what is kept is thrown away, once nothing refuses the run any more.
 
         Returns
         -------
@@ -177,6 +180,8 @@ class Compiled:
             x or y does not fit the model.
         InputError
             What is kept in the work folder was made with something else: it says with what.
+        OutputError
+            The work folder cannot be written, or is in use.
         RunError
             A simulation failed.
         VerificationError
@@ -216,7 +221,8 @@ class Compiled:
         if placement is not None:
             processors(operation, placement, self.hardware)  # refuses before the run
         placers = () if placement is None else self._placers(placement)
-        with within_memory(size), self._keeper(folder, data, record, placers) as keeper:
+        anew = None if resume else folder
+        with within_memory(size), self._keeper(folder, data, record, placers, anew) as keeper:
             run, compared = self._run_slices(data, record, placers, keeper)
         spared_s = 0.0 if keeper is None else keeper.spared_s
         report = build_report(
@@ -307,7 +313,9 @@ class Compiled:
         )
         write_compiled(argument.file_path("path", path), content, self.hardware)
 
-    def record(self, data: DataSet, work: Path | None = None) -> tuple[RunResult, Placement | None]:
+    def record(
+        self, data: DataSet, work: Path | None = None, anew: Path | None = None
+    ) -> tuple[RunResult, Placement | None]:
         """Run samples for their counts alone, without a report; every step of each student on cores is kept.
 
         Parameters
@@ -316,6 +324,8 @@ class Compiled:
             That fits the model: :func:`sne_deploy.data.load_data` gives such.
         work : Path or None
             As for :meth:`run`; it stays there.
+        anew : Path or None
+            A work folder, of which ``work`` may be a part, that is emptied when the run begins.
 
         Returns
         -------
@@ -335,7 +345,7 @@ class Compiled:
         check_run(size)
         placement, _ = self._placement()
         placers = () if placement is None else self._placers(placement, keep_steps=True)
-        with within_memory(size), self._keeper(work, data, "counts", placers) as keeper:
+        with within_memory(size), self._keeper(work, data, "counts", placers, anew) as keeper:
             return self._run_slices(data, "counts", placers, keeper)[0], placement
 
     def _size(self, data: DataSet, record: Record, *, keep_steps: bool = False) -> RunSize:
@@ -373,7 +383,12 @@ class Compiled:
 
     @contextmanager
     def _keeper(
-        self, folder: Path | None, data: DataSet, record: Record, placers: tuple[Placer, ...]
+        self,
+        folder: Path | None,
+        data: DataSet,
+        record: Record,
+        placers: tuple[Placer, ...],
+        anew: Path | None,
     ) -> Iterator[Keeper | None]:
         """What keeps the run in a work folder, while that is locked; None without one."""
         if folder is None:
@@ -397,7 +412,7 @@ class Compiled:
                 recorded=record + (" and steps" if any(placer.keep_steps for placer in placers) else ""),
             )
 
-        with Work(folder, described) as work:
+        with Work(folder, described, anew) as work:
             yield Keeper(work, self.programs, slow=slow)
 
     def _run_slices(

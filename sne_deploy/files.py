@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sne_deploy.errors import OutputError
+from sne_deploy.holding import hold
 from sne_deploy.leftovers import hidden_folder
+from sne_deploy.stopping import at_stop
 
 
 def open_regular(path: str | os.PathLike[str], limit: int | None = None) -> BinaryIO:
@@ -75,6 +77,8 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
 
 _REMEDY = "choose a folder that exists and can be written, and a name that it can hold"
 _REMEDY_FOLDER = "choose another with --out"
+_PATIENCE_S = 10.0
+"""How long files that are written wait for their folder."""
 _REMEDIES = {
     errno.ENOSPC: "free some space, or choose another place",
     errno.EDQUOT: "free some space, or choose another place",
@@ -139,14 +143,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def staged_folder(path: str | os.PathLike[str], last: Sequence[str] = ()) -> Iterator[Path]:
     """Give an empty folder to write files into, which all get into ``path`` when the last is written.
 
-    A disk that is too small for one of them is found before any has its place. The folder is made where it
-    is missing, and removed again where nothing gets into it. Files with names in ``last`` get there in this
-    order after all others, so that whoever sees the last one sees the others.
+    They are written by :func:`write_whole` or :func:`atomic_path`, which flush them: a disk that is too small
+    for one of them is found before any has its place. The folder is made where it is missing, and removed
+    again where nothing gets into it. Files with names in ``last`` get there in this order after all others,
+    so that whoever sees the last one sees the others. They are not mixed with those of another writer.
 
     Raises
     ------
     OutputError
-        As :func:`atomic_path`; of a file in it, too.
+        As :func:`atomic_path`; of a file in it, too. Or another one has the folder, and keeps it.
     """
     target = Path(path)
     with _refusing(f"output folder {target}", _REMEDY_FOLDER), _made(target), hidden_folder(target) as stage:
@@ -156,11 +161,30 @@ def staged_folder(path: str | os.PathLike[str], last: Sequence[str] = ()) -> Ite
             raise OutputError(str(error).replace(str(stage), str(target))) from error
         files = sorted(found.relative_to(stage) for found in stage.rglob("*") if found.is_file())
         files.sort(key=lambda name: last.index(str(name)) if str(name) in last else -1)
-        for name in files:
-            _flush(stage / name)
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-        for name in files:
-            (stage / name).replace(target / name)
+        with hold(target, _PATIENCE_S):
+            for name in files:
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+            for name in files:
+                (stage / name).replace(target / name)
+
+
+@contextlib.contextmanager
+def held_folder(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Have a folder to this thread alone in a block: what a command writes to, and keeps its work in.
+
+    The folder is made where it is missing, and removed again where nothing got into it before a failure.
+
+    Raises
+    ------
+    OutputError
+        Another one has the folder; or it cannot be made.
+    """
+    folder = Path(path)
+    with contextlib.ExitStack() as stack:
+        with _refusing(f"output folder {folder}", _REMEDY_FOLDER):
+            stack.enter_context(_made(folder))
+            stack.enter_context(hold(folder))
+        yield
 
 
 @contextlib.contextmanager
@@ -188,14 +212,35 @@ def _check_name(target: Path) -> None:
 def _made(folder: Path) -> Iterator[None]:
     """Make a folder, and those above it; remove them again where they are empty after a failure."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    _being_made.append(missing)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # the first that is not empty keeps those above it
+        for each in missing:
+            remove_empty(each)
+        raise
+    finally:
+        _being_made.remove(missing)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder where nothing is in it, and no other writer has it."""
+    if is_folder(folder):
+        with contextlib.suppress(OSError, OutputError), hold(folder):
+            folder.rmdir()
+
+
+def _remove_made() -> None:
+    """Remove the folders of a command that is stopped, as after a failure."""
+    for missing in _being_made:
+        with contextlib.suppress(OSError):
             for each in missing:
                 each.rmdir()
-        raise
+
+
+_being_made: list[list[Path]] = []
+at_stop(_remove_made, last=True)  # after the hidden folders in them
 
 
 def _flush(path: Path) -> None:

@@ -100,7 +100,7 @@ def take_over(path: Path) -> int | None:
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(lock).st_uid == os.geteuid() and _is_still(path, lock):
+        if os.fstat(lock).st_uid == os.geteuid() and is_still(path, lock):
             return lock
     except OSError:  # one of them lives, or the file system has no locks
         pass
@@ -117,7 +117,7 @@ def _locked(path: Path) -> int | None:
     try:
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if _is_still(path, lock):
+        if is_still(path, lock):
             return lock
     except BaseException:
         os.close(lock)
@@ -126,7 +126,7 @@ def _locked(path: Path) -> int | None:
     return None
 
 
-def _is_still(path: Path, lock: int) -> bool:
+def is_still(path: Path, lock: int) -> bool:
     """Whether a folder that was opened is the one that has the name: a sweeper may have been faster."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(lock))
@@ -149,7 +149,7 @@ def _sweep(folder: Path, now: float = 0.0) -> None:
         except OSError:  # swept meanwhile, or another user's
             continue
         try:
-            if _abandoned(path, lock, found[1], now) and _is_still(path, lock):  # not made anew meanwhile
+            if _abandoned(path, lock, found[1], now) and is_still(path, lock):  # not made anew meanwhile
                 shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(lock)

@@ -237,6 +237,20 @@ def test_the_last_gets_its_place_last(tmp_path: Path, monkeypatch: pytest.Monkey
     assert order == ["c", "z", "b", "a"]
 
 
+def test_each_file_of_a_folder_is_flushed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed, real = [], os.fsync
+
+    def fsync(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_ino)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with staged_folder(tmp_path / "out") as stage:
+        for name in ("a", "b"):
+            write_whole(stage / name, b"")
+    assert sorted(flushed) == sorted(path.stat().st_ino for path in (tmp_path / "out").iterdir())
+
+
 HOLD = """
 import os, sys, time
 from sne_deploy.files import atomic_path

@@ -53,13 +53,13 @@ def bench_command(
 
     if out is not None:  # before the run, and without making it
         check_file(out)
-    ensemble = load_model(model, data, reading)
-    dataset = load_samples(data, ensemble, None, samples)
     options = BenchOptions(tuple(target or ()), rounds, seconds, weight_bits, seed, threads, fidelity)
     kept = None if out is None else out.with_name(f"{out.name}.work")
     with kept_in(kept, resume=resume) as work:
+        ensemble = load_model(model, data, reading)
+        dataset = load_samples(data, ensemble, None, samples)
         with Console(stderr=True).status("starting") as status:
-            found = measure(ensemble, dataset.x, options, status.update, work)
+            found = measure(ensemble, dataset.x, options, status.update, work, resume=resume)
         document = {"model": [str(path) for path in model], "data": dataset.name, **found}
         text = json.dumps(document, indent=1, allow_nan=False)
         if out is not None:

@@ -73,9 +73,9 @@ def compile_command(
         check_folder(out / "students")
     if save is not None:
         check_file(save)
-    ensemble = load_model(model, data, reading)
-    dataset = load_samples(data, ensemble, samples, capabilities.max_samples_default, bin_width)
-    with kept_in(None if out is None else out / "work", resume=resume) as work:
+    with kept_in(None if out is None else out / "work", resume=resume, out=out) as work:
+        ensemble = load_model(model, data, reading)
+        dataset = load_samples(data, ensemble, samples, capabilities.max_samples_default, bin_width)
         with (
             ProgressBars() as progress,
             sne.compile(
@@ -113,6 +113,7 @@ def compile_command(
                 powered=powered,  # type: ignore[arg-type]  # checked above
                 command=shlex.join([context.command_path.split()[0], *without_resume(sys.argv[1:])]),
                 work=work,
+                resume=resume,
             )
         if out is not None:
             result.save(out)

@@ -82,17 +82,17 @@ def explore_command(
     for path in (write, out):
         if path is not None:  # before the run, and without making it
             check_file(path)
-    ensemble = load_model(model, data, reading)
-    _check_write(write, model, limits)
-    if write is not None:
-        check_writable(ensemble)
-    dataset = load_samples(data, ensemble, samples, limit, bin_width)
-    chooser: object = select_on
-    if select_on not in (HALF, ALL):
-        other = load_samples(select_on, ensemble, None, limit, bin_width)
-        chooser = (other.x, other.y, other.lengths)
     kept = None if out is None else out.with_name(f"{out.name}.work")
     with kept_in(kept, resume=resume) as work:
+        ensemble = load_model(model, data, reading)
+        _check_write(write, model, limits)
+        if write is not None:
+            check_writable(ensemble)
+        dataset = load_samples(data, ensemble, samples, limit, bin_width)
+        chooser: object = select_on
+        if select_on not in (HALF, ALL):
+            other = load_samples(select_on, ensemble, None, limit, bin_width)
+            chooser = (other.x, other.y, other.lengths)
         with ProgressBars() as progress:
             found = explore(
                 ensemble,
@@ -113,6 +113,7 @@ def explore_command(
                 model_name=" ".join(str(path) for path in model),
                 data_name=dataset.name,
                 work=work,
+                resume=resume,
             )
         picked = found.points[found.points.pick(limits)] if limits else None
         if picked is not None and write is not None:

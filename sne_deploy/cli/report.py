@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -64,21 +65,26 @@ def _one(
     html: bool,
     out: Path | None,
 ) -> None:
-    from sne_deploy.files import check_file
+    from sne_deploy.files import check_file, held_folder, is_folder
     from sne_deploy.page.details.model import find_details
     from sne_deploy.page.html.report import PAGE_NAME, report_html, save_page
     from sne_deploy.report.compare import compared, other_networks
     from sne_deploy.report.file import load_report
     from sne_deploy.report.table import report_view
 
-    report = load_report(file)
-    if asked:
-        report = compared(report, compare or "all", other_networks(compare_onnx or ()), rate_per_s=rate)
     page = None
-    if html:
-        page = out or (file if file.is_dir() else file.parent) / PAGE_NAME
-        check_file(page)
-        save_page(report_html(report, find_details(file, report)), page)
+    with ExitStack() as resources:
+        if html:
+            folder = file if is_folder(file) else file.parent
+            page = out or folder / PAGE_NAME
+            if out is None and is_folder(folder):  # the page is one of the files of a run
+                resources.enter_context(held_folder(folder))
+        report = load_report(file)
+        if asked:
+            report = compared(report, compare or "all", other_networks(compare_onnx or ()), rate_per_s=rate)
+        if page is not None:
+            check_file(page)
+            save_page(report_html(report, find_details(file, report)), page)
     show(report_view(report))
     if page is not None:
         say(f"Written: {page}")

@@ -12,22 +12,30 @@ _OPTIONS = ("--resume", "--no-resume")
 
 
 @contextmanager
-def kept_in(folder: Path | None, *, resume: bool) -> Iterator[Path | None]:
-    """A work folder, emptied where that is not to be resumed; a command that is stopped says how to go on."""
+def kept_in(folder: Path | None, *, resume: bool, out: Path | None = None) -> Iterator[Path | None]:
+    """A work folder; the command has it, or the folder ``out``, to itself, and if stopped says how to go on.
+
+    Raises
+    ------
+    OutputError
+        Another command has it.
+    """
     if folder is None:
         yield None
         return
-    from sne_deploy.runtime.work import forget, kept_files
+    from sne_deploy.files import held_folder, remove_empty
+    from sne_deploy.runtime.work import kept_files
 
-    if not resume:
-        forget(folder)
     command = "the same command" if resume else "the same command without --no-resume"
 
     def word() -> str:
         return f"interrupted: {command} goes on with what is kept" if kept_files(folder) else "interrupted"
 
-    with says(word):
-        yield folder
+    with held_folder(out or folder), says(word):
+        try:
+            yield folder
+        finally:
+            remove_empty(folder)
 
 
 def without_resume(arguments: Sequence[str]) -> list[str]:

@@ -31,7 +31,7 @@ from sne_deploy.distill.training.events import EventFiles, tensorboard_installed
 from sne_deploy.distill.training.journal import COLUMNS, Journal, csv_line
 from sne_deploy.distill.training.origin import NAME, UNKNOWN, TrainedFile, machine_name
 from sne_deploy.errors import InputError
-from sne_deploy.files import atomic_path, ensure_folder, write_whole
+from sne_deploy.files import atomic_path, ensure_folder, held_folder, write_whole
 from sne_deploy.teacher.onnx_model import read_onnx
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ def train(
         if log is not None:
             log(stage, epoch, epochs, dict(done.terms))
 
-    return train_experiment(described, Path(out), heard, folder, given=given)
+    with held_folder(out):
+        return train_experiment(described, Path(out), heard, folder, given=given)
 
 
 def onnx_teacher(path: str) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def explore(
     model_name: str = "ensemble",
     data_name: str = "arrays",
     work: str | os.PathLike[str] | None = None,
+    resume: bool = True,
     **options: Any,
 ) -> Exploration:
     """Find which students, in which order and until which confidence, are worth their energy.
@@ -103,6 +104,8 @@ def explore(
     work : path or None
         A folder in which what is done is kept, where that takes long: the same call goes on there after an
         interruption, and gives the same result. It stays there.
+    resume : bool
+        Whether it goes on there; else what is kept is thrown away, once nothing refuses the run any more.
 
     Returns
     -------
@@ -128,6 +131,7 @@ def explore(
     data = _data(ensemble, data_name, x, y, lengths)
     other = _select_data(ensemble, select_on)
     folder = None if work is None else argument.file_path("work", work)
+    anew = None if resume else folder
     parts: list[_Part] = []
     left_out: tuple[tuple[ActivationPolicy, tuple[LeftOut, ...]], ...] = ()
     lines: Standing | None = None
@@ -144,11 +148,12 @@ def explore(
             workers=workers,
             device=device,
         ) as compiled:
-            found = [
-                record(compiled, ensemble, each, weight_bits, seed, _kept(folder, weight_bits, name))
-                for name, each in (("measured", data), ("chosen", other))
-                if each
-            ]
+            found = []
+            for name, each in (("measured", data), ("chosen", other)):
+                if each:
+                    place = _kept(folder, weight_bits, name)
+                    found.append(record(compiled, ensemble, each, weight_bits, seed, place, anew))
+                    anew = None
         halves = _halves([one for one, _ in found], select_on)
         parts.append(_searched(halves, ensemble.policy, search, chip))
         if weight_bits == several[0]:

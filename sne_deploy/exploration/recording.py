@@ -24,13 +24,14 @@ def record(
     weight_bits: int | None,
     seed: int,
     work: Path | None = None,
+    anew: Path | None = None,
 ) -> tuple[Recorded, Standing | None]:
     """Run all students on all samples, and ask the model's gate where it has one; power beside, if placed.
 
-    ``work``: a folder in which what is done is kept.
+    ``work``, ``anew``: as for :meth:`sne_deploy.Compiled.record`.
     """
     asked = gate_record(ensemble, data, seed)
-    run, placement = compiled.record(data, work)
+    run, placement = compiled.record(data, work, anew)
     if placement is None:
         return recorded(run, ensemble.head, weight_bits, asked), None
     floors = step_floors(compiled.hardware, [core.site for core in placement.cores])

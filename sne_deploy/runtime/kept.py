@@ -55,6 +55,7 @@ class Keeper:
 
     def through(self, slices: Iterable[slice], run: RunPart) -> Iterator[Part]:
         """The parts in order; see :data:`sne_deploy.runtime.slices.Through`."""
+        self._work.take_up()
         there, new, pace = self._read(), _New(self._keep), _Pace(self._programs)
         if there:
             samples = sum(part.last - part.first for part in there)

@@ -76,7 +76,7 @@ class Rounds:
 
     def __init__(self, work: Work | None) -> None:
         self._work = work
-        self._before = Measured({}, ()) if work is None else _read(work)
+        self._before = Measured({}, ()) if work is None or work.anew else _read(work)
         self._own = Sitting((), {})
         self._since = time.monotonic()
 
@@ -100,6 +100,8 @@ class Rounds:
             What is there is of other targets.
         """
         there = self._before.rounds
+        if self._work is not None:
+            self._work.take_up()
         if self._work is not None and there:
             if dict(samples) != dict(self.samples):
                 raise InputError(

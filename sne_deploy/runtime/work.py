@@ -7,20 +7,18 @@ a time works in a folder: its lock ends with it, however it ends.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.data.dataset import DataSet
-from sne_deploy.errors import InputError
-from sne_deploy.files import ensure_folder, is_folder, read_regular, write_whole
+from sne_deploy.errors import InputError, OutputError
+from sne_deploy.files import ensure_folder, is_folder, read_regular, remove_empty, write_whole
 from sne_deploy.frontend.compiled_file.codec import Arrays
+from sne_deploy.holding import hold
 from sne_deploy.ir.program import Program
 from sne_deploy.leftovers import hidden_folder
 from sne_deploy.model.ensemble import Ensemble
@@ -35,9 +33,7 @@ ROUNDS = "rounds.npz"
 KEPT = ("samples-*.npz", ROUNDS)
 """Files that a work folder holds, beside the one that says whose they are."""
 _PART = "part-"
-ANEW = "begin anew with --no-resume (in Python: delete the folder), or choose another place"
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What file systems without locks answer."""
+ANEW = "begin anew with --no-resume (in Python: resume=False), or choose another place"
 _log = logging.getLogger(__name__)
 
 
@@ -49,13 +45,18 @@ class Work:
     folder : path
     made_with : callable
         Gives what the run is made with, by name: texts or digests. It is called where that is needed.
+    anew : Path or None
+        What is kept in this folder, of which ``folder`` may be a part, is not taken up, and is removed once
+        the work begins.
     """
 
-    def __init__(self, folder: Path, made_with: Callable[[], Mapping[str, str]]) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, made_with: Callable[[], Mapping[str, str]], anew: Path | None = None
+    ) -> None:
+        self.folder, self.anew = folder, anew
         self._made_with = made_with
         self._locks = contextlib.ExitStack()
-        self._held = self._begun = False
+        self._begun = False
 
     def __enter__(self) -> Work:
         """Take up what is there.
@@ -63,12 +64,15 @@ class Work:
         Raises
         ------
         InputError
-            It is of a run that was made with something else, is damaged, or another process is at work there.
+            It is of a run that was made with something else, or is damaged.
+        OutputError
+            Another process has it.
         """
         if is_folder(self.folder):
-            self._lock()
+            self._locks.enter_context(hold(self.folder))
             try:
-                self._check()
+                if self.anew is None:
+                    self._check()
             except BaseException:
                 self._locks.close()
                 raise
@@ -86,31 +90,27 @@ class Work:
         """What a file of this run has that holds this and nothing else."""
         return digest((self.made_with, content))
 
+    def take_up(self) -> None:
+        """Forget what is not to be taken up, now that nothing refuses the work any more."""
+        if self.anew is not None:
+            empty(self.anew)
+
     def begin(self) -> None:
         """Make the folder, where it is not there yet.
 
         Raises
         ------
         OutputError
-            It cannot be written.
-        InputError
-            Another process was faster.
+            It cannot be written, or another process was faster.
         """
         path = self.folder / MADE_WITH
         if self._begun:
             return
         ensure_folder(self.folder)
-        self._lock()
+        self._locks.enter_context(hold(self.folder))
         document = {"format": FORMAT, "version": VERSION, "made_with": self.made_with}
         write_whole(path, (json.dumps(document, indent=1) + "\n").encode())
         self._begun = True
-
-    def _lock(self) -> None:
-        if not self._held and not _locked(self.folder, self._locks):
-            raise InputError(
-                f"{self.folder}: another process keeps its work there; wait for it, or choose another place"
-            )
-        self._held = True
 
     def _check(self) -> None:
         path = self.folder / MADE_WITH
@@ -188,32 +188,20 @@ def kept_files(folder: Path) -> list[Path]:
 
 
 def forget(folder: Path) -> None:
-    """Remove a work folder, as far as what is there is ours and no process is at work there."""
+    """Remove a work folder, as far as what is there is ours and no other process is at work there."""
+    empty(folder)
+    remove_empty(folder)
+
+
+def empty(folder: Path) -> None:
+    """Remove what is kept in a work folder; as :func:`forget`, but for the folder itself."""
     if not is_folder(folder):
         return
     for part in folder.glob(f"{_PART}*"):
         forget(part)
-    with contextlib.ExitStack() as locks:
-        if not _locked(folder, locks):
-            return
+    with contextlib.suppress(OutputError), hold(folder):
         with hidden_folder(folder):  # it sweeps what a killed process has left
             pass
         for pattern in (*KEPT, MADE_WITH):
             for path in folder.glob(pattern):
                 path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # something of somebody else's is there
-            folder.rmdir()
-
-
-def _locked(folder: Path, locks: contextlib.ExitStack) -> bool:
-    """Lock a folder until ``locks`` are closed; False where another process has."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    locks.callback(os.close, descriptor)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-    return True

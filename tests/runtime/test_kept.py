@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ import pytest
 import sne_deploy as sne
 from sne_deploy import stopping
 from sne_deploy.cli.resuming import kept_in
-from sne_deploy.errors import InputError
+from sne_deploy.errors import InputError, OutputError
 from sne_deploy.result import Result
 from sne_deploy.runtime import kept, slices
 from sne_deploy.runtime.kept import Keeper
 from sne_deploy.runtime.result import RunResult
 from sne_deploy.runtime.slices import Part
-from sne_deploy.runtime.work import MADE_WITH, Work, forget
+from sne_deploy.runtime.work import MADE_WITH, Work, empty, forget, kept_files
 from tests.effort import examples
 from tests.networks import INPUT_SHAPE, network
 
@@ -236,16 +237,47 @@ def test_a_damaged_folder_is_refused_by_name(content: str, half_done: Path) -> N
         compiled.run(x, y, work=half_done)
 
 
-def test_one_process_at_a_time(half_done: Path) -> None:
+def test_one_thread_at_a_time(half_done: Path) -> None:
     x, y = data()
-    with sne.compile(model(), "loihi", fidelity=False) as compiled:
-        made_with = json.loads((half_done / MADE_WITH).read_text())["made_with"]
+    made_with = json.loads((half_done / MADE_WITH).read_text())["made_with"]
+
+    def refused() -> None:
+        with pytest.raises(OutputError, match=f"work is in use by process {os.getpid()} "):
+            compiled.run(x, y, work=half_done, resume=False)
+        forget(half_done)
+
+    with sne.compile(model(), "loihi", fidelity=False) as compiled, ThreadPoolExecutor(1) as other:
         with Work(half_done, lambda: made_with):
-            with pytest.raises(InputError, match="another process"):
-                compiled.run(x, y, work=half_done)
-            forget(half_done)
+            other.submit(refused).result()
             assert (half_done / MADE_WITH).exists()
         compiled.run(x, y, work=half_done)
+
+
+def test_what_is_kept_is_thrown_away_once_nothing_refuses_the_run(
+    half_done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = data()
+    ran, files = watched(monkeypatch), kept_files(half_done)
+    with sne.compile(model(), "loihi", fidelity=False) as compiled:
+        for wrong in ({"teacher": "none.onnx"}, {"compare_onnx": ["none.onnx"]}, {"lengths": [1]}):
+            with pytest.raises(InputError):
+                compiled.run(x, y, work=half_done, resume=False, **wrong)  # type: ignore[arg-type]
+        assert (ran, kept_files(half_done)) == ([], files)
+        again = compiled.run(x, y, work=half_done, resume=False)
+        assert ran == [slice(0, SAMPLES)]
+        assert text(again) == text(compiled.run(x, y))
+
+
+def test_an_exploration_throws_all_away_once_it_begins(tmp_path: Path, kept_at_once: None) -> None:
+    x, y = data()
+    sne.explore(model(), x, y, bits=[4, 8], thresholds=3, work=tmp_path)
+    files = kept_files(tmp_path)
+    assert len(files) == 2
+    with pytest.raises(InputError):
+        sne.explore(model(), x, y, target="none", work=tmp_path, resume=False)
+    assert kept_files(tmp_path) == files
+    sne.explore(model(), x, y, bits=[8], thresholds=3, work=tmp_path, resume=False)
+    assert [path.parent.name for path in kept_files(tmp_path)] == ["part-8-bits-measured"]
 
 
 def test_what_is_quick_never_touches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,10 +295,10 @@ def test_a_stopped_command_says_that_it_goes_on_where_something_is_kept(half_don
         assert folder == half_done
         assert stopping.word() == "interrupted: the same command goes on with what is kept"
     with kept_in(half_done, resume=False):
-        assert (stopping.word(), half_done.exists()) == ("interrupted", False)
-        half_done.mkdir()
-        (half_done / "samples-0-1.npz").touch()
         assert "the same command without --no-resume goes on" in stopping.word()
+        empty(half_done)
+        assert stopping.word() == "interrupted"
+    assert not half_done.exists()
     assert stopping.word() == "interrupted"
 
 

@@ -162,6 +162,19 @@ def test_a_disk_that_is_full_leaves_the_rounds_before(tmp_path: Path, monkeypatc
     assert len(of_work(tmp_path / "work").rounds) == 1
 
 
+def test_rounds_are_thrown_away_once_every_target_is_ready(
+    ensemble: sne.Ensemble, x: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "work"
+    rounds_in(work)
+    with pytest.raises(InputError):
+        measure(ensemble, x, BenchOptions(targets=("none",)), work=work, resume=False)
+    assert kept_files(work) == [work / ROUNDS]
+    monkeypatch.setattr(bench, "_twice", lambda _: 0.0)
+    assert measure(ensemble, x, OPTIONS, work=work, resume=False)["sittings"] == [4]
+    assert len(of_work(work).rounds) == 4
+
+
 def full(_: int) -> None:
     raise OSError(28, os.strerror(28))
 
