@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from itertools import product
 from pathlib import Path
 
 from tests.torture.part import Part, Trial
+from tests.torture.parts._commands import EXPERIMENT, TEACHER
 
 ROOT = Path(__file__).parents[3]
 MODEL = ROOT / "examples" / "digits" / "model.pt"
@@ -113,7 +115,45 @@ COMMANDS = {
     "report --html": ["report", "{made}", "--html", "--out", "{scratch}/page.html"],
     "explore": ["explore", str(MODEL), "--samples", "40", "--out", "{scratch}/explored.json"],
 }
-CASES = list(product(PLACES, COMMANDS))
+
+
+@dataclass(frozen=True)
+class Several:
+    """Two commands at once, or the second as soon as the first is killed.
+
+    ``same``: files with the bytes that they have after one of the commands alone. ``free``: neither may be
+    refused.
+    """
+
+    name: str
+    lines: tuple[str, str]
+    same: tuple[str, ...]
+    free: bool = False
+    killed: bool = False
+
+
+_COMPILED = (
+    f"compile {MODEL} --samples 40 --target loihi --out",
+    f"compile {MODEL} --samples 30 --target norse --out",
+)
+_TRAINED, _EXPLORED = (
+    "train e.toml --out out --seed",
+    "--target-accuracy 1% --write m.pt --out p.json --samples",
+)
+_IN_ONE = (f"{_COMPILED[0]} out", f"{_COMPILED[1]} out")
+_FILES = ("out/predictions.npz",)
+SEVERAL = (
+    Several("compile twice", _IN_ONE, _FILES),
+    Several("compile, the first killed", _IN_ONE, _FILES, free=True, killed=True),
+    Several("compile in two folders", (_IN_ONE[0], f"{_COMPILED[1]} other"), _FILES, free=True),
+    Several("train twice", (f"{_TRAINED} 1", f"{_TRAINED} 2"), ("out/model.pt", "out/training.jsonl")),
+    Several(
+        "explore twice", (f"explore {MODEL} {_EXPLORED} 40", f"explore {MODEL} {_EXPLORED} 30"), ("m.pt",)
+    ),
+)
+LATER_S = 2.0
+"""Until when the second one starts."""
+CASES = [*product(PLACES, COMMANDS), *((each, "") for each in SEVERAL)]
 _STRIDE = 35
 """Trials that follow each other are of other places and commands; it divides no number of cases here."""
 
@@ -124,6 +164,8 @@ def _missing() -> str:
 
 def _trial(index: int, seed: int, made: Path) -> Trial:
     place, command = CASES[(index * _STRIDE + seed) % len(CASES)]
+    if isinstance(place, Several):
+        return _several(place, index, seed)
     if place.root and not _may_mount():
         return Trial(place.name, index, ended="left out: needs root")
     start = time.monotonic()
@@ -138,6 +180,57 @@ def _trial(index: int, seed: int, made: Path) -> Trial:
     if found:
         return Trial(place.name, index, f"sne {command}: {found}", figures)
     return Trial(place.name, index, "", figures, "refused" if done.returncode else "result")
+
+
+def _several(case: Several, index: int, seed: int) -> Trial:
+    dice, name, start = random.Random(f"{seed} {index}"), "several commands in one folder", time.monotonic()
+    with tempfile.TemporaryDirectory() as at_once, tempfile.TemporaryDirectory() as alone:
+        commands = []
+        for line in case.lines:
+            commands.append(_started(line, Path(at_once)))
+            time.sleep(dice.random() * LATER_S)
+            if case.killed and line == case.lines[0]:
+                killed = commands.pop()
+                killed.kill()
+                killed.communicate()
+        said = [command.communicate(timeout=LIMIT_S)[1] for command in commands]
+        ended = [command.returncode for command in commands]
+        lines = case.lines[-len(commands) :]
+        won = [line for line, status in zip(lines, ended, strict=True) if status == 0]
+        told = [err for err, status in zip(said, ended, strict=True) if status]
+        if not won or (case.free and told) or not all(map(_names_the_other, told)):
+            return Trial(name, index, f"{case.name}: status {ended}: {' | '.join(said)[:300]}")
+        found = []
+        for line in won:  # the last of both, where they were one after the other
+            if _started(line, Path(alone)).wait(LIMIT_S):
+                return Trial(name, index, f"{case.name}: {line} fails alone")
+            found = [each for each in case.same if _differs(each, Path(at_once), Path(alone))]
+            if not found:
+                break
+        left = [str(path) for path in Path(at_once).rglob(".sne-*")]
+    figures = {"seconds": round(time.monotonic() - start, 1)}
+    if found or left:
+        return Trial(
+            name, index, f"{case.name}: not the files of one command: {found}, left: {left}", figures
+        )
+    return Trial(name, index, "", figures, "refused" if told else "result")
+
+
+def _started(line: str, folder: Path) -> subprocess.Popen[str]:
+    if not (folder / "e.toml").exists():
+        (folder / "e.toml").write_text(EXPERIMENT.format(beside=1, teacher=TEACHER))
+    none, pipe = subprocess.DEVNULL, subprocess.PIPE
+    return subprocess.Popen(
+        [_SNE, *line.split()], cwd=folder, stdin=none, stdout=none, stderr=pipe, text=True
+    )
+
+
+def _names_the_other(error: str) -> bool:
+    return " is in use by process " in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def _differs(name: str, one: Path, other: Path) -> bool:
+    return (one / name).read_bytes() != (other / name).read_bytes()
 
 
 def _done(place: Place, command: Sequence[str], names: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -197,10 +290,12 @@ def _run(indices: Sequence[int], seed: int) -> Iterator[Trial]:
 PART = Part(
     name="places",
     promise="In a place that is read-only, full, small, closed or foreign a command works, or ends with "
-    "status 2 and one line that says what is missing.",
+    "status 2 and one line that says what is missing. A folder that another command works in ends with the "
+    "files of one of both; the other is refused.",
     how="Every command in every place: mounts of its own that are read-only or full, streams that are closed "
     "or full, other locales, widths and clocks, limits of open files and processes, a user without a name "
-    "or home.",
+    "or home. Two commands at once in one folder, or one as soon as another is killed there; what they leave "
+    "is compared with what one leaves alone.",
     run=_run,
     short=3,
     full=len(CASES),
