@@ -220,7 +220,9 @@ class Compiled:
         placement, unplaced = self._placement()
         if placement is not None:
             processors(operation, placement, self.hardware)  # refuses before the run
-        placers = () if placement is None else self._placers(placement)
+        with within_memory(size):
+            placers = () if placement is None else self._placers(placement)
+        check_run(size)  # again: what a large placement takes is known now, and taken
         anew = None if resume else folder
         with within_memory(size), self._keeper(folder, data, record, placers, anew) as keeper:
             run, compared = self._run_slices(data, record, placers, keeper)
@@ -344,7 +346,9 @@ class Compiled:
         size = self._size(data, "counts", keep_steps=True)
         check_run(size)
         placement, _ = self._placement()
-        placers = () if placement is None else self._placers(placement, keep_steps=True)
+        with within_memory(size):
+            placers = () if placement is None else self._placers(placement, keep_steps=True)
+        check_run(size)
         with within_memory(size), self._keeper(work, data, "counts", placers, anew) as keeper:
             return self._run_slices(data, "counts", placers, keeper)[0], placement
 

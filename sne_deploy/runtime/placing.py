@@ -62,13 +62,17 @@ class Placer:
     """
 
     def __init__(self, wiring: Wiring, rates: StepRates | None, *, keep_steps: bool = False) -> None:
-        self.wiring = wiring
         self.keep_steps = keep_steps
-        self._columns = None if rates is None else Columns.find(wiring, rates)
-        empty = [sparse.csr_matrix((axons.synops.shape[0], 0)) for axons in wiring.axons]
-        of = empty if self._columns is None else self._columns.of
+        columns = None if rates is None else Columns.find(wiring, rates)
+        empty = tuple(sparse.csr_matrix((axons.synops.shape[0], 0)) for axons in wiring.axons)
+        of = empty if columns is None else columns.of
         self._width = of[0].shape[1] if of else 0
         self._chunks = [list(_chunks(*both)) for both in zip(wiring.axons, of, strict=True)]
+        # the chunks hold what is in the columns and the links: half of all that is found on cores
+        self._columns = None if columns is None else replace(columns, of=())
+        self.wiring = replace(
+            wiring, axons=tuple(replace(axons, links=axons.links[:, :0]) for axons in wiring.axons)
+        )
         largest = [chunk.matrix.sum(axis=0).max() for chunks in self._chunks for chunk in chunks]
         self._dtype = np.float32 if sum(largest) < EXACT else np.float64
 

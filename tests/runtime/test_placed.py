@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -24,6 +25,7 @@ from sne_deploy.runtime import placing
 from sne_deploy.runtime.placed import join_placed
 from sne_deploy.runtime.placing import Placer, place_run
 from sne_deploy.runtime.result import RunResult, StudentResult
+from sne_deploy.runtime.step_times import Columns
 from sne_deploy.runtime.trace import not_run
 from sne_loihi.executable import LoihiExecutable
 from tests import reference, strategies
@@ -321,6 +323,22 @@ def test_a_run_that_contradicts_its_spikes_is_refused() -> None:
             placer.count(changed, inputs)
     silent = replace(student, trace=student.trace.without_recordings())
     assert placer.count(silent, inputs) == (None, None)
+
+
+def test_what_is_found_on_links_is_held_once() -> None:
+    program = one_layer([[2, 4], [0, 6]], "mixed")
+    group = PlacedGroup("tiny", "g", np.zeros(2, np.int32), (2,))
+    placement = Placement("loihi1", "one", (group,), (Core(Site(0, 0, 0, 0), {}),), 1)
+    wiring = Wiring.of(program, placement, CHIP)
+    columns = Columns.find(wiring, RATES[1])
+    links = [weakref.ref(axons.links.data) for axons in wiring.axons]
+    found = [weakref.ref(matrix.data) for matrix in columns.of]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Columns, "find", lambda *_, found=[columns]: found.pop())
+        placer = Placer(wiring, RATES[1])
+    del wiring, columns, patch
+    assert placer.wiring.program is program
+    assert not any(each() is not None for each in (*links, *found))
 
 
 @pytest.mark.parametrize("name", ["CHUNK_NEURONS", "CHUNK_ROWS", "BLOCK_BYTES", "EXACT"])
