@@ -399,7 +399,7 @@ def test_the_command_says_what_the_studies_are(capsys: pytest.CaptureFixture[str
     assert all(study.name in text for study in mnist.EXAMPLE.studies["full"])
 
 
-@pytest.mark.parametrize("name", ["experiment", "gpu", "processor"])
+@pytest.mark.parametrize("name", ["experiment", "gpu", "processor", "second"])
 def test_the_experiments_beside_the_model_are_valid(name: str) -> None:
     described = load_experiment(cifar10.EXAMPLE.base.with_name(f"{name}.toml"))
     assert described.data.source == "cifar10"
