@@ -56,14 +56,18 @@ def test_the_committed_models_fit_on_one_screen(
     assert any(line.startswith("more") and "--all" in line for line in lines)
 
 
-def test_the_largest_model_takes_less_than_five_seconds() -> None:
-    """Of the processor's time: other work on the machine does not change it much."""
-    before = os.times()
-    subprocess.run(
-        [BIN / "sne", "inspect", EXAMPLES / "cifar10" / "model.pt"], capture_output=True, check=True
-    )
-    after = os.times()
-    assert after.children_user + after.children_system - before.children_user - before.children_system < 5
+def test_the_largest_model_takes_little_beside_a_small_one() -> None:
+    """Of the processor's time, of which a slower machine takes more for both."""
+
+    def used(name: str) -> float:
+        before = os.times()
+        subprocess.run(
+            [BIN / "sne", "inspect", EXAMPLES / name / "model.pt"], capture_output=True, check=True
+        )
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert used("cifar10") < 10 * used("digits")
 
 
 def test_one_layer_in_full() -> None:
