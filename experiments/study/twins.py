@@ -28,7 +28,7 @@ from sne_deploy.distill.students.checks import joint_task, student_task
 from sne_deploy.distill.students.evaluate import accuracy, evaluate_student
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.networks import student_network
-from sne_deploy.distill.students.simulate import add_skipped, is_skip
+from sne_deploy.distill.students.simulate import add_skipped_once, is_skip
 from sne_deploy.distill.students.student import Lesson, StudentTask
 from sne_deploy.distill.teacher.onnx_teacher import load_onnx_teacher
 from sne_deploy.distill.training.determinism import deterministic, evaluating
@@ -253,7 +253,7 @@ class Maps(nn.ModuleList):
         """Of a batch of samples."""
         sent: list[Tensor] = []
         for layer in self:
-            flow = add_skipped(layer, sent, flow[None])[0] if is_skip(layer) else layer(flow)
+            flow = add_skipped_once(layer, sent, flow) if is_skip(layer) else layer(flow)
             if isinstance(layer, ACTIVATIONS):
                 sent.append(flow[None])
         return flow

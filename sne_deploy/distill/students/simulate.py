@@ -171,6 +171,11 @@ def add_skipped(layer: nn.Module, sent: Sequence[Tensor], onto: Tensor | None) -
     return made.view(*onto.shape)
 
 
+def add_skipped_once(layer: nn.Module, sent: Sequence[Tensor], onto: Tensor) -> Tensor:
+    """As :func:`add_skipped`, onto the only step, (N, ...); gradients keep the format of memory."""
+    return add_skipped(layer, sent, onto[None]).flatten(0, 1)  # not [0], whose gradient is made anew
+
+
 def is_integrator(layer: nn.Module) -> bool:
     """Tell the neurons that never spike from those that do."""
     from norse import torch as norse

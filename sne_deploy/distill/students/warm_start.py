@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from sne_deploy.distill.students.simulate import (
     Simulation,
-    add_skipped,
+    add_skipped_once,
     flat_layers,
     is_integrator,
     is_neuron,
@@ -88,7 +88,7 @@ def simulate_twin(
                 "warm_start"
             )
         if is_skip(layer):
-            flow = add_skipped(layer, sent, flow[None]).flatten(0, 1)
+            flow = add_skipped_once(layer, sent, flow)
         elif is_integrator(layer):
             series = run_neurons(layer, flow, None, timesteps)
         elif is_neuron(layer):
