@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from sne_deploy import stopping
 from sne_lava.child import Worker
 from tests.warm_lava import LavaServer, WarmWorker
 
@@ -64,6 +65,14 @@ def no_unexpected_fallback(request: pytest.FixtureRequest) -> Iterator[None]:
     log.removeHandler(handler)
     expected = request.node.get_closest_marker("falls_back") is not None
     assert bool(found) == expected, found or "no fallback was taken"
+
+
+@pytest.fixture(autouse=True)
+def no_word_of_another_test() -> Iterator[None]:
+    """What a command would say of an interrupt stays said when one unwinds, and this process goes on."""
+    said = len(stopping._words)
+    yield
+    del stopping._words[said:]
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from sne_deploy.frontend.nir.file import read_nir
 from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.model.ensemble import Encoder
 from sne_deploy.passes.pipeline import compile_student
+from sne_deploy.sandbox.process import PATIENCE
 from tests.chip_registers import LOIHI1
 
 LIMITS = Limits(
@@ -28,7 +29,7 @@ LIMITS = Limits(
     seconds=1,
 )
 """Smaller than those of the product, so that a file that reaches one is soon answered."""
-WALL_S = 3.0 * LIMITS.seconds + 20.0  # the machine may be busy
+WALL_S = PATIENCE * LIMITS.seconds + 20.0  # the machine may be busy
 PARENT_BYTES = 8 * LIMITS.total_bytes
 
 

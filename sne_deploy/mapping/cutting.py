@@ -203,7 +203,11 @@ def _middle(shape: tuple[int, int, int], size: tuple[int, int, int]) -> Box:
 
 
 def _box_sizes(layer: Layer, shape: tuple[int, int, int]) -> Iterator[tuple[int, int, int]]:
-    """Sizes that the compartments allow, the fewest boxes first, then the fewest in-axons."""
+    """Sizes that the compartments allow, the fewest boxes first, then the fewest in-axons.
+
+    On many chips the fewest cores first: those of the boxes, and those that it takes to send to them, were
+    all of them on other chips.
+    """
     convolutions = [s.weights for s in layer.synapses if isinstance(s.weights, ConvWeights)]
     channels = [each for each in _parts(shape[0]) if all(_whole_groups(w, each) for w in convolutions)]
     sizes = [np.asarray(each) for each in (channels, _parts(shape[1]), _parts(shape[2]))]
@@ -222,8 +226,10 @@ def _box_sizes(layer: Layer, shape: tuple[int, int, int]) -> Iterator[tuple[int,
     most = layer.chip.limits.out_axons_per_core
     if most is not None:
         allowed &= c * h * w * layer.sent.mean() * MARGIN <= most.value
+    across = layer.chip.limits.out_axons_across_chips_per_core
+    cores = number * (1 + axons / across.value) if layer.many_chips and across else number
     chosen = np.flatnonzero(allowed)
-    chosen = chosen[np.lexsort((np.abs(h - w)[chosen], axons[chosen] * number[chosen], number[chosen]))]
+    chosen = chosen[np.lexsort((np.abs(h - w)[chosen], axons[chosen] * number[chosen], cores[chosen]))]
     return ((int(c[k]), int(h[k]), int(w[k])) for k in chosen)
 
 

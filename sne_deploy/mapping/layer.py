@@ -55,12 +55,15 @@ class Layer:
     sent : int64 array of shape (n,)
         Out-axons of each neuron.
     chip : Chip
+    many_chips : bool
+        Whether what cores can send to other chips is short.
     """
 
     program: Program
     group: NeuronGroup
     sent: Array
     chip: Chip
+    many_chips: bool = False
 
     @cached_property
     def synapses(self) -> tuple[Synapse, ...]:

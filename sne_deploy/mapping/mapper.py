@@ -64,7 +64,10 @@ def map_programs(
     found = measure(programs, partition, chip)
     placed = _placement(partition, found, sites(found.traffic, chip), chip)
     if strategy == "packed" and _exceeded(placed):
-        partition, found, on_chip = repaired(programs, partition, found, chip, alone=placed.chips == 1)
+        if placed.chips > 1:
+            partition = packed(programs, chip, many_chips=True)
+            found = measure(programs, partition, chip)
+        partition, found, on_chip = repaired(programs, partition, found, chip)
         placed = _placement(partition, found, place_on(found.traffic, Mesh.of(chip), on_chip), chip)
     for core, resource in _exceeded(placed).items():
         refuse_core(placed, core, resource)

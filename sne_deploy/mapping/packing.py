@@ -31,12 +31,20 @@ ROUNDS = 8
 """How often the groups of a cycle are cut; the mapper looks at what does not fit then."""
 
 
-def packed(programs: Sequence[Program], chip: Chip) -> Partition:
-    """Share neurons out among cores, several groups of a student to a core."""
+def packed(programs: Sequence[Program], chip: Chip, *, many_chips: bool = False) -> Partition:
+    """Share neurons out among cores, several groups of a student to a core.
+
+    Parameters
+    ----------
+    programs : sequence of Program
+    chip : Chip
+    many_chips : bool
+        Whether what cores can send to other chips is short: maps are cut so that few cores hear a neuron.
+    """
     groups: list[PlacedGroup] = []
     cores = 0
     for program in programs:
-        found = cut_program(program, chip)
+        found = cut_program(program, chip, many_chips=many_chips)
         core_of_item = cores + fill([item for layer, each in found for item in _items(layer, each)], chip)
         cores = int(core_of_item.max()) + 1
         at = 0
@@ -48,7 +56,7 @@ def packed(programs: Sequence[Program], chip: Chip) -> Partition:
     return Partition(tuple(groups), cores)
 
 
-def cut_program(program: Program, chip: Chip) -> list[tuple[Layer, Cut]]:
+def cut_program(program: Program, chip: Chip, *, many_chips: bool = False) -> list[tuple[Layer, Cut]]:
     """Every group with its pieces, in the Program's order."""
     cuts: dict[str, tuple[Layer, Cut]] = {}
     sent = {group.name: np.zeros(group.size, np.int64) for group in program.groups}
@@ -59,7 +67,7 @@ def cut_program(program: Program, chip: Chip) -> list[tuple[Layer, Cut]]:
             if group.name in cuts and np.array_equal(needed, sent[group.name]):
                 continue
             sent[group.name] = needed
-            layer = Layer(program, group, needed, chip)
+            layer = Layer(program, group, needed, chip, many_chips)
             cuts[group.name] = (layer, cut(layer))
             changed = True
         if not changed:

@@ -49,7 +49,7 @@ def refuse_core(placement: Placement, core: int, resource: Resource) -> NoReturn
     raise MappingError(
         f"student {layer.student!r}, layer {layer.name!r}: a core by strategy {placement.strategy!r} needs "
         f"{use.used} {_WORDS[resource]}, {use.used - limit} more than the {limit} of a core of "
-        f"{placement.chip}; {_other_strategy(placement.strategy)}"
+        f"{placement.chip}; {_other_mapping(placement, resource, use.used)}"
     )
 
 
@@ -64,10 +64,10 @@ def refuse_chips(placement: Placement, chips: int) -> NoReturn:
     )
 
 
-def _other_strategy(strategy: str) -> str:
-    if strategy == "packed":
-        return "give each neuron fewer targets in other layers"
-    return "map with strategy 'packed'"
+def _other_mapping(placement: Placement, resource: Resource, used: int) -> str:
+    if placement.strategy != "packed":
+        return "map with strategy 'packed'"
+    return f"give each neuron fewer targets in other layers{_or_hardware(resource, used, placement.chip)}"
 
 
 def _remedy(resource: Resource, used: int, limit: int, chip: Chip) -> str:
@@ -78,9 +78,13 @@ def _remedy(resource: Resource, used: int, limit: int, chip: Chip) -> str:
         "compartments": "use a reset that takes fewer compartments, or shorter delays",
         "synapse_memory_bits": "leave each neuron fewer inputs, or store its weights in fewer bits",
     }.get(resource, f"{_WORDS[resource]} must be at most {limit}")
+    return own + _or_hardware(resource, used, chip.name)
+
+
+def _or_hardware(resource: Resource, used: int, but: str) -> str:
+    """The packaged chip, if any, that has as much for a core."""
     for name in chip_names():
-        other = load_chip(name)
-        more = getattr(other.limits, LIMITS.get(resource, "neurons_per_core"))
-        if name != chip.name and (more is None or more.value >= used):
-            return f"{own}, or use hardware {name}"
-    return own
+        more = getattr(load_chip(name).limits, LIMITS.get(resource, "neurons_per_core"))
+        if name != but and (more is None or more.value >= used):
+            return f", or use hardware {name}"
+    return ""

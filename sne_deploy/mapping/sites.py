@@ -81,6 +81,36 @@ def chips_of(traffic: sparse.csr_matrix, full: int) -> Array:
     return chip_of
 
 
+def chips_again(traffic: sparse.csr_matrix, chip_of: Array, full: int) -> Array:
+    """Chips of at most ``full`` cores, with fewer messages between them, from those of ``chip_of``.
+
+    Cores that a chip has no place for go where most of their messages do, to a chip more if need be. Then
+    cores are exchanged while that saves messages to other chips, however far these are: a core can send only
+    so many of them.
+    """
+    both = _both_ways(traffic)
+    chips = max(int(chip_of.max()) + 1, -(-len(chip_of) // full))
+    chip_of = _settled(both, chip_of, full, chips)
+    return _exchanged(both, chip_of, full, chips, 1 - np.eye(chips, dtype=np.int64))
+
+
+def _settled(both: sparse.csr_matrix, chip_of: Array, full: int, chips: int) -> Array:
+    """The last cores of chips that hold too many go to the chips with room that they talk to most."""
+    chip_of = chip_of.copy()
+    order = np.argsort(chip_of, kind="stable")
+    in_turn = np.arange(len(order)) - np.searchsorted(chip_of[order], chip_of[order])
+    left_over = np.sort(order[in_turn >= full])
+    held = np.minimum(np.bincount(chip_of, minlength=chips), full)
+    chip_of[left_over] = -1
+    for core in left_over:
+        heard = slice(both.indptr[core], both.indptr[core + 1])
+        known = chip_of[both.indices[heard]] >= 0
+        talks = np.bincount(chip_of[both.indices[heard][known]], both.data[heard][known], chips)
+        chip_of[core] = np.argmax(np.where(held < full, talks, -1.0))
+        held[chip_of[core]] += 1
+    return chip_of
+
+
 def _both_ways(traffic: sparse.csr_matrix) -> sparse.csr_matrix:
     """Messages between two cores, whoever sends; what stays on its core crosses nothing."""
     both = sparse.csr_matrix(traffic + traffic.T, dtype=np.float64)
@@ -114,7 +144,7 @@ def _chips(both: sparse.csr_matrix, full: int) -> list[Array]:
         cuts = _cuts(sparse.csr_matrix(both[order][:, order]), full, chips)
         chip_of = np.empty(cores, np.int64)
         chip_of[order] = np.repeat(np.arange(chips), np.diff(cuts))
-        found.append(_exchanged(both, chip_of, full, chips))
+        found.append(_exchanged(both, chip_of, full, chips, _in_a_row(chips)))
     chip_of = min(found, key=lambda each: _crossing(both, each))
     return [np.flatnonzero(chip_of == chip) for chip in range(chips)]
 
@@ -124,14 +154,23 @@ def _crossing(both: sparse.csr_matrix, chip_of: Array) -> float:
     return float(table.data @ np.abs(chip_of[table.row] - chip_of[table.col]))
 
 
-def _exchanged(both: sparse.csr_matrix, chip_of: Array, full: int, chips: int) -> Array:
-    """The chips after exchanges of two chips' cores, or a core and a free place, while that saves borders."""
+def _in_a_row(chips: int) -> Array:
+    """Borders between each two chips."""
+    return np.asarray(np.abs(np.arange(chips)[:, None] - np.arange(chips)))
+
+
+def _exchanged(both: sparse.csr_matrix, chip_of: Array, full: int, chips: int, away: Array) -> Array:
+    """The chips after exchanges of two chips' cores, or a core and a free place, while any saves messages.
+
+    A message between two chips counts as ``away`` of the two says. Whole chips are exchanged as well, while
+    that saves borders.
+    """
     cores, places = len(chip_of), chips * full
     free = np.repeat(np.arange(chips), full - np.bincount(chip_of, minlength=chips))
     chip_of = np.concatenate([chip_of, free])  # free places are cores without messages
     both = sparse.csr_matrix((both.data, both.indices, np.pad(both.indptr, (0, places - cores), "edge")),
                              shape=(places, places))  # fmt: skip
-    away = np.abs(np.arange(chips)[:, None] - np.arange(chips))
+    in_a_row = _in_a_row(chips)
     for _ in range(SWEEPS):
         before = chip_of.copy()
         costs = np.asarray(both @ away[chip_of])  # of each core on each chip, all others staying
@@ -140,7 +179,7 @@ def _exchanged(both: sparse.csr_matrix, chip_of: Array, full: int, chips: int) -
         member = sparse.csr_matrix((np.ones(places), (chip_of, np.arange(places))), (chips, places))
         between = (member @ both @ member.T).toarray()
         np.fill_diagonal(between, 0)
-        chip_of = _swapped(between, np.zeros_like(between), away, np.arange(chips))[1][chip_of]
+        chip_of = _swapped(between, np.zeros_like(between), in_a_row, np.arange(chips))[1][chip_of]
         if np.array_equal(before, chip_of):
             break
     return chip_of[:cores]

@@ -37,6 +37,8 @@ del sys.path[-1]
 sys.exit(main(sys.argv[2:]))
 """
 """Imports the child from a folder that hides no other module."""
+PATIENCE = 10.0
+"""By the clock a child has so many times its processor time: a busy machine gives it no more than a part."""
 
 
 at_stop(end_all)
@@ -146,9 +148,9 @@ def ask(child: Child, request: Sequence[memoryview], limits: Limits) -> Tree:
     Raises
     ------
     FailedError
-        The child refused, or failed, or took longer than three times the processor time that it has.
+        The child refused, or failed, or took longer than :data:`PATIENCE` times its processor time.
     """
-    deadline = time.monotonic() + 3.0 * limits.seconds
+    deadline = time.monotonic() + PATIENCE * limits.seconds
     try:
         for part in request:
             Pipe(child.stdin, deadline).write_all(part)

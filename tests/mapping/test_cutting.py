@@ -38,3 +38,23 @@ def test_a_map_that_memory_binds_is_cut_by_boxes(monkeypatch: pytest.MonkeyPatch
     for piece in range(found.pieces):
         held = np.nonzero(found.piece_of.reshape(group.shape) == piece)
         assert np.prod([np.ptp(each) + 1 for each in held]) == len(held[0])
+
+
+def test_on_many_chips_a_map_is_cut_so_that_few_cores_hear_a_neuron() -> None:
+    """By positions, all channels together, where by channels two cores less would do."""
+    weights, chip = convolution(64, 8), load_chip("loihi1")
+    kernel = weights.kernel * (np.random.default_rng(1).random(weights.kernel.shape) < 0.25)
+    weights = replace(weights, kernel=kernel)
+    program = one_layer([[1]], "mixed")
+    group = replace(program.groups[0], shape=weights.out_shape)
+    program = replace(program, groups=(group,), synapses=(replace(program.synapses[0], weights=weights),))
+    layers = [
+        Layer(program, group, np.zeros(group.size, np.int64), chip, many_chips=many) for many in (False, True)
+    ]
+    few, near = (cutting.cut(layer) for layer in layers)
+    assert few.pieces <= near.pieces
+    messages = [int(each.found.uses["in_axons"].sum()) for each in (few, near)]
+    assert messages[1] < 0.8 * messages[0]
+    most = chip.limits.out_axons_across_chips_per_core.value
+    assert near.pieces + messages[1] / most < few.pieces + messages[0] / most
+    assert max(each.found.ratio.max() for each in (few, near)) <= 1

@@ -160,6 +160,13 @@ def test_cores_that_send_too_much_to_other_chips_are_halved() -> None:
         placement = map_programs([program], chip)
         check([program], placement, chip)
         assert len(placement.cores) >= wanted
+    message = (
+        "needs [0-9]+ out-axons to other chips, [0-9]+ more than the 2 of a core of loihi1; give each neuron "
+        "fewer targets in other layers, or use hardware loihi2"
+    )
+    with pytest.raises(MappingError, match=message):  # more cores would send even more
+        map_programs([program], small(plain, out_axons_across_chips_per_core=2))
+    assert map_programs([program], load_chip("loihi2")).chips == 1
 
 
 def test_too_many_inputs_are_refused_and_the_remedies_work() -> None:

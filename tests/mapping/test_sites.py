@@ -11,7 +11,7 @@ from scipy import sparse
 from sne_deploy.chips.chip import load_chip
 from sne_deploy.mapping.mesh import Mesh, hops, routes
 from sne_deploy.mapping.placement import Site
-from sne_deploy.mapping.sites import _cuts, cost, place, row_major, sites
+from sne_deploy.mapping.sites import _cuts, chips_again, cost, place, row_major, sites
 from tests.effort import examples
 
 LOIHI1 = Mesh.of(load_chip("loihi1"))
@@ -191,3 +191,36 @@ def test_a_mapping_has_the_sites_that_its_traffic_asks_for() -> None:
     bare = Mesh(1, 1, None, None)
     assert place(traffic, bare) == tuple(Site(0, 0, 0, core) for core in range(20))
     assert place(sparse.csr_matrix((0, 0), dtype=np.int64), Mesh.of(chip)) == ()
+
+
+def sent_away(messages: sparse.csr_matrix, chip_of: np.ndarray) -> int:
+    table = messages.tocoo()
+    return int(table.data[chip_of[table.row] != chip_of[table.col]].sum())
+
+
+@pytest.mark.parametrize("seed", range(examples(12)))
+def test_chips_that_are_found_again_hold_all_cores_and_are_left_by_fewer_messages(seed) -> None:
+    rng = np.random.default_rng(seed)
+    full = int(rng.integers(2, 7))
+    cores = int(rng.integers(1, 5 * full))
+    messages = random_messages(rng, cores, 0.3)
+    before = np.sort(rng.integers(0, 3, cores))
+    found = chips_again(messages, before, full)
+    held = np.bincount(found)
+    assert held.max() <= full
+    assert len(held) <= max(before.max() + 1, -(-cores // full))
+    if np.bincount(before).max() <= full:
+        assert sent_away(messages, found) <= sent_away(messages, before)
+    np.testing.assert_array_equal(found, chips_again(messages, before, full))
+    for first, second in combinations(range(cores), 2):  # no exchange saves any
+        swapped = found.copy()
+        swapped[[first, second]] = swapped[[second, first]]
+        assert sent_away(messages, swapped) >= sent_away(messages, found)
+
+
+def test_what_a_chip_has_no_place_for_goes_where_it_sends_most() -> None:
+    table = np.zeros((7, 7), np.int64)
+    table[:4, :4] = table[4:6, 4:6] = 50  # cores 0 to 3, and 4 and 5, belong together
+    table[6, 4], table[6, 0] = 60, 9
+    before = np.array([0, 0, 0, 0, 1, 1, 0])
+    assert chips_again(sparse.csr_matrix(table), before, 4).tolist() == [0, 0, 0, 0, 1, 1, 1]

@@ -227,6 +227,7 @@ def test_a_reader_that_runs_out_of_time_or_memory_or_crashes(path, monkeypatch):
     program = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
     fake(monkeypatch, program)
     refused(path, "killed by SIGSEGV; its limits are 1536 MiB of memory and 6 s")
+    monkeypatch.setattr(process, "PATIENCE", 3.0)
     fake(monkeypatch, "import time; time.sleep(60)")
     refused(path, "stopped for taking too long", Limits(seconds=1))
     fake(monkeypatch, "import sys\nwhile True: sys.stdout.write('x' * 100000)")

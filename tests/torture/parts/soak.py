@@ -193,7 +193,7 @@ PART = Part(
         ),
         (
             "With twelve busy processes beside it, a kept graph was refused in two of 455 rounds: its "
-            "reader may take three times its processor time by the clock. This is not mended yet."
+            "reader had three times its processor time by the clock. It has ten times that now."
         ),
     ),
 )
