@@ -35,6 +35,8 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 POLL_S = 0.01
 REPORT_EVERY_S = 0.25
 STOP_S = 30.0
+AGAIN_S = 0.1
+"""A handler raises again after this: in the midst of a destructor or of a hook of fork, an error is lost."""
 FAILURE_TEXT_S = 2.0
 """How long a failed process has to leave its text after Lava has said that one failed."""
 
@@ -186,7 +188,7 @@ def deadline(what: str, seconds: float) -> Iterator[None]:
         raise SimulationError(f"{what} within {seconds:g} s")
 
     previous = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_S)
     try:
         yield
     finally:
@@ -199,13 +201,17 @@ def no_child_may_end(network: Running) -> Iterator[None]:
     """While Lava builds and runs, an ended process of its own is a failure; Lava would wait forever."""
 
     def ended(_signal: int, _frame: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
         _raise_failures(network)
 
-    previous = signal.signal(signal.SIGCHLD, ended)
+    both = (signal.SIGCHLD, signal.SIGALRM)
+    previous = [signal.signal(number, ended) for number in both]
     try:
         yield
     finally:
-        signal.signal(signal.SIGCHLD, previous)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in zip(both, previous, strict=True):
+            signal.signal(number, handler)
 
 
 def _raise_failures(network: Running) -> None:

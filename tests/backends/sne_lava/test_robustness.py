@@ -180,9 +180,10 @@ def test_killed_lava_process(which):
     assert message == "student 'victim' on target lava: a Lava process was killed by SIGKILL"
 
 
-def test_process_that_ended_by_itself_is_told_with_what_it_printed():
+@pytest.mark.parametrize("lost", [0, 3])
+def test_process_that_ended_by_itself_is_told_with_what_it_printed(lost):
     with Worker() as worker, pytest.raises(WorkerError) as caught:
-        worker.run(Ends("no such memory\n", 3), print)
+        worker.run(Ends("no such memory\n", 3, lost), print)
     text = "a Lava process ended early with exit status 3; its last output: no such memory"
     assert str(caught.value) == text
 
