@@ -81,11 +81,10 @@ def point(described: Mapping[str, Any], seed: int, threads: int) -> dict[str, An
         start = time.perf_counter()
         executable.run(inputs)
         seconds.append(time.perf_counter() - start)
-    _release_free_memory()
-    before = _memory_mib("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # start the high-water mark anew
+    release_free_memory()
+    before = resident_anew()
     trace = executable.run(inputs)
-    peak = _memory_mib("VmHWM") - before
+    peak = memory_mib("VmHWM") - before
     return {
         "synapses": sum(int(synapse.weights.matrix().nnz) for synapse in program.synapses),
         "rates": list(rates(program, trace, batch).values()),
@@ -96,7 +95,7 @@ def point(described: Mapping[str, Any], seed: int, threads: int) -> dict[str, An
     }
 
 
-def _release_free_memory() -> None:
+def release_free_memory() -> None:
     """Give what earlier runs freed back to the system, and from now on at once: a peak could hide in it.
 
     That costs time, so it comes after the timing. Without glibc nothing happens.
@@ -108,7 +107,14 @@ def _release_free_memory() -> None:
         library.malloc_trim(0)
 
 
-def _memory_mib(field: str) -> float:
+def resident_anew() -> float:
+    """Resident memory in MiB, from which the high-water mark starts anew."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return memory_mib("VmRSS")
+
+
+def memory_mib(field: str) -> float:
+    """A field of the kernel's account of this process, in MiB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) / 1024

@@ -220,9 +220,8 @@ class Compiled:
         placement, unplaced = self._placement()
         if placement is not None:
             processors(operation, placement, self.hardware)  # refuses before the run
-        with within_memory(size):
-            placers = () if placement is None else self._placers(placement)
-        check_run(size)  # again: what a large placement takes is known now, and taken
+        placers = () if placement is None else self._placers(placement, size)
+        check_run(size)  # again: what a large placement takes is taken now
         anew = None if resume else folder
         with within_memory(size), self._keeper(folder, data, record, placers, anew) as keeper:
             run, compared = self._run_slices(data, record, placers, keeper)
@@ -346,8 +345,7 @@ class Compiled:
         size = self._size(data, "counts", keep_steps=True)
         check_run(size)
         placement, _ = self._placement()
-        with within_memory(size):
-            placers = () if placement is None else self._placers(placement, keep_steps=True)
+        placers = () if placement is None else self._placers(placement, size)
         check_run(size)
         with within_memory(size), self._keeper(work, data, "counts", placers, anew) as keeper:
             return self._run_slices(data, "counts", placers, keeper)[0], placement
@@ -375,15 +373,19 @@ class Compiled:
         except MappingError as error:
             return None, str(error)
 
-    def _placers(self, placement: Placement, *, keep_steps: bool = False) -> tuple[Placer, ...]:
-        """What counts each student on its cores."""
+    def _placers(self, placement: Placement, size: RunSize) -> tuple[Placer, ...]:
+        """What counts each student on its cores; refused where there is no memory for it."""
         from sne_deploy.energy.time import StepRates
         from sne_deploy.mapping.wiring import Wiring
         from sne_deploy.runtime.placing import Placer
+        from sne_deploy.runtime.sizes import check_run, within_memory
 
+        size = replace(size, out_axons=sum(core.uses["out_axons"].used for core in placement.cores))
+        check_run(size)
         rates = StepRates.of(self.hardware)
         wired = (Wiring.of(program, placement, self.hardware) for program in self.programs)
-        return tuple(Placer(wiring, rates, keep_steps=keep_steps) for wiring in wired)
+        with within_memory(size):
+            return tuple(Placer(wiring, rates, keep_steps=size.keep_steps) for wiring in wired)
 
     @contextmanager
     def _keeper(

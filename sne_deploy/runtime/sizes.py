@@ -26,6 +26,8 @@ COMPILE_BYTES, REFERENCE_BYTES = 22, 20
 """A weight in both precisions while it is compiled; as the simulator and the reference lay it out to run."""
 WORKER_BYTES = 2**28
 """A process with the libraries that it simulates with, beside what it shares with the others."""
+PLACED_BYTES, PLACING_BYTES = 160, 2**24
+"""While the cores of spikes are found: for an out-axon (81 to 140 were measured), and whatever is placed."""
 ALONE = "leave the reference out (sne compile --no-fidelity; in Python: fidelity=False)"
 
 
@@ -44,6 +46,8 @@ class RunSize:
         Whether the times of every step are kept.
     workers : int
         Processes of this machine that the samples run in; 1: this one.
+    out_axons : int
+        Of the cores that spikes are to be counted on; 0: on none, or what they need is there already.
     """
 
     programs: Sequence[Program]
@@ -53,6 +57,7 @@ class RunSize:
     reference: bool
     keep_steps: bool = False
     workers: int = 1
+    out_axons: int = 0
 
     @property
     def need(self) -> int:
@@ -61,7 +66,8 @@ class RunSize:
         each = bytes_per_sample(programs, recorded=True) + self._states * 2
         each += 2 * self._spikes if self.reference else 0
         rows = max(1, min(self.samples, slice_samples(programs, recorded=True)))
-        return rows * each + self._simulating(rows, each) + self._kept(rows)
+        placing = PLACED_BYTES * self.out_axons + PLACING_BYTES * (self.out_axons > 0)
+        return placing + rows * each + self._simulating(rows, each) + self._kept(rows)
 
     def _simulating(self, rows: int, each: int) -> int:
         """What a slice is simulated in: here, or in processes that each hold their part of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import tracemalloc
 import weakref
 from dataclasses import replace
 from functools import partial
@@ -14,9 +15,12 @@ import torch
 from norse.torch import LIFCell, SequentialState
 
 import sne_deploy as sne
+from sne_deploy.energy.time import StepRates
 from sne_deploy.errors import InputError, RunError
+from sne_deploy.mapping.wiring import Wiring
 from sne_deploy.memory import available_bytes
 from sne_deploy.runtime import sizes
+from sne_deploy.runtime.placing import Placer
 from sne_deploy.runtime.sizes import RunSize, check_run, weights_of, within_memory
 from sne_deploy.runtime.slices import sample_slices
 
@@ -113,6 +117,40 @@ def test_two_samples_are_not_told_to_be_fewer(size: RunSize, monkeypatch: pytest
     with pytest.raises(InputError, match=r"at most \d+ steps$") as refused:
         check_run(replace(size, samples=1, timesteps=10**6))
     assert "--samples" not in str(refused.value)
+
+
+def test_what_counting_on_cores_takes_is_refused_before_it_is_taken(
+    ensemble: sne.Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes, "PLACED_BYTES", 2**50)
+    monkeypatch.setattr(Wiring, "of", lambda *_: pytest.fail("it was begun"))
+    with (
+        sne.compile(ensemble, "loihi") as compiled,
+        pytest.raises(InputError, match=r"^running 3 samples .* needs"),
+    ):
+        compiled.run(np.zeros((3, 100, 10), np.uint8))
+
+
+@pytest.mark.parametrize("channels", [32, 96])
+def test_counting_on_cores_takes_no_more_than_is_said(channels: int) -> None:
+    torch.manual_seed(0)
+    layers = (
+        torch.nn.Conv2d(2, channels, 3),
+        LIFCell(),
+        torch.nn.Conv2d(channels, 64, 3, stride=2),
+        LIFCell(),
+    )
+    network = sne.ensemble(SequentialState(*layers), input_shape=(2, 24, 24), timesteps=2)
+    with sne.compile(network, "loihi") as compiled:
+        placement, rates = compiled.mapping, StepRates.of(compiled.hardware)
+        sent = sum(core.uses["out_axons"].used for core in placement.cores)
+        tracemalloc.start()
+        try:
+            Placer(Wiring.of(compiled.programs[0], placement, compiled.hardware), rates)
+            taken = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert sizes.PLACED_BYTES * sent / 4 < taken < sizes.PLACED_BYTES * sent + sizes.PLACING_BYTES
 
 
 def test_slices_fit_what_is_left(size: RunSize, monkeypatch: pytest.MonkeyPatch) -> None:
