@@ -15,6 +15,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from sne_deploy.sandbox import process as sandbox
 from sne_deploy.teacher import process
 from sne_deploy.teacher.onnx_model import TeacherError
 from sne_deploy.teacher.process import TeacherProcess
@@ -138,6 +139,7 @@ def test_a_loop_that_ends_is_a_teacher(tmp_path: Path) -> None:
 def test_a_child_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, program: str, message: str) -> None:
     monkeypatch.setattr(process, "child_command", lambda *_: [sys.executable, "-c", program])
     monkeypatch.setattr(process, "SECONDS", 1)
+    monkeypatch.setattr(sandbox, "PATIENCE", 2.0)
     with pytest.raises(TeacherError, match=message):
         TeacherProcess(model([], {}).SerializeToString(), "teacher.onnx")
 
