@@ -29,6 +29,13 @@ def filled(text: str, parts: Mapping[str, object]) -> str:
     return text
 
 
+def between(text: str, script: str, made: str) -> str:
+    """A page's text with what a script makes of it in its place, between the two comments that name it."""
+    begin, end = f"<!-- begin: written by scripts/{script} -->\n", "\n<!-- end -->"
+    before, rest = text.split(begin, 1)
+    return before + begin + made + end + rest.split(end, 1)[1]
+
+
 def keep(page: Path, made: str) -> int:
     """Write the page, or compare it; the script's exit status."""
     if checking():

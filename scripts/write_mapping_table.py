@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from intel_core_tables import OTHERS, PILOTNET, Extent, Row
-from pages import keep
+from pages import between, keep
 
 from sne_deploy.chips.chip import Chip, load_chip
 from sne_deploy.ir.program import NeuronGroup, Program, ProgramInput, Synapse
@@ -24,7 +24,6 @@ from sne_deploy.mapping.memory import encodings_of, memory_bits
 from sne_deploy.mapping.reach import reach
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "mapping.md"
-BEGIN, END = "<!-- begin: written by scripts/write_mapping_table.py -->", "<!-- end -->"
 WORD = 64
 
 
@@ -115,8 +114,7 @@ def _text(value: object) -> str:
 
 def page() -> str:
     """The page with the table in its place."""
-    before, rest = PAGE.read_text("utf-8").split(f"{BEGIN}\n", 1)
-    return f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END, 1)[1]}"
+    return between(PAGE.read_text("utf-8"), "write_mapping_table.py", table())
 
 
 if __name__ == "__main__":

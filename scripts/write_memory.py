@@ -13,11 +13,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts")]
 
-from pages import keep, table  # noqa: E402
+from pages import between, keep, table  # noqa: E402
 
 DOCS = ROOT / "docs"
 PAGE = DOCS / "limits.md"
-BEGIN, END = "<!-- begin: written by scripts/write_memory.py -->", "<!-- end -->"
 HEAD = ("input", "weights", "samples", "there before", "compile: said", "taken", "run: said", "taken")
 
 
@@ -39,8 +38,7 @@ def made(found: dict[str, Any]) -> str:
 def page() -> str:
     """The page with the table in its place."""
     found = json.loads((DOCS / "memory.json").read_text("utf-8"))
-    before, rest = PAGE.read_text("utf-8").split(f"{BEGIN}\n", 1)
-    return f"{before}{BEGIN}\n{made(found)}\n{END}{rest.split(END, 1)[1]}"
+    return between(PAGE.read_text("utf-8"), "write_memory.py", made(found))
 
 
 if __name__ == "__main__":

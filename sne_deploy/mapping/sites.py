@@ -91,7 +91,8 @@ def chips_again(traffic: sparse.csr_matrix, chip_of: Array, full: int) -> Array:
     both = _both_ways(traffic)
     chips = max(int(chip_of.max()) + 1, -(-len(chip_of) // full))
     chip_of = _settled(both, chip_of, full, chips)
-    return _exchanged(both, chip_of, full, chips, 1 - np.eye(chips, dtype=np.int64))
+    found = _exchanged(both, chip_of, full, chips, 1 - np.eye(chips, dtype=np.int64))
+    return np.unique(found, return_inverse=True)[1].reshape(-1)  # a chip that all have left is none
 
 
 def _settled(both: sparse.csr_matrix, chip_of: Array, full: int, chips: int) -> Array:

@@ -209,6 +209,7 @@ def test_chips_that_are_found_again_hold_all_cores_and_are_left_by_fewer_message
     held = np.bincount(found)
     assert held.max() <= full
     assert len(held) <= max(before.max() + 1, -(-cores // full))
+    assert held.min() > 0
     if np.bincount(before).max() <= full:
         assert sent_away(messages, found) <= sent_away(messages, before)
     np.testing.assert_array_equal(found, chips_again(messages, before, full))
