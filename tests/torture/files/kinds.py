@@ -18,6 +18,7 @@ import numpy as np
 from tests.older_reports import LATER, of_version
 from tests.torture.files.kept import write_kept
 from tests.torture.files.kind import Kind, beside, command, function
+from tests.torture.files.learned import learned
 from tests.torture.files.onnx_teacher import teacher_bytes
 from tests.torture.files.readers import new_training, readers
 from tests.torture.files.student import small_ensemble, spikes_and_labels
@@ -141,11 +142,12 @@ def _of_data(folder: Path) -> dict[str, Kind]:
             (_npz(ragged, np.savez), _npz(ragged, np.savez_compressed)),
             command(*_RUN, spiking, "--data", "{}"),
         ),
-        "data of a training": Kind(
+        "data of sne init": Kind(
             "x.npz",
-            tuple(_npz(each, np.savez) for each in (_many(images), _many(ragged))),
+            (_npz(learned(), np.savez),),
             command("init", "--data", "{}", "--out", "{0.parent}/e.toml"),
         ),
+        "data of a training": _direct("data of a training", (_npz(learned(), np.savez),)),
         "events.npz": Kind(
             "e.npz",
             (_npz(events, np.savez), _npz(events, np.savez_compressed)),
@@ -154,12 +156,6 @@ def _of_data(folder: Path) -> dict[str, Kind]:
         "MNIST": _direct("MNIST", (idx, gzip.compress(idx, mtime=0))),
         "CIFAR-10": _direct("CIFAR-10", tuple(pickle.dumps(batch, protocol) for protocol in (2, 4))),
     }
-
-
-def _many(arrays: dict[str, Any]) -> dict[str, Any]:
-    """As many as a training needs, of classes from 0."""
-    many = {name: np.concatenate([array] * 40) for name, array in arrays.items()}
-    return {**many, "y": many["y"] - 1}
 
 
 def _npz(arrays: dict[str, Any], save: Any) -> bytes:

@@ -28,6 +28,7 @@ def readers() -> dict[str, tuple[str, Reader]]:
     from sne_deploy.report.file import load_report
     from sne_deploy.report.predictions import load_predictions
     from tests.torture.files import kept
+    from tests.torture.files.learned import read_learned
 
     return {
         "model.pt": ("m.pt", load_checkpoint),
@@ -46,6 +47,7 @@ def readers() -> dict[str, tuple[str, Reader]]:
         "kept state": ("s.pt", lambda path: ResumePoint(path, "f").restore(*new_training())),
         "kept tensor": ("t.pt", lambda path: kept_tensor(ResumePoint(path, "f"), _missing)),
         "trained.json": ("trained.json", read_trained),
+        "data of a training": ("x.npz", read_learned),
         "teacher of a training": ("t.onnx", load_onnx_teacher),
         "made_with.json": ("made_with.json", kept.read_made_with),
         "kept samples": ("samples-0-3.npz", kept.read_samples),
