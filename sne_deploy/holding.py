@@ -85,8 +85,8 @@ def _lock(lock: int, folder: Path, patience_s: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= end:
                 raise OutputError(
-                    f"{folder} is in use by {_holder(lock)}; wait until that has ended, or choose another "
-                    "--out"
+                    f"{folder} is in use by {_holder(lock)}; "
+                    "wait until that has ended, or choose another folder"
                 ) from None
             time.sleep(_POLL_S)
             continue

@@ -79,6 +79,7 @@ COMMANDS = {
     "compile": ["compile", "none.pt", "--out", "OUT"],
     "compile --no-resume": ["compile", "none.pt", "--out", "OUT", "--no-resume"],
     "train": ["train", "e.toml", "--out", "OUT"],
+    "train --work": ["train", "e.toml", "--out", "new", "--work", "OUT"],
     "report --html": ["report", "OUT", "--html"],
     "explore": ["explore", "none.pt", "--out", "out.json"],
     "bench": ["bench", "none.pt", "--out", "out.json"],
@@ -101,7 +102,7 @@ def test_a_second_command_is_refused_at_its_start_and_changes_nothing(
             done = command(*(each.replace("OUT", "out") for each in line), name="sne")
             assert (done.status, done.stdout) == (2, ""), name
             assert done.stderr.startswith(f"error: {folder} is in use by process {held.pid} ("), name
-            assert done.stderr.endswith("); wait until that has ended, or choose another --out\n"), name
+            assert done.stderr.endswith("); wait until that has ended, or choose another folder\n"), name
             assert done.stderr.count("\n") == 1
         with pytest.raises(OutputError, match="out is in use"):
             sne.train("e.toml", "out")

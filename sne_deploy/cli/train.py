@@ -52,7 +52,6 @@ def train_command(
     from sne_deploy.distill.training.events import ABSENT as NO_EVENTS
     from sne_deploy.distill.training.events import tensorboard_installed
     from sne_deploy.errors import InputError
-    from sne_deploy.files import held_folder
     from sne_deploy.report.table import report_view
 
     given = {"data.folder": data_folder, "device": device, "seed": seed, "threads": threads}
@@ -64,7 +63,7 @@ def train_command(
     if out is None:
         raise InputError("--out is missing: name a folder for the model, the log and the report")
     word = "interrupted: the same command goes on after the last whole epoch"
-    with held_folder(out), says(word), TrainingBars() as bars:
+    with says(word), TrainingBars() as bars:
         trained = train_experiment(described, out, bars, work, planned=bars.planned, started=bars.started)
     show(report_view(trained.result.report))
     show(brought_view(trained.brought))

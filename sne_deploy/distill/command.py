@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -143,8 +144,7 @@ def train(
         if log is not None:
             log(stage, epoch, epochs, dict(done.terms))
 
-    with held_folder(out):
-        return train_experiment(described, Path(out), heard, folder, given=given)
+    return train_experiment(described, Path(out), heard, folder, given=given)
 
 
 def onnx_teacher(path: str) -> dict[str, Any]:
@@ -165,9 +165,23 @@ def train_experiment(
     """Run an experiment; write ``model.pt``, ``teacher.onnx``, the logs and the report to ``out``.
 
     ``work`` and errors are as for :func:`train`; ``planned`` hears of all stages, ``started`` of each,
-    ``log`` of every epoch.
+    ``log`` of every epoch. Both folders are held to the end: no other training writes to them meanwhile.
     """
-    given = given or Given()
+    with ExitStack() as folders:
+        for folder in (out, work or out):
+            folders.enter_context(held_folder(folder))
+        return _train_experiment(experiment, out, log, work, planned, started, given or Given())
+
+
+def _train_experiment(
+    experiment: Experiment,
+    out: Path,
+    log: EpochLog,
+    work: Path | None,
+    planned: Callable[[Plan], None],
+    started: StageLog,
+    given: Given,
+) -> Trained:
     open_device(experiment.device)
     folder = ensure_folder(out)
     machine = machine_name(experiment.device, experiment.threads)
