@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -266,7 +267,7 @@ def provenance(experiment: Experiment, distilled: Distilled) -> dict[str, Any]:
     """What a model says of its origin: the experiment, versions, sizes of the parts, the policy's fit."""
     fitted = distilled.fitted
     return {
-        "experiment": experiment.model_dump_json(exclude_none=True, exclude={"data": {"folder", "file"}}),
+        "experiment": json.dumps(_described(experiment), separators=(",", ":")),
         "versions": {name: version(name) for name in PACKAGES},
         "features": [len(part) for part in distilled.parts],
         "students_on_validation": [asdict(one) for one in distilled.brought],
@@ -280,6 +281,16 @@ def provenance(experiment: Experiment, distilled: Distilled) -> dict[str, Any]:
             }
         ),
     }
+
+
+def _described(experiment: Experiment) -> dict[str, Any]:
+    """What was trained, without the folders of this machine: of files, the names."""
+    found = experiment.model_dump(mode="json", exclude_none=True, exclude={"data": {"folder", "file"}})
+    members = found["students"].get("member", ())
+    for table, key in ((found["teacher"], "onnx"), *((member, "weights") for member in members)):
+        if key in table:
+            table[key] = Path(table[key]).name
+    return found
 
 
 def _measured(ensemble: Ensemble, experiment: Experiment, test: DataSet, teacher: Path, out: Path) -> Result:

@@ -173,6 +173,14 @@ def test_a_finished_student_is_taken_up_again_bit_for_bit(tmp_path: Path) -> Non
     assert estimate(experiment).plan == plans[-1]
 
 
+def test_a_model_names_no_folder_of_the_machine_that_trained_it(tmp_path: Path) -> None:
+    made = train_experiment(described([{}]), tmp_path / "out").model
+    experiment = described([{"weights": str(made)}])
+    found = train_experiment(experiment, tmp_path / "again").ensemble.provenance
+    assert json.loads(found["experiment"])["students"]["member"] == [{"weights": "model.pt"}]
+    assert str(tmp_path) not in str(found)
+
+
 def test_a_file_that_is_not_this_student_is_refused(tmp_path: Path) -> None:
     first = described([{}])
     run_experiment(first, tmp_path / "work")

@@ -33,7 +33,7 @@ CACHE = "torchinductor_"
 """PyTorch's own, which it keeps on purpose."""
 LATER_S = 1.0
 POLL_S = 0.02
-ATTEMPTS = 8
+ATTEMPTS = 40
 WAIT_S = 300.0
 SIDE_BY_SIDE = 5
 """Trials that are made at once, where each can have shared memory of its own."""
