@@ -34,6 +34,8 @@ CACHE = "torchinductor_"
 LATER_S = 1.0
 POLL_S = 0.02
 ATTEMPTS = 40
+ANEW = 8
+"""After so many attempts in vain an undisturbed run is looked at anew: the machine may be busier now."""
 WAIT_S = 300.0
 SIDE_BY_SIDE = 5
 """Trials that are made at once, where each can have shared memory of its own."""
@@ -62,10 +64,10 @@ class Trials:
         number = SIGNALS[index // len(COMMANDS) % len(SIGNALS)]
         dice = random.Random(f"{self._seed} {index}")
         everyone = command.children and number in TO_ALL and dice.random() < 0.5
-        whole = self._whole(command)
         began = time.monotonic()
         found, ended = f"was never hit at work in {ATTEMPTS} attempts", ""
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
+            whole = self._whole(command, anew=attempt % ANEW == ANEW - 1)
             with tempfile.TemporaryDirectory() as folder:
                 told = _Kill(command, number, everyone, whole, self._inputs, Path(folder)).made(dice)
             if told is not None:
@@ -80,9 +82,9 @@ class Trials:
             f"{number.name}{' to all' if everyone else ''}{ended}",
         )
 
-    def _whole(self, command: Command) -> Whole:
+    def _whole(self, command: Command, *, anew: bool) -> Whole:
         with self._locks[command.name]:
-            if command.name not in self._wholes:
+            if anew or command.name not in self._wholes:
                 with tempfile.TemporaryDirectory() as folder:
                     self._wholes[command.name] = _undisturbed(command, self._inputs, Path(folder))
             return self._wholes[command.name]
