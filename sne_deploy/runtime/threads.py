@@ -6,10 +6,12 @@ slices as soon as another process wants the same cores.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
 
@@ -70,5 +72,23 @@ def run_in_chunks(
     count = min(threads, len(bounds))
     if count <= 1:
         return join([run_chunk(both) for both in bounds])
-    with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return join(list(pool.map(run_chunk, bounds)))
+    futures = [_pool(threads).submit(run_chunk, both) for both in bounds]
+    try:
+        return join([future.result() for future in futures])
+    finally:
+        for future in futures:
+            future.cancel()
+        wait(futures)
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that stay.
+
+    One that begins or ends while all are looked at, as the profiler of a Dask worker does, may stop the
+    process for good in Python before 3.11.9 (https://github.com/python/cpython/issues/106883).
+    """
+    return ThreadPoolExecutor(threads, "sne-chunks", initializer=torch.set_num_threads, initargs=(1,))
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)

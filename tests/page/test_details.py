@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import json
+from functools import reduce
+from operator import getitem
+
 import numpy as np
 import pytest
 
@@ -9,6 +14,7 @@ import sne_deploy as sne
 from sne_deploy.data import digits_split
 from sne_deploy.errors import InputError
 from sne_deploy.page.details.model import Details, find_details, load_details
+from sne_deploy.page.html.report import report_html
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +91,40 @@ def test_an_unknown_figure_is_refused(result):
         result.figure("nonsense")
     assert result.figure("confusion").name == "confusion"
     assert isinstance(result.details, Details)
+
+
+def places(value, key=(), path=()):
+    """Every value of a document: where its like stands, whatever the index in a list; where it does."""
+    if path:
+        yield (key, type(value)), path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in items:
+        yield from places(inner, (*key, name if isinstance(value, dict) else "*"), (*path, name))
+
+
+def odd_values(document):
+    """The document with a value of each sort put out of place, one at a time, and where."""
+    for (key, kind), path in dict(places(document)).items():
+        before = reduce(getitem, path, document)
+        lists = [before * 2, before[: len(before) // 2]] if kind is list else []
+        for odd in (None, 0, -1, 10**9, 1e300, "", [], *lists):
+            changed = copy.deepcopy(document)
+            reduce(getitem, path[:-1], changed)[path[-1]] = odd
+            yield changed, (key, odd)
+
+
+def test_odd_values_are_refused_or_drawn(result, tmp_path):
+    """Nothing else may come of them."""
+    result.save(tmp_path)
+    file = tmp_path / "details.json"
+    refused, other = 0, []
+    for changed, where in odd_values(json.loads(file.read_text())):
+        file.write_text(json.dumps(changed))
+        try:
+            report_html(result.report, find_details(tmp_path, result.report))
+        except InputError:
+            refused += 1
+        except Exception as error:  # noqa: BLE001  each is a finding
+            other.append((where, repr(error)))
+    assert not other
+    assert refused > 300

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sne_deploy.chips.chip import Chip
 from sne_deploy.energy.accounting import COUNTED, MOVED, Counts, Traffic, energy_per_sample
@@ -60,6 +60,12 @@ class AlternativeModel(Model):
     synops: Mean
     mean_active_students: Mean
 
+    @model_validator(mode="after")
+    def _fits(self) -> AlternativeModel:
+        if self.role == "threshold" and self.threshold is None:
+            raise ValueError("a threshold's point has its threshold")
+        return self
+
 
 class AlternativesModel(Model):
     """Policies on the same samples.
@@ -85,7 +91,7 @@ class AlternativesModel(Model):
     as_if: bool
     measure: Measure | None
     distinct: Count
-    points: tuple[AlternativeModel, ...]
+    points: Annotated[tuple[AlternativeModel, ...], Field(min_length=1)]
 
 
 def alternatives(source: Source) -> AlternativesModel | None:

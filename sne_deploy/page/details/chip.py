@@ -35,8 +35,8 @@ class MeshModel(Model):
     ``cores`` of it can be used: the first of its sites, row by row of tiles.
     """
 
-    columns: Count
-    rows: Count
+    columns: Annotated[int, Field(ge=1)]
+    rows: Annotated[int, Field(ge=1)]
     cores_per_tile: Annotated[int, Field(ge=1)] | None
     cores: Count | None
 

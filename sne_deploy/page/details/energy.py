@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import model_validator
 
 from sne_deploy.mapping.wiring import PATHS
 from sne_deploy.page.source import Source
@@ -41,6 +42,12 @@ class LayerCountsModel(Model):
     messages: Count | None
     hops_east_west: Count | None
     hops_north_south: Count | None
+
+    @model_validator(mode="after")
+    def _fits(self) -> LayerCountsModel:
+        if (self.updates_active is None) != (self.updates_idle is None):
+            raise ValueError("active and idle updates are both counted, or neither")
+        return self
 
 
 class StudentCountsModel(Model):

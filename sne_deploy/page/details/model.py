@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from sne_deploy.errors import InputError
 from sne_deploy.files import ensure_folder, is_folder, read_regular, write_whole
@@ -57,6 +57,13 @@ class Details(Model):
     neurobench: NeurobenchModel
     students_needed: StudentsNeededModel | None
     raster: RasterModel | None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Details:
+        placed = () if self.chip is None else self.chip.layers
+        if any(layer.student >= len(self.layer_counts) for layer in placed):
+            raise ValueError("a layer on the chip is of an unknown student")
+        return self
 
     def __repr__(self) -> str:
         """Which parts there are."""
@@ -111,7 +118,8 @@ def _counted(details: Details, report: ReportModel) -> list[object]:
         for student in details.layer_counts
     ]
     confusion = details.confusion
-    return [*found, report.data.samples if confusion is None else sum(confusion.labelled)]
+    samples = report.data.samples if confusion is None else sum(confusion.labelled)
+    return [*found, list(details.neurobench.students), samples]
 
 
 def _reported(report: ReportModel) -> list[object]:
@@ -124,7 +132,7 @@ def _reported(report: ReportModel) -> list[object]:
         )
         for student in report.students
     ]
-    return [*found, report.data.samples]
+    return [*found, [student.name for student in report.students], report.data.samples]
 
 
 def load_details(path: str | os.PathLike[str]) -> Details:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import model_validator
 
 from sne_deploy.ir.program import ALWAYS_ON, Precision, Program, Synapse
 from sne_deploy.ir.weights import ConvWeights, Weights
@@ -78,6 +79,12 @@ class NeurobenchModel(Model):
     source: Text
     students: tuple[Text, ...]
     metrics: tuple[MetricModel, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> NeurobenchModel:
+        if any(len(metric.students) != len(self.students) for metric in self.metrics):
+            raise ValueError("every metric has a number for every student")
+        return self
 
 
 SOURCE = "Yik et al. 2025, Nature Communications 16; neurobench 2.3.0"

@@ -221,4 +221,11 @@ PART = Part(
     short=1,
     full=35,
     missing=lambda: "" if find_spec("distributed") else "needs distributed",
+    found=(
+        (
+            "A worker stopped for good while one of our threads ended and Dask's profiler looked at all of "
+            "them, an error of Python before 3.11.9; to Dask it was busy, and the run waited. Our threads "
+            "stay now, and docs/cluster.md says how to start workers without the profiler."
+        ),
+    ),
 )

@@ -70,6 +70,11 @@ PART = Part(
             "Each of a report's values replaced by 18 odd ones found nothing else in what prints it."
         ),
         (
+            "Details of a run whose metrics had no number for a student were an internal error of the page, "
+            "as were a mesh without rows, a layer of a student that is not there, no policies and a "
+            "threshold without a value: a test puts each sort of their values out of place now."
+        ),
+        (
             "A kept slice of samples or rounds that was changed, its checksums with it, got into the report "
             "where shapes and names were right: each file has a seal now, of every bit of it and of what the "
             "run was made with."
