@@ -135,7 +135,7 @@ EXAMPLE = Example(
     name="cifar10",
     base=EXAMPLES / "cifar10" / "experiment.toml",
     studies={
-        "full": _studies((8, 6, 4), 2, (4, 8, 12, 16), OPTIONS),
+        "full": _studies((8, 6, 4), 2, (16, 24, 32, 48), OPTIONS),
         "small": [
             study
             for study in _studies(
