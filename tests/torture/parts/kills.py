@@ -284,5 +284,9 @@ PART = Part(
             "All four were found by reading the code, before the kills of this page; all but the last have "
             "tests of their own."
         ),
+        (
+            "A trial whose command is never hit at work stands as failed, though it promises nothing: one is "
+            "on this page. After eight attempts an undisturbed run is looked at anew now."
+        ),
     ),
 )
