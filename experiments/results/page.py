@@ -25,6 +25,7 @@ by `python -m experiments.results` from the rows in `docs/results/*.json`, not b
 command that makes its rows. Choices (temperatures, weights of losses, orders, thresholds) were made on
 validation data. SynOps and energies mean what [figures.md](figures.md) says.
 """
+EARLIER = "**The model here is an earlier one than that under *The model*, which is not measured here yet.**"
 Make = Callable[[Document], Section]
 BESIDE = ("cifar10-twins", "cifar10-family")
 """What the plot of CIFAR-10's model shows too."""
@@ -73,7 +74,8 @@ def make_page(documents: Sequence[Document]) -> Page:
         A document that has no place on the page.
     """
     known = {document.name: document for document in documents}
-    places = _places([known[name] for name in BESIDE if name in known])
+    beside = [known[name] for name in BESIDE if name in known]
+    places = _places([one for one in beside if not _earlier(one, known.get("cifar10-model"))])
     if unplaced := set(known).difference(*places.values()):
         raise InputError(
             f"no section of docs/results.md shows {', '.join(sorted(unplaced))}; delete the files"
@@ -84,11 +86,19 @@ def make_page(documents: Sequence[Document]) -> Page:
         lines += [f"## {chapter}", ""]
         for name, (title, make) in group.items():
             section = _made(name, make, known.get(name))
-            lines += [f"### {title}", "", *section.lines]
+            earlier = _earlier(known.get(name), known.get(f"{name.partition('-')[0]}-model"))
+            lines += [f"### {title}", "", *([EARLIER, ""] if earlier else []), *section.lines]
             plots |= section.plots
     references = (f"- {key}: {citation}" for key, citation in (ENSEMBLE, TEMPERATURES))
     lines += ["## Published figures", "", *references]
     return Page("\n".join(lines) + "\n", plots)
+
+
+def _earlier(document: Document | None, model: Document | None) -> bool:
+    """Whether it measures another model than the section of the model does."""
+    if document is None or model is None:
+        return False
+    return any(row.variant == "model" for row in document.rows) and document.subject != model.subject
 
 
 def _made(name: str, make: Make, document: Document | None) -> Section:

@@ -18,7 +18,7 @@ from experiments.reproduction.rows import Document, read_documents, write_docume
 from experiments.results import divisions, trainings
 from experiments.results.__main__ import main, stale
 from experiments.results.models import operations
-from experiments.results.page import DOCS, make_page
+from experiments.results.page import DOCS, EARLIER, make_page
 from experiments.results.plots import CREATOR, svg
 from experiments.results.text import Spread, energy, percentage, points, spread
 from sne_deploy.errors import InputError
@@ -278,6 +278,19 @@ def test_companions_show_the_rows(page: str) -> None:
     # all four students: 61,000 operations and 1.5 uJ each
     line = "width 16, 960,000 MACs, 4.42 uJ; they: 244,000 operations, 6.00 uJ."
     assert found.count(line) == 2  # beside the model's ratios too
+
+
+def test_figures_of_an_earlier_model_are_told_from_the_models_own() -> None:
+    """They are not beside its own, neither in the text nor in the plot."""
+    model, others = made.model("cifar10"), [made.family(), made.noise("cifar10")]
+    assert EARLIER not in make_page([model, *others]).text
+    earlier = [other.model_copy(update={"subject": "another"}) for other in others]
+    text = make_page([model, *earlier, made.partition()]).text
+    assert text.count(EARLIER) == 2
+    for title in ("Smaller networks without spikes", "Noise"):
+        assert EARLIER in part(text, "CIFAR-10", title)
+    own = part(text, "CIFAR-10", "The model")
+    assert own == part(make_page([model]).text, "CIFAR-10", "The model")
 
 
 def test_what_has_no_rows_is_said_not_to_be_measured() -> None:
