@@ -153,7 +153,7 @@ EXAMPLE = Example(
         "teacher.schedule": {**QUICK, "epochs": 3},
         "students.copies": 0,
         "students.count": 2,
-        "students.member": None,
+        "students.member": [],
         "students.layers": SMALL_LAYERS,
         "students.schedule": QUICK,
         "noise": {"gaussian": [0.1, 0.3], "occlusion": [0.25], "contrast": [0.5], "samples": 40},
