@@ -10,6 +10,7 @@ import pytest
 
 import sne_deploy as sne
 from experiments.reproduction.rows import read_documents
+from experiments.results.page import EARLIER
 from experiments.study.operating_points import run_all
 from sne_deploy.data import load_data
 from sne_deploy.teacher.run import evaluate_teacher
@@ -30,9 +31,12 @@ def test_the_pages_figures_are_of_this_model_and_it_is_small(model: Path) -> Non
     digest = hashlib.sha256(model.read_bytes()).hexdigest()[:12]
     documents = [one for one in read_documents(ROOT / "docs" / "results") if one.example == model.parent.name]
     assert {"model", "noise"} <= {one.study for one in documents}
-    for document in documents:
-        if document.variant("model"):
-            assert document.subject.startswith(f"`model.pt` of SHA-256 {digest}...")
+    own = f"`model.pt` of SHA-256 {digest}..."
+    earlier = {one.study for one in documents if one.variant("model") and not one.subject.startswith(own)}
+    assert "model" not in earlier
+    page = (ROOT / "docs" / "results.md").read_text("utf-8")
+    chapters = {part.splitlines()[0].lower().replace("-", ""): part for part in page.split("\n## ")}
+    assert chapters[model.parent.name].count(EARLIER) == len(earlier)  # each says so
 
 
 def test_mnist_on_its_first_test_images_is_as_accurate_as_the_page_says_of_all() -> None:
