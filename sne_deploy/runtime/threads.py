@@ -69,8 +69,7 @@ def run_in_chunks(
                 progress(name, done, samples)
         return trace
 
-    count = min(threads, len(bounds))
-    if count <= 1:
+    if min(threads, len(bounds)) <= 1:
         return join([run_chunk(both) for both in bounds])
     futures = [_pool(threads).submit(run_chunk, both) for both in bounds]
     try:

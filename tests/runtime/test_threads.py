@@ -45,6 +45,7 @@ def test_every_run_has_the_same_threads_and_none_ends() -> None:
     assert {own for traces in found for *_, own in traces} == {1}
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # from Python 3.12 on
 def test_a_fork_has_threads_of_its_own() -> None:
     in_chunks(lambda first, _: first)
     child = os.fork()

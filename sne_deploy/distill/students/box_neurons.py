@@ -5,6 +5,7 @@ Elsewhere, with a gradient that Norse does not have, tensor operations step by s
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -182,3 +183,6 @@ def _in_threads(work: Callable[[int, int], None], neurons: int) -> None:
 @lru_cache(maxsize=1)
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="box-neurons")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)

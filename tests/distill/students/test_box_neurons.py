@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from norse.torch import LIFBoxCell, LIFBoxParameters
 from torch import Tensor
 
+from sne_deploy.distill.students import box_neurons
 from sne_deploy.distill.students.box_neurons import SMALL, box_constants, run_box_cell, run_box_steps
 from sne_deploy.distill.students.simulate import simulate
 from sne_deploy.distill.students.surrogates import NORSES, Surrogate
@@ -164,3 +167,20 @@ def test_what_the_kernels_cannot_run_is_norses() -> None:
     assert box_constants(norse_cells.LIFBoxCell(cell().p), x) is not None
     with pytest.raises(InputError, match=r"alpha 2: needs LIFBoxCell neurons with fixed scalar parameters"):
         simulate(torch.nn.Sequential(other), x, 2, "count", surrogate=Surrogate(alpha=2.0))
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # from Python 3.12 on
+def test_a_fork_has_threads_of_its_own() -> None:
+    """Those of the process that it came from are not in it; it would wait for them for ever."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        box_neurons._in_threads(lambda *_: None, SMALL)
+        child = os.fork()
+        if not child:
+            signal.alarm(60)
+            box_neurons._in_threads(lambda *_: None, SMALL)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        torch.set_num_threads(threads)

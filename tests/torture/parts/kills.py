@@ -67,7 +67,7 @@ class Trials:
         began = time.monotonic()
         found, ended = f"was never hit at work in {ATTEMPTS} attempts", ""
         for attempt in range(ATTEMPTS):
-            whole = self._whole(command, anew=attempt % ANEW == ANEW - 1)
+            whole = self._whole(command, anew=attempt > 0 and attempt % ANEW == 0)
             with tempfile.TemporaryDirectory() as folder:
                 told = _Kill(command, number, everyone, whole, self._inputs, Path(folder)).made(dice)
             if told is not None:
