@@ -20,7 +20,7 @@ from norse.torch import LIFBoxCell, LIFCell, LIFRecurrentCell, SequentialState
 import sne_deploy as sne
 from benchmarks.children import answer
 from benchmarks.scaling import memory_mib, release_free_memory, resident_anew
-from sne_deploy.runtime import sizes
+from sne_deploy.runtime import compile_size, sizes
 
 ROOT = Path(__file__).resolve().parents[1]
 Made = tuple[sne.Ensemble, int]
@@ -70,11 +70,11 @@ def measured(name: str) -> dict[str, Any]:
         warm.run(np.zeros((2, 2, 3), np.uint8))
     ensemble, samples = INPUTS[name]()
     x = _samples(ensemble, samples)
-    weights = sizes.weights_of(ensemble)
+    weights, values = compile_size.weights_of(ensemble), compile_size.values_of(ensemble)
     release_free_memory()
     before = resident_anew()
     with sne.compile(ensemble, "loihi") as compiled:
-        compiling = _step(sizes.bytes_of(weights, reference=True), before)
+        compiling = _step(compile_size.bytes_of(weights, values, reference=True), before)
         asked: list[int] = []
 
         def checked(size: sizes.RunSize) -> None:

@@ -38,11 +38,11 @@ from sne_deploy.ir.program import Precision, Program
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, EncoderKind, Ensemble, Head, Readout
 from sne_deploy.model.policy import PolicyKind, changed_policy
 from sne_deploy.result import Result
+from sne_deploy.runtime.compile_size import check_compile
 from sne_deploy.runtime.engine import Engine
 from sne_deploy.runtime.execution import InProcess, OnExecutor, Runner
 from sne_deploy.runtime.executors import check_engine, open_engine
 from sne_deploy.runtime.head import check_head
-from sne_deploy.runtime.sizes import check_compile
 
 if TYPE_CHECKING:
     import nir

@@ -95,7 +95,7 @@ class Compiled:
         """Of the Programs."""
         return self.programs[0].precision
 
-    @cached_property
+    @property
     def mapping(self) -> Placement:
         """Where every neuron is: cores, chips, and what binds each core.
 
@@ -106,9 +106,19 @@ class Compiled:
         MappingError
             A layer fits no core, or the students more chips than there are.
         """
+        if isinstance(self._mapped, str):
+            raise MappingError(self._mapped)
+        return self._mapped
+
+    @cached_property
+    def _mapped(self) -> Placement | str:
+        """Found once, as is why there is none, which takes longest to find."""
         from sne_deploy.mapping.mapper import map_programs
 
-        return map_programs(self.programs, self.hardware)
+        try:
+            return map_programs(self.programs, self.hardware)
+        except MappingError as error:
+            return str(error)
 
     def run(
         self,
@@ -217,7 +227,8 @@ class Compiled:
         check_run(size)
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
         verified = self._verify(data, verify)
-        placement, unplaced = self._placement()
+        with within_memory(size):
+            placement, unplaced = self._placement()
         if placement is not None:
             processors(operation, placement, self.hardware)  # refuses before the run
         placers = () if placement is None else self._placers(placement, size)
@@ -344,7 +355,8 @@ class Compiled:
         self._check_labels(data)
         size = self._size(data, "counts", keep_steps=True)
         check_run(size)
-        placement, _ = self._placement()
+        with within_memory(size):
+            placement, _ = self._placement()
         placers = () if placement is None else self._placers(placement, size)
         check_run(size)
         with within_memory(size), self._keeper(work, data, "counts", placers, anew) as keeper:
@@ -362,16 +374,14 @@ class Compiled:
             reference=self._reference is not None,
             keep_steps=keep_steps,
             workers=self._runner.processes,
+            mapped=self.precision == "fixed" and "_mapped" not in vars(self),
         )
 
     def _placement(self) -> tuple[Placement | None, str | None]:
         """The students on cores; None, and why, where they are on none."""
         if self.precision != "fixed":
             return None, "floating point has no cores"
-        try:
-            return self.mapping, None
-        except MappingError as error:
-            return None, str(error)
+        return (None, self._mapped) if isinstance(self._mapped, str) else (self._mapped, None)
 
     def _placers(self, placement: Placement, size: RunSize) -> tuple[Placer, ...]:
         """What counts each student on its cores; refused where there is no memory for it."""

@@ -1,4 +1,4 @@
-"""What compiling and running take in memory, from sizes alone, and what to do where it is not there.
+"""What a run takes in memory, from sizes alone, and what to do where it is not there.
 
 A run holds one slice of samples (encoded, recorded, compared with the reference), what the simulators work
 in, and the results of all samples. The figures are upper ones; what a process holds before is not among them.
@@ -16,19 +16,18 @@ from sne_deploy.backend import Record
 from sne_deploy.errors import InputError, RunError
 from sne_deploy.ir.program import Program
 from sne_deploy.memory import available_bytes, in_words
-from sne_deploy.model.ensemble import Ensemble
+from sne_deploy.runtime.compile_size import ALONE, bytes_of, neurons_in, weights_in
 from sne_deploy.runtime.packed import FROM
 from sne_deploy.runtime.slices import bytes_per_sample, counted_bytes, slice_samples
 
 WORK_BYTES = 2**26
 """What simulators work in at most, unless one sample needs more."""
-COMPILE_BYTES, REFERENCE_BYTES = 22, 20
-"""A weight in both precisions while it is compiled; as the simulator and the reference lay it out to run."""
 WORKER_BYTES = 2**28
 """A process with the libraries that it simulates with, beside what it shares with the others."""
 PLACED_BYTES, PLACING_BYTES = 160, 2**24
 """While the cores of spikes are found: for an out-axon (81 to 140 were measured), and whatever is placed."""
-ALONE = "leave the reference out (sne compile --no-fidelity; in Python: fidelity=False)"
+MAPPED_BYTES, MAPPED_WEIGHT_BYTES, MAPPING_BYTES = 2048, 16, 2**24
+"""While neurons get their cores: for a neuron, for a weight, and whatever is mapped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +47,8 @@ class RunSize:
         Processes of this machine that the samples run in; 1: this one.
     out_axons : int
         Of the cores that spikes are to be counted on; 0: on none, or what they need is there already.
+    mapped : bool
+        Whether the neurons get their cores first.
     """
 
     programs: Sequence[Program]
@@ -58,10 +59,24 @@ class RunSize:
     keep_steps: bool = False
     workers: int = 1
     out_axons: int = 0
+    mapped: bool = False
 
     @property
     def need(self) -> int:
-        """Bytes, beyond what is held before the run."""
+        """Bytes, beyond what is held before the run: it begins when the neurons have their cores."""
+        return max(self._running, self._mapping if self.mapped else 0)
+
+    @property
+    def _mapping(self) -> int:
+        """Tables of which source reaches which core; of the largest student's, one at a time."""
+        each = (
+            MAPPED_BYTES * neurons_in(program) + MAPPED_WEIGHT_BYTES * weights_in(program)
+            for program in self.programs
+        )
+        return MAPPING_BYTES + max(each)
+
+    @property
+    def _running(self) -> int:
         programs = [replace(program, timesteps=self.timesteps) for program in self.programs]
         each = bytes_per_sample(programs, recorded=True) + self._states * 2
         each += 2 * self._spikes if self.reference else 0
@@ -77,8 +92,8 @@ class RunSize:
         working = max(min(part, threads) * work, min(part * work, WORK_BYTES))
         if self.workers == 1:
             return working
-        weights = sum(each.weights.values.size for program in self.programs for each in program.synapses)
-        held = WORKER_BYTES + bytes_of(weights, reference=self.reference)
+        weights, neurons = (sum(map(count, self.programs)) for count in (weights_in, neurons_in))
+        held = WORKER_BYTES + bytes_of(weights, neurons, reference=self.reference)
         return self.workers * (held + working) + rows * each
 
     def _kept(self, rows: int) -> int:
@@ -189,45 +204,3 @@ def _largest(size: RunSize, name: str, available: int) -> int:
         low, high = (middle, high) if replace(size, **{name: middle}).need <= available else (low, middle)
     unit = int(10 ** max(0, len(str(low)) - 2))
     return low // unit * unit
-
-
-def weights_of(ensemble: Ensemble) -> int:
-    """How many weights all students hold; a convolution's kernels once."""
-    found = 0
-    for student in ensemble.students:
-        network = student.network
-        if isinstance(network, Program):
-            found += sum(synapse.weights.values.size for synapse in network.synapses)
-        elif isinstance(network, tuple):
-            arrays = (array for layer in network for array in layer.tensors.values())
-            found += sum(array.size for array in arrays if array.ndim >= 2)
-        else:
-            nodes = network.nodes.values()
-            found += sum(node.weight.size for node in nodes if hasattr(node, "weight"))
-    return found
-
-
-def check_compile(ensemble: Ensemble, *, reference: bool) -> None:
-    """Refuse to compile what there is not enough memory for.
-
-    Raises
-    ------
-    InputError
-        With the need, what is there, and what would fit.
-    """
-    available, weights = available_bytes(), weights_of(ensemble)
-    need = bytes_of(weights, reference=reference)
-    if available is None or need <= available:
-        return
-    alone = f"{ALONE}; or " if bytes_of(weights, reference=False) <= available else ""
-    fitting = available // bytes_of(1, reference=reference)
-    raise InputError(
-        f"compiling {weights:,} weights needs about {in_words(need)} of memory, and "
-        f"{in_words(available)} are left: {alone}prune or split the model to {fitting:,} weights, "
-        f"or use a larger machine"
-    )
-
-
-def bytes_of(weights: int, *, reference: bool) -> int:
-    """What so many weights take where they are compiled and run, with the reference or without."""
-    return weights * (COMPILE_BYTES + (REFERENCE_BYTES if reference else 0))

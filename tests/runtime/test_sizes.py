@@ -16,12 +16,14 @@ from norse.torch import LIFCell, SequentialState
 
 import sne_deploy as sne
 from sne_deploy.energy.time import StepRates
-from sne_deploy.errors import InputError, RunError
+from sne_deploy.errors import InputError, MappingError, RunError
+from sne_deploy.mapping import mapper
 from sne_deploy.mapping.wiring import Wiring
 from sne_deploy.memory import available_bytes
 from sne_deploy.runtime import sizes
+from sne_deploy.runtime.compile_size import bytes_of, values_of, weights_of
 from sne_deploy.runtime.placing import Placer
-from sne_deploy.runtime.sizes import RunSize, check_run, weights_of, within_memory
+from sne_deploy.runtime.sizes import RunSize, check_run, within_memory
 from sne_deploy.runtime.slices import sample_slices
 
 MIB = 2**20
@@ -41,7 +43,7 @@ def size(ensemble: sne.Ensemble) -> RunSize:
 
 
 def left(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    for module in ("sizes", "slices"):
+    for module in ("compile_size", "sizes", "slices"):
         monkeypatch.setattr(f"sne_deploy.runtime.{module}.available_bytes", lambda: count)
 
 
@@ -153,6 +155,41 @@ def test_counting_on_cores_takes_no_more_than_is_said(channels: int) -> None:
     assert sizes.PLACED_BYTES * sent / 4 < taken < sizes.PLACED_BYTES * sent + sizes.PLACING_BYTES
 
 
+@pytest.mark.parametrize("hardware", ["loihi1", "loihi2"])
+@pytest.mark.parametrize("layers", ["maps", "dense"])
+def test_finding_cores_takes_no_more_than_is_said(layers: str, hardware: str) -> None:
+    torch.manual_seed(0)
+    shape, maps = {
+        "maps": ((8, 16, 16), (torch.nn.Conv2d(8, 96, 3), torch.nn.Conv2d(96, 64, 3))),
+        "dense": ((3000,), (torch.nn.Linear(3000, 1500), torch.nn.Linear(1500, 9))),
+    }[layers]
+    each = [module for one in maps for module in (one, LIFCell())]
+    network = sne.ensemble(SequentialState(*each), input_shape=shape, timesteps=2)
+    with sne.compile(network, "loihi", hardware=hardware, fidelity=False) as compiled:
+        size = RunSize(compiled.programs, 1, 1, "counts", reference=False, mapped=True)
+        tracemalloc.start()
+        try:
+            assert compiled.mapping.cores
+            taken = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert MIB < taken < size.need
+
+
+def test_finding_no_cores_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = SequentialState(torch.nn.Linear(5000, 3), LIFCell())
+    calls: list[int] = []
+    real = mapper.map_programs
+    monkeypatch.setattr(mapper, "map_programs", lambda *args: (calls.append(1), real(*args))[1])
+    with sne.compile(sne.ensemble(network, input_shape=5000, timesteps=2), "loihi") as compiled:
+        for _ in range(2):
+            assert compiled.run(np.zeros((1, 2, 5000), np.uint8)).report.mapping is None
+            with pytest.raises(MappingError, match="in-axons"):
+                _ = compiled.mapping
+    assert calls == [1]
+
+
 def test_slices_fit_what_is_left(size: RunSize, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = []
     for count in (MIB, 64 * MIB):
@@ -174,14 +211,18 @@ def test_a_run_and_a_compilation_ask_before_they_begin(
     ensemble: sne.Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert weights_of(ensemble) == 10 * 30 + 30 * 4
+    assert values_of(ensemble) >= 30 + 4
     with sne.compile(ensemble, "loihi") as compiled:
         left(monkeypatch, 1000)
         with pytest.raises(InputError, match=r"^running 3 samples of 100 steps needs about"):
             compiled.run(np.zeros((3, 100, 10), np.uint8))
     refused = partial(pytest.raises, InputError)
-    with refused(match=r"^compiling 420 weights needs about .* are left: prune or split"):
+    with refused(match=r"^compiling 420 weights needs about .* are left: split the model"):
         sne.compile(ensemble, "loihi")
-    left(monkeypatch, 420 * sizes.COMPILE_BYTES)
+    left(monkeypatch, bytes_of(400, values_of(ensemble), reference=True))
+    with refused(match=r"prune or split the model to 400 weights, or use a larger machine$"):
+        sne.compile(ensemble, "loihi")
+    left(monkeypatch, bytes_of(420, values_of(ensemble), reference=False))
     with refused(match=r"leave the reference out \(sne compile --no-fidelity; in Python: fidelity=False\)"):
         sne.compile(ensemble, "loihi")
     sne.compile(ensemble, "loihi", fidelity=False)
