@@ -14,10 +14,11 @@ def test_the_page_shows_what_was_measured() -> None:
     assert write_memory.PAGE.read_text("utf-8") == write_memory.page()
 
 
-def test_a_committed_run_took_no_more_than_was_said() -> None:
+@pytest.mark.parametrize("step", ["compile", "run"])
+def test_what_was_committed_took_no_more_than_was_said(step: str) -> None:
     found = json.loads((write_memory.DOCS / "memory.json").read_text())["inputs"]
     assert list(found) == list(memory_child.INPUTS)
-    assert all(row["run"]["taken_mib"] <= row["run"]["said_mib"] for row in found.values())
+    assert all(row[step]["taken_mib"] <= row[step]["said_mib"] for row in found.values())
 
 
 def test_an_input_is_measured_with_the_run_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
