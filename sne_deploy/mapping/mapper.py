@@ -14,7 +14,7 @@ from sne_deploy.mapping.mesh import Mesh
 from sne_deploy.mapping.packing import packed
 from sne_deploy.mapping.partition import Partition, Strategy
 from sne_deploy.mapping.placement import Core, Placement, Resource, Site, Use
-from sne_deploy.mapping.refusal import refuse_chips, refuse_core
+from sne_deploy.mapping.refusal import refuse_chips, refuse_cores
 from sne_deploy.mapping.repair import repaired
 from sne_deploy.mapping.resources import Resources, limits, measure
 from sne_deploy.mapping.sites import place_on, sites
@@ -69,8 +69,8 @@ def map_programs(
             found = measure(programs, partition, chip)
         partition, found, on_chip = repaired(programs, partition, found, chip)
         placed = _placement(partition, found, place_on(found.traffic, Mesh.of(chip), on_chip), chip)
-    for core, resource in _exceeded(placed).items():
-        refuse_core(placed, core, resource)
+    if exceeded := _exceeded(placed):
+        refuse_cores(placed, exceeded)
     if chips is not None and placed.chips > chips:
         refuse_chips(placed, chips)
     return placed

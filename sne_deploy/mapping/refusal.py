@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 import numpy as np
@@ -40,16 +41,24 @@ def refuse_neuron(layer: Layer, neuron: int) -> NoReturn:
     raise AssertionError(f"neuron {neuron} of {layer.group.name!r} fits; please report this as a bug")
 
 
-def refuse_core(placement: Placement, core: int, resource: Resource) -> NoReturn:
-    """A core that uses more than it has, whatever was tried."""
+def refuse_cores(placement: Placement, exceeded: Mapping[int, Resource]) -> NoReturn:
+    """Cores that use more than they have, whatever was tried: how many, and the worst."""
+
+    def excess(core: int) -> float:
+        use = placement.cores[core].uses[exceeded[core]]
+        return use.used / (use.limit or 1)
+
+    core = max(exceeded, key=excess)
+    resource = exceeded[core]
     use = placement.cores[core].uses[resource]
     limit = use.limit or 0
+    many = f"{len(exceeded):,} of {len(placement.cores):,} cores use too much: " if len(exceeded) > 1 else ""
     held = [each for each in placement.groups if core in each.core_of]
     layer = max(held, key=lambda each: int(np.count_nonzero(each.core_of == core)))
     raise MappingError(
-        f"student {layer.student!r}, layer {layer.name!r}: a core by strategy {placement.strategy!r} needs "
-        f"{use.used} {_WORDS[resource]}, {use.used - limit} more than the {limit} of a core of "
-        f"{placement.chip}; {_other_mapping(placement, resource, use.used)}"
+        f"{many}student {layer.student!r}, layer {layer.name!r}: a core by strategy "
+        f"{placement.strategy!r} needs {use.used} {_WORDS[resource]}, {use.used - limit} more than the "
+        f"{limit} of a core of {placement.chip}; {_other_mapping(placement, resource, use.used)}"
     )
 
 
