@@ -25,7 +25,8 @@ from sne_deploy.cli import SHORT_OF_MEMORY
 from sne_deploy.errors import RunError, VerificationError
 from sne_deploy.progress import ProgressBars
 from sne_deploy.report.file import Report
-from sne_deploy.runtime import sizes
+from sne_deploy.runtime import compile_size, sizes
+from sne_deploy.runtime.compile_size import bytes_of, values_of, weights_of
 from sne_netx.format.file import write_net
 from tests.command_line import command, on_a_terminal
 from tests.net_programs import chain
@@ -436,8 +437,9 @@ def test_a_missing_folder_of_save_is_refused_before_the_run(model: Path, tmp_pat
 def test_the_remedy_that_a_refusal_for_memory_names_can_be_typed(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = 2 * 64 * 10 * sizes.COMPILE_BYTES
-    monkeypatch.setattr(sizes, "available_bytes", lambda: left)
+    ensemble = sne.load(model)
+    left = bytes_of(weights_of(ensemble), values_of(ensemble), reference=False)
+    monkeypatch.setattr(compile_size, "available_bytes", lambda: left)
     monkeypatch.setattr(sizes, "check_run", lambda _: None)
     run = (model, "--target", "loihi", "--samples", 3)
     found = command(*run)

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -265,7 +266,8 @@ def test_caller_and_everything_told_to_stop_at_once():
     """As a service manager tells the processes of a service."""
     caller, processes = started_caller()
     for pid in (*(pid for pid, _, _ in processes), caller.pid):
-        os.kill(pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it ended with those that were told before it
+            os.kill(pid, signal.SIGTERM)
     caller.communicate(timeout=30)
     assert_nothing_left(caller.pid, [spec for _, _, spec in processes])
 
