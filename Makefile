@@ -7,6 +7,9 @@ PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 BIN = $(VENV)/bin
 DIGITS = examples/digits
 
+# Modules are compiled once, not by each of the thousands of processes that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo docs test coverage lint test-wheel test-matrix test-long mutants torture interop bench experiments results clean
 # Of make experiments: DATA, where the data set lies; EXPERIMENT, mnist or cifar10; STUDY, one of its studies.
