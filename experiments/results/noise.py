@@ -58,6 +58,7 @@ def _noise(document: Document) -> Iterator[str]:
     means = [(_name(family), *_losses(_same(drops, family))) for family in families]
     yield from table(("", "teacher", "ensemble"), means)
     yield from _verdict(drops, families)
+    yield from _silenced(rows)
     yield from picture(f"{document.name}.svg", "Accuracy of teacher and ensemble against strength of noise")
     drawn = (
         "one draw of the noise"
@@ -158,6 +159,23 @@ def _verdict(drops: Sequence[Row], families: Sequence[str]) -> Iterator[str]:
         f"The ensemble's mean relative loss is {found}not smaller for {_and(more)}: it does "
         "not withstand every sort better.\n"
     )
+
+
+def _silenced(rows: Sequence[Row]) -> Iterator[str]:
+    """The sorts that leave the students less to do than clean images, since neurons stay silent."""
+
+    def each(row: Row) -> float:
+        return float(row["synops"] / row["mean_students"])
+
+    clean = each(rows[0])
+    last = {row["family"]: row for row in rows[1:]}  # the strongest
+    less = {_name(family): each(row) for family, row in last.items() if each(row) < clean}
+    if less:
+        found = _and([f"{synops:,.0f} with {name} at its strongest" for name, synops in less.items()])
+        yield (
+            f"SynOps of each student that ran: {clean:,.0f} on clean images, {found}: with less input fewer "
+            "neurons come to their thresholds.\n"
+        )
 
 
 def _by(gain: Spread) -> str:

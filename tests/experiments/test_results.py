@@ -218,6 +218,23 @@ def test_noise_says_who_loses_less() -> None:
     assert "one draw of the noise" in make_page([document.model_copy(update={"rows": (row,)})]).text
 
 
+def test_noise_that_leaves_neurons_silent_is_named() -> None:
+    document = made.noise("cifar10")
+    assert "come to their thresholds" not in make_page([document]).text
+    rows = [{**row, "mean_students": 2.0, "synops": 1000.0} for row in document.rows[0].figures["noise"]]
+    for row in rows:
+        if row["strength"] == 0.3:
+            row["synops"] = {"contrast": 800.0, "gaussian": 1200.0}[row["family"]]
+    figures = {**document.rows[0].figures, "noise": rows}
+    text = make_page(
+        [document.model_copy(update={"rows": (document.rows[0].model_copy(update={"figures": figures}),)})]
+    ).text
+    assert (
+        "SynOps of each student that ran: 500 on clean images, 400 with contrast at its strongest: with"
+        in text
+    )
+
+
 def test_a_budget_is_chosen_on_validation_data_and_an_ensemble_must_pay(page: str) -> None:
     text = part(page, "CIFAR-10", "The model")
     assert cells(text, "20 x fewer")[1:3] == ["1.00", "97.00 %"]
