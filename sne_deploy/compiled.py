@@ -229,6 +229,7 @@ class Compiled:
         verified = self._verify(data, verify)
         with within_memory(size):
             placement, unplaced = self._placement()
+        size = replace(size, mapping=0)
         if placement is not None:
             processors(operation, placement, self.hardware)  # refuses before the run
         placers = () if placement is None else self._placers(placement, size)
@@ -357,6 +358,7 @@ class Compiled:
         check_run(size)
         with within_memory(size):
             placement, _ = self._placement()
+        size = replace(size, mapping=0)
         placers = () if placement is None else self._placers(placement, size)
         check_run(size)
         with within_memory(size), self._keeper(work, data, "counts", placers, anew) as keeper:
@@ -364,8 +366,9 @@ class Compiled:
 
     def _size(self, data: DataSet, record: Record, *, keep_steps: bool = False) -> RunSize:
         """What the memory of a run depends on."""
-        from sne_deploy.runtime.sizes import RunSize
+        from sne_deploy.runtime.sizes import RunSize, mapping_bytes
 
+        mapped = self.precision != "fixed" or "_mapped" in vars(self)
         return RunSize(
             programs=self.programs,
             samples=len(data),
@@ -374,7 +377,7 @@ class Compiled:
             reference=self._reference is not None,
             keep_steps=keep_steps,
             workers=self._runner.processes,
-            mapped=self.precision == "fixed" and "_mapped" not in vars(self),
+            mapping=0 if mapped else mapping_bytes(self.programs, self.hardware),
         )
 
     def _placement(self) -> tuple[Placement | None, str | None]:

@@ -12,9 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import numpy as np
+
 from sne_deploy.backend import Record
+from sne_deploy.chips.chip import Chip
 from sne_deploy.errors import InputError, RunError
 from sne_deploy.ir.program import Program
+from sne_deploy.ir.weights import DenseWeights
 from sne_deploy.memory import available_bytes, in_words
 from sne_deploy.runtime.compile_size import ALONE, bytes_of, neurons_in, weights_in
 from sne_deploy.runtime.packed import FROM
@@ -27,7 +31,7 @@ WORKER_BYTES = 2**28
 PLACED_BYTES, PLACING_BYTES = 160, 2**24
 """While the cores of spikes are found: for an out-axon (81 to 140 were measured), and whatever is placed."""
 MAPPED_BYTES, MAPPED_WEIGHT_BYTES, MAPPING_BYTES = 2048, 16, 2**24
-"""While neurons get their cores: for a neuron, for a weight, and whatever is mapped."""
+"""While neurons get their cores: for a neuron, for a weight other than 0, and whatever is mapped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +51,8 @@ class RunSize:
         Processes of this machine that the samples run in; 1: this one.
     out_axons : int
         Of the cores that spikes are to be counted on; 0: on none, or what they need is there already.
-    mapped : bool
-        Whether the neurons get their cores first.
+    mapping : int
+        Bytes that finding the neurons' cores takes first, see :func:`mapping_bytes`; 0: they are found.
     """
 
     programs: Sequence[Program]
@@ -59,21 +63,12 @@ class RunSize:
     keep_steps: bool = False
     workers: int = 1
     out_axons: int = 0
-    mapped: bool = False
+    mapping: int = 0
 
     @property
     def need(self) -> int:
         """Bytes, beyond what is held before the run: it begins when the neurons have their cores."""
-        return max(self._running, self._mapping if self.mapped else 0)
-
-    @property
-    def _mapping(self) -> int:
-        """Tables of which source reaches which core; of the largest student's, one at a time."""
-        each = (
-            MAPPED_BYTES * neurons_in(program) + MAPPED_WEIGHT_BYTES * weights_in(program)
-            for program in self.programs
-        )
-        return MAPPING_BYTES + max(each)
+        return max(self._running, self.mapping)
 
     @property
     def _running(self) -> int:
@@ -139,6 +134,31 @@ class RunSize:
     def _counted(self) -> int:
         """Of a sample, before it is packed."""
         return sum(counted_bytes(program) for program in self.programs)
+
+
+def mapping_bytes(programs: Sequence[Program], chip: Chip) -> int:
+    """Tables of which source reaches which core; of the largest student's, one at a time.
+
+    A dense layer whose neurons have more inputs than a core is refused before there are any.
+    """
+    axons = chip.limits.in_axons_per_core
+    each = (
+        MAPPED_BYTES * neurons_in(program) + MAPPED_WEIGHT_BYTES * _synapses_in(program)
+        for program in programs
+        if axons is None or _first_inputs(program) <= axons.value
+    )
+    return MAPPING_BYTES + max(each, default=0)
+
+
+def _synapses_in(program: Program) -> int:
+    """Weights other than 0; a convolution's kernels once."""
+    return sum(int(np.count_nonzero(each.weights.values)) for each in program.synapses)
+
+
+def _first_inputs(program: Program) -> int:
+    """The most inputs that the first neuron of a dense layer has."""
+    dense = (each.weights.array for each in program.synapses if isinstance(each.weights, DenseWeights))
+    return max((int(np.count_nonzero(array[:1])) for array in dense), default=0)
 
 
 def check_run(size: RunSize) -> None:

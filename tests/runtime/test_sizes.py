@@ -23,7 +23,7 @@ from sne_deploy.memory import available_bytes
 from sne_deploy.runtime import sizes
 from sne_deploy.runtime.compile_size import bytes_of, values_of, weights_of
 from sne_deploy.runtime.placing import Placer
-from sne_deploy.runtime.sizes import RunSize, check_run, within_memory
+from sne_deploy.runtime.sizes import RunSize, check_run, mapping_bytes, within_memory
 from sne_deploy.runtime.slices import sample_slices
 
 MIB = 2**20
@@ -166,14 +166,38 @@ def test_finding_cores_takes_no_more_than_is_said(layers: str, hardware: str) ->
     each = [module for one in maps for module in (one, LIFCell())]
     network = sne.ensemble(SequentialState(*each), input_shape=shape, timesteps=2)
     with sne.compile(network, "loihi", hardware=hardware, fidelity=False) as compiled:
-        size = RunSize(compiled.programs, 1, 1, "counts", reference=False, mapped=True)
+        said = mapping_bytes(compiled.programs, compiled.hardware)
         tracemalloc.start()
         try:
             assert compiled.mapping.cores
             taken = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    assert MIB < taken < size.need
+    assert MIB < taken < said
+
+
+def test_a_layer_that_is_refused_at_once_needs_no_memory_for_its_cores() -> None:
+    torch.manual_seed(0)
+
+    def need(inputs: int) -> int:
+        network = SequentialState(torch.nn.Linear(inputs, 400, bias=False), LIFCell())
+        with sne.compile(sne.ensemble(network, input_shape=inputs, timesteps=1), "loihi") as compiled:
+            return mapping_bytes(compiled.programs, compiled.hardware)
+
+    most = sizes.MAPPING_BYTES + 400 * (sizes.MAPPED_BYTES + 4000 * sizes.MAPPED_WEIGHT_BYTES)
+    assert 0.9 * most < need(4000) < most  # some weights are 0 in integers
+    assert need(5000) == sizes.MAPPING_BYTES
+
+
+def test_a_run_asks_for_what_finding_cores_takes(
+    ensemble: sne.Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes, "MAPPING_BYTES", 2**50)
+    with sne.compile(ensemble, "loihi") as compiled:
+        with pytest.raises(InputError, match=r"^running 3 samples of 100 steps needs about 1048576 GiB"):
+            compiled.run(np.zeros((3, 100, 10), np.uint8))
+        assert compiled.mapping.cores
+        compiled.run(np.zeros((3, 100, 10), np.uint8))  # they are found
 
 
 def test_finding_no_cores_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
