@@ -165,16 +165,23 @@ def _silenced(rows: Sequence[Row]) -> Iterator[str]:
     """The sorts that leave the students less to do than clean images, since neurons stay silent."""
 
     def each(row: Row) -> float:
-        return float(row["synops"] / row["mean_students"])
+        draws = _same(rows, row["family"], row["strength"])
+        return _mean(draws, "synops").mean / _mean(draws, "mean_students").mean
+
+    def distance(row: Row) -> float:
+        return abs(_strength(row["family"], row) - _strength(row["family"], {"family": CLEAN}))
 
     clean = each(rows[0])
-    last = {row["family"]: row for row in rows[1:]}  # the strongest
-    less = {_name(family): each(row) for family, row in last.items() if each(row) < clean}
+    strongest = {row["family"]: row for row in sorted(rows[1:], key=distance)}
+    less = [
+        f"{each(row):,.0f} with {_name(family)} at its strongest"
+        for family, row in strongest.items()
+        if each(row) < clean
+    ]
     if less:
-        found = _and([f"{synops:,.0f} with {name} at its strongest" for name, synops in less.items()])
         yield (
-            f"SynOps of each student that ran: {clean:,.0f} on clean images, {found}: with less input fewer "
-            "neurons come to their thresholds.\n"
+            f"SynOps of each student that ran: {clean:,.0f} on clean images, {_and(less)}: with less input "
+            "fewer neurons come to their thresholds.\n"
         )
 
 
