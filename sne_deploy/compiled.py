@@ -227,8 +227,7 @@ class Compiled:
         check_run(size)
         evaluated = None if teacher is None else evaluate_teacher(teacher, data.x, data.y)
         verified = self._verify(data, verify)
-        with within_memory(size):
-            placement, unplaced = self._placement()
+        placement, unplaced = self._placement(size)
         size = replace(size, mapping=0)
         if placement is not None:
             processors(operation, placement, self.hardware)  # refuses before the run
@@ -356,8 +355,7 @@ class Compiled:
         self._check_labels(data)
         size = self._size(data, "counts", keep_steps=True)
         check_run(size)
-        with within_memory(size):
-            placement, _ = self._placement()
+        placement, _ = self._placement(size)
         size = replace(size, mapping=0)
         placers = () if placement is None else self._placers(placement, size)
         check_run(size)
@@ -380,11 +378,15 @@ class Compiled:
             mapping=0 if mapped else mapping_bytes(self.programs, self.hardware),
         )
 
-    def _placement(self) -> tuple[Placement | None, str | None]:
+    def _placement(self, size: RunSize) -> tuple[Placement | None, str | None]:
         """The students on cores; None, and why, where they are on none."""
+        from sne_deploy.runtime.sizes import within_memory
+
         if self.precision != "fixed":
             return None, "floating point has no cores"
-        return (None, self._mapped) if isinstance(self._mapped, str) else (self._mapped, None)
+        with within_memory(size):
+            found = self._mapped
+        return (None, found) if isinstance(found, str) else (found, None)
 
     def _placers(self, placement: Placement, size: RunSize) -> tuple[Placer, ...]:
         """What counts each student on its cores; refused where there is no memory for it."""

@@ -46,27 +46,13 @@ def reach(weights: Weights, core_of: Array, cores: int) -> sparse.csr_matrix:
         parts = _of_dense(weights.array, core_of)
     else:
         parts = _of_sparse(weights, core_of, cores)
-    found = sparse.csr_matrix(_joined(parts), (weights.shape[1], cores))
+    empty = np.zeros(0, np.int32)  # 32 bits hold any source, core and number of synapses
+    small = (tuple(array.astype(np.int32, copy=False) for array in part) for part in parts)
+    columns = list(zip((empty, empty, empty), *small, strict=True))
+    source, core, synapses = (np.concatenate(columns.pop(0)) for _ in range(3))  # each goes as it is joined
+    found = sparse.csr_matrix((synapses, (source, core)), (weights.shape[1], cores))
     found.sort_indices()
     found.data = found.data.astype(np.int64)
-    return found
-
-
-def _joined(parts: Iterator[Entries]) -> tuple[Array, tuple[Array, Array]]:
-    """Synapses, and their sources and cores, in 32 bits: a weight matrix has not more of either."""
-    held = [[array.astype(np.int32, copy=False) for array in part] for part in parts]
-    source, core, synapses = (_moved(held, which) for which in range(3))
-    return synapses, (source, core)
-
-
-def _moved(held: list[list[Array]], which: int) -> Array:
-    """One array of each part in a row; each part's own goes as it was copied."""
-    found = np.empty(sum(len(part[which]) for part in held), np.int32)
-    start = 0
-    for part in held:
-        found[start : start + len(part[which])] = part[which]
-        start += len(part[which])
-        part[which] = found[:0]
     return found
 
 

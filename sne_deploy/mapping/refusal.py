@@ -43,14 +43,9 @@ def refuse_neuron(layer: Layer, neuron: int) -> NoReturn:
 
 def refuse_cores(placement: Placement, exceeded: Mapping[int, Resource]) -> NoReturn:
     """Cores that use more than they have, whatever was tried: how many, and the worst."""
-
-    def excess(core: int) -> float:
-        use = placement.cores[core].uses[exceeded[core]]
-        return use.used / (use.limit or 1)
-
-    core = max(exceeded, key=excess)
-    resource = exceeded[core]
-    use = placement.cores[core].uses[resource]
+    uses = {core: placement.cores[core].uses[resource] for core, resource in exceeded.items()}
+    core = max(uses, key=lambda each: uses[each].used / (uses[each].limit or 1))
+    use, resource = uses[core], exceeded[core]
     limit = use.limit or 0
     many = f"{len(exceeded):,} of {len(placement.cores):,} cores use too much: " if len(exceeded) > 1 else ""
     held = [each for each in placement.groups if core in each.core_of]

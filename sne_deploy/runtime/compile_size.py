@@ -84,8 +84,7 @@ def check_compile(ensemble: Ensemble, *, reference: bool) -> None:
 
 def _remedy(weights: int, values: int, available: int, *, reference: bool) -> str:
     alone = f"{ALONE}; or " if bytes_of(weights, values, reference=False) <= available else ""
-    each = bytes_of(1, 0, reference=reference) - COMPILING_BYTES
-    fitting = (available - bytes_of(0, values, reference=reference)) // each
+    fitting = (available - bytes_of(0, values, reference=reference)) // _weight_bytes(reference=reference)
     smaller = (
         f"prune or split the model to {fitting:,} weights, or " if fitting > 0 else "split the model, or "
     )
@@ -94,5 +93,8 @@ def _remedy(weights: int, values: int, available: int, *, reference: bool) -> st
 
 def bytes_of(weights: int, values: int, *, reference: bool) -> int:
     """What a model takes where it is compiled and run, with the reference or without."""
-    each = COMPILE_BYTES + (REFERENCE_BYTES if reference else 0)
-    return weights * each + values * VALUE_BYTES + COMPILING_BYTES
+    return weights * _weight_bytes(reference=reference) + values * VALUE_BYTES + COMPILING_BYTES
+
+
+def _weight_bytes(*, reference: bool) -> int:
+    return COMPILE_BYTES + (REFERENCE_BYTES if reference else 0)

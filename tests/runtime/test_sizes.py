@@ -235,7 +235,7 @@ def test_a_run_and_a_compilation_ask_before_they_begin(
     ensemble: sne.Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert weights_of(ensemble) == 10 * 30 + 30 * 4
-    assert values_of(ensemble) >= 30 + 4
+    assert values_of(ensemble) == 2 * (30 + 4)  # of maps and neurons
     with sne.compile(ensemble, "loihi") as compiled:
         left(monkeypatch, 1000)
         with pytest.raises(InputError, match=r"^running 3 samples of 100 steps needs about"):
