@@ -85,8 +85,8 @@ def estimate(experiment: Experiment, given: Given | None = None) -> Estimate:
     teacher, _ = teacher_of(experiment.teacher, given.teacher, data.x[:2], data.classes)
     placed = data.to(device)
     width = experiment.teacher.features if teacher is None else teacher.classifier.in_features
-    check_students(experiment, placed, width)
     finished = read_finished(experiment, data)
+    check_students(experiment, placed, width, finished)
     plan = plan_of(experiment, placed, teacher, finished)
     data_s = time.perf_counter() - begun
     probe = Probe(experiment, placed, teacher, finished)

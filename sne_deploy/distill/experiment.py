@@ -20,6 +20,7 @@ from sne_deploy.distill.losses import MAX_GATED
 from sne_deploy.distill.mistakes import experiment_error
 from sne_deploy.distill.schema.base import LATER, Model, Positive
 from sne_deploy.distill.schema.data import DataModel
+from sne_deploy.distill.schema.members import OfMember
 from sne_deploy.distill.schema.noise import NoiseModel
 from sne_deploy.distill.schema.policy import PolicyModel
 from sne_deploy.distill.schema.students import EnsembleModel, JointModel, QuantisationModel
@@ -91,6 +92,12 @@ class Experiment(Model):
         if self.students.outputs == "logits" and self.joint is not None:
             raise ValueError("joint trains a head over features; students.outputs 'logits' has none")
         each = [self.students.of(index) for index in range(self.students.count)]
+        for index, own in enumerate(each):
+            if own.loss.inner and self.students.start(index) is not None:
+                raise ValueError(
+                    f"students.member.{index}.start: loss.inner {own.loss.inner:g} needs the student's ReLU "
+                    "twin, which is trained for one that begins at random: set it to 0, or leave out start"
+                )
         for key in ("warm_start", "more_steps"):
             if self.data.input != "constant" and any(getattr(own, key) is not None for own in each):
                 raise ValueError(
@@ -158,7 +165,8 @@ class Experiment(Model):
             values["students"].pop("count")
             values.pop("partition", None)
         for member in values.get("students", {}).get("member", ()):  # nor where a student lies
-            member.pop("weights", None)
+            for key in OfMember.model_fields:
+                member.pop(key, None)
         for name in ("folder", "file"):  # where the data lies changes nothing
             values["data"].pop(name)
         if values.get("teacher", {}).get("onnx") is not None:
@@ -213,9 +221,10 @@ def _beside(path: Path, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _member_beside(path: Path, member: Any) -> Any:
-    if isinstance(member, dict) and isinstance(member.get("weights"), str):
-        return {**member, "weights": str(path.parent / member["weights"])}
-    return member
+    if not isinstance(member, dict):
+        return member
+    files = {key: member[key] for key in OfMember.model_fields if isinstance(member.get(key), str)}
+    return {**member, **{key: str(path.parent / name) for key, name in files.items()}}
 
 
 def parse_experiment(document: dict[str, Any], where: str = "experiment") -> Experiment:

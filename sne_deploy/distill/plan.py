@@ -96,7 +96,7 @@ def plan_of(
     like = [described.like(k) for k in range(count)]
     features, one = own.classifier.in_features, dict[int, Sizes]()
     for k in set(like):
-        given = finished.network(k) if k in finished else None
+        given = finished.network(k) if k in finished.begun else None
         one[k] = student_sizes(experiment.of(k), data, features, given)
     samples = data.rows(described.copies)
 
@@ -107,7 +107,7 @@ def plan_of(
     tuned = tuned if experiment.quantisation.epochs else []
     for k in range(count):
         if k not in finished:
-            phases = phases_of(described.of(k), student_task(experiment.of(k)))
+            phases = () if k in finished.begun else phases_of(described.of(k), student_task(experiment.of(k)))
             found += [alone(phase.name, k, phase.schedule) for phase in phases]
             found.append(alone("student", k, described.of(k).schedule))
             found += tuned[k : k + 1] if joint is None else []

@@ -21,7 +21,7 @@ from sne_deploy.distill.students.answers import FreshAnswers, StoredAnswers, Ver
 from sne_deploy.distill.students.checks import joint_task, student_task
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.joint import MEANS, tune_together
-from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.networks import student_network, trainable_copy
 from sne_deploy.distill.students.phases import phases_of
 from sne_deploy.distill.students.quantise_aware import tune_quantised
 from sne_deploy.distill.students.student import Lesson, train_alone, train_student
@@ -88,7 +88,7 @@ class Probe:
         """How many features each student has, if all have as many."""
         features, count = self.teacher.classifier.in_features, self.experiment.students.count
         parts = [len(part) for part in np.array_split(np.arange(features), count)]
-        learned = {k: one.features for k, one in self.finished.students.items()}
+        learned = {k: one.features for k, one in self.finished.begun.items()}
         return [len(own) if (own := learned.get(k)) is not None else size for k, size in enumerate(parts)]
 
     @cached_property
@@ -98,7 +98,7 @@ class Probe:
             return [self._network(k) for k in range(len(self.slices))]
 
     def _network(self, index: int) -> nn.Module:
-        if index in self.finished:
+        if index in self.finished.begun:
             return self.finished.network(index).to(self.data.x.device)
         return self._settled(self._untrained(index))
 
@@ -182,6 +182,8 @@ class Probe:
         return self._untrained(student).to(self.data.x.device).eval() if task.loss.inner else None
 
     def _untrained(self, index: int) -> nn.Module:
+        if index in self.finished.begun:
+            return trainable_copy(self.finished.network(index))
         described, size = self.experiment.students.of(index), self.slices[index]
         outputs = self.data.classes if student_task(self.experiment).direct else size
         return student_network(described.layers, self.data.input_shape, outputs, described.dt_s)

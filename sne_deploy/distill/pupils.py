@@ -22,7 +22,7 @@ from sne_deploy.distill.students.checks import joint_task, kept_zeros, pruning_o
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import JointTask, tune_together
-from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.networks import student_network, trainable_copy
 from sne_deploy.distill.students.phases import phases_of
 from sne_deploy.distill.students.quantise_aware import folded, tune_quantised, with_stored_weights
 from sne_deploy.distill.students.shrink import shrunk
@@ -92,6 +92,8 @@ def train_students(
     own = lesson.first(data.rows(described.copies))
 
     def build(index: int, outputs: int) -> nn.Module:
+        if index in stages.given.begun:
+            return trainable_copy(stages.given.network(index, None if direct else parts[index]))
         layers, where = described.of(index).layers, f"{described.place(index)}.layers"
         size = data.classes if direct else outputs
         return student_network(layers, data.input_shape, size, described.dt_s, where)
@@ -174,16 +176,18 @@ def _alone(
         index,
     )
     training = stages.training(stage, partial(watch_student, task=task, others=tuple(others)))
-    pruning = pruning_of(stages.experiment.of(index), lesson.of(index), task)
+    begun = index in stages.given.starts
+    pruning = pruning_of(stages.experiment.of(index), lesson.of(index), task, begun=begun)
     training = replace(training, after_step=pruning)
     build = partial(pupils.build, index, part.shape[1])
-    start, twin = _start(stages, lesson.of(index), pupils, index, build) if pupils.phased else (None, None)
+    phased = pupils.phased and not begun
+    start, twin = _start(stages, lesson.of(index), pupils, index, build) if phased else (None, None)
     return train_student(build, lesson.of(index), task, training, start, twin).module
 
 
 def _without_idle(stages: Stages, index: int, network: nn.Module) -> nn.Module:
     """A student that was pruned, without the neurons that reach nothing any more."""
-    pruned = stages.experiment.of(index).students.pruning is not None
+    pruned = index in stages.given.starts or stages.experiment.of(index).students.pruning is not None
     return shrunk(network).to(next(network.parameters()).device) if pruned else network
 
 

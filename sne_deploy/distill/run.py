@@ -169,7 +169,7 @@ def _prepared(
     held = Held.of(placed) if watched else None
     stages = replace(stages, own=data.digest + digest, held=held, given=finished)
     width = experiment.teacher.features if teacher is None else teacher.classifier.in_features
-    check_students(experiment, placed, width)
+    check_students(experiment, placed, width, finished)
     planned(plan_of(experiment, placed, teacher, finished))
     teacher = train_own_teacher(stages, placed) if teacher is None else teacher.to(device)
     parts, teacher = _parts(stages, placed, teacher)

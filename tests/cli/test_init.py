@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sne_deploy.distill.data.splits import load_splits, load_test
 from sne_deploy.distill.data.survey import MIN_SAMPLES, Survey, survey
 from sne_deploy.distill.experiment import load_experiment, parse_experiment
+from sne_deploy.distill.plan import NONE_FINISHED
 from sne_deploy.distill.students.checks import check_students
 from sne_deploy.distill.teacher.architectures import teacher_network
 from sne_deploy.distill.template import experiment_text, toml
@@ -98,7 +99,7 @@ def test_recorded_events_become_an_experiment_that_is_trained_as_it_is(
     assert len(splits.x) + len(splits.x_validation) + len(test) == 90
     assert splits.sample_shape == (steps, *shape)
     assert set(np.unique(splits.x)) == {0, 1}
-    check_students(described, splits, described.teacher.features)
+    check_students(described, splits, described.teacher.features, NONE_FINISHED)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_the_networks_that_it_describes_fit(kind: Any, shape: tuple[int, ...], b
         described.data.model_copy(update=alone), 0, arrays=arrays, timesteps=described.students.timesteps
     )
     teacher_network(described.teacher, shape, 2)
-    check_students(described, splits, described.teacher.features)
+    check_students(described, splits, described.teacher.features, NONE_FINISHED)
 
 
 @settings(max_examples=examples(25))

@@ -36,9 +36,23 @@ class OfMember(Partial):
     ``student1``, ... Such as ``students/student0.pt``, which ``sne train`` writes as soon as a student is
     finished. It is then neither trained nor fine-tuned by itself with quantised weights; ``[joint]`` trains
     it on with the others. Its layers are those of the file.
+
+    ``start``: likewise, but the student is trained from there by its own schedule and losses, without
+    ``warm_start`` and ``more_steps``, which are for students that begin at random. Weights that are 0 learn
+    again until ``pruning`` begins, which takes as many in the end as of any student; without it they stay 0.
     """
 
     weights: str | None = None
+    start: str | None = None
+
+    @model_validator(mode="after")
+    def _one_file(self) -> Self:
+        if self.weights is not None and self.start is not None:
+            raise ValueError(
+                f"weights {self.weights!r} are of a finished student, start {self.start!r} of one that is "
+                "trained on: leave out one of them"
+            )
+        return self
 
 
 class WithMembers(Model):
@@ -86,16 +100,16 @@ class WithMembers(Model):
         """What one student is like: these keys with its own in their place, without members."""
         if not self.member:
             return self
-        own = self.member[index].model_dump(exclude={"weights"})
+        own = self.member[index].model_dump(exclude=set(OfMember.model_fields))
         base = self.model_dump(exclude={"member"}, exclude_unset=True)
         return type(self).model_validate(_merged(base, own))
 
     def like(self, index: int) -> int:
-        """The first student with the same keys that is trained too; a finished one is like itself alone."""
-        if self.weights(index) is not None:
+        """The first student with the same keys that is trained too; one of a file is like itself alone."""
+        if self.file(index) is not None:
             return index
         own = self.of(index)
-        alike = (first for first in range(index) if self.weights(first) is None and self.of(first) == own)
+        alike = (first for first in range(index) if self.file(first) is None and self.of(first) == own)
         return next(alike, index)
 
     def place(self, index: int) -> str:
@@ -105,6 +119,14 @@ class WithMembers(Model):
     def weights(self, index: int) -> str | None:
         """The file of a student that is finished."""
         return self.member[index].weights if self.member else None
+
+    def start(self, index: int) -> str | None:
+        """The file of a student that is trained on from there."""
+        return self.member[index].start if self.member else None
+
+    def file(self, index: int) -> str | None:
+        """That of a student which is finished, or begins there."""
+        return self.weights(index) or self.start(index)
 
 
 def member_model(students: type[Model]) -> type[OfMember]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sne_deploy.distill.data.splits import Splits
     from sne_deploy.distill.experiment import Experiment
     from sne_deploy.distill.schema.pruning import PruningModel
+    from sne_deploy.distill.students.finished import Finished
     from sne_deploy.distill.students.student import Lesson
     from sne_deploy.ir.program import Precision, Program
 
@@ -71,31 +72,37 @@ def joint_task(experiment: Experiment, alone: StudentTask, each: tuple[Run, ...]
     )
 
 
-def pruning_of(experiment: Experiment, lesson: Lesson, task: StudentTask) -> Pruning | None:
-    """What a student's weights undergo while it learns a lesson by itself."""
+def pruning_of(
+    experiment: Experiment, lesson: Lesson, task: StudentTask, *, begun: bool = False
+) -> Pruning | KeptZeros | None:
+    """What a student's weights undergo while it learns a lesson by itself.
+
+    ``begun``: it was trained before, and may be pruned already.
+    """
     described, schedule = experiment.students.pruning, experiment.students.schedule
     if described is None:
-        return None
+        return KeptZeros() if begun else None
     steps = schedule.epochs * len(split_rows(lesson.labels, schedule.batch_size))
     if described.by == "synops":
         cut: Cut = LeastUseful.of(described, lesson, task, experiment.quantisation.weight_bits)
     else:
         cut = SmallestWeights.of(described, spikes=task.encoder.kind == "spikes")
-    return Pruning(described, steps, cut)
+    return Pruning(described, steps, cut, regrows=begun)
 
 
 def kept_zeros(experiment: Experiment) -> KeptZeros | None:
     """What holds pruned weights at 0 in later stages."""
     described = experiment.students
     each = range(described.count)
-    pruned = any(described.weights(k) or described.of(k).pruning is not None for k in each)
+    pruned = any(described.file(k) or described.of(k).pruning is not None for k in each)
     return KeptZeros() if pruned else None
 
 
-def check_students(experiment: Experiment, data: Splits, features: int) -> None:
+def check_students(experiment: Experiment, data: Splits, features: int, finished: Finished) -> None:
     """Build one untrained student for the smallest and the largest slice, run it, and compile it.
 
-    ``data`` lies where students will be trained; the teacher has this many ``features``.
+    ``data`` lies where students will be trained; the teacher has this many ``features``. One that is
+    ``finished`` is not looked at, one that begins in a file is run as it is there.
 
     Raises
     ------
@@ -114,19 +121,30 @@ def check_students(experiment: Experiment, data: Splits, features: int) -> None:
         )
     sizes = {features // described.count, -(-features // described.count)}
     for student in range(described.count):
-        if described.like(student) != student or described.weights(student) is not None:
+        if described.like(student) != student or student in finished:
             continue
         own, place = experiment.of(student), described.place(student)
-        task, pruning = student_task(own), own.students.pruning
+        task, layers = student_task(own), own.students.layers
+        if student in finished.begun:
+            _check_student(own, data, finished.network(student), None, place)
+            continue
         for size in sorted({data.classes} if task.direct else sizes):
             with deterministic(experiment.seed):
-                layers = own.students.layers
                 network = student_network(layers, data.input_shape, size, described.dt_s, f"{place}.layers")
-            if pruning is not None:
-                check_pruning(pruning, network, spikes=task.encoder.kind == "spikes")
-            for run in (task, *(phase.task for phase in phases_of(own.students, task))):
-                _check_run(network.to(data.x.device), torch.zeros_like(data.x[:1]), size, run, place)
-            _check_compiled(own, network, data.input_shape)
+            _check_student(own, data, network, size, place)
+
+
+def _check_student(
+    experiment: Experiment, data: Splits, network: nn.Module, size: int | None, place: str
+) -> None:
+    """Run and compile a student of so many outputs, of any number where it begins in a file."""
+    described, task = experiment.students, student_task(experiment)
+    if described.pruning is not None:
+        check_pruning(described.pruning, network, spikes=task.encoder.kind == "spikes")
+    before = () if size is None else phases_of(described, task)
+    for run in (task, *(phase.task for phase in before)):
+        _check_run(network.to(data.x.device), torch.zeros_like(data.x[:1]), size, run, place)
+    _check_compiled(experiment, network, data.input_shape)
 
 
 def check_pruning(described: PruningModel, network: nn.Module, *, spikes: bool) -> None:
@@ -137,7 +155,7 @@ def check_pruning(described: PruningModel, network: nn.Module, *, spikes: bool) 
         SmallestWeights.of(described, spikes=spikes).check(network)
 
 
-def _check_run(network: nn.Module, sample: Tensor, size: int, task: StudentTask, place: str) -> None:
+def _check_run(network: nn.Module, sample: Tensor, size: int | None, task: StudentTask, place: str) -> None:
     try:
         with torch.no_grad():
             steps = torch.tensor([task.timesteps]) if task.encoder.timed else None
@@ -146,7 +164,7 @@ def _check_run(network: nn.Module, sample: Tensor, size: int, task: StudentTask,
                 drives_of([network], [done])
     except (InputError, RuntimeError) as error:
         raise InputError(f"{place}: {str(error).splitlines()[0][:300]}") from None
-    if tuple(done.outputs.shape) != (1, size):
+    if size is not None and tuple(done.outputs.shape) != (1, size):
         kind = "logits" if task.direct else "features"
         raise InputError(
             f"{place}.layers: the last one gives {done.outputs[0].numel()} values, but it has {size} to "

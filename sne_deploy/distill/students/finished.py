@@ -1,4 +1,7 @@
-"""Students that are finished: each a ``model.pt`` of its own, read where an experiment names it."""
+"""Students of files: each a ``model.pt`` of its own, read where an experiment names it.
+
+A finished one is taken as it is, another one is trained on from there.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +33,20 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """The students of an experiment that are not trained in it, by their number.
+    """The students of an experiment that do not begin in it, by their number.
 
     Attributes
     ----------
     students : mapping
+        Those that are not trained in it.
+    starts : mapping
+        Those that are, from what they are here.
     files : mapping
         Where each was read, for messages.
     """
 
     students: Mapping[int, Student] = field(default_factory=dict)
+    starts: Mapping[int, Student] = field(default_factory=dict)
     files: Mapping[int, str] = field(default_factory=dict)
 
     def __contains__(self, index: int) -> bool:
@@ -53,21 +60,34 @@ class Finished:
         InputError
             This teacher and this division give it others.
         """
-        own = self.students[index].features
-        if features is not None and not np.array_equal(np.asarray(own), features):
+        student, key = self._of(index)
+        if features is not None and not np.array_equal(np.asarray(student.features), features):
             raise InputError(
-                f"students.member.{index}.weights {self.files[index]}: the student learned other features "
-                "than this teacher and partition give it; leave out weights, to train it with them"
+                f"students.member.{index}.{key} {self.files[index]}: the student learned other features "
+                f"than this teacher and partition give it; leave out {key}, to train it with them"
             )
-        return module_from_layers(_layers(self.students[index]))
+        return module_from_layers(_layers(student))
+
+    @property
+    def begun(self) -> Mapping[int, Student]:
+        """All that are of a file, be they finished or not."""
+        return {**self.students, **self.starts}
 
     def digest(self, index: int | None = None) -> str:
         """Of one student, or of all of them; "" where none is."""
-        chosen = [self.students[k] for k in sorted(self.students) if index in (None, k)]
-        return digest_of(part for student in chosen for part in _content(student)) if chosen else ""
+        chosen = [self._of(k) for k in sorted(self.begun) if index in (None, k)]
+        return digest_of(part for one in chosen for part in _content(*one)) if chosen else ""
+
+    def _of(self, index: int) -> tuple[Student, str]:
+        """A student and the key that names its file."""
+        if index in self.students:
+            return self.students[index], "weights"
+        return self.starts[index], "start"
 
 
-def _content(student: Student) -> Iterator[Array | str]:
+def _content(student: Student, key: str) -> Iterator[Array | str]:
+    if key == "start":
+        yield key
     for layer in _layers(student):
         yield f"{layer.kind} {sorted(layer.options.items())}"
         for name, tensor in layer.tensors.items():
@@ -90,13 +110,18 @@ def read_finished(experiment: Experiment, data: Splits) -> Finished:
     CheckpointError
         A file cannot be read.
     """
-    count = experiment.students.count
-    files = {k: path for k in range(count) if (path := experiment.students.weights(k)) is not None}
-    return Finished({k: _read(experiment, data, k, path) for k, path in files.items()}, files)
+    described = experiment.students
+    files = {k: path for k in range(described.count) if (path := described.file(k)) is not None}
+    keys = {k: "start" if described.weights(k) is None else "weights" for k in files}
+    read = {k: _read(experiment, data, k, keys[k], path) for k, path in files.items()}
+    finished, starts = (
+        {k: student for k, student in read.items() if keys[k] == key} for key in ("weights", "start")
+    )
+    return Finished(finished, starts, files)
 
 
-def _read(experiment: Experiment, data: Splits, index: int, path: str) -> Student:
-    described, where = experiment.students, f"students.member.{index}.weights {path}"
+def _read(experiment: Experiment, data: Splits, index: int, key: str, path: str) -> Student:
+    described, where = experiment.students, f"students.member.{index}.{key} {path}"
     ensemble = load_checkpoint(path)
     named = {student.name: student for student in ensemble.students}
     student = ensemble.students[0] if len(named) == 1 else named.get(f"student{index}")
@@ -120,7 +145,7 @@ def _read(experiment: Experiment, data: Splits, index: int, path: str) -> Studen
         if given != wanted:
             raise InputError(
                 f"{where}: its {name} is {given}, that of this experiment {wanted}; "
-                "leave out weights, to train it here"
+                f"leave out {key}, to train it here"
             )
     return student
 

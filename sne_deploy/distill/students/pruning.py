@@ -98,16 +98,21 @@ class Pruning:
     steps : int
         Of the whole training.
     cut : callable
+    regrows : bool
+        Weights that are 0 in the beginning learn until it begins: a student that was pruned before is dense
+        again for a while (Han et al. 2017, ICLR, arXiv:1607.04381).
     """
 
     described: PruningModel
     steps: int
     cut: Cut
+    regrows: bool = False
     _zeros: KeptZeros = field(default_factory=KeptZeros, init=False)
 
     def __call__(self, learner: nn.Module, progress: float) -> None:
         """Prune where it is due; put back the zeros that the step has moved."""
-        self._zeros(learner, progress)
+        if not self.regrows or progress > self.described.start:
+            self._zeros(learner, progress)
         if self.due(progress):
             last = round(progress * self.steps) == self._last
             self.cut(cast("Learner", learner), 1.0 if last else self.described.share(progress))
