@@ -139,6 +139,7 @@ def _pupils(experiment: Experiment, data: Splits) -> Pupils:
         "twin",
         "twins together",
         ("students",),
+        mirror=lambda network, _: mirror_twin(network),
     )
 
 
@@ -244,6 +245,20 @@ def twin_network(
     ]
     identity = norse.LIBoxCell(LIBoxParameters(tau_mem_inv=torch.tensor(1.0)), dt=1.0)
     return nn.Sequential(Maps(modules), identity)
+
+
+def mirror_twin(network: nn.Module) -> nn.Sequential:
+    """A twin of the mirror image of a student, from the student's twin; they share their weights."""
+    maps, identity = network.children()
+    return nn.Sequential(Maps([LeftRight(), *maps.children()]), identity)
+
+
+class LeftRight(nn.Module):
+    """Turns images around."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Of shape (N, C, H, W)."""
+        return images.flip(-1)
 
 
 class Maps(nn.ModuleList):

@@ -20,7 +20,7 @@ from sne_deploy.distill.losses import MAX_GATED
 from sne_deploy.distill.mistakes import experiment_error
 from sne_deploy.distill.schema.base import LATER, Model, Positive
 from sne_deploy.distill.schema.data import DataModel
-from sne_deploy.distill.schema.members import OfMember
+from sne_deploy.distill.schema.members import FILES
 from sne_deploy.distill.schema.noise import NoiseModel
 from sne_deploy.distill.schema.policy import PolicyModel
 from sne_deploy.distill.schema.students import EnsembleModel, JointModel, QuantisationModel
@@ -88,6 +88,12 @@ class Experiment(Model):
             raise ValueError(
                 "partition.decorrelate trains a teacher further, and its weights would not stay of 16 bits: "
                 "set teacher.weights to 'float32'"
+            )
+        mirrors = [k for k in range(self.students.count) if self.students.mirror_of(k) is not None]
+        if mirrors and self.students.outputs == "features":
+            raise ValueError(
+                f"students.member.{mirrors[0]}.mirror_of: a mirror image learns no slice of its own: set "
+                "students.outputs to 'logits', or leave it out"
             )
         if self.students.outputs == "logits" and self.joint is not None:
             raise ValueError("joint trains a head over features; students.outputs 'logits' has none")
@@ -164,8 +170,10 @@ class Experiment(Model):
         if not self.divided and "students" in sections:
             values["students"].pop("count")
             values.pop("partition", None)
-        for member in values.get("students", {}).get("member", ()):  # nor where a student lies
-            for key in OfMember.model_fields:
+        students = values.get("students", {})
+        students.pop("storage", None)  # nor how a student is stored when it is finished
+        for member in students.get("member", ()):  # nor where one lies
+            for key in (*FILES, "storage"):
                 member.pop(key, None)
         for name in ("folder", "file"):  # where the data lies changes nothing
             values["data"].pop(name)
@@ -223,7 +231,7 @@ def _beside(path: Path, document: dict[str, Any]) -> dict[str, Any]:
 def _member_beside(path: Path, member: Any) -> Any:
     if not isinstance(member, dict):
         return member
-    files = {key: member[key] for key in OfMember.model_fields if isinstance(member.get(key), str)}
+    files = {key: member[key] for key in FILES if isinstance(member.get(key), str)}
     return {**member, **{key: str(path.parent / name) for key, name in files.items()}}
 
 

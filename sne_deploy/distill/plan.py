@@ -105,12 +105,11 @@ def plan_of(
 
     tuned = [alone("quantised", k, quantised_schedule(experiment, k)) for k in range(count)]
     tuned = tuned if experiment.quantisation.epochs else []
-    for k in range(count):
-        if k not in finished:
-            phases = () if k in finished.begun else phases_of(described.of(k), student_task(experiment.of(k)))
-            found += [alone(phase.name, k, phase.schedule) for phase in phases]
-            found.append(alone("student", k, described.of(k).schedule))
-            found += tuned[k : k + 1] if joint is None else []
+    for k in described.trained:
+        phases = () if k in finished.begun else phases_of(described.of(k), student_task(experiment.of(k)))
+        found += [alone(phase.name, k, phase.schedule) for phase in phases]
+        found.append(alone("student", k, described.of(k).schedule))
+        found += tuned[k : k + 1] if joint is None else []
     if joint is not None:
         every = data.rows(experiment.joint_copies)
         sizes = Sizes.together(one[k] for k in like)

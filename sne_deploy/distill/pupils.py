@@ -22,7 +22,7 @@ from sne_deploy.distill.students.checks import joint_task, kept_zeros, pruning_o
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import JointTask, tune_together
-from sne_deploy.distill.students.networks import student_network, trainable_copy
+from sne_deploy.distill.students.networks import half_student, mirror_image, student_network, trainable_copy
 from sne_deploy.distill.students.phases import phases_of
 from sne_deploy.distill.students.quantise_aware import folded, tune_quantised, with_stored_weights
 from sne_deploy.distill.students.shrink import shrunk
@@ -64,6 +64,8 @@ class Pupils:
         Makes of a trained network what it is when it is finished.
     phased : bool
         Whether they go through the phases that the experiment puts before a student's own training.
+    mirror : callable
+        Makes the mirror image of one that is finished, from it and the input's shape.
     """
 
     build: Callable[[int, int], nn.Module]
@@ -74,6 +76,7 @@ class Pupils:
     depends: tuple[str, ...] = ("teacher", "partition", "students")
     finish: Finish = lambda _, network, __: network
     phased: bool = False
+    mirror: Callable[[nn.Module, tuple[int, ...]], nn.Module] = mirror_image
 
 
 def train_students(
@@ -99,12 +102,8 @@ def train_students(
         return student_network(layers, data.input_shape, size, described.dt_s, where)
 
     def finish(index: int, network: nn.Module, before: Sequence[nn.Module]) -> nn.Module:
-        made = network
+        made = _finished_alone(stages, own, index, network, before) if joint is None else network
         if index not in stages.given:
-            if joint is None and experiment.quantisation.epochs:
-                made = _quantised(stages, own, index, network, before)
-            if joint is None:
-                made = _without_idle(stages, index, made)
             stages.kept(index, made, None if direct else parts[index])
         return made
 
@@ -121,7 +120,7 @@ def train_students(
             made.append(_quantised(stages, own, index, network, made, networks[index + 1 :]))
         networks, head = made, None
     if joint is not None:
-        networks = [_without_idle(stages, index, network) for index, network in enumerate(networks)]
+        networks = [_finished(stages, index, network) for index, network in enumerate(networks)]
     return networks, Head("mean") if direct else head
 
 
@@ -138,6 +137,10 @@ def train_pupils(
     own = lesson.first(data.rows(experiment.students.copies))
     networks: list[nn.Module] = []
     for k in range(len(own.features)):
+        source = experiment.students.mirror_of(k)
+        if source is not None:
+            networks.append(pupils.mirror(networks[source], lesson.input_shape).to(data.x.device))
+            continue
         if k in stages.given:
             direct = experiment.students.outputs == "logits"
             network = stages.given.network(k, None if direct else parts[k]).to(data.x.device)
@@ -185,10 +188,29 @@ def _alone(
     return train_student(build, lesson.of(index), task, training, start, twin).module
 
 
-def _without_idle(stages: Stages, index: int, network: nn.Module) -> nn.Module:
-    """A student that was pruned, without the neurons that reach nothing any more."""
+def _finished_alone(
+    stages: Stages, lesson: Lesson, index: int, network: nn.Module, before: Sequence[nn.Module]
+) -> nn.Module:
+    """A student that is not trained together with the others: fine-tuned with quantised weights."""
+    if index in stages.given:
+        return _stored(stages, index, network)
+    tuned = bool(stages.experiment.quantisation.epochs)
+    return _finished(stages, index, _quantised(stages, lesson, index, network, before) if tuned else network)
+
+
+def _finished(stages: Stages, index: int, network: nn.Module) -> nn.Module:
+    """As it is stored; one that was pruned, without the neurons that reach nothing any more."""
     pruned = index in stages.given.starts or stages.experiment.of(index).students.pruning is not None
-    return shrunk(network).to(next(network.parameters()).device) if pruned else network
+    smaller = shrunk(network).to(next(network.parameters()).device) if pruned else network
+    return _stored(stages, index, smaller)
+
+
+def _stored(stages: Stages, index: int, network: nn.Module) -> nn.Module:
+    """With maps of as many bits as the experiment stores."""
+    described = stages.experiment.students
+    if described.of(index).storage == "float32":
+        return network
+    return half_student(network, f"{described.place(index)}.storage")
 
 
 def _start(

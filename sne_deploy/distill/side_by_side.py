@@ -38,7 +38,7 @@ def train_side_by_side(stages: Stages, lesson: Lesson, train: Callable[[int], No
     """
     experiment, answers = stages.experiment, lesson.answers
     described = experiment.students
-    students = [index for index in range(described.count) if index not in stages.given]
+    students = described.trained
     if not students:
         return
     if isinstance(answers, StoredAnswers):

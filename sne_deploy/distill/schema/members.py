@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self, Union, cast, get_args, get_origin
 
 from pydantic import (
     BaseModel,
+    Field,
     SerializerFunctionWrapHandler,
     ValidationError,
     create_model,
@@ -19,6 +20,8 @@ from sne_deploy.distill.schema.base import LATER, Model, Positive
 
 SHARED = ("count", "timesteps", "dt_s", "readout", "copies", "answers", "outputs")
 """Keys of ``[students]`` that no member has of its own: head and data are common to all."""
+FILES = ("weights", "start")
+"""Keys of a member that name a file."""
 
 
 class Partial(Model):
@@ -40,17 +43,26 @@ class OfMember(Partial):
     ``start``: likewise, but the student is trained from there by its own schedule and losses, without
     ``warm_start`` and ``more_steps``, which are for students that begin at random. Weights that are 0 learn
     again until ``pruning`` begins, which takes as many in the end as of any student; without it they stay 0.
+
+    ``mirror_of``: the number of a student before it, whose mirror image this one is: see
+    :mod:`sne_deploy.model.layers.mirror`. It has no other key, and is not trained.
     """
 
     weights: str | None = None
     start: str | None = None
+    mirror_of: Annotated[int, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
-    def _one_file(self) -> Self:
+    def _one_origin(self) -> Self:
         if self.weights is not None and self.start is not None:
             raise ValueError(
                 f"weights {self.weights!r} are of a finished student, start {self.start!r} of one that is "
                 "trained on: leave out one of them"
+            )
+        others = sorted(self.model_fields_set - {"mirror_of"})
+        if self.mirror_of is not None and others:
+            raise ValueError(
+                f"a mirror image has nothing of its own: leave out {', '.join(others)}, or mirror_of"
             )
         return self
 
@@ -94,18 +106,33 @@ class WithMembers(Model):
                 place = ".".join(map(str, ("member", index, *found["loc"])))
                 reason = found["ctx"]["error"] if found["type"] == "value_error" else found["msg"]
                 raise ValueError(f"{place}: {reason}") from None
+            source = self.mirror_of(index)
+            if source is not None and (source >= index or self.mirror_of(source) is not None):
+                raise ValueError(
+                    f"member.{index}.mirror_of {source}: give the number of a student before it that is no "
+                    "mirror image itself, from 0"
+                )
         return self
 
     def of(self, index: int) -> Self:
         """What one student is like: these keys with its own in their place, without members."""
         if not self.member:
             return self
+        source = self.mirror_of(index)
+        if source is not None and source < index:
+            return self.of(source)
         own = self.member[index].model_dump(exclude=set(OfMember.model_fields))
         base = self.model_dump(exclude={"member"}, exclude_unset=True)
         return type(self).model_validate(_merged(base, own))
 
     def like(self, index: int) -> int:
-        """The first student with the same keys that is trained too; one of a file is like itself alone."""
+        """The first student with the same keys that is trained too; one of a file is like itself alone.
+
+        A mirror image is like what it is of.
+        """
+        source = self.mirror_of(index)
+        if source is not None:
+            return self.like(source)
         if self.file(index) is not None:
             return index
         own = self.of(index)
@@ -127,6 +154,16 @@ class WithMembers(Model):
     def file(self, index: int) -> str | None:
         """That of a student which is finished, or begins there."""
         return self.weights(index) or self.start(index)
+
+    def mirror_of(self, index: int) -> int | None:
+        """The student of which one is the mirror image."""
+        return self.member[index].mirror_of if self.member else None
+
+    @property
+    def trained(self) -> tuple[int, ...]:
+        """Those that are trained: neither finished nor mirror images."""
+        every = range(self.count)
+        return tuple(k for k in every if self.weights(k) is None and self.mirror_of(k) is None)
 
 
 def member_model(students: type[Model]) -> type[OfMember]:

@@ -65,6 +65,8 @@ class StudentsModel(WithSurrogate):
     :class:`sne_deploy.distill.schema.surrogate.WithSurrogate`. ``warm_start``: each begins with the weights
     of its trained ReLU twin, see :class:`sne_deploy.distill.schema.warm_start.WarmStart`. ``more_steps``:
     each is trained with more time steps first, see :class:`sne_deploy.distill.schema.warm_start.MoreSteps`.
+    ``storage``: with ``float16``, the maps of finished students are rounded to 16 bits, so that ``model.pt``
+    is half as large; order, threshold and head are fitted to the rounded ones.
     """
 
     count: Positive
@@ -79,6 +81,7 @@ class StudentsModel(WithSurrogate):
     copies: Annotated[int, Field(ge=0, le=20)] = 0
     answers: Annotated[AnswersModel | None, LATER] = None
     outputs: Literal["features", "logits"] = "features"
+    storage: Annotated[Literal["float32", "float16"], LATER] = "float32"
     schedule: Schedule = Schedule()
 
     @model_validator(mode="after")

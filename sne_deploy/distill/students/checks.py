@@ -11,7 +11,7 @@ from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.students.drives import drives_of
 from sne_deploy.distill.students.dropout import BY_NAME as DROPOUT
 from sne_deploy.distill.students.joint import JointTask
-from sne_deploy.distill.students.networks import student_network
+from sne_deploy.distill.students.networks import mirror_image, student_network
 from sne_deploy.distill.students.phases import phases_of
 from sne_deploy.distill.students.prune_synops import LeastUseful, check_synapses
 from sne_deploy.distill.students.pruning import Cut, KeptZeros, Pruning, SmallestWeights
@@ -21,7 +21,7 @@ from sne_deploy.distill.students.student import StudentTask
 from sne_deploy.distill.students.weight_grids import weight_grids
 from sne_deploy.distill.training.determinism import deterministic
 from sne_deploy.distill.training.loop import split_rows
-from sne_deploy.errors import InputError
+from sne_deploy.errors import GraphError, InputError
 from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.model.ensemble import Student
 
@@ -120,8 +120,8 @@ def check_students(experiment: Experiment, data: Splits, features: int, finished
             "partition.decorrelate: teacher.schedule.batch_size 1 has no correlation; use 64 or more"
         )
     sizes = {features // described.count, -(-features // described.count)}
-    for student in range(described.count):
-        if described.like(student) != student or student in finished:
+    for student in described.trained:
+        if described.like(student) != student:
             continue
         own, place = experiment.of(student), described.place(student)
         task, layers = student_task(own), own.students.layers
@@ -132,6 +132,25 @@ def check_students(experiment: Experiment, data: Splits, features: int, finished
             with deterministic(experiment.seed):
                 network = student_network(layers, data.input_shape, size, described.dt_s, f"{place}.layers")
             _check_student(own, data, network, size, place)
+    _check_mirrors(experiment, data, finished)
+
+
+def _check_mirrors(experiment: Experiment, data: Splits, finished: Finished) -> None:
+    """Make the mirror image of every student, as it is before it is trained, of which one is wanted."""
+    described = experiment.students
+    for student in range(described.count):
+        source = described.mirror_of(student)
+        if source is None:
+            continue
+        layers = described.of(source).layers
+        if source in finished.begun:
+            network = finished.network(source)
+        else:
+            network = student_network(layers, data.input_shape, data.classes, described.dt_s)
+        try:
+            mirror_image(network, data.input_shape)
+        except GraphError as error:
+            raise InputError(f"{described.place(student)}.mirror_of {source}: {error}") from None
 
 
 def _check_student(
