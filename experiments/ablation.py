@@ -110,6 +110,12 @@ OPTIONS: Mapping[str, Option] = {
         "a second synapse, over one layer, into the third and the fourth", {"students.layers": _with_skips()}
     ),
     "pruning-and-cost": Option("a price of SynOps beside pruning", {"students.loss.synops": 0.1}),
+    "averaging": Option(
+        "the mean of the weights over the last fifth of the steps", {"students.schedule.averaging": 0.2}
+    ),
+    "mirror": Option(
+        "the student's mirror image beside it, without training", {"students.member": [{}, {"mirror_of": 0}]}
+    ),
     "tau-1": Option(
         "the teacher's answers at temperature 1",
         {"students.loss.tau_teacher": 1.0, "students.loss.tau_student": 1.0},

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,25 +14,30 @@ from experiments.study.operating_points import (
     cascade_point,
     confidences_of,
     found_on_validation,
+    labels_of,
     point_of,
 )
-from sne_deploy.distill.policy.confidences import Confidences
+from sne_deploy.distill.policy.cascade import fit_cascade, orders
+from sne_deploy.distill.policy.fitting import Runs, Target
 from sne_deploy.errors import InputError
-from sne_deploy.model.ensemble import ActivationPolicy, Measure
+from sne_deploy.model.ensemble import ActivationPolicy, Head, Measure
+from sne_deploy.runtime.head import head_macs
 
 
 @dataclass(frozen=True, eq=False)
 class BudgetPoint:
     """The most accurate cascade on validation data of at most so many operations, there and on test data.
 
-    Operations are SynOps and host MACs, a mean per sample. ``reached``: whether some threshold keeps to them;
-    if none does, it is that of the first student alone.
+    Its order, temperatures and threshold are its own. Operations are SynOps and host MACs, a mean per sample.
+    ``reached``: whether some cascade keeps to them; if none does, it is the cheapest student alone. ``head``:
+    the ensemble's with the cascade's temperatures.
     """
 
     operations: float
     reached: bool
     validation: OperatingPoint
     test: OperatingPoint
+    head: Head
 
     def row(self) -> dict[str, Any]:
         """The test point's figures, and what was allowed and found on the validation data."""
@@ -42,6 +46,7 @@ class BudgetPoint:
             "reached": self.reached,
             **found_on_validation(self.validation),
             "validation_operations": operations_of(self.validation),
+            "order": self.test.policy.order,
             **self.test.row(),
         }
 
@@ -77,34 +82,46 @@ def budget_points(
 ) -> list[BudgetPoint]:
     """The most accurate cascades within numbers of operations per sample, in the order of the budgets.
 
-    Of equally accurate ones the cheapest. Both runs are of one ensemble.
+    Of equally accurate ones the cheapest, by the means over the validation samples. Both runs are of one
+    ensemble.
     """
     wrong = [budget for budget in budgets if not (np.isfinite(budget) and budget > 0)]
     if wrong:
         raise InputError(f"budgets: {wrong[0]} operations are none; give a number above 0")
-    held_out, ours = (confidences_of(full, measure) for full in (validation, test))
-    thresholds = held_out.thresholds()
-    accuracies = np.array([held_out.accuracy(one) for one in thresholds])
-    points = []
-    for budget in budgets:
-        affordable = _affordable(validation, held_out, thresholds, budget)
-        best = int(accuracies[: max(1, affordable)].argmax())  # of equal ones the first, which is cheapest
-        threshold = thresholds[best]
-        points.append(
-            BudgetPoint(
-                operations=float(budget),
-                reached=affordable > 0,
-                validation=cascade_point(validation, held_out, threshold),
-                test=cascade_point(test, ours, threshold),
-            )
-        )
-    return points
+    runs = _in_operations(validation)
+    tried = orders(runs)
+    return [_budget_point(validation, test, runs, tried, float(budget), measure) for budget in budgets]
 
 
-def _affordable(full: FullRun, found: Confidences, thresholds: Sequence[float], budget: float) -> int:
-    """How many of the rising thresholds keep to a budget; the cost never falls from one to the next."""
+def _budget_point(
+    validation: FullRun,
+    test: FullRun,
+    runs: Runs,
+    tried: Sequence[tuple[int, ...]],
+    budget: float,
+    measure: Measure,
+) -> BudgetPoint:
+    cheapest = float(runs.operations.mean(axis=0).min())
+    reached = cheapest <= budget
+    made = fit_cascade(runs, Target(energy_j=budget if reached else cheapest), tried, measure)
+    threshold = made.fitted.policy.threshold
+    assert threshold is not None  # noqa: S101  a cascade has one
 
-    def cost(threshold: float) -> float:
-        return operations_of(cascade_point(full, found, threshold))
+    def point(full: FullRun) -> OperatingPoint:
+        ensemble = replace(full.ensemble, head=made.head, policy=made.fitted.policy)
+        own = replace(full, ensemble=ensemble)
+        return cascade_point(own, confidences_of(own, measure), threshold)
 
-    return bisect_right(thresholds, budget, key=cost)
+    return BudgetPoint(budget, reached, point(validation), point(test), made.head)
+
+
+def _in_operations(full: FullRun) -> Runs:
+    """What all students gave on each sample; a policy is fitted to operations in the place of joules."""
+    sizes = [student.outputs.shape[1] for student in full.run.students]
+    own = np.eye(len(sizes), dtype=bool)
+    operations = np.stack(
+        [student.trace.synops + student.trace.host_macs for student in full.run.students], 1
+    )
+    whole = operations + head_macs(full.ensemble.head, sizes, own)
+    outputs = tuple(student.outputs for student in full.run.students)
+    return Runs(full.ensemble.head, outputs, labels_of(full.run), whole, whole.astype(np.float64))

@@ -212,7 +212,7 @@ def point_of(full: FullRun, active: Array, policy: ActivationPolicy) -> Operatin
     shared = run.shared_counts
     return OperatingPoint(
         policy=policy,
-        accuracy=float(np.mean(run.predictions == _labels(run))),
+        accuracy=float(np.mean(run.predictions == labels_of(run))),
         mean_students=int(active.sum()) / len(active),
         counts=add_counts([shared, *counts], len(active)),
         traffic=_traffic(full.run, active),
@@ -259,10 +259,11 @@ def _where_active(student: StudentResult, active: Array) -> StudentResult:
 def confidences_of(full: FullRun, measure: Measure) -> Confidences:
     """How sure the head is after each student of a run."""
     outputs = [student.outputs for student in full.run.students]
-    return confidences(full.ensemble.head, outputs, _labels(full.run), full.order, measure)
+    return confidences(full.ensemble.head, outputs, labels_of(full.run), full.order, measure)
 
 
-def _labels(run: RunResult) -> Array:
+def labels_of(run: RunResult) -> Array:
+    """The samples' own."""
     if run.labels is None:
         raise InputError("operating points: accuracies need labels; give y")
     return run.labels

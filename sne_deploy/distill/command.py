@@ -23,6 +23,7 @@ from sne_deploy.distill.experiment import Experiment, as_experiment
 from sne_deploy.distill.plan import Plan
 from sne_deploy.distill.policy.fitting import Brought
 from sne_deploy.distill.run import Distilled, run_experiment
+from sne_deploy.distill.schema.members import FILES
 from sne_deploy.distill.stages import EpochLog, StageLog
 from sne_deploy.distill.students.finished import save_finished
 from sne_deploy.distill.teacher.given import teacher_of_module
@@ -287,7 +288,8 @@ def _described(experiment: Experiment) -> dict[str, Any]:
     """What was trained, without the folders of this machine: of files, the names."""
     found = experiment.model_dump(mode="json", exclude_none=True, exclude={"data": {"folder", "file"}})
     members = found["students"].get("member", ())
-    for table, key in ((found["teacher"], "onnx"), *((member, "weights") for member in members)):
+    files = ((member, key) for member in members for key in FILES)
+    for table, key in ((found["teacher"], "onnx"), *files):
         if key in table:
             table[key] = Path(table[key]).name
     return found

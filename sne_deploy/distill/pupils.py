@@ -159,7 +159,8 @@ def train_pupils(
         lesson.first(data.rows(experiment.joint_copies)),
         together,
         replace(
-            stages.training(stage, partial(watch_together, task=together)), after_step=kept_zeros(experiment)
+            stages.training(stage, partial(watch_together, task=together)),
+            after_step=kept_zeros(experiment, range(len(networks))),
         ),
     )
     return list(made.networks), made.head
@@ -271,5 +272,5 @@ def _quantised(
     def watch(held: Held) -> Watch:
         return watch_student(held, task, (*map(stored, before), *others), stored)
 
-    training = replace(stages.training(stage, watch), after_step=kept_zeros(experiment.of(index)))
+    training = replace(stages.training(stage, watch), after_step=kept_zeros(experiment, (index,)))
     return tune_quantised(network, lesson.of(index), task, training, weight_bits=bits, every=every).module

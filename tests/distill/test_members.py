@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tomllib
 
+import sne_deploy as sne
 from sne_deploy.distill.command import train_experiment
 from sne_deploy.distill.estimate import estimate
 from sne_deploy.distill.experiment import Experiment, load_experiment, parse_experiment
@@ -171,6 +172,114 @@ def test_a_finished_student_is_taken_up_again_bit_for_bit(tmp_path: Path) -> Non
         for wanted, array in zip(tensors(whole.ensemble), found, strict=True):
             np.testing.assert_array_equal(wanted, array)
     assert estimate(experiment).plan == plans[-1]
+
+
+def test_a_student_is_trained_on_from_its_file(tmp_path: Path) -> None:
+    """At a rate of nothing it stays what it was; it is trained alone, and resumed only from the same file."""
+    first = train_experiment(described([{"layers": LARGE}]), tmp_path / "first", work=tmp_path / "work")
+    still = {"start": str(first.model), "schedule": {"learning_rate": 1e-30}}
+    plans: list[Plan] = []
+    stages, found = trained(described([{}, still]), tmp_path / "work", plans.append)
+    assert stages == [stage.name for stage in plans[-1]][1:] == [
+        "student0", "quantised0", "student1", "quantised1",
+    ]  # fmt: skip
+    for wanted, array in zip(tensors(first.ensemble), found[-len(tensors(first.ensemble)) :], strict=True):
+        np.testing.assert_allclose(wanted, array, rtol=1e-6, atol=1e-9)
+    on = {"start": str(first.model)}
+    stages, learned = trained(described([{}, on]), tmp_path / "work")
+    assert stages == ["student1", "quantised1"]
+    assert any(not np.array_equal(one, other) for one, other in zip(learned, found, strict=True))
+    other = train_experiment(described([{"layers": LARGE}], dt_s=1e-3), tmp_path / "second").model
+    assert trained(described([{}, {"start": str(other)}]), tmp_path / "work")[0] == []  # the same weights
+    different = described([{"layers": LARGE, "schedule": {"learning_rate": 1e-3}}])
+    third = train_experiment(different, tmp_path / "third").model
+    assert trained(described([{}, {"start": str(third)}]), tmp_path / "work")[0] == ["student1", "quantised1"]
+    assert estimate(described([{}, still])).plan == plans[-1]
+    provenance = train_experiment(described([{}, on]), tmp_path / "out").ensemble.provenance
+    assert json.loads(provenance["experiment"])["students"]["member"][1] == {"start": "model.pt"}
+
+
+@pytest.mark.parametrize(
+    "pruning", [None, {"sparsity": 0.5, "every": 1, "last": 1.0, "start": 0.5, "end": 1.0}]
+)
+def test_what_was_pruned_learns_again_until_it_is_pruned_anew(
+    tmp_path: Path, pruning: dict[str, Any] | None
+) -> None:
+    """Without pruning its zeros stay; with it other weights may be 0 in the end, but as many."""
+    cut = {"pruning": {"sparsity": 0.5, "every": 1, "last": 1.0}}
+    first = train_experiment(described([{"layers": LARGE, **cut}]), tmp_path / "first")
+    member = {"start": str(first.model), "schedule": {"epochs": 4, "learning_rate": 0.05}, "pruning": pruning}
+    found = trained(described([{key: value for key, value in member.items() if value}]), tmp_path / "work")[1]
+    before, after = (
+        [array for array in arrays if array.ndim == 2][-1] == 0 for arrays in (tensors(first.ensemble), found)
+    )
+    assert before.mean() == pytest.approx(0.5, abs=0.02)
+    if pruning is None:
+        np.testing.assert_array_equal(after & before, before)
+    else:
+        assert after.mean() == pytest.approx(before.mean(), abs=0.02)
+        assert (before & ~after).any()
+
+
+def test_a_member_may_be_the_mirror_image_of_another(tmp_path: Path) -> None:
+    plans: list[Plan] = []
+    experiment = described([{"layers": LARGE}, {"mirror_of": 0}, {}])
+    done = run_experiment(experiment, tmp_path / "work", planned=plans.append)
+    assert [stage.name for stage in plans[-1]] == [
+        "teacher",
+        "student0",
+        "quantised0",
+        "student2",
+        "quantised2",
+    ]
+    x = np.random.default_rng(0).random((9, 1, 8, 8)).astype(np.float32)
+    with sne.compile(done.ensemble, "loihi", policy=sne.ActivationPolicy("static")) as compiled:
+        ours, theirs = (compiled.run(images).run.students for images in (x, x[..., ::-1].copy()))
+    np.testing.assert_array_equal(ours[0].outputs, theirs[1].outputs)
+    np.testing.assert_array_equal(ours[1].outputs, theirs[0].outputs)
+    assert not np.array_equal(ours[0].outputs, ours[1].outputs)
+    assert (experiment.students.like(1), experiment.students.trained) == (0, (0, 2))
+    assert estimate(experiment).plan == plans[-1]
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([{}, {"mirror_of": 1}], "member.1.mirror_of 1: give the number of a student before it"),
+        ([{}, {"mirror_of": 0}, {"mirror_of": 1}], "member.2.mirror_of 1: give the number of a student"),
+        (
+            [{}, {"mirror_of": 0, "surrogate": "triangle", "schedule": {"epochs": 2}}],
+            "leave out schedule, surrogate",
+        ),
+        (
+            [{"weights": "a.pt", "start": "b.pt"}],
+            "weights 'a.pt' are of a finished student, start 'b.pt' of one",
+        ),
+        (
+            [{"start": "a.pt", "loss": {"inner": 1.0}, "warm_start": {"epochs": 1}}],
+            "students.member.0.start: loss.inner 1 needs the student's ReLU twin",
+        ),
+    ],
+)
+def test_where_a_student_cannot_come_from(members: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        described(members)
+    assert message in str(caught.value)
+
+
+def test_a_slice_has_no_mirror_image() -> None:
+    divided = document([{}, {"mirror_of": 0}], outputs="features", loss={"feature": 1.0, "logits": 0.0})
+    with pytest.raises(InputError, match=r"students.member.1.mirror_of: a mirror image learns no slice"):
+        parse_experiment(divided)
+
+
+def test_students_are_stored_in_16_bits_and_not_trained_again(tmp_path: Path) -> None:
+    before = trained(described(), tmp_path / "work")[1]
+    stages, found = trained(described(storage="float16"), tmp_path / "work")
+    assert stages == []
+    for whole, half in zip(before, found, strict=True):
+        wanted = whole.astype(np.float16).astype(whole.dtype) if whole.ndim > 1 else whole
+        np.testing.assert_array_equal(wanted, half)
 
 
 def test_a_model_names_no_folder_of_the_machine_that_trained_it(tmp_path: Path) -> None:

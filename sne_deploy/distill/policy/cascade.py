@@ -29,8 +29,10 @@ from sne_deploy.runtime.head import logits
 
 Array = npt.NDArray[Any]
 Order = tuple[int, ...]
-ALL_ORDERS = 4
-"""Students of which every order is tried: 24 orders."""
+ALL_ORDERS = 6
+"""Students of which every order is tried: 720 orders."""
+CALIBRATED = 24
+"""Orders, those that are worth most without, that are tried with temperatures too."""
 COLDEST, HOTTEST, HALVINGS = 0.02, 50.0, 40
 """Temperatures that are looked for, and steps of the search: to a part in 10^9."""
 FACTORS = tuple(2.0 ** (step / 4) for step in range(-6, 7) if step)
@@ -80,33 +82,67 @@ def fit_cascade(
     InputError
         Nothing meets the target.
     """
-    plain, part = np.ones(runs.students), runs.taken(slice(None, None, 2))
-    found = [(_Search(part, target, order, measure), plain) for order in tried]
+    plain = np.ones(runs.students)
+    part, whole = _Begun(runs.taken(slice(None, None, 2)), measure), _Begun(runs, measure)
+    searches = sorted((_Search(part, target, order) for order in tried), key=lambda one: one.worth(plain))
+    found = [(search, plain) for search in searches[:CALIBRATED]]
     found += [(search, search.calibrated()) for search, _ in found]
     search, temperature = min(found, key=lambda each: each[0].worth(each[1]))
-    settings = [(search.order, search.moved(temperature)), *((order, plain) for order in tried)]
-    order, temperature = min(settings, key=lambda one: _Search(runs, target, one[0], measure).worth(one[1]))
+    settings = [(search.order, search.moved(temperature))]
+    settings += [(one.order, plain) for one in searches[:CALIBRATED]]
+    order, temperature = min(settings, key=lambda one: _Search(whole, target, one[0]).worth(one[1]))
     changed = bool((temperature != 1.0).any())
     head = replace(runs.head, temperature=temperature) if changed else runs.head
     return FittedCascade(head, fit_confidence(replace(runs, head=head), target, order, measure))
 
 
-class _Search:
-    """One order's logits after each number of students, and what temperatures make of them."""
+class _Begun:
+    """What the head says when some students have run, in whatever order: many orders begin alike."""
 
-    def __init__(self, runs: Runs, target: Target, order: Order, measure: Measure) -> None:
-        self.runs, self.target, self.order, self.measure = runs, target, order, measure
-        plain = replace(runs.head, temperature=None)
-        begun = [runs.only(order[: place + 1]) for place in range(len(order))]
-        self.logits = [logits(plain, runs.outputs, active) for active in begun]
-        self.right = np.stack([one.argmax(axis=1) == runs.labels for one in self.logits], axis=1)
+    def __init__(self, runs: Runs, measure: Measure) -> None:
+        self.runs, self.measure = runs, measure
+        self._plain = replace(runs.head, temperature=None)
+        self._logits: dict[frozenset[int], Array] = {}
+        self._sure: dict[tuple[frozenset[int], float], Array] = {}
+        self._calibrated: dict[frozenset[int], float] = {}
+
+    def logits(self, ran: frozenset[int]) -> Array:
+        """Without temperatures."""
+        if ran not in self._logits:
+            self._logits[ran] = logits(self._plain, self.runs.outputs, self.runs.only(sorted(ran)))
+        return self._logits[ran]
+
+    def sure(self, ran: frozenset[int], temperature: float) -> Array:
+        """How much, with a temperature; kept for that of 1."""
+        kept = self._sure.get((ran, temperature))
+        if kept is None:
+            kept = confidence(self.measure, self.logits(ran) / temperature)
+        if temperature == 1.0:
+            self._sure[ran, temperature] = kept
+        return kept
+
+    def calibrated(self, ran: frozenset[int]) -> float:
+        """The temperature of least cross-entropy."""
+        if ran not in self._calibrated:
+            self._calibrated[ran] = calibration(self.logits(ran), self.runs.labels)
+        return self._calibrated[ran]
+
+
+class _Search:
+    """One order, and what temperatures make of it."""
+
+    def __init__(self, begun: _Begun, target: Target, order: Order) -> None:
+        self.begun, self.target, self.order = begun, target, order
+        self.ran = [frozenset(order[: place + 1]) for place in range(len(order))]
+        classes = [begun.logits(ran).argmax(axis=1) for ran in self.ran]
+        self.right = np.stack([one == begun.runs.labels for one in classes], axis=1)
         self.all_right = float(self.right[:, -1].mean())
 
     def worth(self, temperature: Array) -> tuple[float, float]:
         """The less the better; infinite where nothing meets the target."""
-        sure = [confidence(self.measure, one / t) for one, t in zip(self.logits, temperature, strict=True)]
-        found = Confidences(self.order, self.measure, np.stack(sure, axis=1), self.right)
-        curve, target = found.curve(self.runs.energy_j), self.target
+        sure = [self.begun.sure(ran, float(t)) for ran, t in zip(self.ran, temperature, strict=True)]
+        found = Confidences(self.order, self.begun.measure, np.stack(sure, axis=1), self.right)
+        curve, target = found.curve(self.begun.runs.energy_j), self.target
         if target.energy_j is None:
             drop = target.accuracy_drop or 0.0
             keys = (curve.energy_j, -curve.accuracy)
@@ -120,7 +156,7 @@ class _Search:
 
     def calibrated(self) -> Array:
         """Temperatures of least cross-entropy, each for its number of students."""
-        return np.array([calibration(one, self.runs.labels) for one in self.logits])
+        return np.array([self.begun.calibrated(ran) for ran in self.ran])
 
     def moved(self, temperature: Array) -> Array:
         """Temperatures that are worth more, from some; the last one decides nothing."""

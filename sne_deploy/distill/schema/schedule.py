@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sne_deploy.distill.schema.base import Above0, Model, NotNegative, Positive
+from sne_deploy.distill.schema.base import LATER, Above0, Model, NotNegative, Positive
 
 
 class Schedule(Model):
@@ -17,7 +17,9 @@ class Schedule(Model):
     gradients through time can explode. ``precision`` bf16: matrix products and convolutions under autocast;
     parameters stay float32. ``sgd`` has Nesterov's momentum of 0.9, ``lookahead`` of
     0.85 and an average that grows longer, see :class:`sne_deploy.distill.training.optimizers.Lookahead`;
-    ``muon`` orthogonal updates, see :class:`sne_deploy.distill.training.muon.Muon`.
+    ``muon`` orthogonal updates, see :class:`sne_deploy.distill.training.muon.Muon`. ``averaging``: the last
+    part of the steps whose weights are averaged in the end, see
+    :func:`sne_deploy.distill.training.optimizers.average_weights`.
     """
 
     epochs: Positive = 20
@@ -28,3 +30,4 @@ class Schedule(Model):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["float32", "bf16"] = "float32"
     optimizer: Literal["adamw", "sgd", "lookahead", "muon"] = "adamw"
+    averaging: Annotated[float, Field(ge=0, lt=1), LATER] = 0.0

@@ -26,6 +26,8 @@ from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.model.ensemble import Student
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor, nn
 
     from sne_deploy.chips.registers import RegisterFormats
@@ -90,11 +92,10 @@ def pruning_of(
     return Pruning(described, steps, cut, regrows=begun)
 
 
-def kept_zeros(experiment: Experiment) -> KeptZeros | None:
-    """What holds pruned weights at 0 in later stages."""
+def kept_zeros(experiment: Experiment, students: Iterable[int]) -> KeptZeros | None:
+    """What holds pruned weights of some students at 0 in later stages."""
     described = experiment.students
-    each = range(described.count)
-    pruned = any(described.file(k) or described.of(k).pruning is not None for k in each)
+    pruned = any(described.file(k) or described.of(k).pruning is not None for k in students)
     return KeptZeros() if pruned else None
 
 

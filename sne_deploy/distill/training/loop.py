@@ -288,6 +288,8 @@ class _Run(Generic[M]):
         """Take one step; the value of each loss term before it, and the norm of the gradient."""
         import torch
 
+        from sne_deploy.distill.training.optimizers import average_weights
+
         schedule = self.training.schedule
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=schedule.precision == "bf16"):
@@ -295,4 +297,6 @@ class _Run(Generic[M]):
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), schedule.clip_norm)
         self.optimizer.step()
+        if schedule.averaging:
+            average_weights(self.optimizer)
         return terms, norm

@@ -9,7 +9,14 @@ from torch import nn
 from sne_deploy.distill.schema.schedule import Schedule
 from sne_deploy.distill.schema.teacher import TeacherModel
 from sne_deploy.distill.teacher.architectures import WHITENED, teacher_network, whiten
-from sne_deploy.distill.training.optimizers import BIAS_RATE, EVERY, SLOWNESS, Lookahead, make_optimizer
+from sne_deploy.distill.training.optimizers import (
+    BIAS_RATE,
+    EVERY,
+    SLOWNESS,
+    Lookahead,
+    average_weights,
+    make_optimizer,
+)
 
 STEPS, RATE, DECAY = 13, 0.1, 0.01
 
@@ -96,3 +103,36 @@ def test_a_grey_image_is_refused() -> None:
         Exception, match=r"'airbench' takes images of three channels, not of shape \(1, 8, 8\)"
     ):
         teacher_network(TeacherModel(architecture="airbench"), (1, 8, 8), 10)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon", "lookahead"])
+@pytest.mark.parametrize("cut", [3, 9, 12])
+def test_the_last_weights_are_averaged_also_where_it_was_interrupted(optimizer: str, cut: int) -> None:
+    """Half of 13 steps are 6: the mean of what the weights were after each of them."""
+
+    def made(averaging: float) -> tuple[nn.Linear, torch.optim.Optimizer]:
+        torch.manual_seed(4)
+        module = nn.Linear(5, 3)
+        schedule = Schedule(optimizer=optimizer, learning_rate=RATE, averaging=averaging)
+        return module, make_optimizer(module, schedule, STEPS)
+
+    def steps(module: nn.Linear, taken: torch.optim.Optimizer, first: int, last: int) -> list[torch.Tensor]:
+        seen = []
+        for step in range(first, last + 1):
+            for parameter in module.parameters():
+                parameter.grad = gradient(parameter.detach(), step)
+            taken.step()
+            if "averaged" in taken.param_groups[0]:
+                average_weights(taken)
+            seen.append(module.weight.detach().clone())
+        return seen
+
+    plain = steps(*made(0.0), 1, STEPS)
+    module, taken = made(0.5)
+    steps(module, taken, 1, cut)
+    other, again = made(0.5)
+    other.load_state_dict(module.state_dict())
+    again.load_state_dict(taken.state_dict())
+    last = steps(other, again, cut + 1, STEPS)
+    torch.testing.assert_close(last[-1], torch.stack(plain[-6:]).mean(dim=0), rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(last[-1], plain[-1], atol=1e-4)

@@ -22,7 +22,7 @@ from experiments.study.operating_points import (
 )
 from sne_deploy.data import load_data
 from sne_deploy.errors import InputError
-from sne_deploy.model.ensemble import ActivationPolicy, Measure
+from sne_deploy.model.ensemble import ActivationPolicy, Head, Measure
 
 DIGITS = Path(__file__).parents[3] / "examples" / "digits"
 TEACHER = DIGITS / "teacher.onnx"
@@ -41,8 +41,9 @@ def full(split: str = "digits") -> FullRun:
     return run_all(*digits(split), teacher=TEACHER)
 
 
-def with_policy(policy: ActivationPolicy) -> sne.Result:
+def with_policy(policy: ActivationPolicy, head: Head | None = None) -> sne.Result:
     ensemble, x, y = digits()
+    ensemble = replace(ensemble, head=head or ensemble.head)
     with sne.compile(ensemble, "loihi", policy=policy, fidelity=False) as compiled:
         return compiled.run(x, y, teacher=TEACHER)
 
