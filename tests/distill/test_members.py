@@ -333,7 +333,7 @@ def test_students_with_slices_differ_too_and_are_trained_together_from_files(tmp
 
 def test_the_experiment_of_the_docs_is_one() -> None:
     page = (Path(__file__).parents[2] / "docs" / "ensembles.md").read_text("utf-8")
-    whole, files = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    whole, files, mirror = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     experiment = parse_experiment(tomllib.loads(whole))
     assert [len(experiment.students.of(k).layers) for k in range(3)] == [6, 9, 9]
     assert [experiment.students.like(k) for k in range(3)] == [0, 1, 1]
@@ -342,6 +342,8 @@ def test_the_experiment_of_the_docs_is_one() -> None:
         student_network(of.layers, (3, 32, 32), 10, of.dt_s)
     named = tomllib.loads(files)
     assert set(named["students"]["member"][0]) == {"weights"}
+    image = parse_experiment(tomllib.loads(whole.replace("\n[policy]", f"{mirror}\n[policy]")))
+    assert [image.students.like(k) for k in range(4)] == [0, 1, 1, 0]
 
 
 TOML = """

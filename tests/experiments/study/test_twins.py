@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.study.twins import Twins, dense_macs, train_twins, twin_network, twin_rows
+from experiments.study.twins import Twins, dense_macs, mirror_twin, train_twins, twin_network, twin_rows
 from sne_deploy.data import digits_split
 from sne_deploy.distill.experiment import Experiment, parse_experiment
 from sne_deploy.distill.schema.layers import LayerModel
@@ -51,6 +51,15 @@ def test_a_twin_starts_with_the_students_weights() -> None:
     assert [type(layer) for layer in twin[0]] == [
         nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Flatten, nn.Linear, nn.Identity,
     ]  # fmt: skip
+
+
+def test_a_mirrored_twin_answers_as_the_twin_answers_the_mirrored_image() -> None:
+    twin = twin_network(DESCRIBED, SHAPE, 7, 1e-3).eval()
+    image, x = mirror_twin(twin), torch.rand(9, *SHAPE)
+    assert torch.equal(
+        simulate(image, x, 1, "v_last").outputs, simulate(twin, x.flip(-1), 1, "v_last").outputs
+    )
+    assert dense_macs(image, SHAPE) == dense_macs(twin, SHAPE)
 
 
 @pytest.mark.parametrize("readout", ["v_last", "v_mean", "v_max"])
