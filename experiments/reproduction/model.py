@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -74,6 +75,7 @@ def model_figures(subject: Subject, verify: int) -> Measurement:
             "fitted": rows_of(fitted_points(validation, test, DROPS)),
             **_budgets(validation, test),
             **weights(ensemble),
+            "mirrors": _mirrors(ensemble),
             "trained": _trained(subject),
         }
 
@@ -91,6 +93,12 @@ def _budgets(validation: FullRun, test: FullRun) -> Figures:
         "alone": rows_of(each_alone(test)),
         "best_alone": {"student": best, "equal_operations": equal.row()},
     }
+
+
+def _mirrors(ensemble: sne.Ensemble) -> list[int | None]:
+    """Of each student the one whose mirror image it is, as the experiment says that made it."""
+    described = json.loads(ensemble.provenance.get("experiment", "{}"))
+    return [member.get("mirror_of") for member in described.get("students", {}).get("member", ())]
 
 
 def _trained(subject: Subject) -> dict[str, Any] | None:

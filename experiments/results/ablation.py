@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 RECIPE = "recipe"
 """What the others are compared with."""
+NO_ROW = (
+    "\nTrained thresholds and leaks have no row: in a step that begins at rest a neuron spikes where the "
+    "scale and the shift of the batch norm before it bring its current above v_th tau / dt, so that another "
+    "threshold or leak is another scale and shift, and these are trained.\n"
+)
 NOT_LAVA = "none of them compared with `lava`."
 
 
@@ -51,6 +56,7 @@ def _lines(document: Document) -> Iterator[str]:
     )  # fmt: skip
     yield from table(head, [_row(document, variant) for variant in document.variants])
     yield from picture(f"{document.name}.svg", "Gain and SynOps of each option against the recipe")
+    yield NO_ROW
     measured = [row.figures["validation"] for row in document.rows]
     verified = max(figures["verified_samples"] or 0 for figures in measured)
     target = (

@@ -117,10 +117,11 @@ def _chosen(allowed: str, point: Point) -> tuple[str, ...]:
 def budgets(figures: Point) -> Iterator[str]:
     """What parts of the teacher's operations buy; each student alone; what each one more brings."""
     yield (
-        "The most accurate threshold on validation data among those that cost at most that part of the "
-        "teacher's operations, and what it is on test data:\n"
+        "The most accurate cascade on validation data among those that cost at most that part of the "
+        "teacher's operations, by its order, temperatures and threshold; and what it is on test data:\n"
     )
     yield from table(HEAD, [_chosen(f"{point['fewer']} x fewer", point) for point in figures["budgets"]])
+    yield from _who_runs(figures)
     first = figures["validation_first"]
     if len(first) == 1:
         return
@@ -135,6 +136,18 @@ def budgets(figures: Point) -> Iterator[str]:
         f"{100 * (equal['accuracy'] - alone['accuracy']):+.2f} points. On validation data each student that "
         f"is added brings, in points: {', '.join(_added(first))}.\n"
     )
+
+
+def _who_runs(figures: Point) -> Iterator[str]:
+    """Orders of the cascades, and which students are mirror images."""
+    found = [(point["fewer"], point["order"]) for point in figures["budgets"] if point.get("order")]
+    if found:
+        orders = "; ".join(f"at {fewer} x {', '.join(map(str, order))}" for fewer, order in found)
+        yield f"Students in the order in which they run: {orders}.\n"
+    mirrors = [(k, source) for k, source in enumerate(figures.get("mirrors", ())) if source is not None]
+    if mirrors:
+        images = ", ".join(f"{k} of {source}" for k, source in mirrors)
+        yield f"Mirror images, which were not trained: {images}.\n"
 
 
 def _added(first: Sequence[Point]) -> Iterator[str]:

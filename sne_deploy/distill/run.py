@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -172,6 +173,9 @@ def _prepared(
     check_students(experiment, placed, width, finished)
     planned(plan_of(experiment, placed, teacher, finished))
     teacher = train_own_teacher(stages, placed) if teacher is None else teacher.to(device)
+    if not (experiment.students.trained or experiment.joint or experiment.divided):
+        taught(teacher)
+        return _untaught(stages, data, placed, teacher)
     parts, teacher = _parts(stages, placed, teacher)
     taught(teacher)
     features = stages.features("features", teacher, placed.students_x, *_teacher_sections(experiment))
@@ -182,6 +186,15 @@ def _prepared(
     lesson = Lesson(
         placed.students_x, placed.students_y, slices, teacher_logits, placed.students_lengths, answers
     )
+    return _Prepared(stages, data, placed, lesson, parts, teacher)
+
+
+def _untaught(stages: Stages, data: Splits, placed: Splits, teacher: Teacher) -> _Prepared:
+    """Where all students are finished, and whole classifiers: nobody asks for the teacher's features."""
+    count = stages.experiment.students.count
+    parts = tuple(np.array_split(np.arange(teacher.classifier.in_features), count))
+    nothing = torch.empty(len(placed.students_x), 0, device=placed.x.device)
+    lesson = Lesson(placed.students_x, placed.students_y, (nothing,) * count, lengths=placed.students_lengths)
     return _Prepared(stages, data, placed, lesson, parts, teacher)
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -280,6 +281,18 @@ def test_students_are_stored_in_16_bits_and_not_trained_again(tmp_path: Path) ->
     for whole, half in zip(before, found, strict=True):
         wanted = whole.astype(np.float16).astype(whole.dtype) if whole.ndim > 1 else whole
         np.testing.assert_array_equal(wanted, half)
+
+
+def test_where_all_students_are_finished_the_teacher_is_not_asked(tmp_path: Path) -> None:
+    """Head, order and threshold are those of the run that trained them."""
+    confidence = {"policy": {"kind": "confidence"}}
+    whole = train_experiment(parse_experiment(document() | confidence), tmp_path / "out", work=tmp_path / "w")
+    members = [{"weights": str(whole.model)}] * 2
+    with mock.patch("sne_deploy.distill.stages.extract_features", side_effect=AssertionError):
+        again = run_experiment(parse_experiment(document(members) | confidence), tmp_path / "w")
+    for wanted, array in zip(tensors(whole.ensemble), tensors(again.ensemble), strict=True):
+        np.testing.assert_array_equal(wanted, array)
+    assert again.ensemble.policy == whole.ensemble.policy
 
 
 def test_a_model_names_no_folder_of_the_machine_that_trained_it(tmp_path: Path) -> None:

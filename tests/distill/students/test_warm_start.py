@@ -15,10 +15,12 @@ from torch import nn
 
 from sne_deploy.distill.experiment import parse_experiment
 from sne_deploy.distill.losses import inner_distillation
+from sne_deploy.distill.schema.layers import LayerModel
 from sne_deploy.distill.schema.schedule import Schedule
 from sne_deploy.distill.schema.students import StudentLoss
 from sne_deploy.distill.students.checks import student_task
 from sne_deploy.distill.students.drives import twin_activations
+from sne_deploy.distill.students.networks import student_network
 from sne_deploy.distill.students.phases import phases_of
 from sne_deploy.distill.students.simulate import simulate
 from sne_deploy.distill.students.student import Lesson, StudentTask, train_alone, train_student
@@ -187,3 +189,24 @@ def test_more_steps_are_more() -> None:
     described = parse_experiment({**DOCUMENT, "students": {**students, "timesteps": 2}})
     phases = phases_of(described.students, student_task(described))
     assert [(one.name, one.task.timesteps, one.schedule.epochs) for one in phases] == [("longer", 3, 1)]
+
+
+def test_in_one_step_a_threshold_or_a_leak_is_a_scale_of_the_norm_before_it() -> None:
+    """So there is nothing that trained ones could add to a trained batch norm."""
+
+    def network(v_th: float, tau_mem_s: float) -> nn.Sequential:
+        described = ({"kind": "Conv2d", "out": 4}, {"kind": "BatchNorm2d"})
+        neurons = {"kind": "LIFBoxCell", "v_th": v_th, "tau_mem_s": tau_mem_s}
+        layers = [LayerModel.model_validate(one) for one in (*described, neurons)]
+        torch.manual_seed(0)
+        return student_network(layers, (1, 6, 6), 1, 1e-3)
+
+    one, other = network(0.5, 2e-3), network(1.0, 4e-3)
+    with torch.no_grad():
+        for each, scale in ((one, 1.0), (other, 4.0)):
+            each[1].get_parameter("weight").copy_(scale * torch.tensor([0.5, 1.0, 2.0, 3.0]))
+            each[1].get_parameter("bias").copy_(scale * torch.tensor([0.3, 0.9, 1.1, -0.5]))
+    x = torch.randn(8, 1, 6, 6)
+    ours, theirs = (simulate(each.train(), x, 1, "count").outputs for each in (one, other))
+    assert torch.equal(ours, theirs)
+    assert 0 < ours.mean() < 1
