@@ -114,7 +114,8 @@ OPTIONS: Mapping[str, Option] = {
         "the mean of the weights over the last fifth of the steps", {"students.schedule.averaging": 0.2}
     ),
     "mirror": Option(
-        "the student's mirror image beside it, without training", {"students.member": [{}, {"mirror_of": 0}]}
+        "the student's mirror image beside it, without training",
+        {"students.count": 2, "students.member": [{}, {"mirror_of": 0}]},
     ),
     "tau-1": Option(
         "the teacher's answers at temperature 1",
