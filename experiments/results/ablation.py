@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 RECIPE = "recipe"
 """What the others are compared with."""
 NO_ROW = (
-    "\nTrained thresholds and leaks have no row: in a step that begins at rest a neuron spikes where the "
+    "Trained thresholds and leaks have no row: in a step that begins at rest a neuron spikes where the "
     "scale and the shift of the batch norm before it bring its current above v_th tau / dt, so that another "
     "threshold or leak is another scale and shift, and these are trained.\n"
 )
