@@ -222,6 +222,27 @@ def test_what_was_pruned_learns_again_until_it_is_pruned_anew(
         assert (before & ~after).any()
 
 
+def test_zeros_of_a_finished_student_stay_through_all_later_stages(tmp_path: Path) -> None:
+    """Trained together and on the chip's integers, though nothing in its own keys says that it was pruned."""
+    divided = document(outputs="features", loss={"feature": 1.0, "logits": 0.0})
+    divided |= {"joint": {"schedule": {**ONE, "learning_rate": 0.05}}}
+    members = divided["students"]["member"]
+    members[1]["pruning"] = {"sparsity": 0.5, "every": 1, "last": 1.0}
+    train_experiment(parse_experiment(divided), tmp_path / "out")
+    del members[1]["pruning"]
+    members[1]["weights"] = str(tmp_path / "out" / "students" / "student1.pt")
+    made = run_experiment(parse_experiment(divided), tmp_path / "work").ensemble
+    (before,), after = sne.load(members[1]["weights"]).students, made.students[1]
+    maps = [
+        [layer.tensors["weight"] for layer in student.network if layer.kind == "Linear"]  # type: ignore[union-attr]
+        for student in (before, after)
+    ]
+    assert sum((one == 0).sum() for one in maps[0]) > 20
+    for one, other in zip(*maps, strict=True):
+        np.testing.assert_array_equal(other[one == 0], 0)
+        assert not np.array_equal(one, other)
+
+
 def test_a_member_may_be_the_mirror_image_of_another(tmp_path: Path) -> None:
     plans: list[Plan] = []
     experiment = described([{"layers": LARGE}, {"mirror_of": 0}, {}])
