@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from sne_deploy.distill.half import halve_maps
 from sne_deploy.distill.stages import (
     FIRST_OF_PHASE,
     FIRST_QUANTISED,
@@ -22,7 +23,7 @@ from sne_deploy.distill.students.checks import joint_task, kept_zeros, pruning_o
 from sne_deploy.distill.students.evaluate import evaluate_student
 from sne_deploy.distill.students.head import fit_head
 from sne_deploy.distill.students.joint import JointTask, tune_together
-from sne_deploy.distill.students.networks import half_student, mirror_image, student_network, trainable_copy
+from sne_deploy.distill.students.networks import mirror_image, student_network, trainable_copy
 from sne_deploy.distill.students.phases import phases_of
 from sne_deploy.distill.students.quantise_aware import folded, tune_quantised, with_stored_weights
 from sne_deploy.distill.students.shrink import shrunk
@@ -211,7 +212,9 @@ def _stored(stages: Stages, index: int, network: nn.Module) -> nn.Module:
     described = stages.experiment.students
     if described.of(index).storage == "float32":
         return network
-    return half_student(network, f"{described.place(index)}.storage")
+    made = trainable_copy(network).eval()
+    halve_maps(made, f"{described.place(index)}.storage")
+    return made
 
 
 def _start(

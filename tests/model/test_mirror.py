@@ -32,7 +32,7 @@ def conv(rng: np.random.Generator, channels: int, out: int, kernel: tuple[int, i
 def cell(rng: np.random.Generator, shape: Shape) -> Layer:
     """Neurons that all differ."""
     return Layer(
-        "LIFBoxCell", {"dt": 1e-3}, {**LIF, "v_th": rng.uniform(0.05, 0.4, shape).astype(np.float32)}
+        "LIFBoxCell", {"dt": 1e-3}, {**LIF, "v_th": np.asarray(rng.uniform(0.05, 0.4, shape), np.float32)}
     )
 
 
@@ -130,6 +130,17 @@ def test_a_kernel_is_wider_by_the_columns_that_its_windows_leave_over() -> None:
     np.testing.assert_array_equal(made.tensors["weight"][..., 1:], layer.tensors["weight"][..., ::-1])
     (made,) = mirrored((layer,), (1, 15, 15))
     assert made.tensors["weight"].shape == (1, 1, 3, 3)
+
+
+def test_what_neurons_have_in_common_stays_in_common() -> None:
+    """A threshold for each channel has no left and no right; one for each column has."""
+    rng, shape = np.random.default_rng(5), (2, 3, 4)
+    for own, wanted in (((2, 1, 1), (2, 1, 1)), ((1,), (1,)), ((), ()), ((4,), shape), (shape, shape)):
+        layer = cell(rng, own)
+        (made,) = mirrored((layer,), shape)
+        assert made.tensors["v_th"].shape == wanted
+        turned = np.broadcast_to(layer.tensors["v_th"], shape)[..., ::-1]
+        np.testing.assert_array_equal(np.broadcast_to(made.tensors["v_th"], shape), turned)
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,8 @@ class _Begun:
         self.runs, self.measure = runs, measure
         self._plain = replace(runs.head, temperature=None)
         self._logits: dict[frozenset[int], Array] = {}
-        self._sure: dict[tuple[frozenset[int], float], Array] = {}
+        self._right: dict[frozenset[int], Array] = {}
+        self._sure: dict[frozenset[int], Array] = {}
         self._calibrated: dict[frozenset[int], float] = {}
 
     def logits(self, ran: frozenset[int]) -> Array:
@@ -112,14 +113,19 @@ class _Begun:
             self._logits[ran] = logits(self._plain, self.runs.outputs, self.runs.only(sorted(ran)))
         return self._logits[ran]
 
+    def right(self, ran: frozenset[int]) -> Array:
+        """Whether it is, which no temperature changes."""
+        if ran not in self._right:
+            self._right[ran] = self.logits(ran).argmax(axis=1) == self.runs.labels
+        return self._right[ran]
+
     def sure(self, ran: frozenset[int], temperature: float) -> Array:
         """How much, with a temperature; kept for that of 1."""
-        kept = self._sure.get((ran, temperature))
-        if kept is None:
-            kept = confidence(self.measure, self.logits(ran) / temperature)
-        if temperature == 1.0:
-            self._sure[ran, temperature] = kept
-        return kept
+        if temperature != 1.0:
+            return confidence(self.measure, self.logits(ran) / temperature)
+        if ran not in self._sure:
+            self._sure[ran] = confidence(self.measure, self.logits(ran))
+        return self._sure[ran]
 
     def calibrated(self, ran: frozenset[int]) -> float:
         """The temperature of least cross-entropy."""
@@ -134,8 +140,7 @@ class _Search:
     def __init__(self, begun: _Begun, target: Target, order: Order) -> None:
         self.begun, self.target, self.order = begun, target, order
         self.ran = [frozenset(order[: place + 1]) for place in range(len(order))]
-        classes = [begun.logits(ran).argmax(axis=1) for ran in self.ran]
-        self.right = np.stack([one == begun.runs.labels for one in classes], axis=1)
+        self.right = np.stack([begun.right(ran) for ran in self.ran], axis=1)
         self.all_right = float(self.right[:, -1].mean())
 
     def worth(self, temperature: Array) -> tuple[float, float]:

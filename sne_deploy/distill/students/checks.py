@@ -143,11 +143,12 @@ def _check_mirrors(experiment: Experiment, data: Splits, finished: Finished) -> 
         source = described.mirror_of(student)
         if source is None:
             continue
-        layers = described.of(source).layers
         if source in finished.begun:
             network = finished.network(source)
         else:
-            network = student_network(layers, data.input_shape, data.classes, described.dt_s)
+            with deterministic(experiment.seed):
+                layers = described.of(source).layers
+                network = student_network(layers, data.input_shape, data.classes, described.dt_s)
         try:
             mirror_image(network, data.input_shape)
         except GraphError as error:

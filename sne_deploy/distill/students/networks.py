@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sne_deploy.distill.schema.layers import LayerModel
-from sne_deploy.errors import InputError, RunError
+from sne_deploy.errors import InputError
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.model.ensemble import Layer
@@ -19,7 +19,6 @@ from sne_deploy.model.layers.mirror import mirrored
 from sne_deploy.model.layers.registry import LAYER_KINDS
 from sne_deploy.model.layers.skips import SKIPS, source_of
 from sne_deploy.neurons.table import CELLS
-from sne_deploy.teacher.half import LARGEST
 
 Shape = tuple[int, ...]
 _CONVS = {"Conv1d": (nn.Conv1d, 1), "Conv2d": (nn.Conv2d, 2)}
@@ -178,27 +177,6 @@ def mirror_image(network: nn.Module, input_shape: Shape) -> nn.Module:
         It has none: see :func:`sne_deploy.model.layers.mirror.mirrored`.
     """
     return module_from_layers(mirrored(layers_from_module(network), input_shape))
-
-
-def half_student(network: nn.Module, where: str) -> nn.Module:
-    """A copy in evaluation mode whose maps have values of 16 bits, in tensors of the type that they had.
-
-    Raises
-    ------
-    RunError
-        A weight is larger than 16 bits hold; names ``where`` that is asked for.
-    """
-    made = trainable_copy(network).eval()
-    with torch.no_grad():
-        for name, parameter in made.named_parameters():
-            if parameter.ndim > 1:
-                if not parameter.abs().max() <= LARGEST:
-                    raise RunError(
-                        f"{where} 'float16': weight {name} is beyond {LARGEST:g}, the largest of 16 bits; "
-                        "set it to 'float32'"
-                    )
-                parameter.copy_(parameter.half())
-    return made
 
 
 def trainable_copy(network: nn.Module) -> nn.Module:

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from sne_deploy.errors import RunError
+from sne_deploy.distill.half import halve_maps
 from sne_deploy.files import write_whole
-from sne_deploy.teacher.half import LARGEST, half_precision
+from sne_deploy.teacher.half import half_precision
 from sne_deploy.teacher.onnx_model import parse_onnx, read_onnx
 from sne_deploy.teacher.process import TeacherProcess
 
@@ -68,14 +68,7 @@ def half_teacher(teacher: Teacher) -> Teacher:
         for part in list(made.modules()):
             if isinstance(part, nn.Sequential):
                 _fold(part)
-        for name, parameter in made.named_parameters():
-            if parameter.ndim > 1:
-                if not parameter.abs().max() <= LARGEST:
-                    raise RunError(
-                        f"teacher.weights 'float16': weight {name} is beyond {LARGEST:g}, the largest of 16 "
-                        "bits; set teacher.weights to 'float32'"
-                    )
-                parameter.copy_(parameter.half().float())
+    halve_maps(made, "teacher.weights")
     return made
 
 

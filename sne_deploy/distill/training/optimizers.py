@@ -94,9 +94,10 @@ def make_optimizer(module: nn.Module, schedule: Schedule, steps: int) -> optim.O
     ``lookahead`` also of biases, by as much in each step.
     """
     made = _made(module, schedule, steps)
-    averages = max(1, round(schedule.averaging * steps))
-    for group in made.param_groups if schedule.averaging else ():
-        group.update(averages=averages, averaged=averages - steps)
+    if schedule.averaging:
+        averages = max(1, round(schedule.averaging * steps))
+        for group in made.param_groups:
+            group.update(averages=averages, averaged=averages - steps)
     return made
 
 

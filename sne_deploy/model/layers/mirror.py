@@ -22,7 +22,7 @@ from sne_deploy.model.layers.layer import Layer
 from sne_deploy.model.layers.layer_rules import conv_geometry
 from sne_deploy.model.layers.pools import windows
 from sne_deploy.model.layers.registry import layer_label, stack_shapes
-from sne_deploy.model.layers.skips import over, source_of
+from sne_deploy.model.layers.skips import SKIPS, over, source_of
 from sne_deploy.neurons.table import CELLS
 
 Array = npt.NDArray[Any]
@@ -67,7 +67,7 @@ def mirrored(layers: Sequence[Layer], input_shape: Shape) -> tuple[Layer, ...]:
     sent: list[_Flow] = []
     made: list[Layer] = []
     for layer, shape in zip(layers, stack_shapes(layers, input_shape), strict=True):
-        source = cast("_Flow", source_of(over(layer), sent)) if layer.kind.startswith("Skip") else flow
+        source = cast("_Flow", source_of(over(layer), sent)) if layer.kind in SKIPS else flow
         made.append(_turned(layer, source))
         flow = _behind(layer, flow, shape)
         if layer.kind in CELLS:
@@ -144,6 +144,6 @@ def _cell(layer: Layer, flow: _Flow) -> dict[str, Array]:
     if CELLS[layer.kind].recurrent:
         return {**tensors, "input_weights": flow.mirrored(tensors["input_weights"])}
     return {
-        name: flow.mirrored(np.broadcast_to(one, flow.shape)) if one.size > 1 else one
+        name: one if one.shape[-1:] in ((), (1,)) else flow.mirrored(np.broadcast_to(one, flow.shape))
         for name, one in tensors.items()
     }
