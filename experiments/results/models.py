@@ -117,8 +117,9 @@ def _chosen(allowed: str, point: Point) -> tuple[str, ...]:
 def budgets(figures: Point) -> Iterator[str]:
     """What parts of the teacher's operations buy; each student alone; what each one more brings."""
     yield (
-        "The most accurate cascade on validation data among those that cost at most that part of the "
-        "teacher's operations, by its order, temperatures and threshold; and what it is on test data:\n"
+        "What that part of the teacher's operations buys, on test data. Order and temperatures of a cascade "
+        "are those that are most accurate on validation data within it, the threshold is the highest that it "
+        "pays for there:\n"
     )
     yield from table(HEAD, [_chosen(f"{point['fewer']} x fewer", point) for point in figures["budgets"]])
     yield from _who_runs(figures)

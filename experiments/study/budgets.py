@@ -26,9 +26,10 @@ from sne_deploy.runtime.head import head_macs
 
 @dataclass(frozen=True, eq=False)
 class BudgetPoint:
-    """The most accurate cascade on validation data of at most so many operations, there and on test data.
+    """A cascade that spends at most so many operations on validation data, there and on test data.
 
-    Its order, temperatures and threshold are its own. Operations are SynOps and host MACs, a mean per sample.
+    Its order, temperatures and threshold are its own: see :func:`budget_points`. Operations are SynOps and
+    host MACs, a mean per sample.
     ``reached``: whether some cascade keeps to them; if none does, it is the cheapest student alone. ``head``:
     the ensemble's with the cascade's temperatures.
     """
@@ -80,10 +81,12 @@ def budget_points(
     budgets: Sequence[float],
     measure: Measure = "max_probability",
 ) -> list[BudgetPoint]:
-    """The most accurate cascades within numbers of operations per sample, in the order of the budgets.
+    """Cascades within numbers of operations per sample, in the order of the budgets.
 
-    Of equally accurate ones the cheapest, by the means over the validation samples. Both runs are of one
-    ensemble.
+    Order and temperatures are those that are most accurate on the validation samples within the budget, the
+    threshold is the highest that it pays: past the point where a cascade is about as accurate as all of its
+    students, which threshold is best on some samples is chance, and more answers are seldom worse than fewer.
+    Both runs are of one ensemble.
     """
     wrong = [budget for budget in budgets if not (np.isfinite(budget) and budget > 0)]
     if wrong:
@@ -103,14 +106,17 @@ def _budget_point(
 ) -> BudgetPoint:
     cheapest = float(runs.operations.mean(axis=0).min())
     reached = cheapest <= budget
-    made = fit_cascade(runs, Target(energy_j=budget if reached else cheapest), tried, measure)
-    threshold = made.fitted.policy.threshold
-    assert threshold is not None  # noqa: S101  a cascade has one
+    allowed = budget if reached else cheapest
+    made = fit_cascade(runs, Target(energy_j=allowed), tried, measure)
+
+    def own(full: FullRun) -> FullRun:
+        return replace(full, ensemble=replace(full.ensemble, head=made.head, policy=made.fitted.policy))
+
+    curve = confidences_of(own(validation), measure).curve(runs.energy_j)
+    threshold = float(curve.thresholds[curve.energy_j <= allowed].max())
 
     def point(full: FullRun) -> OperatingPoint:
-        ensemble = replace(full.ensemble, head=made.head, policy=made.fitted.policy)
-        own = replace(full, ensemble=ensemble)
-        return cascade_point(own, confidences_of(own, measure), threshold)
+        return cascade_point(own(full), confidences_of(own(full), measure), threshold)
 
     return BudgetPoint(budget, reached, point(validation), point(test), made.head)
 
