@@ -64,6 +64,11 @@ class Experiment(Model):
             raise ValueError(f"policy.students {policy.students} is more than students.count {count}")
         if policy.kind == "gate" and count > MAX_GATED:
             raise ValueError(f"policy.kind 'gate' takes at most {MAX_GATED} students, not {count}")
+        if policy.weighted and self.students.outputs != "logits":
+            raise ValueError(
+                "policy.weighted gives whole classifiers weights; the head of students that learn features "
+                "has weights of its own: leave it out, or set students.outputs to 'logits'"
+            )
         return self
 
     @model_validator(mode="after")

@@ -201,7 +201,8 @@ def _facts(ensemble: Ensemble) -> Iterator[tuple[str, str]]:
     yield "time", f"{ensemble.timesteps:,} steps per sample"
     divided = "" if head.temperature is None else ", a temperature for each number of students"
     if head.weight is None:
-        yield "head", f"{head.kind} of the students' outputs{divided}"
+        weighted = "" if head.student_weight is None else ", each times its student's weight"
+        yield "head", f"{head.kind} of the students' outputs{weighted}{divided}"
     else:
         classes, features = head.weight.shape
         yield "head", f"{head.kind}, {features:,} outputs -> {classes:,} classes{divided}, on the host"

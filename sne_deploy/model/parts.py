@@ -108,7 +108,7 @@ class Encoder:
 
 
 HeadKind = Literal["linear", "mean"]
-HEAD_AXES = {"weight": 2, "bias": 1, "mean": 1, "subset_bias": 2, "temperature": 1}
+HEAD_AXES = {"weight": 2, "bias": 1, "mean": 1, "subset_bias": 2, "temperature": 1, "student_weight": 1}
 """Axes of a head's tensors."""
 
 
@@ -118,8 +118,9 @@ class Head:
     """Turns the students' outputs into logits; it runs on the host.
 
     ``linear``: logits = weight @ concat(outputs) + bias, where the slice of a student that did not run
-    is its training mean. ``mean``: logits = the mean of the outputs of the students that ran (every
-    student then has one output per class, and there are no tensors but temperatures).
+    is its training mean. ``mean``: logits = the mean of the outputs of the students that ran, each times its
+    student's weight (every student then has one output per class, and there are no tensors but
+    temperatures and these weights).
 
     Attributes
     ----------
@@ -133,6 +134,8 @@ class Head:
     temperature : float64 array of shape (students,), or None
         By which the logits are divided when k students have run: entry k - 1, above 0. It changes no
         predicted class, but how sure the head is after each number of students.
+    student_weight : float64 array of shape (students,), or None
+        Of ``mean``: what each student's outputs are multiplied by, above 0; None: 1.
     """
 
     kind: HeadKind
@@ -141,6 +144,7 @@ class Head:
     mean: FloatArray | None = None
     subset_bias: FloatArray | None = None
     temperature: FloatArray | None = None
+    student_weight: FloatArray | None = None
 
     def __post_init__(self) -> None:
         argument.choice("head", self.kind, get_args(HeadKind))
@@ -153,4 +157,9 @@ class Head:
         if self.temperature is not None and not (self.temperature > 0).all():
             raise InputError(
                 f"head: temperature {self.temperature.min():g} must be above 0; 1 changes nothing"
+            )
+        if self.student_weight is not None and not (self.student_weight > 0).all():
+            raise InputError(
+                f"head: student_weight {self.student_weight.min():g} must be above 0; leave out a student "
+                "that is to say nothing"
             )

@@ -1,9 +1,9 @@
 """The head on the host: students' outputs to logits, for any subset of students.
 
 ``linear``: logits = W m + b + sum over the students that ran of W_k (f_k - m_k), with m the training mean:
-the same as weight @ concat(outputs, with means for the others) + bias, counted incrementally. Then they are
-divided by the temperature of so many students, if there is one. Each row depends on its own sample alone, bit
-for bit.
+the same as weight @ concat(outputs, with means for the others) + bias, counted incrementally. ``mean``: the
+mean of w_k f_k over the students that ran, with w_k their weights, or 1. Then they are divided by the
+temperature of so many students, if there is one. Each row depends on its own sample alone, bit for bit.
 """
 
 from __future__ import annotations
@@ -32,12 +32,18 @@ def check_head(head: Head, sizes: Sequence[int]) -> None:
         raise InputError(
             f"head: temperature has shape {head.temperature.shape}, not (students,) = ({len(sizes)},)"
         )
+    if head.student_weight is not None and head.student_weight.shape != (len(sizes),):
+        raise InputError(
+            f"head: student_weight has shape {head.student_weight.shape}, not (students,) = ({len(sizes)},)"
+        )
     if head.kind == "mean":
         if len(set(sizes)) != 1:
             raise InputError(
                 f"head 'mean' needs students with equally many outputs, got {list(sizes)}; give a linear head"
             )
         return
+    if head.student_weight is not None:
+        raise InputError("head 'linear' has no student_weight; multiply its weight")
     features = sum(sizes)
     if head.weight is None or head.bias is None or head.mean is None:
         raise InputError("head 'linear' needs weight, bias and mean")
@@ -77,10 +83,12 @@ def logits(head: Head, outputs: Sequence[Array], active: Array) -> Array:
 def parts(head: Head, outputs: Sequence[Array]) -> tuple[Array, ...]:
     """What each student brings to the logits where it runs: float64 arrays of shape (N, classes).
 
-    ``linear``: W_k (f_k - m_k); ``mean``: its outputs.
+    ``linear``: W_k (f_k - m_k); ``mean``: its outputs, times its weight.
     """
     if head.kind == "mean":
-        return tuple(outputs)
+        if head.student_weight is None:
+            return tuple(outputs)
+        return tuple(weight * output for weight, output in zip(head.student_weight, outputs, strict=True))
     weight, mean, _ = _tensors(head)
     found, start = [], 0
     for output in outputs:
@@ -129,10 +137,15 @@ def _tensors(head: Head) -> tuple[Array, Array, Array]:
 
 
 def head_macs(head: Head, sizes: Sequence[int], active: Array) -> Array:
-    """Host multiply-accumulates per sample: classes x outputs of every student that ran; int64 (N,)."""
+    """Host multiply-accumulates per sample, of every student that ran; int64 (N,).
+
+    Of a linear head classes x outputs; of weighted outputs one each, of others none.
+    """
+    per_student = np.asarray(sizes, dtype=np.int64)
     if head.kind == "mean" or head.weight is None:
-        return np.zeros(len(active), dtype=np.int64)
-    per_student = np.asarray(sizes, dtype=np.int64) * head.weight.shape[0]
+        per_student = per_student * int(head.student_weight is not None)
+    else:
+        per_student = per_student * head.weight.shape[0]
     return np.asarray(active.astype(np.int64) @ per_student)
 
 

@@ -264,6 +264,27 @@ def test_a_member_may_be_the_mirror_image_of_another(tmp_path: Path) -> None:
     assert estimate(experiment).plan == plans[-1]
 
 
+def test_students_weigh_what_their_answers_are_worth(tmp_path: Path) -> None:
+    """By the validation samples as deployed; nothing is trained again for it, and students stay as they are."""
+    policy = {"kind": "confidence", "accuracy_drop": 0.01}
+    plain = run_experiment(parse_experiment(document() | {"policy": policy}), tmp_path / "work").ensemble
+    stages: list[str] = []
+    weighted = parse_experiment(document() | {"policy": {**policy, "weighted": True}})
+    done = run_experiment(weighted, tmp_path / "work", lambda stage, *_: stages.append(stage))
+    weight = done.ensemble.head.student_weight
+    assert stages == []
+    assert plain.head.student_weight is None
+    assert weight is not None
+    assert weight.shape == (2,)
+    assert weight.mean() == pytest.approx(1.0)
+    assert weight[0] != weight[1]
+    for ours, theirs in zip(done.ensemble.students, plain.students, strict=True):
+        np.testing.assert_array_equal(*(one.network[1].tensors["weight"] for one in (ours, theirs)))
+    divided = document(outputs="features", loss={"feature": 1.0, "logits": 0.0})
+    with pytest.raises(InputError, match=r"policy.weighted gives whole classifiers weights; .*leave it out"):
+        parse_experiment(divided | {"policy": {**policy, "weighted": True}})
+
+
 @pytest.mark.parametrize(
     ("members", "message"),
     [

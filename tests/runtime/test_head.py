@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,6 +69,23 @@ def test_mean_head_averages_what_ran() -> None:
     assert head_macs(Head("mean"), [2, 2, 2], active).tolist() == [0]
 
 
+@settings(max_examples=50, deadline=None)
+@given(students=st.integers(1, 4), seed=st.integers(0, 2**32 - 1))
+def test_weighted_students_enter_as_so_much_of_theirs(students: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight, active = rng.uniform(0.1, 3, students), rng.integers(0, 2, (6, students)).astype(bool)
+    active[:, 0] = True
+    outputs = [np.where(active[:, [k]], rng.normal(size=(6, 3)), np.nan) for k in range(students)]
+    head = Head("mean", student_weight=weight)
+    found, macs = logits(head, outputs, active), head_macs(head, [3] * students, active)
+    for n in range(6):
+        ran = np.flatnonzero(active[n])
+        np.testing.assert_allclose(
+            found[n], sum(weight[k] * outputs[k][n] for k in ran) / len(ran), rtol=1e-12
+        )
+        assert macs[n] == 3 * len(ran)
+
+
 def test_macs_count_the_students_that_ran() -> None:
     head = _head(np.random.default_rng(0), [4, 6], 10, subset=False)
     active = np.array([[True, True], [True, False], [False, False]])
@@ -85,5 +104,11 @@ def test_heads_that_do_not_fit_are_refused() -> None:
         check_head(head, [4, 5, 1])
     with pytest.raises(InputError, match=r"equally many outputs, got \[2, 3\]"):
         check_head(Head("mean"), [2, 3])
+    with pytest.raises(InputError, match=r"student_weight has shape \(2,\), not \(students,\) = \(3,\)"):
+        check_head(Head("mean", student_weight=np.ones(2)), [2, 2, 2])
+    with pytest.raises(InputError, match="'linear' has no student_weight; multiply its weight"):
+        check_head(replace(head, student_weight=np.ones(2)), [4, 6])
+    with pytest.raises(InputError, match="student_weight 0 must be above 0; leave out a student"):
+        Head("mean", student_weight=np.array([1.0, 0.0]))
     with pytest.raises(InputError, match="needs weight, bias and mean"):
         check_head(Head("linear"), [2])

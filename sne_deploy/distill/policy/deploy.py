@@ -23,7 +23,7 @@ from sne_deploy.distill.policy.fitting import (
 )
 from sne_deploy.distill.policy.gate import GateTraining, fit_gate
 from sne_deploy.distill.schema.policy import GateModel
-from sne_deploy.distill.students.head import fit_head
+from sne_deploy.distill.students.head import fit_head, fit_student_weights
 from sne_deploy.energy.accounting import energy_of_samples
 from sne_deploy.frontend.norse.modules import layers_from_module
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Head, Student
@@ -170,12 +170,14 @@ def deployable(
         Student(f"student{k}", layers_from_module(network), described.readout, part)
         for k, (network, part) in enumerate(zip(networks, slices, strict=True))
     )
-    ensemble = Ensemble(
-        students, data.input_shape, described.timesteps, experiment.data.encoder, head or Head("mean")
-    )
+    encoder = experiment.data.encoder
+    ensemble = Ensemble(students, data.input_shape, described.timesteps, encoder, head or Head("mean"))
     bits = experiment.quantisation.weight_bits
     steps = [None if own is None else own.numpy() for own in (data.lengths, data.validation_lengths)]
     held_out = run_deployed(ensemble, data.x_validation.numpy(), data.y_validation, bits, steps[1])
+    if head is not None and policy.weighted:
+        every_second = [output[::2] for output in held_out.outputs]
+        head = replace(head, student_weight=fit_student_weights(every_second, held_out.labels[::2]))
     training = None
     if head is None or policy.kind == "gate":
         training = run_deployed(ensemble, data.x.numpy(), data.y.numpy(), bits, steps[0])
@@ -185,9 +187,9 @@ def deployable(
         head = fit_head(training.outputs, training.labels, subset_bias=True, order=order)
         tried: tuple[tuple[int, ...], ...] = (order,)
     else:
-        order = best_order(held_out.with_head(ensemble.head))
-        tried = orders(held_out.with_head(ensemble.head))
-    head = head or ensemble.head
+        head = head or ensemble.head
+        order = best_order(held_out.with_head(head))
+        tried = orders(held_out.with_head(head))
     fitted = None
     if policy.kind == "confidence":
         cascade = fit_cascade(held_out.with_head(head), _target(experiment), tried, policy.measure)

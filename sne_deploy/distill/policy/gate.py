@@ -191,6 +191,8 @@ class SubsetLoss:
         head = self._head
         if head.weight is None or head.bias is None or head.mean is None:
             parts = torch.stack(torch.split(outputs, self._sizes, dim=1), dim=1)
+            if head.student_weight is not None:
+                parts = parts * _tensor(head.student_weight)[:, None]
             return self._divided(self._members @ parts / self._ran.clamp(min=1)[:, None])
         weight, bias, mean = (_tensor(array) for array in (head.weight, head.bias, head.mean))
         changes = torch.split(outputs - mean, self._sizes, dim=1)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from sne_deploy.distill.schema.base import Above0, Model, NotNegative, Positive
+from sne_deploy.distill.schema.base import LATER, Above0, Model, NotNegative, Positive
 from sne_deploy.model.policy import MAX_HIDDEN, Measure, PolicyKind
 
 
@@ -32,6 +32,9 @@ class PolicyModel(Model):
     ``accuracy_drop``: the cheapest setting that loses at most so much against all students running, as a
     fraction (0.005 is half a point; of ``confidence`` and ``gate`` the default). ``energy_j``: instead, the
     most accurate setting of at most that many joules per inference, on Loihi 1's constants.
+
+    ``weighted``: where students' outputs are logits, each student's weight in their mean is fitted too, to
+    the least cross-entropy of all students on every second validation sample.
     """
 
     kind: PolicyKind = "static"
@@ -40,6 +43,7 @@ class PolicyModel(Model):
     accuracy_drop: NotNegative | None = None
     energy_j: Above0 | None = None
     gate: GateModel | None = None
+    weighted: Annotated[bool, LATER] = False
 
     @model_validator(mode="after")
     def _meaningful(self) -> PolicyModel:

@@ -82,6 +82,39 @@ def fit_head(
     return Head("linear", weight, head_bias, mean, np.stack(rows))
 
 
+def fit_student_weights(outputs: Sequence[FloatArray], labels: IntArray) -> FloatArray:
+    r"""Weights w of students whose outputs are logits z, for the mean of all of them.
+
+    .. math:: \min_{w > 0, T} \frac{1}{N} \sum_n -\log \mathrm{softmax}(\frac{1}{T} \sum_k w_k z_{kn})_{y_n}
+
+    with a mean of 1: one that is surer than it should be, as a small student may be, gets less.
+
+    Parameters
+    ----------
+    outputs : sequence of float arrays of shape (N, classes)
+        One per student.
+    labels : int array of shape (N,)
+
+    Raises
+    ------
+    InputError
+        There are no samples, or students differ in their number of outputs.
+    """
+    joined, labels = _checked(outputs, labels, 1.0)
+    if len({output.shape[1] for output in outputs}) != 1:
+        raise InputError(
+            f"head: weights of students of {[o.shape[1] for o in outputs]} outputs; equally many"
+        )
+    values, target = torch.from_numpy(joined.reshape(len(labels), len(outputs), -1)), torch.from_numpy(labels)
+
+    def loss(logarithm: Tensor) -> Tensor:
+        return cross_entropy(torch.einsum("k,nkc->nc", logarithm.exp() / len(outputs), values), target)
+
+    (found,) = _least(loss, (len(outputs),))
+    weights = np.exp(found)
+    return np.asarray(weights / weights.mean())
+
+
 def _checked(outputs: Sequence[FloatArray], labels: IntArray, l2: float) -> tuple[FloatArray, IntArray]:
     if not l2 > 0:
         raise InputError(f"head: l2 {l2} must be positive")

@@ -7,6 +7,7 @@ version, has a default for files of the earlier ones, and is refused in them.
 Version 2 adds to ``policy``: ``students`` (of static), ``measure`` (of confidence), ``gate``. Version 4:
 ``students`` of confidence. Version 5: sparse tensors of a layer, see
 :mod:`sne_deploy.model.checkpoint.sparse`. Version 6: ``temperature`` of the head.
+Version 7: its ``student_weight``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sne_deploy.model.ensemble import Ensemble
 
 FORMAT = "sne-deploy/model"
-VERSION = 6
+VERSION = 7
 MAX_LAYERS = 1024
 
 Array = npt.NDArray[Any]
@@ -70,6 +71,11 @@ class _Head(_Strict):
     mean: np.ndarray[Any, Any] | None
     subset_bias: np.ndarray[Any, Any] | None
     temperature: np.ndarray[Any, Any] | None = None
+    student_weight: np.ndarray[Any, Any] | None = None
+
+
+HEAD_SINCE = {"temperature": 6, "student_weight": 7}
+"""Tensors of a head that earlier versions do not have."""
 
 
 class _Gate(_Strict):
@@ -150,8 +156,9 @@ def parse_document(where: object, plain: Any) -> _Document:
     if version < 5 and sparse:
         raise CheckpointError(f"{where}: sparse tensors: not in format version {version}; {REMEDY}")
     check_sizes(where, sparse)
-    if version < 6 and "temperature" in document.head.model_fields_set:
-        raise CheckpointError(f"{where}: head: temperature: not in format version {version}; {REMEDY}")
+    for name, since in HEAD_SINCE.items():
+        if version < since and name in document.head.model_fields_set:
+            raise CheckpointError(f"{where}: head: {name}: not in format version {version}; {REMEDY}")
     if version < 3 and "scale" in document.encoder.model_fields_set:
         raise CheckpointError(f"{where}: encoder: scale: not in format version {version}; {REMEDY}")
     return document
@@ -235,7 +242,7 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
             **({} if encoder.scale == 1 else {"scale": float(encoder.scale)}),
         },
         "students": students,
-        "head": {k: v for k, v in vars(head).items() if k != "temperature" or v is not None},
+        "head": {k: v for k, v in vars(head).items() if k not in HEAD_SINCE or v is not None},
         "policy": policy,
         "provenance": ensemble.provenance,
     }
@@ -245,8 +252,9 @@ def from_ensemble(ensemble: Ensemble) -> dict[str, Any]:
 
 def _version(ensemble: Ensemble, policy: Mapping[str, Any], *, sparse: bool) -> int:
     """The earliest version that says all of it."""
-    if ensemble.head.temperature is not None or sparse:
-        return 5 if ensemble.head.temperature is None else 6
+    later = [since for name, since in HEAD_SINCE.items() if getattr(ensemble.head, name) is not None]
+    if later or sparse:
+        return max(later, default=5)
     if ensemble.policy.kind == "confidence" and ensemble.policy.students is not None:
         return 4
     layers = [layer for s in ensemble.students if isinstance(s.network, tuple) for layer in s.network]

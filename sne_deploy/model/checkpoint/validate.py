@@ -93,19 +93,22 @@ def _check_head(where: object, head: Head, names: list[str], outputs: list[int])
         if array.dtype.kind != "f":
             raise CheckpointError(f"{where}: head, tensor {name}: dtype {array.dtype} is not a float")
         _check_finite(f"{where}: head, tensor {name}", array)
-    if head.temperature is not None and head.temperature.shape != (len(outputs),):
-        raise CheckpointError(
-            f"{where}: head, tensor temperature: shape {head.temperature.shape} is not ({len(outputs)},), "
-            "one for each number of students"
-        )
+    for name, each in (("temperature", "number of students"), ("student_weight", "student")):
+        if name in given and given[name].shape != (len(outputs),):
+            raise CheckpointError(
+                f"{where}: head, tensor {name}: shape {given[name].shape} is not ({len(outputs)},), "
+                f"one for each {each}"
+            )
     sizes = ", ".join(f"{name} {size}" for name, size in zip(names, outputs, strict=True))
     if head.kind == "mean":
-        others = [name for name in given if name != "temperature"]
+        others = [name for name in given if name not in ("temperature", "student_weight")]
         if others:
             raise CheckpointError(f"{where}: head 'mean' has no tensors, got {', '.join(others)}")
         if len(set(outputs)) > 1:
             raise CheckpointError(f"{where}: head 'mean' needs students of one output size, got {sizes}")
         return
+    if "student_weight" in given:
+        raise CheckpointError(f"{where}: head 'linear' has no student_weight; its weight holds it")
     missing = [name for name in ("weight", "bias", "mean") if name not in given]
     if missing:
         raise CheckpointError(f"{where}: head 'linear' needs {', '.join(missing)}")

@@ -22,13 +22,16 @@ from tests.runtime.test_run import Fake, run
 QUICK = GateTraining(grid=2, hidden=6, epochs=12, learning_rate=2e-2)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.sampled_from(["mean", "linear", "biased"]))
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 4), st.sampled_from(["mean", "weighted", "linear", "biased"])
+)
 @settings(max_examples=examples(30))
 def test_the_loss_of_every_subset_is_the_head_s(seed: int, count: int, kind: str) -> None:
     rng = np.random.default_rng(seed)
-    sizes = [3] * count if kind == "mean" else [int(size) for size in rng.integers(1, 4, count)]
-    head = Head("mean")
-    if kind != "mean":
+    mean = kind in ("mean", "weighted")
+    sizes = [3] * count if mean else [int(size) for size in rng.integers(1, 4, count)]
+    head = Head("mean", student_weight=rng.uniform(0.1, 3, count) if kind == "weighted" else None)
+    if not mean:
         bias = rng.normal(size=(count, 3)) if kind == "biased" else None
         head = Head("linear", rng.normal(size=(3, sum(sizes))), rng.normal(size=3),
                     rng.normal(size=sum(sizes)), bias)  # fmt: skip

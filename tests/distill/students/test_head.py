@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from sne_deploy.distill.students.evaluate import accuracy
-from sne_deploy.distill.students.head import fit_head
+from sne_deploy.distill.students.head import fit_head, fit_student_weights
 from sne_deploy.errors import InputError
 
 
@@ -41,6 +41,35 @@ def test_equals_scikit_learns_optimum():
     np.testing.assert_allclose(log_probabilities, expected, atol=1e-4)
     assert head.weight.dtype == np.float64
     np.testing.assert_allclose(head.mean, joined.mean(0), rtol=1e-12)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_weights_of_students_have_the_least_cross_entropy(seed):
+    """At any common factor, which is a temperature; a student that is only noise gets little."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(2000) % 3
+    outputs = [k * np.eye(3)[labels] + generator.normal(size=(2000, 3)) for k in (2, 1, 0)]
+    weights = fit_student_weights(outputs, labels)
+    assert weights.mean() == pytest.approx(1.0)
+    assert weights[2] < 0.3 < weights[1] < weights[0]
+
+    def least(own):
+        mean = sum(w * output for w, output in zip(own, outputs, strict=True)) / 3
+        return min(cross_entropy(factor * mean, labels) for factor in np.geomspace(0.2, 20, 400))
+
+    best = least(weights)
+    for k in range(3):
+        for factor in (0.8, 1.25):
+            assert best <= least(weights * np.where(np.arange(3) == k, factor, 1)) + 1e-4
+
+
+def test_equal_students_weigh_the_same():
+    outputs, labels = [np.eye(3)[np.arange(9) % 3] * 2 - 1 + np.arange(9)[:, None] % 2] * 2, np.arange(9) % 3
+    labels = np.where(np.arange(9) == 4, 0, labels)
+    np.testing.assert_allclose(fit_student_weights(outputs, labels), [1, 1], rtol=1e-6)
+    with pytest.raises(InputError, match=r"weights of students of \[3, 2\] outputs"):
+        fit_student_weights([outputs[0], outputs[0][:, :2]], labels)
 
 
 @settings(max_examples=15, deadline=None)

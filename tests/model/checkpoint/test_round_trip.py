@@ -19,6 +19,8 @@ from sne_deploy.model.checkpoint import load_checkpoint, save_checkpoint
 from sne_deploy.model.checkpoint.document import from_ensemble
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Gate, Head, Layer, Student
 
+from .conftest import make_ensemble
+
 FLOATS = (np.float32, np.float64)
 
 
@@ -160,6 +162,11 @@ def test_a_file_has_the_earliest_version_that_says_all_of_it(ensemble):
     two = ActivationPolicy("static", (1, 0), students=2)
     margin = ActivationPolicy("confidence", (1, 0), 0.5, measure="margin")
     some = dataclasses.replace(margin, students=1)
+    for name, version in (("temperature", 6), ("student_weight", 7)):
+        head = dataclasses.replace(ensemble.head, **{name: np.ones(2)})
+        document = from_ensemble(dataclasses.replace(ensemble, head=head))
+        assert document["version"] == version
+        assert name in document["head"]
     for policy, version in ((ActivationPolicy(), 1), (ensemble.policy, 1), (two, 2), (margin, 2), (some, 4)):
         document = from_ensemble(dataclasses.replace(ensemble, policy=policy))
         assert document["version"] == version
@@ -247,6 +254,10 @@ def test_saving_into_a_missing_folder_is_refused(ensemble, tmp_path):
         ({"provenance": {"a": float("nan")}}, "provenance holds NaN or infinity"),
         ({"provenance": {"a": {1: 2}}}, "a key is not text"),
         ({"input_shape": (4,)}, r"student 'first', layer 0: .*input has shape \(4,\)"),
+        (
+            {"head": dataclasses.replace(make_ensemble().head, student_weight=np.ones(2))},
+            "head 'linear' has no student_weight; its weight holds it",
+        ),
         ({"head": Head("mean")}, "head 'mean' needs students of one output size, got first 2, second 1"),
     ],
 )

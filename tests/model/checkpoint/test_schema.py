@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 
@@ -45,10 +48,10 @@ NAN, INF = torch.full((4,), float("nan")), torch.full((4,), float("inf"))
     ("change", "message"),
     [
         (put("format", "other"), "format 'other' is not 'sne-deploy/model'"),
-        (put("version", 7), "format version 7 is newer than 6, the newest known; update sne-deploy"),
-        (put("version", 0), "format version 0 is not 1 to 6"),
-        (put("version", True), "format version True is not 1 to 6"),
-        (put("version", "1"), "format version '1' is not 1 to 6"),
+        (put("version", 8), "format version 8 is newer than 7, the newest known; update sne-deploy"),
+        (put("version", 0), "format version 0 is not 1 to 7"),
+        (put("version", True), "format version True is not 1 to 7"),
+        (put("version", "1"), "format version '1' is not 1 to 7"),
         (drop("head"), "head: Field required"),
         (put("extra", 1), r"extra: Extra inputs are not permitted \(got 1\)"),
         (put("students", []), "students: List should have at least 1 item"),
@@ -234,6 +237,27 @@ def test_a_cascade_of_some_students_comes_with_version_4(document, saved):
     assert load_checkpoint(saved(document)).policy == ActivationPolicy("confidence", (), 0.5, students=1)
     document["version"] = 3
     with pytest.raises(CheckpointError, match="students of kind 'confidence': not in format version 3"):
+        load_checkpoint(saved(document))
+
+
+def test_weights_of_students_come_with_version_7(document, saved):
+    weight = np.array([0.5, 1.5])
+    head = dict.fromkeys(("weight", "bias", "mean", "subset_bias"))
+    own = torch.from_numpy(weight)
+    students = [document["students"][1], copy.deepcopy(document["students"][1]) | {"name": "first"}]
+    document.update(version=7, students=students, head={**head, "kind": "mean", "student_weight": own})
+    np.testing.assert_array_equal(load_checkpoint(saved(document)).head.student_weight, weight)
+    document["version"] = 6
+    with pytest.raises(CheckpointError, match="head: student_weight: not in format version 6"):
+        load_checkpoint(saved(document))
+    document.update(version=7)
+    document["head"]["student_weight"] = torch.ones(3, dtype=torch.float64)
+    with pytest.raises(
+        CheckpointError, match=r"student_weight: shape \(3,\) is not \(2,\), one for each stud"
+    ):
+        load_checkpoint(saved(document))
+    document["head"]["student_weight"] = -own
+    with pytest.raises(CheckpointError, match=r"head: student_weight -1\.5 must be above 0"):
         load_checkpoint(saved(document))
 
 
