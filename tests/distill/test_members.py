@@ -265,7 +265,7 @@ def test_a_member_may_be_the_mirror_image_of_another(tmp_path: Path) -> None:
 
 
 def test_students_weigh_what_their_answers_are_worth(tmp_path: Path) -> None:
-    """By the validation samples as deployed; nothing is trained again for it, and students stay as they are."""
+    """By the validation samples as deployed; nothing is trained again, and students stay as they are."""
     policy = {"kind": "confidence", "accuracy_drop": 0.01}
     plain = run_experiment(parse_experiment(document() | {"policy": policy}), tmp_path / "work").ensemble
     stages: list[str] = []
