@@ -90,8 +90,8 @@ def common_studies(
 ) -> tuple[Study, ...]:
     """The committed model, its bits, its noise; ``reduced``: what many trainings can afford, of ``base``.
 
-    Fewer bits are measured after training, for the committed model and over seeds, and with ``epochs`` of
-    training for them.
+    Fewer bits are measured of the committed model; and over seeds, of reduced ones, after training and with
+    ``epochs`` of training for them.
     """
 
     def model(bench: Bench) -> Found:
@@ -100,8 +100,11 @@ def common_studies(
     def noise(bench: Bench) -> Found:
         return Found((bench.one("model", {}, measure.noise(bench.subject)),))
 
+    def fewer_bits(bench: Bench) -> Found:
+        return Found((bench.one("model", {}, measure.weight_bits(bench.subject, bits, bench.verify)),))
+
     def quantisation(bench: Bench) -> Found:
-        rows = [bench.one("model", {}, measure.weight_bits(bench.subject, bits, bench.verify))]
+        rows: list[Record] = []
         for name, tuned in (("after-training", 0), ("quantisation-aware", epochs)):
             for width in bits:
                 changes = {"quantisation.weight_bits": width, "quantisation.epochs": tuned}
@@ -111,6 +114,7 @@ def common_studies(
     widths = ", ".join(str(width) for width in bits)
     return (
         Study("model", "the committed model along its students and thresholds", model),
+        Study("bits", f"the committed model with {widths} bits", fewer_bits),
         Study(
             "quantisation",
             f"{widths} bits, after training and with training for them",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.reproduction.rows import Document
-from experiments.results import ablation, companions, divisions, models, noise, trainings
+from experiments.results import ablation, bits, companions, divisions, models, noise, trainings
 from experiments.results.text import ENSEMBLE, TEMPERATURES, Section
 from sne_deploy.errors import InputError
 
@@ -41,13 +41,15 @@ class Page:
 
 def _places(beside: Sequence[Document]) -> dict[str, dict[str, tuple[str, Make]]]:
     """By title of a chapter: documents in their order, each with its title and what makes its section."""
-    bits, noisy = ("Fewer bits", trainings.bits), ("Noise", noise.noise)
+    fewer, noisy = ("Fewer bits", bits.of_the_model), ("Noise", noise.noise)
+    for_bits = ("Training for fewer bits", bits.trained)
     separated = "Dividing the features of a teacher that separates them"
     return {
         "MNIST": {
             "mnist-variants": ("Losses and spikes", trainings.losses),
             "mnist-model": ("The model", models.model),
-            "mnist-quantisation": bits,
+            "mnist-bits": fewer,
+            "mnist-quantisation": for_bits,
             "mnist-noise": noisy,
         },
         "CIFAR-10": {
@@ -55,7 +57,8 @@ def _places(beside: Sequence[Document]) -> dict[str, dict[str, tuple[str, Make]]
             "cifar10-partition": ("Dividing the features", divisions.division),
             "cifar10-partition-full": ("Dividing the committed teacher's features", divisions.division),
             "cifar10-decorrelation": (separated, divisions.division),
-            "cifar10-quantisation": bits,
+            "cifar10-bits": fewer,
+            "cifar10-quantisation": for_bits,
             "cifar10-noise": noisy,
             "cifar10-hardening": ("Training with corruptions", noise.hardening),
             "cifar10-ablation": ("What every option is worth", ablation.ablation),

@@ -1,4 +1,4 @@
-"""Sections of what is trained anew with each seed: losses, bits of a weight."""
+"""Section of losses, trained anew with each seed; and what tables of such runs share."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ Test = dict[str, Any]
 """Figures of a run on the test data, as :func:`experiments.study.summary.measure` gives them."""
 
 
-def _tests(document: Document, variant: str) -> list[Test]:
+def tests_of(document: Document, variant: str) -> list[Test]:
+    """Figures on the test data, by seed."""
     return [row.figures["test"] for row in document.variant(variant)]
 
 
 def values(document: Document, variant: str, key: str) -> list[float]:
     """A figure on the test data, by seed."""
-    return [test[key] for test in _tests(document, variant)]
+    return [test[key] for test in tests_of(document, variant)]
 
 
-def _accuracies(tests: Sequence[Test]) -> tuple[str, str, str]:
+def accuracies(tests: Sequence[Test]) -> tuple[str, str, str]:
     """In floating point, as deployed, and the drop."""
     exact, deployed = ([test[key] for test in tests] for key in ("float_accuracy", "accuracy"))
     return percentage(spread(exact)), percentage(spread(deployed)), points(differences(exact, deployed))
@@ -52,7 +53,8 @@ def differences(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
     return spread(a - b for a, b in zip(ours, theirs, strict=True))
 
 
-def _cost(tests: Sequence[Test], key: str) -> str:
+def cost(tests: Sequence[Test], key: str) -> str:
+    """A mean per sample, over the seeds."""
     return (energy if key == "energy_j" else counted)(spread(test[key] for test in tests))
 
 
@@ -106,14 +108,14 @@ def _losses(document: Document) -> Iterator[str]:
 
 
 def _loss_row(document: Document, variant: str) -> tuple[str, ...]:
-    tests = _tests(document, variant)
+    tests = tests_of(document, variant)
     return (
         NAMES.get(variant, variant),
-        *_accuracies(tests),
-        _cost(tests, "spikes"),
+        *accuracies(tests),
+        cost(tests, "spikes"),
         _part(relative_spikes(document, variant)),
-        _cost(tests, "synops"),
-        _cost(tests, "energy_j"),
+        cost(tests, "synops"),
+        cost(tests, "energy_j"),
     )
 
 
@@ -147,69 +149,3 @@ def _losses_plot(document: Document) -> Figure:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
     return drawn(draw, height=2.8)
-
-
-# --- bits -------------------------------------------------------------------------------------------
-
-WAYS = {"after-training": "after training", "quantisation-aware": "trained for them"}
-MODEL = "model"
-
-
-def bits(document: Document) -> Section:
-    """Fewer bits for a weight: after training, and with training for them."""
-    return section(_bits(document), document, _bits_plot)
-
-
-def _widths(document: Document, way: str) -> list[int]:
-    """Bits that a way was measured at, widest first."""
-    found = (name.removeprefix(f"{way}-") for name in document.variants if name.startswith(f"{way}-"))
-    return sorted((int(width) for width in found), reverse=True)
-
-
-def _bits(document: Document) -> Iterator[str]:
-    yield (
-        "The head is fitted anew to each width's outputs, except for the model, whose weights are "
-        "rounded and nothing else. Drop: float minus deployed, of the same weights. Training for few bits "
-        "goes on from the trained students: more epochs in all than those that it is compared with had.\n"
-    )
-    head = ("weights", "bits", "float", "deployed", "drop, points", "spikes", "SynOps", "energy")
-    measured = [("the model", int(test["weight_bits"]), [test]) for test in _model_bits(document)]
-    measured += [
-        (name, width, _tests(document, f"{way}-{width}"))
-        for way, name in WAYS.items()
-        for width in _widths(document, way)
-    ]
-    costs = ("spikes", "synops", "energy_j")
-    yield from table(
-        head,
-        [
-            (name, str(width), *_accuracies(tests), *(_cost(tests, key) for key in costs))
-            for name, width, tests in measured
-        ],
-    )
-    yield from picture(f"{document.name}.svg", "Accuracy against bits of a weight")
-    yield from facts(document, [test for _, _, tests in measured for test in tests])
-
-
-def _model_bits(document: Document) -> list[Test]:
-    return [figures for row in document.variant(MODEL) for figures in row.figures["bits"]]
-
-
-def _bits_plot(document: Document) -> Figure:
-    from experiments.results.plots import BLUE, GREY, ORANGE, bars, curve, drawn, percent_axis
-
-    def draw(panels: Sequence[Axes]) -> None:
-        (axes,) = panels
-        for (way, name), colour in zip(WAYS.items(), (ORANGE, BLUE), strict=True):
-            widths = _widths(document, way)
-            found = [spread(values(document, f"{way}-{width}", "accuracy")) for width in widths]
-            bars(axes, widths, found, fmt="o-", color=colour, label=name)
-        model = _model_bits(document)
-        curve(axes, model, lambda row: row["weight_bits"], "s:", GREY, "the model", linewidth=0.8)
-        axes.set_xticks(sorted({int(row["weight_bits"]) for row in model}))
-        axes.invert_xaxis()
-        axes.set_xlabel("bits of a weight")
-        percent_axis(axes, "accuracy, deployed (%)")
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-
-    return drawn(draw, height=2.6)

@@ -220,12 +220,18 @@ def partition(study: str = "partition") -> Document:
     return document("cifar10", study, rows, data_note="a note on the data.")
 
 
+LOSS_OF_BITS = {8: 0.0, 6: 0.004, 4: 0.03}
+
+
+def bits(example: str) -> Document:
+    found = [measured(0.985 - loss, 1234.0, width) for width, loss in LOSS_OF_BITS.items()]
+    return document(example, "bits", [record("bits", "model", 0, {"bits": found})])
+
+
 def quantisation(example: str) -> Document:
-    loss = {8: 0.0, 6: 0.004, 4: 0.03}
-    bits = [measured(0.985 - loss[width], 1234.0, width) for width in loss]
-    rows = [record("quantisation", "model", 0, {"bits": bits})]
+    rows = []
     for way, part in (("after-training", 1.0), ("quantisation-aware", 0.3)):
-        for width, drop in loss.items():
+        for width, drop in LOSS_OF_BITS.items():
             for seed in SEEDS:
                 test = measured(noisy(0.98 - part * drop, seed, 0.001), 1200.0, width)
                 rows.append(record("quantisation", f"{way}-{width}", seed, {"test": test}))
@@ -335,6 +341,7 @@ def ablation() -> Document:
 
 
 def everything() -> list[Document]:
-    both = [made for name in ("mnist", "cifar10") for made in (model(name), quantisation(name), noise(name))]
+    of_both = (model, bits, quantisation, noise)
+    both = [made(name) for name in ("mnist", "cifar10") for made in of_both]
     divided = [partition(name) for name in ("partition", "partition-full", "decorrelation")]
     return [variants(), *divided, twins(), family(), ablation(), hardening(), *both]

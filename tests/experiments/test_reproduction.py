@@ -179,7 +179,9 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Do
     """Every MNIST study at the small setting, on digits."""
     out = tmp_path_factory.mktemp("mnist")
     run_small(mnist.EXAMPLE, out, verify=1, only=("model",))
-    return out, run_small(mnist.EXAMPLE, out, verify=0, only=("variants", "mnist-quantisation", "noise"))
+    return out, run_small(
+        mnist.EXAMPLE, out, verify=0, only=("variants", "bits", "mnist-quantisation", "noise")
+    )
 
 
 def test_every_study_of_mnist_runs_and_has_its_section(digits: tuple[Path, dict[str, Document]]) -> None:
@@ -229,8 +231,8 @@ def test_a_finished_reproduction_trains_nothing_and_gives_the_same_rows(
         mock.patch("experiments.reproduction.measure.run_experiment", no_training),
         mock.patch("experiments.reproduction.measure.measure", no_training),
     ):
-        again = run_small(mnist.EXAMPLE, out, verify=0, only=("variants", "quantisation"))
-    for study in ("variants", "quantisation"):
+        again = run_small(mnist.EXAMPLE, out, verify=0, only=("variants", "bits", "quantisation"))
+    for study in ("variants", "bits", "quantisation"):
         assert again[study].rows == documents[study].rows
         assert again[study].choices == documents[study].choices
 
