@@ -313,7 +313,7 @@ def test_figures_of_an_earlier_model_are_told_from_the_models_own() -> None:
 
 def test_what_has_no_rows_is_said_not_to_be_measured() -> None:
     text = make_page([made.variants()]).text
-    assert text.count("Not measured yet: ") == 13
+    assert text.count("Not measured yet: ") == 15
     assert "Not measured yet: `python -m experiments.cifar10 --only partition`." in text
     assert "Not measured yet" not in make_page(made.everything()).text
 
