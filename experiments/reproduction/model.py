@@ -15,7 +15,7 @@ from experiments.reproduction.measure import Subject, on_test, rows_of
 from experiments.reproduction.rows import Figures
 from experiments.reproduction.runs import Measurement, Task
 from experiments.study.budgets import best_alone, budget_points, each_alone, operations_of
-from experiments.study.family import family_rows, smallest_reaching
+from experiments.study.family import family_rows
 from experiments.study.operating_points import (
     FullRun,
     cascade,
@@ -27,8 +27,10 @@ from experiments.study.operating_points import (
 )
 from experiments.study.summary import weights
 from experiments.study.twins import train_twins, twin_rows
+from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.policy.deploy import gate_training
 from sne_deploy.distill.training.origin import NAME, read_trained
+from sne_deploy.energy.accounting import mac_energy_j
 
 Array = npt.NDArray[Any]
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)
@@ -125,21 +127,17 @@ def relu_twins(subject: Subject) -> Measurement:
 
 
 def family(subject: Subject, widths: Sequence[int]) -> Measurement:
-    """Smaller networks of the teacher's family, trained as it was, beside the students of a model."""
+    """Smaller networks of the teacher's family, trained as it was; of the model no more than its data."""
 
     def take(task: Task) -> Figures:
-        ensemble, teacher = subject.get(task)
+        ensemble, _ = subject.get(task)
         x, y = task.test(ensemble)
-        first = _first(ensemble, x, y, teacher, task)
+        chip = load_chip(DEFAULT_CHIP)
         found = family_rows(task.experiment, tuple(widths), x, y, task.work, log=task.log)
-        smallest = smallest_reaching(found, first[-1]["accuracy"])
-        return {
-            "first": first,
-            "family": [asdict(row) for row in found],
-            "smallest": None if smallest is None else asdict(smallest),
-        }
+        rows = [{**asdict(row), "energy_j": mac_energy_j(row.macs, chip)} for row in found]
+        return {"family": rows, "samples": len(x)}
 
-    return Measurement(f"family, widths {list(widths)}, {subject.name}", take)
+    return Measurement(f"family, widths {list(widths)}", take)
 
 
 def _first(ensemble: sne.Ensemble, x: Array, y: Array, teacher: Path, task: Task) -> list[Figures]:

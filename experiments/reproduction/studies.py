@@ -82,7 +82,7 @@ def twins_study(bench: Bench) -> Found:
 
 def family_study(widths: Sequence[int], bench: Bench) -> Found:
     """Smaller networks of the teacher's family."""
-    return Found((bench.one("model", {}, family(bench.subject, widths)),))
+    return Found((bench.one("family", {}, family(bench.subject, widths)),))
 
 
 def common_studies(

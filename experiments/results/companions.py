@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from experiments.markdown import table
@@ -24,15 +24,16 @@ def priced_as_teacher_j(figures: Point, macs: int) -> float:
     return float(macs * point["teacher_energy_j"] / point["teacher_macs"])
 
 
-def smallest(figures: Point) -> str:
+def smallest(family: Sequence[Point], ensemble: Point) -> str:
     """The smallest network of the teacher's family that is as accurate as all students."""
-    found, ensemble = figures["smallest"], figures["first"][-1]
-    if found is None:
+    enough = [one for one in family if one["accuracy"] >= ensemble["accuracy"]]
+    if not enough:
         return "None of the narrower networks of the teacher's family is as accurate as all students."
+    found = min(enough, key=lambda one: int(one["macs"]))
     return (
         "The smallest network of the teacher's family, trained as it was, that is as accurate as all "
         f"students: width {found['width']}, {found['macs']:,} MACs, "
-        f"{joules(priced_as_teacher_j(figures, found['macs']))}; they: {operations(ensemble):,.0f} "
+        f"{joules(found['energy_j'])}; they: {operations(ensemble):,.0f} "
         f"operations, {joules(ensemble['energy_j'])}."
     )
 
@@ -44,10 +45,6 @@ def companions(document: Document) -> Section:
 
 def _companions(document: Document) -> Iterator[str]:
     figures = document.rows[0].figures
-
-    def macs(network: Point) -> tuple[str, str]:
-        return f"{network['macs']:,}", joules(priced_as_teacher_j(figures, network["macs"]))
-
     if "twins" in figures:
         yield (
             "The students with ReLU in the place of spiking neurons, trained as they were; a MAC and a SynOp "
@@ -61,7 +58,8 @@ def _companions(document: Document) -> Iterator[str]:
                 f"{operations(point):,.0f}",
                 joules(point["energy_j"]),
                 percent(twin["accuracy"]),
-                *macs(twin),
+                f"{twin['macs']:,}",
+                joules(priced_as_teacher_j(figures, twin["macs"])),
             )
             for point, twin in zip(figures["first"], figures["twins"], strict=True)
         ]
@@ -70,19 +68,27 @@ def _companions(document: Document) -> Iterator[str]:
     if "family" in figures:
         yield "Networks of the teacher's family, narrower, trained as it was:\n"
         family = [
-            (str(one["width"]), percent(one["accuracy"]), *macs(one), f"{one['parameters']:,}")
+            (
+                str(one["width"]),
+                percent(one["accuracy"]),
+                f"{one['macs']:,}",
+                joules(one["energy_j"]),
+                f"{one['parameters']:,}",
+            )
             for one in figures["family"]
         ]
         yield from table(("width", "accuracy", "MACs", "energy", "parameters"), family)
-        yield smallest(figures)
-        yield ""
-    samples = figures["first"][0]["samples"]
-    target = (
-        f"Spiking: target `loihi`, deployed integers; the others: floating point. {samples:,} test samples. "
-        "None of these runs was compared with `lava`: the model's own section says what was."
-    )
-    left_out = (
-        "of networks without spikes, all energy but that of the MACs' arithmetic, and any tuning of how they "
-        "are trained; of the spiking students, what the model's own section says"
-    )
+    arithmetic = "all energy but that of the MACs' arithmetic, and any tuning of how they are trained"
+    if "first" in figures:
+        target = (
+            "Spiking: target `loihi`, deployed integers; the others: floating point. "
+            f"{figures['first'][0]['samples']:,} test samples. None of these runs was compared with `lava`: "
+            "the model's own section says what was."
+        )
+        left_out = (
+            f"of networks without spikes, {arithmetic}; of the spiking students, what the model's own "
+            "section says"
+        )
+    else:
+        target, left_out = f"Floating point; {figures['samples']:,} test samples.", arithmetic
     yield from facts(document, [], target, left_out)

@@ -75,8 +75,8 @@ def _model(document: Document, companions: Point) -> Iterator[str]:
         )
     yield OPERATIONS
     yield ""
-    if "smallest" in companions:
-        yield smallest(companions)
+    if "family" in companions:
+        yield smallest(companions["family"], figures["first"][-1])
         yield ""
     yield from facts(document, [test])
     yield from trained(figures)
@@ -200,7 +200,7 @@ def _model_plot(document: Document, companions: Point) -> Figure:
             right, figures, lambda point: 1e6 * point["energy_j"], 1e6 * figures["test"]["teacher_energy_j"]
         )
         _networks(left, companions, lambda row: row["macs"])
-        _networks(right, companions, lambda row: 1e6 * priced_as_teacher_j(companions, row["macs"]))
+        _networks(right, companions, lambda row: 1e6 * priced_as_teacher_j(figures, row["macs"]))
         log_axis(left, "operations per inference (SynOps + MACs)")
         log_axis(right, "energy per inference (µJ)")
         percent_axis(left)

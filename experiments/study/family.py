@@ -78,11 +78,6 @@ def family_rows(
     ]
 
 
-def smallest_reaching(rows: Sequence[FamilyRow], accuracy: float) -> FamilyRow | None:
-    """The network of fewest MACs among those that reach an accuracy; None where none does."""
-    return min((row for row in rows if row.accuracy >= accuracy), key=lambda row: row.macs, default=None)
-
-
 def _resized(experiment: Experiment, width: int, classes: int, epochs: int | None) -> Experiment:
     described = experiment.teacher
     schedule = described.schedule

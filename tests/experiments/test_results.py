@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.reproduction.rows import Document, read_documents, write_document
-from experiments.results import divisions, trainings
+from experiments.results import companions, divisions, trainings
 from experiments.results.__main__ import main, stale
 from experiments.results.models import operations
 from experiments.results.page import DOCS, EARLIER, make_page
@@ -288,24 +288,31 @@ def test_companions_show_the_rows(page: str) -> None:
     assert "| 2 | 96.50 % | 122,000 | 3.00 uJ | 98.00 % | 201,280 | 926 nJ |" in text
     text = part(page, "CIFAR-10", "Smaller networks without spikes")
     assert "| 8 | 95.25 % | 480,000 | 2.21 uJ | 9 |" in text
-    assert "None of the narrower networks of the teacher's family is as accurate as all students." in text
-    document = made.family()
-    figures = document.rows[0].figures
-    row = document.rows[0].model_copy(update={"figures": {**figures, "smallest": figures["family"][2]}})
-    found = make_page([made.model("cifar10"), document.model_copy(update={"rows": (row,)})]).text
-    # all four students: 61,000 operations and 1.5 uJ each
-    line = "width 16, 960,000 MACs, 4.42 uJ; they: 244,000 operations, 6.00 uJ."
-    assert found.count(line) == 2  # beside the model's ratios too
+    assert "10,000 test samples" in text
+    none = "None of the narrower networks of the teacher's family is as accurate as all students."
+    assert none in part(page, "CIFAR-10", "The model")
+
+
+def test_the_smallest_network_is_by_macs_and_not_interpolated() -> None:
+    """All four students: 61,000 operations and 1.5 uJ each."""
+    family = made.family().rows[0].figures["family"]
+    (*_, ensemble) = made.first(0.98)
+    more = [{**family[2], "accuracy": right, "width": width, "macs": 1000 * width, "energy_j": 4.6e-9 * width}
+            for right, width in ((0.95, 10), (ensemble["accuracy"] + 0.01, 40), (ensemble["accuracy"], 20),
+                                 (0.99, 80))]  # fmt: skip
+    text = companions.smallest(more, ensemble)
+    assert text.endswith("width 20, 20,000 MACs, 92.0 nJ; they: 244,000 operations, 6.00 uJ.")
+    assert "width 40" in companions.smallest(more, {**ensemble, "accuracy": ensemble["accuracy"] + 0.005})
 
 
 def test_figures_of_an_earlier_model_are_told_from_the_models_own() -> None:
     """They are not beside its own, neither in the text nor in the plot."""
-    model, others = made.model("cifar10"), [made.family(), made.noise("cifar10")]
+    model, others = made.model("cifar10"), [made.twins(), made.noise("cifar10")]
     assert EARLIER not in make_page([model, *others]).text
     earlier = [other.model_copy(update={"subject": "another"}) for other in others]
     text = make_page([model, *earlier, made.partition()]).text
     assert text.count(EARLIER) == 2
-    for title in ("Smaller networks without spikes", "Noise"):
+    for title in ("The same with ReLUs", "Noise"):
         assert EARLIER in part(text, "CIFAR-10", title)
     own = part(text, "CIFAR-10", "The model")
     assert own == part(make_page([model]).text, "CIFAR-10", "The model")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from experiments.study.family import FamilyRow, family_rows, smallest_reaching
+from experiments.study.family import family_rows
 from sne_deploy.data import digits_split
 from sne_deploy.distill.experiment import Experiment, parse_experiment
 from sne_deploy.distill.run import run_experiment
@@ -53,17 +53,6 @@ def test_longer_training_reaches_more(tmp_path: Path) -> None:
     (short,), (long,) = (family_rows(described, (12,), x, y, tmp_path, epochs=n) for n in (1, 15))
     assert (short.epochs, long.epochs) == (1, 15)
     assert long.accuracy > short.accuracy + 0.1
-
-
-def row(accuracy: float, macs: int) -> FamilyRow:
-    return FamilyRow(macs, 10, 1, accuracy, macs, macs)
-
-
-def test_the_smallest_is_by_macs_and_not_interpolated() -> None:
-    rows = [row(0.9, 10), row(0.97, 40), row(0.96, 20), row(0.99, 80)]
-    assert smallest_reaching(rows, 0.96) == rows[2]
-    assert smallest_reaching(rows, 0.965) == rows[1]
-    assert smallest_reaching(rows, 1.0) is None
 
 
 def test_what_has_no_family_is_refused(tmp_path: Path) -> None:
