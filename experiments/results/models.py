@@ -117,9 +117,9 @@ def _chosen(allowed: str, point: Point) -> tuple[str, ...]:
 def budgets(figures: Point) -> Iterator[str]:
     """What parts of the teacher's operations buy; each student alone; what each one more brings."""
     yield (
-        "What that part of the teacher's operations buys, on test data. Order and temperatures of a cascade "
-        "are those that are most accurate on validation data within it, the threshold is the highest that it "
-        "pays for there:\n"
+        "What parts of the teacher's operations buy, on test data. Order and temperatures of a cascade "
+        "are those that are most accurate on validation data within that part, the threshold is the highest "
+        "that it pays for there:\n"
     )
     yield from table(HEAD, [_chosen(f"{point['fewer']} x fewer", point) for point in figures["budgets"]])
     yield from _who_runs(figures)
