@@ -175,8 +175,9 @@ def _exchanged(both: sparse.csr_matrix, chip_of: Array, full: int, chips: int, a
     for _ in range(SWEEPS):
         before = chip_of.copy()
         costs = np.asarray(both @ away[chip_of])  # of each core on each chip, all others staying
+        least = 1e-9 * costs.max(initial=0.0)  # what is rounding and no saving
         for a, b in combinations(range(chips), 2):
-            _exchange_two(both, chip_of, costs, away, a, b)
+            _exchange_two(both, chip_of, costs, away, (a, b), least)
         member = sparse.csr_matrix((np.ones(places), (chip_of, np.arange(places))), (chips, places))
         between = (member @ both @ member.T).toarray()
         np.fill_diagonal(between, 0)
@@ -186,14 +187,22 @@ def _exchanged(both: sparse.csr_matrix, chip_of: Array, full: int, chips: int, a
     return chip_of[:cores]
 
 
-def _exchange_two(both: sparse.csr_matrix, chip_of: Array, costs: Array, away: Array, a: int, b: int) -> None:
-    """Exchange cores of two chips, always the two that save most; changes ``chip_of`` and ``costs``."""
+def _exchange_two(
+    both: sparse.csr_matrix, chip_of: Array, costs: Array, away: Array, pair: tuple[int, int], least: float
+) -> None:
+    """Exchange cores of two chips, always the two that save most, while that is more than ``least``.
+
+    Changes ``chip_of`` and ``costs``.
+    """
+    a, b = pair
     for _ in range(len(chip_of)):
         here, there = np.flatnonzero(chip_of == a), np.flatnonzero(chip_of == b)
-        gain = (costs[here, a] - costs[here, b])[:, None] + (costs[there, b] - costs[there, a])
-        gain = gain - 2 * away[a, b] * both[here][:, there].toarray()
+        leaving, coming = costs[here, a] - costs[here, b], costs[there, b] - costs[there, a]
+        if leaving.max(initial=-np.inf) + coming.max(initial=-np.inf) <= least:
+            return  # no two save more, whatever they send each other
+        gain = leaving[:, None] + coming - 2 * away[a, b] * both[here][:, there].toarray()
         best = int(np.argmax(gain))
-        if gain.flat[best] <= 1e-9 * costs.max(initial=0.0):
+        if gain.flat[best] <= least:
             return
         i, j = here[best // len(there)], there[best % len(there)]
         moved = away[b] - away[a]
