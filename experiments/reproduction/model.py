@@ -15,7 +15,7 @@ from experiments.reproduction.measure import Subject, on_test, rows_of
 from experiments.reproduction.rows import Figures
 from experiments.reproduction.runs import Measurement, Task
 from experiments.study.budgets import best_alone, budget_points, each_alone, operations_of
-from experiments.study.family import family_rows
+from experiments.study.family import FamilyRow, family_rows
 from experiments.study.operating_points import (
     FullRun,
     cascade,
@@ -26,7 +26,7 @@ from experiments.study.operating_points import (
     run_all,
 )
 from experiments.study.summary import weights
-from experiments.study.twins import train_twins, twin_rows
+from experiments.study.twins import TwinRow, train_twins, twin_rows
 from sne_deploy.chips.chip import DEFAULT_CHIP, load_chip
 from sne_deploy.distill.policy.deploy import gate_training
 from sne_deploy.distill.training.origin import NAME, read_trained
@@ -120,7 +120,7 @@ def relu_twins(subject: Subject) -> Measurement:
         twins = train_twins(task.experiment, ensemble, teacher, task.work, log=task.log)
         return {
             "first": _first(ensemble, x, y, teacher, task),
-            "twins": [asdict(row) for row in twin_rows(twins, x, y)],
+            "twins": _priced(twin_rows(twins, x, y)),
         }
 
     return Measurement(f"twins, {subject.name}", take)
@@ -132,12 +132,16 @@ def family(subject: Subject, widths: Sequence[int]) -> Measurement:
     def take(task: Task) -> Figures:
         ensemble, _ = subject.get(task)
         x, y = task.test(ensemble)
-        chip = load_chip(DEFAULT_CHIP)
-        found = family_rows(task.experiment, tuple(widths), x, y, task.work, log=task.log)
-        rows = [{**asdict(row), "energy_j": mac_energy_j(row.macs, chip)} for row in found]
-        return {"family": rows, "samples": len(x)}
+        rows = family_rows(task.experiment, tuple(widths), x, y, task.work, log=task.log)
+        return {"family": _priced(rows), "samples": len(x)}
 
     return Measurement(f"family, widths {list(widths)}", take)
+
+
+def _priced(rows: Sequence[TwinRow] | Sequence[FamilyRow]) -> list[Figures]:
+    """With the energy of their MACs, at the price of a teacher's."""
+    chip = load_chip(DEFAULT_CHIP)
+    return [{**asdict(row), "energy_j": mac_energy_j(row.macs, chip)} for row in rows]
 
 
 def _first(ensemble: sne.Ensemble, x: Array, y: Array, teacher: Path, task: Task) -> list[Figures]:

@@ -18,12 +18,6 @@ def operations(point: Point) -> float:
     return float(point["synops"] + point["host_macs"])
 
 
-def priced_as_teacher_j(figures: Point, macs: int) -> float:
-    """Joules of a network's multiply-accumulates at the price of the teacher's."""
-    point = figures["first"][0]
-    return float(macs * point["teacher_energy_j"] / point["teacher_macs"])
-
-
 def smallest(family: Sequence[Point], ensemble: Point) -> str:
     """The smallest network of the teacher's family that is as accurate as all students."""
     enough = [one for one in family if one["accuracy"] >= ensemble["accuracy"]]
@@ -59,7 +53,7 @@ def _companions(document: Document) -> Iterator[str]:
                 joules(point["energy_j"]),
                 percent(twin["accuracy"]),
                 f"{twin['macs']:,}",
-                joules(priced_as_teacher_j(figures, twin["macs"])),
+                joules(twin["energy_j"]),
             )
             for point, twin in zip(figures["first"], figures["twins"], strict=True)
         ]

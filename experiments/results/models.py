@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from experiments.markdown import table
 from experiments.reproduction.rows import Document
-from experiments.results.companions import Point, operations, priced_as_teacher_j, smallest
+from experiments.results.companions import Point, operations, smallest
 from experiments.results.text import (
     ABSENT,
     ENSEMBLE,
@@ -200,7 +200,7 @@ def _model_plot(document: Document, companions: Point) -> Figure:
             right, figures, lambda point: 1e6 * point["energy_j"], 1e6 * figures["test"]["teacher_energy_j"]
         )
         _networks(left, companions, lambda row: row["macs"])
-        _networks(right, companions, lambda row: 1e6 * priced_as_teacher_j(figures, row["macs"]))
+        _networks(right, companions, lambda row: 1e6 * row["energy_j"])
         log_axis(left, "operations per inference (SynOps + MACs)")
         log_axis(right, "energy per inference (µJ)")
         percent_axis(left)

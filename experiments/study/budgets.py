@@ -112,13 +112,17 @@ def _budget_point(
     def own(full: FullRun) -> FullRun:
         return replace(full, ensemble=replace(full.ensemble, head=made.head, policy=made.fitted.policy))
 
-    curve = confidences_of(own(validation), measure).curve(runs.energy_j)
+    ours, theirs = own(validation), own(test)
+    found = confidences_of(ours, measure)
+    curve = found.curve(runs.energy_j)
     threshold = float(curve.thresholds[curve.energy_j <= allowed].max())
-
-    def point(full: FullRun) -> OperatingPoint:
-        return cascade_point(own(full), confidences_of(own(full), measure), threshold)
-
-    return BudgetPoint(budget, reached, point(validation), point(test), made.head)
+    return BudgetPoint(
+        budget,
+        reached,
+        cascade_point(ours, found, threshold),
+        cascade_point(theirs, confidences_of(theirs, measure), threshold),
+        made.head,
+    )
 
 
 def _in_operations(full: FullRun) -> Runs:

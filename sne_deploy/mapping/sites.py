@@ -198,7 +198,7 @@ def _exchange_two(
     for _ in range(len(chip_of)):
         here, there = np.flatnonzero(chip_of == a), np.flatnonzero(chip_of == b)
         leaving, coming = costs[here, a] - costs[here, b], costs[there, b] - costs[there, a]
-        if leaving.max(initial=-np.inf) + coming.max(initial=-np.inf) <= least:
+        if leaving.max() + coming.max() <= least:
             return  # no two save more, whatever they send each other
         gain = leaving[:, None] + coming - 2 * away[a, b] * both[here][:, there].toarray()
         best = int(np.argmax(gain))

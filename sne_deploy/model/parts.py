@@ -110,6 +110,8 @@ class Encoder:
 HeadKind = Literal["linear", "mean"]
 HEAD_AXES = {"weight": 2, "bias": 1, "mean": 1, "subset_bias": 2, "temperature": 1, "student_weight": 1}
 """Axes of a head's tensors."""
+ONE_FOR_EACH = {"temperature": "number of students", "student_weight": "student"}
+"""Of them, those with as many entries as there are students."""
 
 
 @briefly

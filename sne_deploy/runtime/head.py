@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import Head
+from sne_deploy.model.parts import ONE_FOR_EACH
 
 Array = npt.NDArray[Any]
 
@@ -28,14 +29,10 @@ def check_head(head: Head, sizes: Sequence[int]) -> None:
     InputError
         A tensor is missing or has the wrong shape.
     """
-    if head.temperature is not None and head.temperature.shape != (len(sizes),):
-        raise InputError(
-            f"head: temperature has shape {head.temperature.shape}, not (students,) = ({len(sizes)},)"
-        )
-    if head.student_weight is not None and head.student_weight.shape != (len(sizes),):
-        raise InputError(
-            f"head: student_weight has shape {head.student_weight.shape}, not (students,) = ({len(sizes)},)"
-        )
+    for name in ONE_FOR_EACH:
+        given = getattr(head, name)
+        if given is not None and given.shape != (len(sizes),):
+            raise InputError(f"head: {name} has shape {given.shape}, not (students,) = ({len(sizes)},)")
     if head.kind == "mean":
         if len(set(sizes)) != 1:
             raise InputError(

@@ -286,6 +286,7 @@ def twins() -> Document:
             "student_macs": 100000,
             "head_macs": 640,
             "macs": 100640 * (k + 1),
+            "energy_j": 100640 * (k + 1) * 4.6e-12,
         }
         for k in range(4)
     ]

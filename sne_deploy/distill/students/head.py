@@ -61,7 +61,9 @@ def fit_head(
     InputError
         The arrays do not match, are not finite, or ``l2`` or ``order`` is wrong.
     """
-    joined, labels = _checked(outputs, labels, l2)
+    if not l2 > 0:
+        raise InputError(f"head: l2 {l2} must be positive")
+    joined, labels = _checked(outputs, labels)
     order = tuple(order) or tuple(range(len(outputs)))
     if sorted(order) != list(range(len(outputs))):
         raise InputError(f"head: order {order} is not a permutation of 0..{len(outputs) - 1}")
@@ -100,11 +102,10 @@ def fit_student_weights(outputs: Sequence[FloatArray], labels: IntArray) -> Floa
     InputError
         There are no samples, or students differ in their number of outputs.
     """
-    joined, labels = _checked(outputs, labels, 1.0)
+    joined, labels = _checked(outputs, labels)
     if len({output.shape[1] for output in outputs}) != 1:
-        raise InputError(
-            f"head: weights of students of {[o.shape[1] for o in outputs]} outputs; equally many"
-        )
+        sizes = [output.shape[1] for output in outputs]
+        raise InputError(f"head: weights of students of {sizes} outputs; give students of equally many")
     values, target = torch.from_numpy(joined.reshape(len(labels), len(outputs), -1)), torch.from_numpy(labels)
 
     def loss(logarithm: Tensor) -> Tensor:
@@ -115,9 +116,7 @@ def fit_student_weights(outputs: Sequence[FloatArray], labels: IntArray) -> Floa
     return np.asarray(weights / weights.mean())
 
 
-def _checked(outputs: Sequence[FloatArray], labels: IntArray, l2: float) -> tuple[FloatArray, IntArray]:
-    if not l2 > 0:
-        raise InputError(f"head: l2 {l2} must be positive")
+def _checked(outputs: Sequence[FloatArray], labels: IntArray) -> tuple[FloatArray, IntArray]:
     if not outputs or any(o.ndim != 2 or len(o) != len(labels) for o in outputs) or len(labels) == 0:
         shapes = [o.shape for o in outputs]
         raise InputError(f"head: outputs of shapes {shapes} for {len(labels)} labels; give (N, n_out)")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sne_deploy.errors import CheckpointError, GraphError
 from sne_deploy.model.layers.registry import LAYER_KINDS, stack_shapes
-from sne_deploy.model.parts import HEAD_AXES
+from sne_deploy.model.parts import HEAD_AXES, ONE_FOR_EACH
 
 if TYPE_CHECKING:
     from sne_deploy.model.ensemble import Ensemble
@@ -93,7 +93,7 @@ def _check_head(where: object, head: Head, names: list[str], outputs: list[int])
         if array.dtype.kind != "f":
             raise CheckpointError(f"{where}: head, tensor {name}: dtype {array.dtype} is not a float")
         _check_finite(f"{where}: head, tensor {name}", array)
-    for name, each in (("temperature", "number of students"), ("student_weight", "student")):
+    for name, each in ONE_FOR_EACH.items():
         if name in given and given[name].shape != (len(outputs),):
             raise CheckpointError(
                 f"{where}: head, tensor {name}: shape {given[name].shape} is not ({len(outputs)},), "
@@ -101,7 +101,7 @@ def _check_head(where: object, head: Head, names: list[str], outputs: list[int])
             )
     sizes = ", ".join(f"{name} {size}" for name, size in zip(names, outputs, strict=True))
     if head.kind == "mean":
-        others = [name for name in given if name not in ("temperature", "student_weight")]
+        others = [name for name in given if name not in ONE_FOR_EACH]
         if others:
             raise CheckpointError(f"{where}: head 'mean' has no tensors, got {', '.join(others)}")
         if len(set(outputs)) > 1:
@@ -118,12 +118,11 @@ def _check_head(where: object, head: Head, names: list[str], outputs: list[int])
         "bias": (classes,),
         "mean": (total,),
         "subset_bias": (len(outputs), classes),
-        "temperature": (len(outputs),),
     }
-    for name, array in given.items():
-        if array.shape != shapes[name] or not classes:
+    for name, wanted in shapes.items():
+        if name in given and (given[name].shape != wanted or not classes):
             raise CheckpointError(
-                f"{where}: head, tensor {name}: shape {array.shape} is not {shapes[name]} "
+                f"{where}: head, tensor {name}: shape {given[name].shape} is not {wanted} "
                 f"for {classes} classes and outputs {sizes}"
             )
 

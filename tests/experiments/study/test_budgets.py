@@ -8,7 +8,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.study.budgets import best_alone, budget_points, each_alone, operations_of
@@ -19,9 +19,11 @@ from experiments.study.operating_points import (
 )
 from sne_deploy.errors import InputError
 from sne_deploy.model.ensemble import ActivationPolicy, Head
+from tests.effort import examples
 from tests.experiments.study.test_operating_points import equal, full, with_policy
 
 
+@settings(max_examples=examples(30), deadline=None)
 @given(st.floats(0.2, 1.3))
 def test_a_budget_spends_what_it_may(part: float) -> None:
     """Every threshold that is higher costs more; and the order is one that can be best within the budget."""
