@@ -41,9 +41,10 @@ def _companions(document: Document) -> Iterator[str]:
     figures = document.rows[0].figures
     if "twins" in figures:
         yield (
-            "The students with ReLU in the place of spiking neurons, trained as they were; a MAC and a SynOp "
-            "count as one operation each, though they cost different energies. The energies of networks "
-            "without spikes are those of their MACs at the teacher's price.\n"
+            "The students with ReLU in the place of spiking neurons, trained as they were, but not pruned, in "
+            "the order that is best for them; a MAC and a SynOp count as one operation each, though they cost "
+            "different energies. The energies of networks without spikes are those of their MACs at the "
+            "teacher's price.\n"
         )
         rows = [
             (
