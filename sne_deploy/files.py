@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -139,14 +139,24 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.replace(target)
 
 
+def _nothing(_: Path) -> Iterable[str]:
+    return ()
+
+
 @contextlib.contextmanager
-def staged_folder(path: str | os.PathLike[str], last: Sequence[str] = ()) -> Iterator[Path]:
+def staged_folder(
+    path: str | os.PathLike[str],
+    last: Sequence[str] = (),
+    replaced: Callable[[Path], Iterable[str]] = _nothing,
+) -> Iterator[Path]:
     """Give an empty folder to write files into, which all get into ``path`` when the last is written.
 
     They are written by :func:`write_whole` or :func:`atomic_path`, which flush them: a disk that is too small
     for one of them is found before any has its place. The folder is made where it is missing, and removed
     again where nothing gets into it. Files with names in ``last`` get there in this order after all others,
-    so that whoever sees the last one sees the others. They are not mixed with those of another writer.
+    so that whoever sees the last one sees the others. They are not mixed with those of another writer:
+    what ``replaced`` says of the folder, paths of files in it that an earlier writer left, goes where no file
+    takes its place. It is asked once all are written; what is no regular file stays.
 
     Raises
     ------
@@ -162,10 +172,19 @@ def staged_folder(path: str | os.PathLike[str], last: Sequence[str] = ()) -> Ite
         files = sorted(found.relative_to(stage) for found in stage.rglob("*") if found.is_file())
         files.sort(key=lambda name: last.index(str(name)) if str(name) in last else -1)
         with hold(target, _PATIENCE_S):
+            left = {Path(name) for name in replaced(target)}
             for name in files:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
+            for name in sorted(left - set(files)):
+                _remove_regular(target / name)
             for name in files:
                 (stage / name).replace(target / name)
+
+
+def _remove_regular(path: Path) -> None:
+    """Remove a file where it is one; a path that is too long to be anything is none."""
+    if os.path.isfile(path) and not os.path.islink(path):  # noqa: PTH113, PTH114  as is_folder
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

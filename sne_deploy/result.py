@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from sne_deploy.report.table import ReportView
 
 Array = npt.NDArray[Any]
+STUDENTS = "students"
+"""The folder of the students' files."""
+STUDENT_FILES = ("{}.nir", "{}.net", "{}_driver.py")
+"""What a run writes of a student there, by the student's name."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -157,7 +163,8 @@ class Result:
         Students are NIR files and what else the target writes. All are written before the first gets its
         place, which ``report.json`` gets last: on a disk that is full, none does;
         :func:`sne_deploy.report.predictions.load_predictions` reads the predictions. What was kept of the
-        run on its way is removed.
+        run on its way is removed, and the files of students of an earlier run in the folder, which its
+        ``report.json`` names.
 
         Parameters
         ----------
@@ -172,8 +179,8 @@ class Result:
         from sne_deploy.runtime.work import forget
 
         backend = load_backend(self.report.target)
-        with staged_folder(folder, last=(PAGE_NAME, REPORT_NAME)) as stage:
-            students = ensure_folder(stage / "students")
+        with staged_folder(folder, last=(PAGE_NAME, REPORT_NAME), replaced=_student_files) as stage:
+            students = ensure_folder(stage / STUDENTS)
             for student in self.students:
                 write_nir(students / f"{student.name}.nir", student.program.graph)
                 if isinstance(backend, FileWriter):
@@ -185,3 +192,22 @@ class Result:
             self.report.save(stage)
         if self.work is not None:
             forget(self.work)
+
+
+def _student_files(folder: Path) -> Iterator[str]:
+    """Files of students that the run which a folder holds may have written, as its report names them."""
+    for name in _students_of(folder):
+        if isinstance(name, str) and name not in ("", ".", "..") and "/" not in name:
+            yield from (f"{STUDENTS}/{each.format(name)}" for each in STUDENT_FILES)
+
+
+def _students_of(folder: Path) -> list[Any]:
+    """Names of the students in a folder's report, of any version; none where there is no such report."""
+    from sne_deploy.files import read_regular
+    from sne_deploy.report.file import MAX_REPORT_BYTES, REPORT_NAME
+
+    try:
+        found = json.loads(read_regular(folder / REPORT_NAME, MAX_REPORT_BYTES))
+        return [student["name"] for student in found["students"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # damaged, or no report
+        return []

@@ -147,6 +147,37 @@ def test_the_report_is_saved_and_valid(result: sne.Result, tmp_path: Path) -> No
     assert load_report(tmp_path / "out") == result.report
 
 
+def test_a_second_run_into_a_folder_leaves_no_student_of_the_first(tmp_path: Path, x: np.ndarray) -> None:
+    """What the first report does not name stays, as does what only looks like a path out of the folder."""
+    for names in (("convolutional", "counting"), ("counting",)):
+        with sne.compile(make(*names), "loihi", fidelity=False) as compiled:
+            compiled.run(x).save(tmp_path)
+        if len(names) == 2:
+            for kept in ("convolutional.net", "convolutional_driver.py", "mine.txt", "convolutional.txt"):
+                (tmp_path / "students" / kept).write_bytes(b"")
+            (tmp_path / "outside.nir").write_bytes(b"")
+            document = json.loads((tmp_path / "report.json").read_text("utf-8"))
+            document["students"] += [{"name": name} for name in ("../outside", "\0", "\ud800", 3, "x" * 999)]
+            (tmp_path / "report.json").write_text(json.dumps(document), "utf-8")
+    assert {path.name for path in (tmp_path / "students").iterdir()} == {
+        "counting.nir", "convolutional.txt", "mine.txt",
+    }  # fmt: skip
+    assert (tmp_path / "outside.nir").exists()
+    assert [student.name for student in load_report(tmp_path).students] == ["counting"]
+
+
+def test_students_that_no_report_names_stay(tmp_path: Path, x: np.ndarray) -> None:
+    with sne.compile(make("counting"), "loihi", fidelity=False) as compiled:
+        result = compiled.run(x)
+    (tmp_path / "students").mkdir()
+    (tmp_path / "students" / "other.nir").write_bytes(b"")
+    for damaged in (None, b"", b"[]", b'{"students": 3}', b'{"students": [{}]}', b"[" * 100_000):
+        if damaged is not None:
+            (tmp_path / "report.json").write_bytes(damaged)
+        result.save(tmp_path)
+        assert {path.name for path in (tmp_path / "students").iterdir()} == {"counting.nir", "other.nir"}
+
+
 def test_saved_students_compile_again_and_give_the_same(
     result: sne.Result, x: np.ndarray, tmp_path: Path
 ) -> None:

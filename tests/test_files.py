@@ -237,6 +237,34 @@ def test_the_last_gets_its_place_last(tmp_path: Path, monkeypatch: pytest.Monkey
     assert order == ["c", "z", "b", "a"]
 
 
+def test_files_of_an_earlier_writer_go_once_all_are_written(tmp_path: Path) -> None:
+    """Those that it names; neither what takes their place, nor links and folders, nor what is beside them."""
+    out = tmp_path / "out"
+    (out / "in" / "folder").mkdir(parents=True)
+    for name in ("in/old", "in/both", "in/own", "old"):
+        write_whole(out / name, b"old")
+    write_whole(tmp_path / "kept", b"kept")
+    (out / "in" / "link").symlink_to(tmp_path / "kept")
+    asked = []
+
+    def earlier(folder: Path) -> list[str]:
+        asked.append(folder)
+        return ["in/old", "in/both", "in/missing", "in/folder", "in/link", "x" * 5000, "\0"]
+
+    with pytest.raises(OutputError), staged_folder(out, replaced=earlier) as stage:
+        write_whole(stage / "missing" / "a", b"")
+    assert (out / "in" / "old").exists()
+    assert not asked
+    with staged_folder(out, replaced=earlier) as stage:
+        (stage / "in").mkdir()
+        write_whole(stage / "in" / "both", b"new")
+        assert (out / "in" / "old").exists()
+    assert asked == [out]
+    assert {path.name for path in (out / "in").iterdir()} == {"both", "own", "folder", "link"}
+    assert (out / "in" / "both").read_bytes() == b"new"
+    assert (out / "old").read_bytes() == b"old"
+
+
 def test_each_file_of_a_folder_is_flushed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed, real = [], os.fsync
 

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy import arguments as argument
-from sne_deploy.api import compile  # noqa: A004  its name
-from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
+from sne_deploy.api import chosen_precision, compile  # noqa: A004  its name
+from sne_deploy.backend import load_backend
+from sne_deploy.chips.chip import Chip
 from sne_deploy.energy.accounting import Part
 from sne_deploy.errors import InputError
 from sne_deploy.exploration.figures import Columns, energy_excludes, figures
@@ -22,10 +23,12 @@ from sne_deploy.exploration.points import Points
 from sne_deploy.exploration.recording import record
 from sne_deploy.exploration.result import Exploration
 from sne_deploy.exploration.search import Search, candidates, orders_to_try
-from sne_deploy.exploration.standing import Standing
+from sne_deploy.exploration.standing import Standing, most_power
 from sne_deploy.frontend.given import as_ensemble
+from sne_deploy.frontend.models import chip_and_seed
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Measure
 from sne_deploy.model.policy import MEASURES
+from sne_deploy.passes.pipeline import check_read_bits
 from sne_deploy.policies.outcome import Outcome, Places, Subsets, outcome
 from sne_deploy.policies.recorded import Recorded
 from sne_deploy.runtime.work import part_of
@@ -63,9 +66,9 @@ def explore(
     measures: Sequence[Measure] = MEASURES,
     thresholds: int = 100,
     target: str = "loihi",
-    hardware: str | os.PathLike[str] | Chip = DEFAULT_CHIP,
+    hardware: str | os.PathLike[str] | Chip | None = None,
     rate: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
     device: str | None = None,
@@ -115,10 +118,12 @@ def explore(
     ------
     InputError
         An argument does not fit, or there are no labels.
+    UnsupportedError
+        ``bits`` of students whose registers were read, and have more.
     """
     started = time.perf_counter()
     ensemble = as_ensemble(model, options)
-    chip = hardware if isinstance(hardware, Chip) else load_chip(argument.file_path("hardware", hardware))
+    chip, seed = chip_and_seed(model, hardware, seed)
     search = Search(
         tuple(argument.choice("measure", each, get_args(Measure)) for each in measures),  # type: ignore[misc]
         argument.whole("thresholds", thresholds, 1, MAX_THRESHOLDS),
@@ -126,15 +131,15 @@ def explore(
     rate = None if rate is None else argument.number("rate", rate)
     if rate is not None and not 0.0 < rate < MAX_RATE:
         raise InputError(f"rate {rate:g} must be inferences a second, above 0; leave it out for power alone")
-    seed = argument.whole("seed", seed, 0)
     several = tuple(dict.fromkeys(argument.whole("bits", each, 1) for each in bits)) or (None,)
+    _check_bits(ensemble, several, target, chip)
     data = _data(ensemble, data_name, x, y, lengths)
     other = _select_data(ensemble, select_on)
     folder = None if work is None else argument.file_path("work", work)
     anew = None if resume else folder
     parts: list[_Part] = []
     left_out: tuple[tuple[ActivationPolicy, tuple[LeftOut, ...]], ...] = ()
-    lines: Standing | None = None
+    standing: list[Standing] = []
     for weight_bits in several:
         with compile(
             ensemble,
@@ -156,9 +161,10 @@ def explore(
                     anew = None
         halves = _halves([one for one, _ in found], select_on)
         parts.append(_searched(halves, ensemble.policy, search, chip))
+        if found[0][1] is not None:
+            standing.append(replace(found[0][1], weight_bits=weight_bits, rate_per_s=rate))
         if weight_bits == several[0]:
             left_out = _leave_one_out(halves.whole, ensemble.policy, chip)
-            lines = found[0][1]
     return Exploration(
         ensemble=ensemble,
         model=argument.text("model_name", model_name),
@@ -172,9 +178,19 @@ def explore(
         points=_joined(parts),
         energy_excludes=parts[0].energy_excludes,
         leave_one_out=left_out,
-        standing=lines and replace(lines, rate_per_s=rate),
+        standing=most_power(standing),
         wall_s=time.perf_counter() - started,
     )
+
+
+def _check_bits(ensemble: Ensemble, several: Sequence[int | None], target: str, chip: Chip) -> None:
+    """Refuse before anything runs what compiling with one of these would refuse of registers."""
+    capabilities = load_backend(argument.text("target", target)).capabilities()
+    if chosen_precision(None, target, capabilities.precisions) == "fixed":
+        for weight_bits in several:
+            formats = capabilities.formats(chip.registers, weight_bits)
+            for student in ensemble.students:
+                check_read_bits(student, formats)
 
 
 def _kept(folder: Path | None, weight_bits: int | None, name: str) -> Path | None:

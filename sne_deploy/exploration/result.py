@@ -43,7 +43,8 @@ class Exploration:
     leave_one_out : tuple of (ActivationPolicy, tuple of LeftOut)
         Of all students together, and of the model's own policy where that is a cascade or some students.
     standing : Standing or None
-        Power that no policy changes; None where the students are on no cores.
+        Power that no policy changes, with the weight bits that take the most; None where the students are on
+        no cores.
     wall_s : float
     """
 

@@ -106,8 +106,10 @@ class StandingModel(Model):
     """Power beside the energies, whatever the policy: of a processor and all cores of each chip.
 
     ``x86_j``, ``static_j``: of one inference at ``rate_per_s`` inferences a second; null without a rate.
+    ``weight_bits``: those of the bits tried that take the most; null is the chip's.
     """
 
+    weight_bits: Some | None
     cores: Some
     chips: Some
     x86_w: Mean | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
@@ -128,8 +128,9 @@ def _beam(subsets: Subsets, price: Array | None) -> Iterator[Places]:
     """Beginnings of orders, the shorter first: of the most accurate sets, or the most accurate per price."""
     recorded = subsets.recorded.taken(np.arange(min(len(subsets.recorded), BEAM_SAMPLES)))
     students, bias = recorded.students, recorded.head.subset_bias
+    head = replace(recorded.head, temperature=None)  # no temperature changes which class is largest
     none = np.zeros((1, students), dtype=bool)
-    kept: list[tuple[Places, Array]] = [((), joined(recorded.head, recorded.parts, none))]
+    kept: list[tuple[Places, Array]] = [((), joined(head, recorded.parts, none))]
     for size in range(students):
         added = 0.0 if bias is None else bias[size]
         reached: dict[frozenset[int], tuple[float, Places, Array]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sne_deploy.chips.chip import Chip
@@ -11,7 +12,7 @@ from sne_deploy.mapping.placement import Placement
 
 @dataclass(frozen=True)
 class Standing:
-    """Lines of power beside the energy of the points; the same for every point.
+    """Lines of power beside the energy of the points; the same for every point with these weight bits.
 
     Students that a policy leaves out are still on the chip, since a cascade may ask them at any sample: all
     of the model's students are placed, one embedded processor of each chip in use is counted, and all cores
@@ -25,6 +26,8 @@ class Standing:
         None where the chip's file has no such constant.
     rate_per_s : float or None
         Inferences a second that were asked for.
+    weight_bits : int or None
+        With which the students are placed; None: the chip's.
     """
 
     cores: int
@@ -32,6 +35,7 @@ class Standing:
     x86_w: float | None
     static_w: float | None
     rate_per_s: float | None = None
+    weight_bits: int | None = None
 
     @property
     def x86_j(self) -> float | None:
@@ -46,6 +50,14 @@ class Standing:
 
 def _per_inference(watts: float | None, rate_per_s: float | None) -> float | None:
     return None if watts is None or rate_per_s is None else watts / rate_per_s
+
+
+def most_power(several: Sequence[Standing]) -> Standing | None:
+    """Of the numbers of weight bits that were tried, the lines on the most chips; None where there are none.
+
+    All lines grow with the chips; of as many chips, the one with the most cores in use, then the first.
+    """
+    return max(several, key=lambda each: (each.chips, each.cores), default=None)
 
 
 def standing(placement: Placement, chip: Chip) -> Standing:

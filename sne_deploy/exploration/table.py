@@ -139,9 +139,11 @@ def _standing_notes(found: Exploration) -> Iterator[str]:
     lines = [f"{1e3 * watts:.4g} mW of {name}" for name, watts in known.items() if watts is not None]
     if lines:
         chips = _several(standing.chips, "chip")
+        several = len(set(found.points.weight_bits)) > 1
+        bits = f", with {standing.weight_bits} weight bits, which take the most" if several else ""
         yield (
             f"beside these energies, whatever the policy: {' and '.join(lines)} "
-            f"({_several(standing.cores, 'core')} in use; all of {chips} powered)"
+            f"({_several(standing.cores, 'core')} in use; all of {chips} powered{bits})"
         )
     if standing.rate_per_s is not None:
         yield (

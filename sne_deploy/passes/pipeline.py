@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sne_deploy.chips.registers import RegisterFormats
+import numpy as np
+
+from sne_deploy.chips.registers import TWO_SYNAPSES, RegisterFormats
 from sne_deploy.errors import UnsupportedError
 from sne_deploy.ir.program import InputKind, Precision, Program, ProgramInput
 from sne_deploy.ir.verify import register_problems, verify
@@ -64,7 +66,8 @@ def compile_student(
         What fixed point may use of a chip's registers; its delays and resets limit floating point too.
 
     A student that is a Program already, read from a file of registers, is verified and returned; in floating
-    point, the graph of its registers is compiled.
+    point, the graph of its registers is compiled. It is refused where its weights have more bits than the
+    formats use, or these ask for two synapses per weight: what was rounded is not rounded again.
 
     Raises
     ------
@@ -116,4 +119,45 @@ def _as_read(student: Student, network: Program, timesteps: int, formats: Regist
     problems = [f"{text}; give another chip with --hardware" for text in register_problems(program, formats)]
     if problems:
         raise UnsupportedError(register_context(student.name, formats), problems)
+    check_read_bits(student, formats)
     return replace(program, formats=formats)
+
+
+def check_read_bits(student: Student, formats: RegisterFormats) -> None:
+    """Refuse weight bits that a student whose registers were read cannot have.
+
+    Parameters
+    ----------
+    student : Student
+    formats : RegisterFormats
+        Those of the weight bits that were asked for.
+
+    Raises
+    ------
+    UnsupportedError
+        It names the student, the bits asked for and those that its weights have.
+    """
+    if not isinstance(student.network, Program):
+        return
+    two = formats.synapses_per_weight > 1
+    if not two and formats.used_weight_bits == formats.weight_bits:
+        return
+    found = read_bits(student.network, formats)
+    if two or found > formats.used_weight_bits:
+        asked = f"{TWO_SYNAPSES} (two synapses per weight)" if two else formats.used_weight_bits
+        problem = f"not the {asked} asked for; leave --weight-bits (or --bits) out, or compile from the model"
+        raise UnsupportedError(
+            f"student {student.name!r}: its weights were read as integers of {found} bits", [problem]
+        )
+
+
+def read_bits(program: Program, formats: RegisterFormats) -> int:
+    """The fewest weight bits, from 2, that hold every weight of a fixed-point Program."""
+    fewest = min(2, formats.weight_bits)
+    for synapse in program.synapses:
+        stored, values = formats.stored_range(synapse.sign_mode), synapse.weights.values
+        while stored is not None and fewest < formats.weight_bits:
+            if not np.any(values % stored.of_bits(fewest, formats.weight_bits).step):
+                break
+            fewest += 1
+    return fewest

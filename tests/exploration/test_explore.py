@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from rich.console import Console
 
 import sne_deploy as sne
 from sne_deploy.data import digits_split
-from sne_deploy.errors import CheckpointError, DataError, InputError
+from sne_deploy.errors import CheckpointError, DataError, InputError, UnsupportedError
+from sne_deploy.exploration import explore as explore_module
 from sne_deploy.exploration.figures import Figures
 from sne_deploy.exploration.points import Point
 from sne_deploy.exploration.result import Exploration
 from sne_deploy.exploration.schema import SCHEMA_FILE, ExplorationModel, json_schema
+from sne_deploy.exploration.standing import most_power
 from sne_deploy.exploration.table import exploration_view, spread
 from sne_deploy.model.ensemble import Gate
 from tests.command_line import command
@@ -27,6 +30,7 @@ from tests.effort import examples
 from tests.networks import INPUT_SHAPE, lif_box, network
 from tests.runtime.test_lengths import LENGTHS, STEPS, samples
 
+ROOT = Path(__file__).parents[2]
 SAMPLES = 60
 
 
@@ -103,6 +107,49 @@ def test_the_power_beside_the_points_is_the_report_s(model: Path, digits: Any, f
     lines = sne.explore(model, *digits, rate=250.0, thresholds=2, measures=["margin"]).standing
     assert lines is not None
     assert (lines.x86_j, lines.static_j) == (power.x86.energy_j, power.static.energy_j)
+
+
+def test_of_several_bits_the_power_is_that_of_those_that_take_the_most(
+    model: Path, digits: Any, tmp_path: Path
+) -> None:
+    text = (ROOT / "sne_deploy" / "chips" / "loihi1.toml").read_text("utf-8")
+    small = re.sub(r"(cores_per_chip = \{ value = )\d+", r"\g<1>1", text)
+    small = re.sub(r"(synapse_memory_per_core = \{ value = )\d+", r"\g<1>1000", small)
+    chip = tmp_path / "small.toml"
+    chip.write_text(small.replace('name = "loihi1"', 'name = "small"'), "utf-8")
+    given: dict[str, Any] = {"hardware": chip, "thresholds": 2, "measures": ["margin"], "rate": 10.0}
+    few_digits = [each[:10] for each in digits]
+    alone = {bits: sne.explore(model, *few_digits, bits=(bits,), **given).standing for bits in (2, 8)}
+    few, many = alone[2], alone[8]
+    assert few is not None
+    assert many is not None
+    assert (few.weight_bits, many.weight_bits) == (2, 8)
+    assert few.chips < many.chips
+    assert [most_power(both) for both in ([few, many], [many, few])] == [many, many]
+    explored = sne.explore(model, *few_digits, bits=(2, 8), **given)
+    assert explored.standing == many
+    document = explored.document().model_dump(mode="json")
+    jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text("utf-8")))
+    assert document["standing"]["weight_bits"] == 8
+    shown = io.StringIO()
+    Console(file=shown, width=300).print(exploration_view(explored))
+    assert "with 8 weight bits, which take the most" in shown.getvalue()
+
+
+def test_registers_that_were_read_have_no_fewer_bits(
+    model: Path, digits: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused before anything runs, whatever comes first; what they have is explored."""
+    for bits in (2, 8):
+        with sne.compile(model, "loihi", weight_bits=bits, fidelity=False) as compiled:
+            compiled.save(tmp_path / f"{bits}.sne")
+    given: dict[str, Any] = {"thresholds": 2, "measures": ["margin"]}
+    assert sne.explore(tmp_path / "8.sne", *digits, **given).own.weight_bits is None
+    assert sne.explore(tmp_path / "2.sne", *digits, bits=(2,), **given).own.weight_bits == 2
+    monkeypatch.setattr(explore_module, "record", None)
+    wrong = r"^student 'a': its weights were read as integers of 8 bits: not the 2 asked for; leave"
+    with pytest.raises(UnsupportedError, match=wrong):
+        sne.explore(tmp_path / "8.sne", *digits, bits=(8, 2), **given)
 
 
 @pytest.mark.parametrize("target", ["loihi", "norse"])

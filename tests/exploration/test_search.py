@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +71,20 @@ def test_of_many_students_a_beam_search_finds_the_useful_ones_first() -> None:
         accurate[order[-1]] == accurate.max() and accurate[order[0]] < accurate.max() for order in dear
     )
     assert len(set(dear)) == len(dear) <= 2 + 2 * 40
+
+
+@pytest.mark.parametrize("temperature", [0.25, 4.0])
+def test_a_beam_search_goes_by_the_head_whatever_its_temperatures(temperature: float) -> None:
+    """They change no class, so the search keeps the same orders."""
+    students, classes = 6, 3
+    given = record(students, samples=400)
+    weight = np.concatenate([np.eye(classes)] * students, axis=1)
+    head = Head("linear", weight, np.array([2.0, -1.0, -1.0]), np.zeros(students * classes))
+    plain = Subsets(replace(given, head=head))
+    warm = Subsets(replace(given, head=replace(head, temperature=np.full(students, temperature))))
+    price = np.linspace(1.0, 2.0, students)
+    own = ActivationPolicy()
+    assert orders_to_try(warm, price, own) == orders_to_try(plain, price, own)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.integers(1, 20))

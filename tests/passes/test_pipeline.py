@@ -15,8 +15,8 @@ from sne_deploy.frontend.models import ensemble_of_modules
 from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.ir.program import ALWAYS_ON, Program
 from sne_deploy.ir.weights import ConvWeights
-from sne_deploy.model.ensemble import Encoder
-from sne_deploy.passes.pipeline import compile_student
+from sne_deploy.model.ensemble import Encoder, Student
+from sne_deploy.passes.pipeline import compile_student, read_bits
 from sne_norse import NorseBackend
 from tests.chip_registers import LOIHI1
 from tests.networks import INPUT_SHAPE, NETWORKS, network
@@ -131,3 +131,35 @@ def test_a_readout_that_does_not_fit_the_last_group_is_refused() -> None:
             precision="float",
             formats=LOIHI1,
         )
+
+
+@pytest.mark.parametrize("made_with", [2, 3, 8])
+@pytest.mark.parametrize("asked", [None, 2, 3, 7, 8, 16])
+def test_registers_that_were_read_are_not_rounded_again(made_with: int, asked: int | None) -> None:
+    """Refused where they have more bits than was asked for, or one synapse per weight; else as they are."""
+    ensemble = ensemble_of_modules(
+        [network("recurrent", 0)], input_shape=INPUT_SHAPE, timesteps=TIMESTEPS, encoder=Encoder("spikes")
+    )
+
+    def compile_with(student: Student, bits: int | None) -> Program:
+        return compile_student(
+            student,
+            input_shape=INPUT_SHAPE,
+            timesteps=TIMESTEPS,
+            encoder=ensemble.encoder,
+            precision="fixed",
+            formats=LOIHI1.narrowed(bits),
+        )
+
+    made = compile_with(ensemble.students[0], made_with)
+    assert read_bits(made, LOIHI1) == made_with
+    name = ensemble.students[0].name
+    read = replace(ensemble.students[0], network=replace(made, formats=LOIHI1))
+    if asked is not None and (asked == 16 or asked < made_with):
+        wrong = f"student {name!r}: its weights were read as integers of {made_with} bits: not the {asked} "
+        with pytest.raises(UnsupportedError, match=wrong + ".*; leave --weight-bits"):
+            compile_with(read, asked)
+    else:
+        again = compile_with(read, asked)
+        for one, other in zip(made.synapses, again.synapses, strict=True):
+            np.testing.assert_array_equal(one.weights.values, other.weights.values)

@@ -28,6 +28,8 @@ COLUMNS = {
     "others alone": 12,
 }
 """The columns and their widths; the first has what is left."""
+TINY = 5e-5
+"""Below it, a value rounds to 0.0000."""
 INTERVALS = """\
 interval: the chip's file gives it, as reports print it. Loihi 1's x0.8 to x1.25 of the neurocores was \
 chosen knowing six of these readings, and x86 and static likewise. So "others alone" judges each case by the \
@@ -74,7 +76,9 @@ def cells(row: Prediction) -> tuple[str, ...]:
 
 
 def number(value: float) -> str:
-    """Four digits, without an exponent."""
+    """Four digits, without an exponent; three with one where four decimals would leave nothing."""
+    if 0 < abs(value) < TINY:
+        return f"{value:.2e}"
     digits = 3 if value == 0 else max(0, 3 - len(str(int(value))) + (value < 1))
     return f"{value:,.{digits + 1 if value < 100 else 1 if value < 1000 else 0}f}"
 

@@ -15,6 +15,10 @@ ROW_PX = 48
 FLOAT, INTEGERS, POLICY = "float", "integers", "policy"
 ALL = " (all students)"
 """Behind what came before a policy that asks fewer."""
+ESTIMATED = "estimated"
+_ROUNDING = "integers and what rounding took, measured with the policy"
+EXACT = 1e-9
+"""By which sums of measured differences may miss."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ def waterfall(report: ReportModel, details: Details) -> Figure | Absent:
     if report.ensemble.accuracy is None:
         return Absent(NAME, TITLE, "the samples have no labels; give data with y")
     levels = levels_of(report, details)
+    if len(levels) < 2 and _policy_loss(report, details) is not None:
+        return Absent(NAME, TITLE, "what was estimated from the first samples is no accuracy; compare more")
     if len(levels) < 2:
         return Absent(
             NAME,
@@ -66,7 +72,10 @@ def waterfall(report: ReportModel, details: Details) -> Figure | Absent:
 
 
 def levels_of(report: ReportModel, details: Details) -> tuple[Level, ...]:
-    """Those that are known; the last is the report's accuracy."""
+    """Those that are known; the last is the report's accuracy.
+
+    What was not measured on all samples is estimated, and left out where that is no accuracy.
+    """
     accuracy, fidelity = report.ensemble.accuracy, report.fidelity
     assert accuracy is not None  # noqa: S101  there are labels
     policy = _policy_loss(report, details)
@@ -75,17 +84,35 @@ def levels_of(report: ReportModel, details: Details) -> tuple[Level, ...]:
     if report.teacher is not None and report.teacher.accuracy is not None:
         found.append(Level("teacher", report.teacher.accuracy, "measured"))
     of = "" if policy is None else ALL
-    computed = (INTEGERS if report.precision == "fixed" else FLOAT) + of
+    computed = _computed(report) + of
     if fidelity is not None and fidelity.float_accuracy is not None:
         rounding = fidelity.float_accuracy - accuracy
-        how = "measured" if policy is None else "integers and what rounding took, measured with the policy"
-        found.append(Level(FLOAT + of, everyone + rounding, how))
+        how = "measured" if policy is None else f"{ESTIMATED}: {_ROUNDING}"
+        if _is_accuracy(everyone) and _is_accuracy(everyone + rounding):
+            found.append(Level(FLOAT + of, everyone + rounding, how))
     if policy is not None:
-        found.append(Level(computed, everyone, "measured"))
+        if _is_accuracy(everyone):
+            found.append(Level(computed, everyone, _how_everyone(report, details)))
         found.append(Level(POLICY, accuracy, "measured"))
     else:
         found.append(Level(computed, accuracy, "measured"))
     return tuple(found)
+
+
+def _computed(report: ReportModel) -> str:
+    return INTEGERS if report.precision == "fixed" else FLOAT
+
+
+def _is_accuracy(value: float) -> bool:
+    """Whether a sum of measured differences is one, but for rounding."""
+    return -EXACT <= value <= 1.0 + EXACT
+
+
+def _how_everyone(report: ReportModel, details: Details) -> str:
+    found = details.alternatives
+    if found is None or found.samples >= report.data.samples:
+        return "measured"
+    return f"{ESTIMATED}: the policy's accuracy and what it took of the first {found.samples:,} samples"
 
 
 def _policy_loss(report: ReportModel, details: Details) -> float | None:
@@ -152,13 +179,18 @@ def _caption(report: ReportModel, details: Details, levels: tuple[Level, ...]) -
     names = [level.name for level in levels]
     if "teacher" not in names:
         said.append("Without a teacher (--teacher FILE.onnx) its step is left out.")
-    if not any(name.startswith(FLOAT) for name in names) and report.precision == "fixed":
+    compared = report.fidelity is not None and report.fidelity.float_accuracy is not None
+    if not compared and report.precision == "fixed":
         said.append("Without a run in floating point beside it, the step to integers is left out.")
     found = details.alternatives
     if POLICY in names and found is not None:
         if found.samples < report.data.samples:
             said.append(f"What the policy takes is measured on the first {found.samples:,} samples.")
-        if report.fidelity is not None and report.fidelity.float_accuracy is not None:
+        known = {FLOAT + ALL: compared, _computed(report) + ALL: True}
+        beyond = [name for name, wanted in known.items() if wanted and name not in names]
+        if beyond:
+            said.append(f"Estimates that are no accuracy are left out: {' and '.join(beyond)}.")
+        if report.fidelity is not None and report.fidelity.float_accuracy is not None and not beyond:
             said.append(
                 "What rounding takes is measured with the policy in both "
                 f"({percent(report.fidelity.float_accuracy)} in floating point), and added to all students' "
@@ -168,5 +200,9 @@ def _caption(report: ReportModel, details: Details, levels: tuple[Level, ...]) -
 
 
 def _description(levels: tuple[Level, ...]) -> str:
-    steps = [f"{level.name} {percent(level.accuracy)}" for level in levels]
+    steps = [f"{level.name} {percent(level.accuracy)}{_mark(level)}" for level in levels]
     return f"{', then '.join(steps)}."
+
+
+def _mark(level: Level) -> str:
+    return f" ({ESTIMATED})" if level.how.startswith(ESTIMATED) else ""

@@ -12,7 +12,7 @@ from sne_deploy.chips.chip import load_chip
 from sne_deploy.energy.validation.case import packaged_cases
 from sne_deploy.energy.validation.predict import Prediction, predict
 from sne_deploy.energy.validation.run import Validation, validate
-from sne_deploy.energy.validation.view import cells
+from sne_deploy.energy.validation.view import cells, number
 
 QUARTZ = {8: (51, 33.769), 16: (91, 45.594), 32: (171, 85.765), 64: (331, 139.338), 128: (651, 290.104)}
 """Steps, and the uJ of an image that the probes give."""
@@ -240,3 +240,11 @@ def test_intervals_on_another_chips_constants_are_labelled() -> None:
     assert labelled == {("pilotnet_lif_loihi2", "neurocore dynamic energy")}
     assert all("Loihi 1 constants" in cells(row)[5] for row in rows if row.label is not None)
     assert all("label" not in row.as_json() for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(3.5e-5, "3.50e-05"), (1.2345e-6, "1.23e-06"), (5e-5, "0.0001"), (0.05, "0.0500"), (0.0, "0.0000")],
+)
+def test_no_value_but_0_is_shown_as_0(value: float, text: str) -> None:
+    assert number(value) == text

@@ -131,6 +131,29 @@ def test_the_steps_add_up_and_end_at_the_report(cascade: Result, static: Result)
     assert "measured with the policy in both" in caption
 
 
+def test_an_estimate_above_1_is_no_level(cascade: Result) -> None:
+    """Of the first samples all students get more right than the policy gets wrong of all samples."""
+    report, details = cascade.report, cascade.details
+    few = details.alternatives.model_copy(update={"samples": report.data.samples - 1})
+    fidelity = report.fidelity.model_copy(update={"float_accuracy": 1.0})
+    names = ("teacher", "float (all students)", "integers (all students)", "policy")
+    for loss, kept in ((0.0, 4), (0.005, 3), (0.5, 2)):
+        points = tuple(
+            each.model_copy(update={"accuracy": 0.4 + loss * (index > 0)})
+            for index, each in enumerate(few.points)
+        )
+        changed = details.model_copy(update={"alternatives": few.model_copy(update={"points": points})})
+        own = report.ensemble.model_copy(update={"accuracy": 0.99})
+        whole = fidelity.model_copy(update={"float_accuracy": 1.0})
+        other = report.model_copy(update={"ensemble": own, "fidelity": whole})
+        levels = levels_of(other, changed)
+        assert [level.name for level in levels] == [*names[:1], *names[5 - kept :]]
+        assert max(level.accuracy for level in levels) <= 1.0
+        figure = drawn(waterfall(other, changed))
+        assert ("are left out: float (all students)" in figure.caption) == (kept < 4)
+        assert ("(estimated), then policy" in figure.description) == (kept > 2)
+
+
 def test_what_is_missing_leaves_its_step_out() -> None:
     result = run(CASCADE, fidelity=False)
     levels = levels_of(result.report, result.details)
