@@ -19,7 +19,7 @@ from sne_deploy.backend import (
     chosen_target,
     load_backend,
 )
-from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
+from sne_deploy.chips.chip import Chip
 from sne_deploy.chips.registers import RegisterFormats
 from sne_deploy.compiled import Compiled
 from sne_deploy.errors import GraphError, InputError, UnsupportedError
@@ -32,7 +32,7 @@ from sne_deploy.frontend.given import (
     own_options,
     read_options,
 )
-from sne_deploy.frontend.models import ModelPath, raise_unsupported
+from sne_deploy.frontend.models import ModelPath, chip_and_seed, raise_unsupported
 from sne_deploy.inspect import notebook as _notebook  # noqa: F401  registers how an ensemble is shown
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, EncoderKind, Ensemble, Head, Readout
@@ -195,7 +195,7 @@ def estimate(
     y: Any = None,
     *,
     target: str = "loihi",
-    hardware: str | os.PathLike[str] | Chip = DEFAULT_CHIP,
+    hardware: str | os.PathLike[str] | Chip | None = None,
     **options: Any,
 ) -> Result:
     """Answer the common question in one call: accuracy and cost of a model on a chip, from samples.
@@ -251,9 +251,9 @@ def compile(  # noqa: A001  the design's name for it
     target: str | None = None,
     *,
     precision: Precision | None = None,
-    hardware: str | os.PathLike[str] | Chip = DEFAULT_CHIP,
+    hardware: str | os.PathLike[str] | Chip | None = None,
     policy: ActivationPolicy | PolicyKind | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     weight_bits: int | None = None,
     fidelity: bool = True,
     progress: Progress | None = None,
@@ -273,12 +273,13 @@ def compile(  # noqa: A001  the design's name for it
         ``loihi``, with a warning in the report, where Lava is not installed.
     precision : {"fixed", "float"} or None
         None: fixed point where the target has it.
-    hardware : str, path or Chip
-        A built-in name or a chip's TOML file: what can be compiled, and what operations cost.
+    hardware : str, path, Chip or None
+        A built-in name or a chip's TOML file: what can be compiled, and what operations cost. None: the chip
+        of a ``.sne`` file, ``loihi1`` for all else.
     policy : ActivationPolicy, the name of its kind, or None
         Overrides the ensemble's own.
-    seed : int
-        Of random encoders.
+    seed : int or None
+        Of random encoders. None: that of a ``.sne`` file, 0 for all else.
     weight_bits : int or None
         Of a fixed-point weight: from 2 to the chip's, or 16 for two synapses of 8 bits per weight. None: the
         chip's.
@@ -310,7 +311,7 @@ def compile(  # noqa: A001  the design's name for it
     UnsupportedError
         Everything that cannot be compiled, at once.
     """
-    seed = argument.whole("seed", seed, 0)
+    chip, seed = chip_and_seed(model, hardware, seed)
     weight_bits = None if weight_bits is None else argument.whole("weight_bits", weight_bits, 1)
     workers = None if workers is None else argument.whole("workers", workers, 1, MAX_WORKERS)
     scheduler = None if scheduler is None else argument.text("scheduler", scheduler)
@@ -319,7 +320,6 @@ def compile(  # noqa: A001  the design's name for it
     progress = None if progress is None else argument.function("progress", progress)
     target, note = chosen_target(None if target is None else argument.text("target", target))
     backend = load_backend(target)
-    chip = hardware if isinstance(hardware, Chip) else load_chip(argument.file_path("hardware", hardware))
     capabilities = backend.capabilities()
     chosen = chosen_precision(precision, target, capabilities.precisions)
     extra = device_options(device, target)

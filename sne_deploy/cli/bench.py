@@ -35,7 +35,7 @@ def bench_command(
         Path | None, typer.Option(help="JSON file to write. Whole rounds are kept beside it until then.")
     ] = None,
     resume: opt.Resume = True,
-    seed: opt.Seed = 0,
+    seed: opt.Seed = None,
     reading: ReadOptions = ReadOptions(),  # noqa: B008  frozen
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
@@ -49,10 +49,12 @@ def bench_command(
 
     from sne_deploy.bench import BenchOptions, bench_view, measure
     from sne_deploy.files import check_file, write_whole
+    from sne_deploy.frontend.models import chip_and_seed
     from sne_deploy.runtime.work import forget
 
     if out is not None:  # before the run, and without making it
         check_file(out)
+    _, seed = chip_and_seed(model, None, seed)
     options = BenchOptions(tuple(target or ()), rounds, seconds, weight_bits, seed, threads, fidelity)
     kept = None if out is None else out.with_name(f"{out.name}.work")
     with kept_in(kept, resume=resume) as work:

@@ -25,7 +25,7 @@ def compile_command(
     bin_width: opt.BinWidth = None,
     precision: opt.Precision = None,
     weight_bits: opt.WeightBits = None,
-    hardware: opt.Hardware = "loihi1",
+    hardware: opt.Hardware = None,
     policy: opt.Policy = None,
     threshold: opt.Threshold = None,
     students: opt.Students = None,
@@ -45,7 +45,7 @@ def compile_command(
     timeout: opt.Timeout = None,
     device: opt.Device = None,
     resume: opt.Resume = True,
-    seed: opt.Seed = 0,
+    seed: opt.Seed = None,
     reading: ReadOptions = ReadOptions(),  # noqa: B008  frozen
     debug: opt.Debug = False,  # noqa: ARG001
     version: opt.Version = False,  # noqa: ARG001  its callback ends the program
@@ -55,6 +55,7 @@ def compile_command(
     from sne_deploy.backend import chosen_target
     from sne_deploy.errors import InputError
     from sne_deploy.files import check_file, check_folder
+    from sne_deploy.frontend.models import chip_and_seed
     from sne_deploy.model.policy import changed_policy
     from sne_deploy.progress import ProgressBars
     from sne_deploy.report.compare import NO_NETWORK
@@ -74,6 +75,7 @@ def compile_command(
     if save is not None:
         check_file(save)
     with kept_in(None if out is None else out / "work", resume=resume, out=out) as work:
+        chip, seed = chip_and_seed(model, hardware, seed)
         ensemble = load_model(model, data, reading)
         dataset = load_samples(data, ensemble, samples, capabilities.max_samples_default, bin_width)
         with (
@@ -83,7 +85,7 @@ def compile_command(
                 target,
                 precision=precision,  # type: ignore[arg-type]  # checked above
                 weight_bits=weight_bits,
-                hardware=hardware,
+                hardware=chip,
                 policy=changed_policy(
                     ensemble.policy, kind=policy, threshold=threshold, students=students, measure=measure
                 ),

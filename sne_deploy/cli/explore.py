@@ -53,7 +53,7 @@ def explore_command(
     target: Annotated[
         str, typer.Option(help="Where to run: loihi, norse, lava or another target.")
     ] = "loihi",
-    hardware: opt.Hardware = "loihi1",
+    hardware: opt.Hardware = None,
     rate: Annotated[
         float | None, typer.Option(help="Inferences a second, for what processors and leakage take of each.")
     ] = None,
@@ -62,7 +62,7 @@ def explore_command(
     workers: opt.Workers = None,
     device: opt.Device = None,
     resume: opt.Resume = True,
-    seed: opt.Seed = 0,
+    seed: opt.Seed = None,
     reading: ReadOptions = ReadOptions(),  # noqa: B008  frozen
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
@@ -72,6 +72,7 @@ def explore_command(
     from sne_deploy.exploration.result import check_writable, document_text, write_document
     from sne_deploy.exploration.table import exploration_view
     from sne_deploy.files import check_file
+    from sne_deploy.frontend.models import chip_and_seed
     from sne_deploy.model.policy import MEASURES
     from sne_deploy.progress import ProgressBars
     from sne_deploy.runtime.work import forget
@@ -84,6 +85,7 @@ def explore_command(
             check_file(path)
     kept = None if out is None else out.with_name(f"{out.name}.work")
     with kept_in(kept, resume=resume) as work:
+        chip, seed = chip_and_seed(model, hardware, seed)
         ensemble = load_model(model, data, reading)
         _check_write(write, model, limits)
         if write is not None:
@@ -105,7 +107,7 @@ def explore_command(
                 thresholds=thresholds,
                 rate=rate,
                 target=target,
-                hardware=hardware,
+                hardware=chip,
                 seed=seed,
                 progress=progress,
                 workers=workers,

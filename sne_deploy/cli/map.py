@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from sne_deploy.chips.chip import DEFAULT_CHIP
 from sne_deploy.cli import options as opt
 from sne_deploy.cli.output import show
 from sne_deploy.frontend.options import ReadOptions
@@ -16,7 +15,7 @@ from sne_deploy.frontend.options import ReadOptions
 @opt.with_reading
 def map_command(
     model: opt.Model,
-    hardware: opt.Hardware = DEFAULT_CHIP,
+    hardware: opt.Hardware = None,
     strategy: Annotated[
         str,
         typer.Option(help="packed: as few cores as fit; intel: as Intel's compiler does on Loihi 2."),
@@ -28,11 +27,12 @@ def map_command(
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
     """Put a model's neurons and synapses on cores and chips: how many there are, and what binds them."""
-    from sne_deploy.chips.chip import load_chip
+    from sne_deploy.frontend.models import chip_and_seed
     from sne_deploy.inspect.mapping import map_model
 
     paths = model if len(model) > 1 else model[0]
-    found = map_model(paths, reading, load_chip(hardware), strategy, weight_bits, chips)
+    chip, _ = chip_and_seed(paths, hardware, 0)
+    found = map_model(paths, reading, chip, strategy, weight_bits, chips)
     if as_json:
         print(json.dumps(found.as_json(), indent=2, allow_nan=False))  # noqa: T201  may print
     else:

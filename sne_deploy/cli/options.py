@@ -80,9 +80,9 @@ WeightBits = Annotated[
     ),
 ]
 Hardware = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="A chip: loihi1, loihi2, or a TOML file of its own.",
+        help="A chip: loihi1, loihi2, or a TOML file of its own. Default: that of a .sne file, else loihi1.",
         metavar="CHIP",
         rich_help_panel=FOR_WHICH_CHIP,
     ),
@@ -164,7 +164,13 @@ Save = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option(help="Seed of random encoders.", min=0, metavar="N", rich_help_panel=HOW_TO_RUN)
+    int | None,
+    typer.Option(
+        help="Seed of random encoders. Default: that of a .sne file, else 0.",
+        min=0,
+        metavar="N",
+        rich_help_panel=HOW_TO_RUN,
+    ),
 ]
 Verify = Annotated[
     int,

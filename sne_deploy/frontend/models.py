@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sne_deploy import arguments as argument
+from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
 from sne_deploy.errors import CheckpointError, InputError, UnsupportedError
 from sne_deploy.files import is_folder
 from sne_deploy.frontend.compiled_file.file import SUFFIX, read_compiled
@@ -83,6 +85,34 @@ def load_model(
                 f"{option} {getattr(options, option)} was given, but {what} says it itself; leave it out"
             )
     return ensemble_of_programs(programs, names, options, what=what)
+
+
+def chip_and_seed(
+    model: object, hardware: str | os.PathLike[str] | Chip | None, seed: int | None
+) -> tuple[Chip, int]:
+    """The chip and the seed of random encoders: as given, else as a ``.sne`` file has them, else the usual.
+
+    Parameters
+    ----------
+    model : path, sequence of paths, or anything else
+        Of which there is no file.
+    hardware, seed
+        None: not given.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged; HardwareError: no such chip.
+    """
+    if hardware is None or seed is None:
+        paths = [model] if isinstance(model, (str, os.PathLike)) else model
+        one = paths[0] if isinstance(paths, (list, tuple)) and len(paths) == 1 else None
+        if isinstance(one, (str, os.PathLike)) and Path(one).suffix == SUFFIX:
+            content, chip = read_compiled(one)
+            hardware, seed = hardware or chip, content.seed if seed is None else seed
+    made = DEFAULT_CHIP if hardware is None else hardware
+    made = made if isinstance(made, Chip) else load_chip(argument.file_path("hardware", made))
+    return made, argument.whole("seed", seed or 0, 0)
 
 
 def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:

@@ -244,3 +244,27 @@ def test_no_document_breaks_the_reader(tmp_path: Path, name: str) -> None:
         else:
             said = ""
         assert "\n" not in said
+
+
+def test_every_way_in_keeps_the_chip_and_the_seed_of_the_file(tmp_path: Path) -> None:
+    kept = tmp_path / "net.sne"
+    x = np.random.default_rng(0).random((8, *INPUT_SHAPE), np.float32)
+    y = np.arange(8) % 2
+    encoder: dict[str, Any] = {"timesteps": 6, "encoder": "bernoulli", "input_shape": INPUT_SHAPE}
+    ensemble = sne.ensemble(network("dense", 0), **encoder)
+    with sne.compile(ensemble, "loihi", hardware="loihi2", seed=5, fidelity=False) as compiled:
+        compiled.save(kept)
+        wanted = compiled.run(x, y)
+    assert wanted.report.hardware.name == "loihi2"
+    for model in (kept, str(kept), [kept]):
+        with sne.compile(model, "loihi", fidelity=False) as compiled:
+            found = compiled.run(x, y)
+        np.testing.assert_array_equal(found.logits, wanted.logits)
+        assert found.report.hardware == wanted.report.hardware
+        assert found.report.provenance.seed == 5
+    with sne.compile(kept, "loihi", hardware="loihi1", seed=0, fidelity=False) as compiled:
+        other = compiled.run(x, y)
+    assert (other.report.hardware.name, other.report.provenance.seed) == ("loihi1", 0)
+    assert sne.estimate(kept, x, y).report.hardware == wanted.report.hardware
+    explored = [sne.explore(each, x, y, select_on="all", thresholds=2) for each in (kept, compiled.ensemble)]
+    assert [each.hardware for each in explored] == ["loihi2", "loihi1"]
