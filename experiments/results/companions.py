@@ -32,6 +32,16 @@ def smallest(family: Sequence[Point], ensemble: Point) -> str:
     )
 
 
+def _bound(spiking: Point, twin: Point) -> str:
+    """What is lost by spikes and pruning, and what by the networks, of all students."""
+    teacher = spiking["teacher_accuracy"]
+    lost, dense = (100 * (teacher - one["accuracy"]) for one in (spiking, twin))
+    return (
+        f"All of them lose {lost:.2f} points to the teacher with spikes, {dense:.2f} with ReLUs: the other "
+        f"{lost - dense:.2f} are what spikes, pruning and the chip's integers cost."
+    )
+
+
 def companions(document: Document) -> Section:
     """What the same operations buy without spikes, as far as measured; the model's plot shows the points."""
     return Section(tuple(_companions(document)))
@@ -41,9 +51,9 @@ def _companions(document: Document) -> Iterator[str]:
     figures = document.rows[0].figures
     if "twins" in figures:
         yield (
-            "The students with ReLU in the place of spiking neurons, trained as they were, but not pruned, in "
-            "the order that is best for them; a MAC and a SynOp count as one operation each, though they cost "
-            "different energies. The energies of networks without spikes are those of their MACs at the "
+            "The students with ReLU in the place of spiking neurons, trained as they were, but not pruned, "
+            "in the order that is best for them; a MAC and a SynOp count as one operation each, though they "
+            "cost different energies. The energies of networks without spikes are those of their MACs at the "
             "teacher's price.\n"
         )
         rows = [
@@ -60,6 +70,7 @@ def _companions(document: Document) -> Iterator[str]:
         ]
         head = ("students", "spiking", "SynOps and host MACs", "energy", "with ReLU", "MACs", "energy")
         yield from table(head, rows)
+        yield _bound(figures["first"][-1], figures["twins"][-1]) + "\n"
     if "family" in figures:
         yield "Networks of the teacher's family, narrower, trained as it was:\n"
         family = [

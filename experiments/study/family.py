@@ -98,7 +98,9 @@ def _row(experiment: Experiment, data: Splits, x: Array, y: Array, folder: Path,
     from sne_deploy.teacher.run import evaluate_teacher
 
     described = experiment.teacher
-    stages = Stages(experiment, folder, lambda _, *epoch: log(f"width{described.width}", *epoch))
+    stages = Stages(
+        experiment, folder, lambda _, *epoch: log(f"width{described.width}", *epoch), own=data.digest
+    )
     network = train_own_teacher(stages, data).cpu().eval()
     file = folder / f"teacher-{experiment.fingerprint('teacher')[:12]}.onnx"
     save_teacher_onnx(network, file, data.input_shape)

@@ -93,7 +93,7 @@ def train_twins(
     path = Path(teacher)
     direct = experiment.students.outputs == "logits"
     data = load_splits(experiment.data, experiment.seed, experiment.copies)
-    stages = Stages(experiment, ensure_folder(Path(work)), log, own=_digest(path, ()))
+    stages = Stages(experiment, ensure_folder(Path(work)), log, own=data.digest + _digest(path, ()))
     loaded = load_onnx_teacher(path)
     parts = _parts(experiment, ensemble, loaded)
     features, logits = _targets(stages, loaded, data)
@@ -110,7 +110,7 @@ def train_twins(
         logits.to(placed.x.device),
         answers=stages.answers(loaded, placed, parts),
     )
-    stages = replace(stages, own=_digest(path, parts))
+    stages = replace(stages, own=data.digest + _digest(path, parts))
     trained, head = train_pupils(stages, placed, lesson, _pupils(experiment, data))
     networks = [network.cpu().eval() for network in trained]
     macs = tuple(dense_macs(network, data.input_shape) for network in networks)

@@ -185,6 +185,7 @@ def _train_experiment(
     given: Given,
 ) -> Trained:
     open_device(experiment.device)
+    _check_starts(experiment, out)
     folder = ensure_folder(out)
     machine = machine_name(experiment.device, experiment.threads)
     # What processes of this one have trained side by side is heard of when it is done.
@@ -220,7 +221,7 @@ def _train_experiment(
         _save_teacher(experiment, found, teacher, data.sample_shape)
 
     def kept(index: int, network: nn.Module, features: Any) -> None:
-        path = out / "students" / f"student{index}.pt"
+        path = _student_file(out, index)
         save_finished(path, index, network, experiment, data.input_shape, features)
 
     distilled = run_experiment(
@@ -242,6 +243,24 @@ def _train_experiment(
     ensemble.save(model)
     result = _measured(ensemble, experiment, test, teacher, out)
     return Trained(model, teacher, ensemble, result, distilled.brought)
+
+
+def _check_starts(experiment: Experiment, out: Path) -> None:
+    """Refuse a student to begin with that the run itself writes: the same command would begin further on."""
+    students = experiment.students
+    written = {out / "model.pt", *(_student_file(out, index) for index in students.trained)}
+    written = {path.resolve() for path in written}
+    for index in students.trained:
+        start = students.start(index)
+        if start is not None and Path(start).resolve() in written:
+            raise InputError(
+                f"{students.place(index)}.start {start!r}: this run writes that file, so that the next one "
+                "would begin elsewhere; copy it and name the copy, or give another --out"
+            )
+
+
+def _student_file(out: Path, index: int) -> Path:
+    return out / "students" / f"student{index}.pt"
 
 
 def _file_notes(experiment: Experiment, test: DataSet, out: Path) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class Pupils:
     finish : Finish
         Makes of a trained network what it is when it is finished.
     phased : bool
-        Whether they go through the phases that the experiment puts before a student's own training.
+        Whether they go through the phases that the experiment puts before a student's own training, and are
+        pruned in it.
     mirror : callable
         Makes the mirror image of one that is finished, from it and the input's shape.
     """
@@ -172,18 +173,24 @@ def _alone(
 ) -> nn.Module:
     """A network that learns its slice by itself."""
     described, task, part = stages.experiment.students, pupils.task(index), lesson.features[index]
+    pruned = described.of(index).pruning if pupils.phased else None
+    by_bits = (
+        pruned is not None and pruned.by == "synops"
+    )  # what the chip's integers would silence goes first
     stage = Stage(
         f"{pupils.name}{index}",
         FIRST_STUDENT + index,
         described.of(index).schedule,
         described.place(index),
-        pupils.depends,
+        (*pupils.depends, "quantisation") if by_bits else pupils.depends,
         index,
+        ("quantisation.epochs",) if by_bits else (),
     )
     training = stages.training(stage, partial(watch_student, task=task, others=tuple(others)))
     begun = index in stages.given.starts
-    pruning = pruning_of(stages.experiment.of(index), lesson.of(index), task, begun=begun)
-    training = replace(training, after_step=pruning)
+    if pupils.phased:
+        pruning = pruning_of(stages.experiment.of(index), lesson.of(index), task, begun=begun)
+        training = replace(training, after_step=pruning)
     build = partial(pupils.build, index, part.shape[1])
     phased = pupils.phased and not begun
     start, twin = _start(stages, lesson.of(index), pupils, index, build) if phased else (None, None)

@@ -48,6 +48,7 @@ from sne_deploy.distill.teacher.network import Teacher, decorrelate_teacher, tra
 from sne_deploy.distill.teacher.partition import STRATEGIES, FeatureSpace, partition, random
 from sne_deploy.distill.training.determinism import open_device
 from sne_deploy.distill.training.loop import Training
+from sne_deploy.errors import InputError
 from sne_deploy.files import ensure_folder
 from sne_deploy.model.ensemble import Ensemble
 
@@ -171,6 +172,8 @@ def _prepared(
     stages = replace(stages, own=data.digest + digest, held=held, given=finished)
     width = experiment.teacher.features if teacher is None else teacher.classifier.in_features
     check_students(experiment, placed, width, finished)
+    if teacher is not None:
+        _check_answers(experiment, teacher.classifier.out_features, data.classes)
     planned(plan_of(experiment, placed, teacher, finished))
     teacher = train_own_teacher(stages, placed) if teacher is None else teacher.to(device)
     if not (experiment.students.trained or experiment.joint or experiment.divided):
@@ -187,6 +190,23 @@ def _prepared(
         placed.students_x, placed.students_y, slices, teacher_logits, placed.students_lengths, answers
     )
     return _Prepared(stages, data, placed, lesson, parts, teacher)
+
+
+def _check_answers(experiment: Experiment, answered: int, classes: int) -> None:
+    """Refuse a teacher of other classes than the labels' where its answers are learned as they are."""
+    students, joint = experiment.students, experiment.joint
+    learned = [
+        f"{students.place(k)}.loss.logits"
+        for k in students.trained
+        if students.outputs == "logits" and students.of(k).loss.logits
+    ]
+    if joint is not None and joint.logits:
+        learned.append("joint.logits")
+    if learned and answered != classes:
+        raise InputError(
+            f"teacher: it answers with {answered} classes, the labels have {classes}: its answers are not "
+            f"the students'; set {learned[0]} to 0, or give a teacher of the labels' classes"
+        )
 
 
 def _untaught(stages: Stages, data: Splits, placed: Splits, teacher: Teacher) -> _Prepared:

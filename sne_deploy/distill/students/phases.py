@@ -60,6 +60,8 @@ def phases_of(described: StudentsModel, task: StudentTask) -> tuple[Phase, ...]:
     if longer is not None:
         more = replace(task, timesteps=longer.timesteps)
         watch: Callable[[Held], Watch] = lambda held: watch_student(held, more, ())  # noqa: E731
-        without = ("students.pruning", "students.timesteps", "students.schedule.epochs")
+        without: tuple[str, ...] = ("students.pruning", "students.schedule.epochs")
+        if warm is None:  # a twin's readout is that of the student's own steps
+            without = (*without, "students.timesteps")
         found.append(Phase("longer", schedule(longer.epochs), more, watch, without))
     return tuple(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -108,12 +108,18 @@ class Pruning:
     cut: Cut
     regrows: bool = False
     _zeros: KeptZeros = field(default_factory=KeptZeros, init=False)
+    _seen: WeakSet[nn.Module] = field(default_factory=WeakSet, init=False)
 
     def __call__(self, learner: nn.Module, progress: float) -> None:
-        """Prune where it is due; put back the zeros that the step has moved."""
+        """Prune where it is due; put back the zeros that the step has moved.
+
+        The first call, before any step, cuts nothing: a learner that goes on was cut when it came there.
+        """
+        goes_on = learner in self._seen
+        self._seen.add(learner)
         if not self.regrows or progress > self.described.start:
             self._zeros(learner, progress)
-        if self.due(progress):
+        if goes_on and self.due(progress):
             last = round(progress * self.steps) == self._last
             self.cut(cast("Learner", learner), 1.0 if last else self.described.share(progress))
             self._zeros.look(learner)

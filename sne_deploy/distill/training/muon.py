@@ -18,7 +18,10 @@ RMS = 0.2
 
 
 class Muon(optim.AdamW):
-    r"""Orthogonal updates for matrices and kernels, AdamW's for all else.
+    r"""Orthogonal updates for matrices and kernels, AdamW's for all else, and for groups not ``orthogonal``.
+
+    Recurrent weights are such a group: those of a neuron to itself are 0, and have no gradient, but an
+    orthogonal update would move them.
 
     With Nesterov's momentum m of the gradient G, of a matrix of r rows and c columns (a kernel's channels and
     all else):
@@ -37,7 +40,7 @@ class Muon(optim.AdamW):
         for group in self.param_groups:
             for parameter in group["params"]:
                 gradient = parameter.grad
-                if gradient is None or parameter.ndim <= 1:
+                if gradient is None or parameter.ndim <= 1 or not group.get("orthogonal", True):
                     continue
                 state: dict[str, Any] = self.state[parameter]
                 if not state:

@@ -120,7 +120,11 @@ def _made(module: nn.Module, schedule: Schedule, steps: int) -> optim.Optimizer:
     if schedule.optimizer == "sgd":
         return optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, nesterov=True, fused=fused)
     if schedule.optimizer == "muon":
-        return Muon(groups, lr=schedule.learning_rate)
+        recurrent = {id(p) for name, p in module.named_parameters() if name.endswith("recurrent_weights")}
+        groups[0]["params"] = [p for p in weights if id(p) not in recurrent]
+        apart = [p for p in weights if id(p) in recurrent]
+        groups.append({"params": apart, "weight_decay": decay, "rate_factor": 1.0, "orthogonal": False})
+        return Muon([group for group in groups if group["params"]], lr=schedule.learning_rate)
     return optim.AdamW(groups, lr=schedule.learning_rate, fused=fused)
 
 
