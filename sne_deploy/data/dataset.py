@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sne_deploy.brief import briefly
 from sne_deploy.errors import DataError
 from sne_deploy.memory import let_go
+from sne_deploy.model.layers.geometry import reshapes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,7 +174,7 @@ def _in_shape(name: str, x: Array, model: ModelInput) -> Array:
     got = tuple(x.shape[1:])
     if got == wanted:
         return x
-    if not timed and math.prod(got) == math.prod(wanted) and _same_image(got, wanted):
+    if not timed and reshapes(got, wanted):
         return x.reshape(len(x), *wanted)
     if timed and math.prod(got) == math.prod(model.shape):
         what = "spikes" if kind == "spikes" else "graded input"
@@ -229,13 +230,6 @@ def _rounded_up(value: float) -> float:
         return 0.0
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return math.ceil(value / unit) * unit
-
-
-def _same_image(got: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """True where one is the other flattened, or differs only in axes of length 1."""
-    if len(got) == 1 or len(wanted) == 1:
-        return True
-    return [size for size in got if size != 1] == [size for size in wanted if size != 1]
 
 
 def binary_spikes(name: str, x: Array) -> Array:

@@ -44,7 +44,7 @@ def evaluate_teacher(path: str | os.PathLike[str], x: Array, y: Array | None) ->
 
     The teacher has one input [batch, ...], batch free or fixed, and one output [batch, classes] (or one
     named ``logits``); its prediction is the largest output. Each sample is reshaped to the input's shape
-    where the sizes agree, such as (1, 8, 8) to (64,).
+    where one of the two is flat or they differ in axes of length 1, such as (1, 8, 8) to (64,).
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sne_deploy.model.layers.geometry import reshapes
 from sne_deploy.teacher.onnx_macs import missing_shapes
 from sne_deploy.teacher.onnx_model import TeacherError, entries, refusing
 
@@ -33,11 +34,16 @@ def input_layout(
     """The fixed batch size (None where it is free) and the shape of one sample as the teacher wants it."""
     batch, wanted, shown = _input_dims(model, name)
     fixed = tuple(dim for dim in wanted if dim is not None)
-    if len(fixed) == len(wanted) and math.prod(fixed) == math.prod(sample):
+    if len(fixed) == len(wanted) and reshapes(sample, fixed):
         return batch, fixed
     same_rank = len(wanted) == len(sample)
     if same_rank and all(dim in (None, size) for dim, size in zip(wanted, sample, strict=True)):
         return batch, sample
+    if len(fixed) == len(wanted) and math.prod(fixed) == math.prod(sample):
+        raise TeacherError(
+            f"teacher {name!r}: input {shown} has the values of samples of shape {sample} in another order: "
+            f"export it for that shape, with a transpose in front where it wants channels last"
+        )
     raise TeacherError(
         f"teacher {name!r}: input {shown} does not fit samples of shape {sample}: "
         f"use the data that it was trained on"

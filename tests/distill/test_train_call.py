@@ -7,6 +7,7 @@ import inspect
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 import sne_deploy as sne
 from sne_deploy.distill.experiment import parse_experiment
@@ -194,6 +196,18 @@ def test_modules_that_cannot_teach(module: nn.Module, message: str, tmp_path: Pa
     with pytest.raises(InputError, match=message) as caught:
         sne.train(DOCUMENT, tmp_path, teacher=module, data=(X, Y))
     assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_cannot_be_copied_cannot_teach() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls it deprecated
+        normed = nn.utils.weight_norm(nn.Linear(16, 7))
+    module = nn.Sequential(nn.Flatten(), normed, nn.ReLU(), nn.Linear(7, 4))
+    with pytest.raises(InputError, match=r"cannot be copied .*take torch\.nn\.utils\.param") as caught:
+        teacher_of_module(module, torch.from_numpy(X[:5]))
+    assert "\n" not in str(caught.value)
+    of_now = nn.Sequential(nn.Flatten(), weight_norm(nn.Linear(16, 7)), nn.ReLU(), nn.Linear(7, 4))
+    assert teacher_of_module(of_now, torch.from_numpy(X[:5])).classifier.in_features == 7
 
 
 def test_arguments_that_do_not_fit(tmp_path: Path) -> None:

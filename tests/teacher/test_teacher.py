@@ -90,6 +90,19 @@ def test_samples_are_reshaped_where_the_sizes_agree(saved: Any) -> None:
     assert evaluate_teacher(saved(proto), X, Y).accuracy == 0.8
 
 
+def test_samples_are_not_reshaped_into_another_order(saved: Any) -> None:
+    nodes = [helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("MatMul", ["f", "w"], ["y"])]
+    path = saved(model(nodes, ["N", 6, 6, 3], {"w": np.ones((108, 3), np.float32)}))
+    refused(
+        path,
+        r"input \[\?, 6, 6, 3\] has the values of samples of shape \(3, 6, 6\) in another order: "
+        r"export it for that shape, with a transpose in front where it wants channels last",
+        np.ones((5, 3, 6, 6)),
+    )
+    for shape in ((108,), (6, 6, 3), (1, 6, 6, 3)):
+        assert evaluate_teacher(path, np.ones((5, *shape)), Y).accuracy is not None
+
+
 def test_free_dimensions_take_the_samples_sizes(saved: Any) -> None:
     nodes = [
         helper.make_node("Conv", ["x", "k"], ["c"], pads=[1, 1, 1, 1]),

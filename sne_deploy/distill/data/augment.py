@@ -88,6 +88,11 @@ class Augmentation:
         return [self.make(images, self.draw(len(images), images.device)), *batch[1:]]
 
     @property
+    def least_side(self) -> int:
+        """Of images: a reflection is of pixels that are there."""
+        return self._margin + 1 if self._mirrors else 1
+
+    @property
     def _margin(self) -> int:
         return {"none": 0, "shift": 2, "crop": 4}[self.kind.split("-")[0]]
 

@@ -155,7 +155,7 @@ def load_splits(
         students_y=y.repeat(versions),
         x_validation=torch.from_numpy(np.asarray(data.x[held_out], np.float32)),
         y_validation=np.asarray(data.y[held_out], np.int64),
-        digest="" if described.source in INPUT_SHAPES else digest_of(_parts(data)),
+        digest=digest_of(_parts(data)),
         lengths=lengths,
         students_lengths=None if lengths is None else lengths.repeat(versions),
         validation_lengths=None if data.lengths is None else torch.from_numpy(data.lengths[held_out]),
@@ -204,6 +204,12 @@ def _training_split(described: DataModel, arrays: Arrays | None, timesteps: int)
         raise DataError(
             f"{what} needs images (channels, height, width), not samples of shape {data.x.shape[1:]}; leave "
             "it out"
+        )
+    transform = transform_of(described)
+    if transform is not None and min(data.x.shape[2:]) < transform.least_side:
+        raise DataError(
+            f"data.augment {described.augment!r} needs sides of {transform.least_side} or more, not images "
+            f"of shape {data.x.shape[1:]}; take 'shift', or leave it out"
         )
     check_labels(spec, data.y)
     return data if described.file is None else parts_of_file(described, data)[0]

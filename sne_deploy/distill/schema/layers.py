@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -10,9 +11,40 @@ from sne_deploy.distill.mistakes import did_you_mean
 from sne_deploy.distill.schema.base import LATER, Above0, Model, Positive
 from sne_deploy.model.layers.registry import LAYER_KINDS
 from sne_deploy.model.layers.skips import SKIPS
+from sne_deploy.neurons.table import CELLS
 
 NOT_TRAINED = ("AvgPool1d", "MaxPool1d", "MaxPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d")
 """Layers that are read from modules, and that a student of ``sne train`` does not get."""
+POOL_KERNEL = 2
+"""Of ``AvgPool2d`` where it is left out."""
+_CONV = ("out", "kernel", "stride", "padding", "groups", "bias")
+_USED = {
+    "Linear": ("out", "bias"),
+    "Conv1d": _CONV,
+    "Conv2d": _CONV,
+    "AvgPool2d": ("kernel", "stride", "padding"),
+    "Dropout": ("p",),
+    "SkipLinear": ("out", "over"),
+    "SkipConv2d": ("out", "over", "kernel", "stride", "padding", "groups"),
+}
+"""The keys of layers that are no cells; who is not here has none. ``out`` of a skip has its own message."""
+_OF_CELLS = {
+    "tau_mem_s": "tau_mem_inv",
+    "tau_syn_s": "tau_syn_inv",
+    "v_th": "v_th",
+    "v_reset": "v_reset",
+    "v_leak": "v_leak",
+    "out": "input_weights",
+}
+"""The keys of cells, each with the tensor that a cell must have for it."""
+
+
+def _used(kind: str) -> tuple[str, ...]:
+    """The keys that say something of a layer of this kind; ``over`` has a message of its own."""
+    if kind not in CELLS:
+        return ("over", *_USED.get(kind, ()))
+    tensors = LAYER_KINDS[kind].tensors
+    return ("over", *(key for key, tensor in _OF_CELLS.items() if tensor in tensors))
 
 
 def _known_layer(kind: str) -> str:
@@ -35,7 +67,9 @@ class LayerModel(Model):
     ``out``: output features or channels; left out, the size of the student's slice. ``tau_mem_s``,
     ``tau_syn_s``, ``v_th``, ``v_reset``, ``v_leak``: of cells. ``over``: of ``SkipLinear`` and
     ``SkipConv2d``, how many cells they pass, see :mod:`sne_deploy.model.layers.skips`; their size is that of
-    what they are added to, their ``kernel`` 1 unless it is given, and they have no bias.
+    what they are added to, their ``kernel`` 1 unless it is given, and they have no bias. ``stride``: of
+    ``AvgPool2d``, its kernel where it is left out. A key that a kind has no use for is refused where it is
+    not at its default.
     """
 
     kind: LayerName
@@ -52,6 +86,24 @@ class LayerModel(Model):
     v_reset: float = 0.0
     v_leak: float = 0.0
     over: Annotated[Positive | None, LATER] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stride_of_pool(cls, given: Any) -> Any:
+        """As in torch, windows that are left alone lie side by side."""
+        if not isinstance(given, Mapping) or given.get("kind") != "AvgPool2d" or "stride" in given:
+            return given
+        kernel = given.get("kernel")
+        right = isinstance(kernel, int) and kernel > 0
+        return {**given, "stride": kernel if right else POOL_KERNEL}
+
+    @model_validator(mode="after")
+    def _no_use(self) -> LayerModel:
+        used = ("kind", *_used(self.kind))
+        for key, field in type(self).model_fields.items():
+            if key not in used and getattr(self, key) != field.default:
+                raise ValueError(f"{key} has no use in {self.kind}: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _skips(self) -> LayerModel:

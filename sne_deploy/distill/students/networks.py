@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sne_deploy.distill.schema.layers import LayerModel
+from sne_deploy.distill.schema.layers import POOL_KERNEL, LayerModel
 from sne_deploy.errors import InputError
 from sne_deploy.frontend.norse.build import module_from_layers
 from sne_deploy.frontend.norse.modules import layers_from_module
@@ -126,7 +126,8 @@ def _student_layer(layer: LayerModel, shape: Shape, outputs: int, dt_s: float) -
         conv: nn.Module = make(shape[0], out, kernel, bias=layer.bias, **more)
         return conv
     if layer.kind == "AvgPool2d":
-        return nn.AvgPool2d(2 if layer.kernel is None else layer.kernel)
+        size = POOL_KERNEL if layer.kernel is None else layer.kernel
+        return nn.AvgPool2d(size, layer.stride, layer.padding)
     if layer.kind in ("BatchNorm1d", "BatchNorm2d"):
         return nn.BatchNorm1d(shape[0]) if layer.kind == "BatchNorm1d" else nn.BatchNorm2d(shape[0])
     if layer.kind == "Flatten":

@@ -2,7 +2,8 @@
 
 A channel of neurons between two maps of which every weight in the second is 0: its row of the first map, what
 its batch norm and its cells have of their own, and its columns of the second map go. Cells after a
-``Flatten``, recurrent ones, those whose spikes a skip takes, and grouped convolutions are left as they are.
+``Flatten``, recurrent ones, those whose spikes a skip takes, grouped convolutions, and what a grouped skip
+adds to are left as they are.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def hidden_groups(
 ) -> list[Hidden]:
     """Of layers of these kinds; ``groups`` of each, 1 where it is no convolution.
 
-    ``overs``: how many cells each passes that is a skip; cells whose spikes one takes are left out.
+    ``overs``: how many cells each passes that is a skip; cells whose spikes one takes are left out, as are
+    those onto which one with groups adds: other channels would be in a group.
     """
     skipped = _sources(kinds, overs or [0] * len(kinds))
     found: list[Hidden] = []
@@ -58,7 +60,7 @@ def hidden_groups(
         elif kind in CELLS or kind in _NORMS or kind in SKIPS:
             own.append(index)
             fires = fires or kind in CELLS
-            before = None if flat else before
+            before = None if flat or (kind in SKIPS and count != 1) else before
         elif kind == "Flatten":
             flat = True
     return found

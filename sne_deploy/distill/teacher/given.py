@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -24,12 +25,29 @@ if TYPE_CHECKING:
 
 
 def digest_of_module(module: nn.Module) -> str:
-    """A digest of a module's structure and of all its parameters and buffers."""
-    values = module.state_dict()
+    """A digest of a module's structure, parameters and buffers, stored with it or not, and plain attributes.
+
+    What its ``forward`` does with them is not in it.
+    """
     texts: list[Array | str] = [str(module)]
-    for name, value in values.items():
+    for name, value in (*module.named_parameters(), *module.named_buffers()):
         texts += [name, value.detach().cpu().float().numpy()]
+    for name, part in module.named_modules():
+        for key, value in sorted(vars(part).items()):
+            if isinstance(value, torch.Tensor):
+                texts += [f"{name}.{key}", value.detach().cpu().float().numpy()]
+            elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+                texts += [f"{name}.{key}", value]
+            elif not key.startswith("_") and key != "training" and _plain(value):
+                texts.append(f"{name}.{key}={value!r}")
     return digest_of(texts)
+
+
+def _plain(value: object) -> bool:
+    """A number, a text, or a tuple or list of these."""
+    if isinstance(value, (tuple, list)):
+        return all(map(_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def teacher_of_module(module: nn.Module, x: Tensor) -> Teacher:
@@ -48,7 +66,13 @@ def teacher_of_module(module: nn.Module, x: Tensor) -> Teacher:
     InputError
         The module does not run on these samples, or does not end in a linear layer.
     """
-    own = copy.deepcopy(module).cpu().float().eval()
+    try:
+        own = copy.deepcopy(module).cpu().float().eval()
+    except Exception as error:  # whatever a module of the caller's may raise
+        raise InputError(
+            f"teacher: cannot be copied ({type(error).__name__}); for torch.nn.utils.weight_norm take "
+            "torch.nn.utils.parametrizations.weight_norm, or give an ONNX file"
+        ) from error
     try:
         with torch.no_grad():
             wanted = own(x)

@@ -54,6 +54,18 @@ def window_sizes(
     return sizes
 
 
+def reshapes(got: Shape, wanted: Shape) -> bool:
+    """Whether values keep their order from one shape to the other.
+
+    One is the other flattened, or they differ only in axes of length 1.
+    """
+    if math.prod(got) != math.prod(wanted):
+        return False
+    if len(got) == 1 or len(wanted) == 1:
+        return True
+    return [size for size in got if size != 1] == [size for size in wanted if size != 1]
+
+
 def flattened(shape: Shape, start: int, end: int) -> Shape:
     """Join the axes from ``start`` to ``end``, both included and counted from 0 without the batch axis.
 

@@ -69,6 +69,27 @@ def test_what_is_left_gives_the_same_outputs_and_spikes(seed: int, pool: bool, s
             np.testing.assert_array_equal(now.numpy(), was[:, ~gone].numpy())
 
 
+@pytest.mark.parametrize("gone", [[0, 1], [1, 2], [1]])
+def test_channels_of_a_grouped_skip_stay_in_their_groups(gone: list[int]) -> None:
+    conv = {"kind": "Conv2d", "out": 4, "padding": 1}
+    layers: list[dict[str, Any]] = [
+        *(conv, CELL, conv, CELL, conv),
+        {"kind": "SkipConv2d", "over": 1, "groups": 2},
+        *(CELL, {"kind": "Flatten"}, {"kind": "Linear"}, {"kind": "LIBoxCell"}),
+    ]
+    torch.manual_seed(1)
+    network = student_network([LayerModel.model_validate(one) for one in layers], (1, 4, 4), 3, 1e-3).eval()
+    with torch.no_grad():
+        for one in prunable(network):
+            one.weight.mul_(3.0)
+        prunable(network)[-1].weight.view(3, 4, -1)[:, gone] = 0.0
+        inputs = torch.rand(8, 1, 4, 4)
+        before = simulate(network, inputs, 3, "v_mean").outputs
+        after = simulate(shrunk(network), inputs, 3, "v_mean").outputs
+    assert before.abs().max() > 0.1
+    torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("kinds", "groups", "positions"),
     [

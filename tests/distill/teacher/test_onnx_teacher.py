@@ -24,6 +24,7 @@ from sne_deploy.distill.teacher.onnx_teacher import load_onnx_teacher
 from sne_deploy.errors import InputError
 from sne_deploy.teacher.onnx_model import TeacherError
 from sne_deploy.teacher.run import evaluate_teacher
+from tests.docs.pages import DOCS, blocks
 from tests.teacher_in_process import teachers_in_this_process
 
 INPUTS, FEATURES, CLASSES = 6, 5, 3
@@ -213,6 +214,16 @@ def test_what_torch_exports(name: str, dynamo: bool, folder: Path) -> None:
     products = found.macs - found.macs_per_operator.get("BatchNormalization", 0)
     assert found.uncounted == ()
     assert 2 * products == counter.get_total_flops()
+
+
+def test_what_the_page_exports_can_teach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = (block.code for block in blocks(DOCS / "onnx_teacher.md") if "onnx.export" in block.code)
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's exporter warns about its own deprecations
+        exec(code, {})  # noqa: S102  the page's own code
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.onnx"]
+    assert load_onnx_teacher(tmp_path / "mine.onnx").classifier.in_features == 32
 
 
 def refused(path: Path, *parts: str) -> None:
