@@ -21,6 +21,8 @@ EXCLUDED = {
     "hops": "hops between cores (neurons are not placed)",
     "static": "static power",
 }
+DRAINED = "neuron updates in the steps in which a network drains"
+"""What no energy has: a sample is charged with its own steps, as where the next one follows at once."""
 
 
 ENSEMBLE = (
@@ -181,8 +183,8 @@ def _range(values: Sequence[int]) -> str:
 def _left_out(measured: Sequence[dict[str, Any]]) -> str:
     names = sorted({name for figures in measured for name in figures["energy_excludes"]})
     parts = [EXCLUDED.get(name, name) for name in names]
-    energy_parts = f"of the energy, {' and '.join(parts)}; " if parts else ""
-    return f"{energy_parts}reading the images in, and what a board needs beside its cores"
+    energy_parts = ", ".join([*parts, DRAINED])
+    return f"of the energy, {energy_parts}; reading the images in, and what a board needs beside its cores"
 
 
 def duration(seconds: float) -> str:
