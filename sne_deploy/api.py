@@ -275,11 +275,12 @@ def compile(  # noqa: A001  the design's name for it
         None: fixed point where the target has it.
     hardware : str, path, Chip or None
         A built-in name or a chip's TOML file: what can be compiled, and what operations cost. None: the chip
-        of a ``.sne`` file, ``loihi1`` for all else.
+        of a ``.sne`` file that is given by its path, ``loihi1`` for all else, an Ensemble that was read from
+        one included.
     policy : ActivationPolicy, the name of its kind, or None
         Overrides the ensemble's own.
     seed : int or None
-        Of random encoders. None: that of a ``.sne`` file, 0 for all else.
+        Of random encoders. None: that of a ``.sne`` file that is given by its path, 0 for all else.
     weight_bits : int or None
         Of a fixed-point weight: from 2 to the chip's, or 16 for two synapses of 8 bits per weight. None: the
         chip's.

@@ -54,8 +54,8 @@ def bench_command(
 
     if out is not None:  # before the run, and without making it
         check_file(out)
-    _, seed = chip_and_seed(model, None, seed)
-    options = BenchOptions(tuple(target or ()), rounds, seconds, weight_bits, seed, threads, fidelity)
+    chip, seed = chip_and_seed(model, None, seed)
+    options = BenchOptions(tuple(target or ()), rounds, seconds, weight_bits, seed, threads, fidelity, chip)
     kept = None if out is None else out.with_name(f"{out.name}.work")
     with kept_in(kept, resume=resume) as work:
         ensemble = load_model(model, data, reading)

@@ -36,6 +36,8 @@ __all__ = [
     "raise_unsupported",
 ]
 ModelPath = str | os.PathLike[str]
+SAME_CLASS = "; the class is the same"
+"""How a note ends that says what of a module's ``forward`` is left out behind its output."""
 
 
 def load_model(
@@ -210,7 +212,33 @@ def ensemble_of_modules(
             Student(name, layers, chosen, notes=(*said, *live.notes, *notes, *_overruled(live, chosen)))
         )
     raise_unsupported(refused)
-    return Ensemble(tuple(students), input_shape, timesteps, encoder, head or Head("mean"))
+    joined = students if head is not None or len(students) == 1 else _averaged(students)
+    return Ensemble(tuple(joined), input_shape, timesteps, encoder, head or Head("mean"))
+
+
+def _averaged(students: Sequence[Student]) -> list[Student]:
+    """Students whose outputs are averaged: what is left out behind them must be the same of all.
+
+    Raises
+    ------
+    InputError
+        It is not, so that the class of the mean may be another.
+    """
+    left = [tuple(note for note in student.notes if note.endswith(SAME_CLASS)) for student in students]
+    for student, found in zip(students, left, strict=True):
+        if found != left[0]:
+            first, other = (
+                ", ".join(each).removesuffix(SAME_CLASS) or "nothing" for each in (left[0], found)
+            )
+            raise InputError(
+                f"students {students[0].name!r} and {student.name!r} differ behind their outputs ({first}; "
+                f"and {other}), so that the mean of what is read is not that of what they return; take it "
+                "out of forward, or put factors into the last layers' weights"
+            )
+    if not any(note.startswith("softmax ") for note in left[0]):
+        return list(students)
+    said = "the mean over students is that of their logits, not of what softmax makes of them"
+    return [replace(one, notes=(*one.notes, said)) for one in students]
 
 
 def _overruled(live: Live, chosen: Readout) -> Iterator[str]:

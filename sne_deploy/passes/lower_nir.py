@@ -19,7 +19,7 @@ from sne_deploy.frontend.nir.primitives import kind_of
 from sne_deploy.frontend.nir.shapes import graph_shapes
 from sne_deploy.frontend.nir.topology import execution_order
 from sne_deploy.ir.network import DelayNode, LinearNode, Network, NeuronNode
-from sne_deploy.ir.program import ProgramInput
+from sne_deploy.ir.program import ALWAYS_ON, ProgramInput
 from sne_deploy.ir.weights import SparseWeights
 from sne_deploy.model.ensemble import Readout
 from sne_deploy.passes.lower_maps import LINEAR_NODES
@@ -60,6 +60,11 @@ class LowerNir:
         warnings: list[str] = []
         for name, node in graph.nodes.items():
             kind = kind_of(node)
+            if name == ALWAYS_ON and (kind == "neurons" or isinstance(node, nir.Input)):
+                raise GraphError(
+                    f"student {self.student!r}: node {name!r} has the name of what sends biases; give it "
+                    "another"
+                )
             if kind == "neurons":
                 neurons.append(lower_neurons(name, node, shapes[name], dt_s))
             elif kind == "map":
@@ -107,6 +112,8 @@ def _joined_inputs(
     if len(names) == 1:
         return names[0], [], []
     joined = "+".join(names)
+    while joined in graph.nodes:
+        joined += "+"
     sizes = [int(np.prod(shapes[name])) for name in names]
     starts = np.cumsum([0, *sizes[:-1]])
     selections = [

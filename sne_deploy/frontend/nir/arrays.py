@@ -57,4 +57,4 @@ def view_in_shape(value: Any, shape: Shape) -> Array:
 
 def fits_exactly(value: Any, shape: Shape) -> bool:
     """Whether a parameter has the neurons' shape, or one value for all."""
-    return np.shape(value) == shape or np.size(value) == 1
+    return np.shape(value) == shape or as_array(value).size == 1

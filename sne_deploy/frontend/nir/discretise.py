@@ -17,7 +17,7 @@ from sne_deploy.frontend.nir.conventions import (
     step_notes,
 )
 from sne_deploy.frontend.nir.decay import with_decay
-from sne_deploy.frontend.nir.gain import with_gain
+from sne_deploy.frontend.nir.gain import counted, with_gain
 from sne_deploy.frontend.nir.recurrence import through_recurrence
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def discretised(
             )
     notes = tuple(_notes(graph, dt_s, options))
     made = graph if gain is None else with_gain(graph, dt_s, gain)
-    made = made if decay is None else with_decay(made, dt_s, decay)
+    known = None if gain is None else counted(graph, dt_s, gain)
+    made = made if decay is None else with_decay(made, dt_s, decay, known)
     check_long_enough(made, dt_s)
     said = {name: value for name, value in (("gain", gain), ("decay", decay)) if value is not None}
     if said:

@@ -8,6 +8,7 @@ from typing import Any
 import nir
 import numpy as np
 
+from sne_deploy.frontend.nir.arrays import as_array
 from sne_deploy.frontend.nir.normalise import normalised
 from sne_deploy.frontend.nir.primitives import parameters_of
 from sne_deploy.frontend.nir.readouts import never_fires, readout_note
@@ -64,7 +65,7 @@ def _node_notes(where: str, node: Any, shape: Shape) -> Iterator[str]:
                 "every kernel as square"
             )
     for field in parameters_of(node):
-        if len(np.shape(getattr(node, field))) > len(shape) and np.size(getattr(node, field)) > 1:
+        if len(np.shape(getattr(node, field))) > len(shape) and as_array(getattr(node, field)).size > 1:
             yield (
                 f"{where}: its {field} has shape {np.shape(getattr(node, field))} and the same values "
                 f"throughout the first axes; read as {shape}"

@@ -9,7 +9,7 @@ import nir
 import numpy as np
 
 from sne_deploy.errors import InputError
-from sne_deploy.frontend.nir.decay import is_decayed, with_nodes
+from sne_deploy.frontend.nir.decay import Counted, is_decayed, with_nodes
 from sne_deploy.frontend.nir.implied_step import values
 
 GainMode = Literal["full", "current"]
@@ -41,8 +41,22 @@ def with_gain(graph: nir.NIRGraph, dt_s: float, mode: GainMode) -> nir.NIRGraph:
     """
     if mode not in GAINS:
         raise InputError(f"unknown gain {mode!r}; known: {', '.join(GAINS)}")
-    one_stays = mode == "current" or any(_has_current(node) and bare(node) for node in graph.nodes.values())
+    one_stays = _one_stays(graph, mode)
     return with_nodes(graph, {name: _full(node, dt_s, mode, one_stays) for name, node in graph.nodes.items()})
+
+
+def counted(graph: nir.NIRGraph, dt_s: float, mode: GainMode) -> Counted:
+    """Where :func:`with_gain` makes a leaky neuron's gain say what an input counts in one step."""
+    one_stays = _one_stays(graph, mode)
+    return {
+        name: {"r": ~_kept(node, dt_s, mode, one_stays), "w_in": True}
+        for name, node in graph.nodes.items()
+        if _tau(node) is not None
+    }
+
+
+def _one_stays(graph: nir.NIRGraph, mode: GainMode) -> bool:
+    return mode == "current" or any(_has_current(node) and bare(node) for node in graph.nodes.values())
 
 
 def bare(node: Any) -> bool:
@@ -58,16 +72,26 @@ def _full(node: Any, dt_s: float, mode: GainMode, one_stays: bool) -> Any:
     made = copy(node)
     if isinstance(node, (nir.IF, nir.I)):
         made.r = np.full(np.shape(node.r), 1 / dt_s)
-    elif hasattr(node, "tau") or _has_current(node):
-        tau = np.asarray(node.tau if hasattr(node, "tau") else node.tau_mem, np.float64)
+    tau = _tau(node)
+    if tau is not None:
         r = np.asarray(node.r, np.float64)
-        decayed = is_decayed(tau, r, dt_s)
-        kept = np.full(r.shape, mode == "current") | (one_stays & (r == 1))
-        if isinstance(node, nir.LI):
-            kept = kept | decayed
-        made.r = np.where(kept, r, tau / dt_s)
+        made.r = np.where(_kept(node, dt_s, mode, one_stays), r, tau / dt_s)
         if _has_current(node):
             tau_syn = np.asarray(node.tau_syn, np.float64)
-            left = np.where(decayed, np.exp(-dt_s / tau_syn), 1.0)
+            left = np.where(is_decayed(tau, r, dt_s), np.exp(-dt_s / tau_syn), 1.0)
             made.w_in = tau_syn / dt_s * left
     return made
+
+
+def _tau(node: Any) -> Any:
+    """A leaky neuron's membrane time constants; None of all else."""
+    if isinstance(node, (nir.IF, nir.I)) or not (hasattr(node, "tau") or _has_current(node)):
+        return None
+    return np.asarray(node.tau if hasattr(node, "tau") else node.tau_mem, np.float64)
+
+
+def _kept(node: Any, dt_s: float, mode: GainMode, one_stays: bool) -> Any:
+    """Where a leaky neuron keeps its r."""
+    r = np.asarray(node.r, np.float64)
+    kept = np.full(r.shape, mode == "current") | (one_stays & (r == 1))
+    return kept | is_decayed(_tau(node), r, dt_s) if isinstance(node, nir.LI) else kept

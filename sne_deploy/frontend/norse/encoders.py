@@ -65,10 +65,10 @@ def options_of(module: torch.nn.Module) -> dict[str, Any]:
 
 
 def _first(module: torch.nn.Module) -> tuple[str, Any] | None:
-    import norse.torch
+    from sne_deploy.frontend.norse.walking import kind_of
 
-    known = {getattr(norse.torch, kind): kind for kind in ENCODER_KINDS}
-    return next(((known[type(part)], part) for part in module.modules() if type(part) in known), None)
+    kinds = ((kind_of(part), part) for part in module.modules())
+    return next(((kind, part) for kind, part in kinds if kind in ENCODER_KINDS), None)
 
 
 def agreed(names: Sequence[str], found: Sequence[Encoder | None], given: Encoder | None) -> Encoder:

@@ -99,11 +99,11 @@ def _read(kind: str, module: Any) -> Layer:
         raise RefusedError(
             "count_include_pad=False with padding is not supported; NIR's average divides by the window"
         )
-    options = {name: _option(module, name) for name in _OPTIONS.get(kind, ())}
+    options = {name: _option(kind, module, name) for name in _OPTIONS.get(kind, ())}
     return Layer(kind, options, _arrays(module, *LAYER_KINDS[kind].tensors))
 
 
-def _option(module: Any, name: str) -> OptionValue:
+def _option(kind: str, module: Any, name: str) -> OptionValue:
     value: Any = getattr(module, name)
     if value == "valid":
         return (0,) * len(module.kernel_size)
@@ -121,7 +121,7 @@ def _option(module: Any, name: str) -> OptionValue:
         return bool(value)
     if name in ("groups", "start_dim", "end_dim", "over"):
         return int(value)
-    return _tuple(value, 1 if type(module).__name__.endswith("1d") else 2)
+    return _tuple(value, 1 if kind.endswith("1d") else 2)
 
 
 def _read_cell(kind: str, module: Any) -> Layer:

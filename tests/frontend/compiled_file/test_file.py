@@ -266,5 +266,9 @@ def test_every_way_in_keeps_the_chip_and_the_seed_of_the_file(tmp_path: Path) ->
         other = compiled.run(x, y)
     assert (other.report.hardware.name, other.report.provenance.seed) == ("loihi1", 0)
     assert sne.estimate(kept, x, y).report.hardware == wanted.report.hardware
-    explored = [sne.explore(each, x, y, select_on="all", thresholds=2) for each in (kept, compiled.ensemble)]
+    explored = [
+        sne.explore(kept, x, y, hardware=each, select_on="all", thresholds=2) for each in (None, "loihi1")
+    ]
     assert [each.hardware for each in explored] == ["loihi2", "loihi1"]
+    with sne.compile(sne.load(kept), "loihi", hardware="loihi2", seed=5, fidelity=False) as compiled:
+        np.testing.assert_array_equal(compiled.run(x, y).logits, wanted.logits)
