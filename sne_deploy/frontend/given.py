@@ -161,7 +161,7 @@ def are_modules(model: Any) -> TypeGuard[torch.nn.Module | Sequence[torch.nn.Mod
 
 def own_options(model: torch.nn.Module | Sequence[torch.nn.Module]) -> dict[str, Any]:
     """What the first module brings by an encoder module in front: options for an ensemble."""
-    from sne_deploy.frontend.norse.encoders import options_of
+    from sne_deploy.frontend.norse.entry import options_of
 
     return options_of(_listed(model)[0])
 

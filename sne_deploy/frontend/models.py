@@ -188,7 +188,8 @@ def ensemble_of_modules(
     names : sequence of str or None
         ``student0``, ``student1``, ... by default.
     """
-    from sne_deploy.frontend.norse.encoders import agreed, entry
+    from sne_deploy.frontend.norse.encoders import agreed
+    from sne_deploy.frontend.norse.entry import entry
     from sne_deploy.frontend.norse.live import read_live
     from sne_deploy.frontend.norse.readout import with_readout
 
