@@ -27,12 +27,13 @@ from sne_deploy.frontend.given import (
     are_modules,
     as_encoder,
     as_ensemble,
+    chip_and_seed,
     files_as_ensemble,
     modules_as_ensemble,
     own_options,
     read_options,
 )
-from sne_deploy.frontend.models import ModelPath, chip_and_seed, raise_unsupported
+from sne_deploy.frontend.models import ModelPath, raise_unsupported
 from sne_deploy.inspect import notebook as _notebook  # noqa: F401  registers how an ensemble is shown
 from sne_deploy.ir.program import Precision, Program
 from sne_deploy.model.ensemble import ActivationPolicy, Encoder, EncoderKind, Ensemble, Head, Readout
@@ -275,12 +276,11 @@ def compile(  # noqa: A001  the design's name for it
         None: fixed point where the target has it.
     hardware : str, path, Chip or None
         A built-in name or a chip's TOML file: what can be compiled, and what operations cost. None: the chip
-        of a ``.sne`` file that is given by its path, ``loihi1`` for all else, an Ensemble that was read from
-        one included.
+        of what was read from a ``.sne`` file, ``loihi1`` for all else.
     policy : ActivationPolicy, the name of its kind, or None
         Overrides the ensemble's own.
     seed : int or None
-        Of random encoders. None: that of a ``.sne`` file that is given by its path, 0 for all else.
+        Of random encoders. None: that of what was read from a ``.sne`` file, 0 for all else.
     weight_bits : int or None
         Of a fixed-point weight: from 2 to the chip's, or 16 for two synapses of 8 bits per weight. None: the
         chip's.
@@ -312,7 +312,6 @@ def compile(  # noqa: A001  the design's name for it
     UnsupportedError
         Everything that cannot be compiled, at once.
     """
-    chip, seed = chip_and_seed(model, hardware, seed)
     weight_bits = None if weight_bits is None else argument.whole("weight_bits", weight_bits, 1)
     workers = None if workers is None else argument.whole("workers", workers, 1, MAX_WORKERS)
     scheduler = None if scheduler is None else argument.text("scheduler", scheduler)
@@ -325,6 +324,7 @@ def compile(  # noqa: A001  the design's name for it
     chosen = chosen_precision(precision, target, capabilities.precisions)
     extra = device_options(device, target)
     ensemble = as_ensemble(model, options)
+    chip, seed = chip_and_seed(ensemble, hardware, seed)
     if isinstance(policy, str):
         policy = changed_policy(ensemble.policy, kind=policy)
     if policy is not None:
@@ -416,11 +416,9 @@ def load_compiled(
 
     content, chip = read_compiled(argument.file_path("path", path))
     return compile(
-        content.ensemble(),
+        content.ensemble(chip),
         target or content.target,
         precision="fixed",
-        hardware=chip,
-        seed=content.seed,
         fidelity=False,
         progress=progress,
         workers=workers,

@@ -26,7 +26,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sne_deploy.backend import Executable, RunOptions, backend_names, load_backend
-from sne_deploy.chips.chip import Chip
 from sne_deploy.errors import InputError, SneError
 from sne_deploy.runtime.rounds import Measured, Rounds
 
@@ -62,8 +61,6 @@ class BenchOptions:
         PyTorch's, which target ``loihi`` takes over; None: as they are.
     fidelity : bool
         Measure the call with the floating-point reference, too.
-    hardware : Chip or None
-        As of :func:`sne_deploy.compile`.
     """
 
     targets: tuple[str, ...] = ()
@@ -73,7 +70,6 @@ class BenchOptions:
     seed: int = 0
     threads: int | None = None
     fidelity: bool = True
-    hardware: Chip | None = None
 
 
 @dataclass(frozen=True)
@@ -221,7 +217,6 @@ def _opened(
             "seconds": f"{options.seconds:g}",
             "weight bits": str(options.weight_bits),
             "seed": str(options.seed),
-            "hardware": "the usual" if options.hardware is None else options.hardware.name,
             "threads": str(torch.get_num_threads()),
             "fidelity": str(options.fidelity),
             "processor": f"{machine['cpu']}, {machine['cores']} cores",
@@ -268,7 +263,6 @@ def _prepared(
         sne.compile,
         ensemble,
         target,
-        hardware=options.hardware,
         policy=ActivationPolicy(),
         seed=options.seed,
         weight_bits=options.weight_bits,

@@ -49,16 +49,16 @@ def bench_command(
 
     from sne_deploy.bench import BenchOptions, bench_view, measure
     from sne_deploy.files import check_file, write_whole
-    from sne_deploy.frontend.models import chip_and_seed
+    from sne_deploy.frontend.given import chip_and_seed
     from sne_deploy.runtime.work import forget
 
     if out is not None:  # before the run, and without making it
         check_file(out)
-    chip, seed = chip_and_seed(model, None, seed)
-    options = BenchOptions(tuple(target or ()), rounds, seconds, weight_bits, seed, threads, fidelity, chip)
     kept = None if out is None else out.with_name(f"{out.name}.work")
     with kept_in(kept, resume=resume) as work:
         ensemble = load_model(model, data, reading)
+        _, seed = chip_and_seed(ensemble, None, seed)
+        options = BenchOptions(tuple(target or ()), rounds, seconds, weight_bits, seed, threads, fidelity)
         dataset = load_samples(data, ensemble, None, samples)
         with Console(stderr=True).status("starting") as status:
             found = measure(ensemble, dataset.x, options, status.update, work, resume=resume)

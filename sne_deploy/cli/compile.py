@@ -55,7 +55,6 @@ def compile_command(
     from sne_deploy.backend import chosen_target
     from sne_deploy.errors import InputError
     from sne_deploy.files import check_file, check_folder
-    from sne_deploy.frontend.models import chip_and_seed
     from sne_deploy.model.policy import changed_policy
     from sne_deploy.progress import ProgressBars
     from sne_deploy.report.compare import NO_NETWORK
@@ -75,7 +74,6 @@ def compile_command(
     if save is not None:
         check_file(save)
     with kept_in(None if out is None else out / "work", resume=resume, out=out) as work:
-        chip, seed = chip_and_seed(model, hardware, seed)
         ensemble = load_model(model, data, reading)
         dataset = load_samples(data, ensemble, samples, capabilities.max_samples_default, bin_width)
         with (
@@ -85,7 +83,7 @@ def compile_command(
                 target,
                 precision=precision,  # type: ignore[arg-type]  # checked above
                 weight_bits=weight_bits,
-                hardware=chip,
+                hardware=hardware,
                 policy=changed_policy(
                     ensemble.policy, kind=policy, threshold=threshold, students=students, measure=measure
                 ),

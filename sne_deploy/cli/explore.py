@@ -72,7 +72,6 @@ def explore_command(
     from sne_deploy.exploration.result import check_writable, document_text, write_document
     from sne_deploy.exploration.table import exploration_view
     from sne_deploy.files import check_file
-    from sne_deploy.frontend.models import chip_and_seed
     from sne_deploy.model.policy import MEASURES
     from sne_deploy.progress import ProgressBars
     from sne_deploy.runtime.work import forget
@@ -85,7 +84,6 @@ def explore_command(
             check_file(path)
     kept = None if out is None else out.with_name(f"{out.name}.work")
     with kept_in(kept, resume=resume) as work:
-        chip, seed = chip_and_seed(model, hardware, seed)
         ensemble = load_model(model, data, reading)
         _check_write(write, model, limits)
         if write is not None:
@@ -107,7 +105,7 @@ def explore_command(
                 thresholds=thresholds,
                 rate=rate,
                 target=target,
-                hardware=chip,
+                hardware=hardware,
                 seed=seed,
                 progress=progress,
                 workers=workers,

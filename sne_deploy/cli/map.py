@@ -27,12 +27,10 @@ def map_command(
     debug: opt.Debug = False,  # noqa: ARG001
 ) -> None:
     """Put a model's neurons and synapses on cores and chips: how many there are, and what binds them."""
-    from sne_deploy.frontend.models import chip_and_seed
     from sne_deploy.inspect.mapping import map_model
 
     paths = model if len(model) > 1 else model[0]
-    chip, _ = chip_and_seed(paths, hardware, 0)
-    found = map_model(paths, reading, chip, strategy, weight_bits, chips)
+    found = map_model(paths, reading, hardware, strategy, weight_bits, chips)
     if as_json:
         print(json.dumps(found.as_json(), indent=2, allow_nan=False))  # noqa: T201  may print
     else:

@@ -174,9 +174,7 @@ def _alone(
     """A network that learns its slice by itself."""
     described, task, part = stages.experiment.students, pupils.task(index), lesson.features[index]
     pruned = described.of(index).pruning if pupils.phased else None
-    by_bits = (
-        pruned is not None and pruned.by == "synops"
-    )  # what the chip's integers would silence goes first
+    by_bits = pruned is not None and pruned.by == "synops"  # the chip's integers say what is silent
     stage = Stage(
         f"{pupils.name}{index}",
         FIRST_STUDENT + index,

@@ -24,8 +24,7 @@ from sne_deploy.exploration.recording import record
 from sne_deploy.exploration.result import Exploration
 from sne_deploy.exploration.search import Search, candidates, orders_to_try
 from sne_deploy.exploration.standing import Standing, most_power
-from sne_deploy.frontend.given import as_ensemble
-from sne_deploy.frontend.models import chip_and_seed
+from sne_deploy.frontend.given import as_ensemble, chip_and_seed
 from sne_deploy.model.ensemble import ActivationPolicy, Ensemble, Measure
 from sne_deploy.model.policy import MEASURES
 from sne_deploy.passes.pipeline import check_read_bits
@@ -123,7 +122,7 @@ def explore(
     """
     started = time.perf_counter()
     ensemble = as_ensemble(model, options)
-    chip, seed = chip_and_seed(model, hardware, seed)
+    chip, seed = chip_and_seed(ensemble, hardware, seed)
     search = Search(
         tuple(argument.choice("measure", each, get_args(Measure)) for each in measures),  # type: ignore[misc]
         argument.whole("thresholds", thresholds, 1, MAX_THRESHOLDS),

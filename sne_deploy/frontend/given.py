@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from sne_deploy import arguments as argument
+from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
 from sne_deploy.errors import InputError
 from sne_deploy.frontend.graph_models import ensemble_of_graphs
 from sne_deploy.frontend.models import ensemble_of_modules, load_model
@@ -36,6 +37,31 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
 }
 """Of each option for reading, by itself."""
 _MODELS = "a path, several, a nir.NIRGraph, a torch module, or an Ensemble"
+
+
+def chip_and_seed(
+    ensemble: Ensemble, hardware: str | os.PathLike[str] | Chip | None, seed: int | None
+) -> tuple[Chip, int]:
+    """The chip and the seed of random encoders: as given, else what it was made for, else the usual.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    hardware, seed
+        None: not given.
+
+    Raises
+    ------
+    InputError
+        An argument does not fit; HardwareError: no such chip.
+    """
+    made = ensemble.made_for
+    if hardware is None:
+        hardware = DEFAULT_CHIP if made is None else made.chip
+    if seed is None:
+        seed = 0 if made is None else made.seed
+    chip = hardware if isinstance(hardware, Chip) else load_chip(argument.file_path("hardware", hardware))
+    return chip, argument.whole("seed", seed, 0)
 
 
 def as_ensemble(model: Any, options: Mapping[str, Any]) -> Ensemble:

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sne_deploy import arguments as argument
-from sne_deploy.chips.chip import DEFAULT_CHIP, Chip, load_chip
 from sne_deploy.errors import CheckpointError, InputError, UnsupportedError
 from sne_deploy.files import is_folder
 from sne_deploy.frontend.compiled_file.file import SUFFIX, read_compiled
@@ -36,8 +34,6 @@ __all__ = [
     "raise_unsupported",
 ]
 ModelPath = str | os.PathLike[str]
-SAME_CLASS = "; the class is the same"
-"""How a note ends that says what of a module's ``forward`` is left out behind its output."""
 
 
 def load_model(
@@ -65,7 +61,8 @@ def load_model(
     kinds = {path.suffix for path in paths}
     if len(paths) == 1 and kinds == {SUFFIX}:
         _refuse_options(paths[0], options)
-        return read_compiled(paths[0])[0].ensemble()
+        content, chip = read_compiled(paths[0])
+        return content.ensemble(chip)
     if len(paths) == 1 and not kinds & set(known):
         return _load_checkpoint(paths[0], options)
     wrong = [str(path) for path in paths if path.suffix not in known]
@@ -87,34 +84,6 @@ def load_model(
                 f"{option} {getattr(options, option)} was given, but {what} says it itself; leave it out"
             )
     return ensemble_of_programs(programs, names, options, what=what)
-
-
-def chip_and_seed(
-    model: object, hardware: str | os.PathLike[str] | Chip | None, seed: int | None
-) -> tuple[Chip, int]:
-    """The chip and the seed of random encoders: as given, else as a ``.sne`` file has them, else the usual.
-
-    Parameters
-    ----------
-    model : path, sequence of paths, or anything else
-        Of which there is no file.
-    hardware, seed
-        None: not given.
-
-    Raises
-    ------
-    CheckpointError
-        The file is damaged; HardwareError: no such chip.
-    """
-    if hardware is None or seed is None:
-        paths = [model] if isinstance(model, (str, os.PathLike)) else model
-        one = paths[0] if isinstance(paths, (list, tuple)) and len(paths) == 1 else None
-        if isinstance(one, (str, os.PathLike)) and Path(one).suffix == SUFFIX:
-            content, chip = read_compiled(one)
-            hardware, seed = hardware or chip, content.seed if seed is None else seed
-    made = DEFAULT_CHIP if hardware is None else hardware
-    made = made if isinstance(made, Chip) else load_chip(argument.file_path("hardware", made))
-    return made, argument.whole("seed", seed or 0, 0)
 
 
 def _paths(model: ModelPath | Sequence[ModelPath]) -> list[Path]:
@@ -225,6 +194,8 @@ def _averaged(students: Sequence[Student]) -> list[Student]:
     InputError
         It is not, so that the class of the mean may be another.
     """
+    from sne_deploy.frontend.norse.signals import SAME_CLASS
+
     left = [tuple(note for note in student.notes if note.endswith(SAME_CLASS)) for student in students]
     for student, found in zip(students, left, strict=True):
         if found != left[0]:

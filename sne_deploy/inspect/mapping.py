@@ -11,6 +11,7 @@ import numpy as np
 from rich.text import Text
 
 from sne_deploy.chips.chip import Chip
+from sne_deploy.frontend.given import chip_and_seed
 from sne_deploy.frontend.models import load_model
 from sne_deploy.frontend.options import ReadOptions
 from sne_deploy.inspect.table import Column, Sheet, fitted
@@ -88,7 +89,7 @@ def _row(layer: MappedLayer) -> tuple[str, ...]:
 def map_model(
     model: ModelPath | Sequence[ModelPath],
     options: ReadOptions,
-    chip: Chip,
+    hardware: str | os.PathLike[str] | Chip | None = None,
     strategy: str = "packed",
     weight_bits: int | None = None,
     chips: int | None = None,
@@ -103,6 +104,7 @@ def map_model(
         It does not fit.
     """
     ensemble = load_model(model, options)
+    chip, _ = chip_and_seed(ensemble, hardware, None)
     formats = chip.registers.narrowed(weight_bits)
     programs = [compile_member(ensemble, student, "fixed", formats) for student in ensemble.students]
     return view(map_programs(programs, chip, strategy, chips))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sne_deploy.brief import briefly
 from sne_deploy.display import html
@@ -21,6 +21,9 @@ from sne_deploy.model.layers.registry import (
 from sne_deploy.model.parts import ENCODERS, Encoder, EncoderKind, Head, Student
 from sne_deploy.model.policy import ActivationPolicy, Gate, Measure, PolicyKind, check_policy
 
+if TYPE_CHECKING:
+    from sne_deploy.chips.chip import Chip
+
 __all__ = [
     "ENCODERS",
     "READOUTS",
@@ -31,12 +34,21 @@ __all__ = [
     "Gate",
     "Head",
     "Layer",
+    "MadeFor",
     "Measure",
     "OptionValue",
     "PolicyKind",
     "Readout",
     "Student",
 ]
+
+
+@dataclass(frozen=True)
+class MadeFor:
+    """What registers that are kept in a file were compiled for."""
+
+    chip: Chip
+    seed: int
 
 
 @briefly
@@ -56,6 +68,8 @@ class Ensemble:
     policy : ActivationPolicy
     provenance : mapping
         Plain values: data set, teacher accuracy and MACs, seed, versions, command.
+    made_for : MadeFor or None
+        Of an ensemble that was read from a ``.sne`` file: its chip, and its seed of random encoders.
     """
 
     students: tuple[Student, ...]
@@ -65,6 +79,7 @@ class Ensemble:
     head: Head
     policy: ActivationPolicy = field(default_factory=ActivationPolicy)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    made_for: MadeFor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.students:

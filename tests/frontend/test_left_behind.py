@@ -175,3 +175,14 @@ def test_a_layers_axes_are_those_of_its_base_and_not_of_its_name(
     made = sne.ensemble(snn.SequentialState(snn.LIFBoxCell(), pool), input_shape=shape, timesteps=4)
     kinds = [layer.kind for layer in made.students[0].network]  # type: ignore[union-attr]
     assert type(pool).__mro__[1].__name__ in kinds
+
+
+def test_a_factor_in_the_last_layers_weights_is_that_of_the_output() -> None:
+    """What the refusal advises."""
+    modules = [Read(lambda v: v, seed) for seed in (2, 3)]
+    x = torch.from_numpy(SPIKES).transpose(0, 1)
+    wanted = (10 * modules[0](x) + modules[1](x)).argmax(1).numpy()
+    with torch.no_grad():
+        modules[0].map.weight.mul_(10)
+    found = sne.compile(sne.ensemble(modules, input_shape=5, timesteps=8), "norse").run(SPIKES)
+    np.testing.assert_array_equal(found.predictions, wanted)

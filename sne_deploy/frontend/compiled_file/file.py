@@ -23,7 +23,7 @@ from sne_deploy.frontend.compiled_file.container import read_container, write_co
 from sne_deploy.frontend.nir.file import nir_bytes, read_nir
 from sne_deploy.ir.program import Program
 from sne_deploy.ir.verify import verify
-from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, Student
+from sne_deploy.model.ensemble import ActivationPolicy, Encoder, Ensemble, Head, MadeFor, Student
 from sne_deploy.model.parts import MAX_STUDENTS
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class CompiledFile:
     policy: ActivationPolicy
     provenance: Mapping[str, Any]
 
-    def ensemble(self) -> Ensemble:
-        """The ensemble, whose students are the Programs as they are."""
+    def ensemble(self, chip: Chip) -> Ensemble:
+        """The ensemble, whose students are the Programs as they are, and the chip those of the file."""
         return Ensemble(
             tuple(Student(program.name, program, program.readout) for program in self.programs),
             self.input_shape,
@@ -69,6 +69,7 @@ class CompiledFile:
             self.head,
             self.policy,
             self.provenance,
+            MadeFor(chip, self.seed),
         )
 
 

@@ -58,8 +58,8 @@ def discretised(
             )
     notes = tuple(_notes(graph, dt_s, options))
     made = graph if gain is None else with_gain(graph, dt_s, gain)
-    known = None if gain is None else counted(graph, dt_s, gain)
-    made = made if decay is None else with_decay(made, dt_s, decay, known)
+    if decay is not None:
+        made = with_decay(made, dt_s, decay, None if gain is None else counted(graph, dt_s, gain))
     check_long_enough(made, dt_s)
     said = {name: value for name, value in (("gain", gain), ("decay", decay)) if value is not None}
     if said:

@@ -14,7 +14,16 @@ import torch
 
 from sne_deploy.frontend.norse import axes
 from sne_deploy.frontend.norse.axes import Call
-from sne_deploy.frontend.norse.signals import Affine, Lost, NotAChainError, Rectify, Signal, lead, noted
+from sne_deploy.frontend.norse.signals import (
+    SAME_CLASS,
+    Affine,
+    Lost,
+    NotAChainError,
+    Rectify,
+    Signal,
+    lead,
+    noted,
+)
 
 Handler = Callable[[Call], Any]
 _DATA = "where it is a function of the input, leave it out for an input of 0 and 1, else apply it to the data"
@@ -116,7 +125,7 @@ def without_factor(signal: Signal, factor: torch.Tensor | None, shift: torch.Ten
             "comes behind the readout, where one positive factor alone may stand; take it out of forward, "
             "and apply it to the logits"
         )
-    return noted(signal, f"a factor of {found:g} behind its output is left out; the class is the same")
+    return noted(signal, f"a factor of {found:g} behind its output is left out{SAME_CLASS}")
 
 
 def _numbers(call: Call, value: Any) -> torch.Tensor:
@@ -179,7 +188,7 @@ def summed(run: Any, signal: Signal) -> Signal:
 def _read(signal: Signal, known: Mapping[str, tuple[str, str | None]], name: str) -> Signal:
     readout, how = known[name]
     made = replace(signal, axis=None, readout=readout)
-    return noted(made, f"its output is the readout {readout}, {how}; the class is the same") if how else made
+    return noted(made, f"its output is the readout {readout}, {how}{SAME_CLASS}") if how else made
 
 
 def _monotone(call: Call) -> Signal:
@@ -188,7 +197,7 @@ def _monotone(call: Call) -> Signal:
         raise NotAChainError("mixes samples or steps, which is no layer; give it the axis of the classes")
     signal = summed(call.run, call.signal)
     made = replace(signal, readout=signal.readout or "left out")
-    return noted(made, f"{call.name} behind its output is left out; the class is the same")
+    return noted(made, f"{call.name} behind its output is left out{SAME_CLASS}")
 
 
 def _pool(make: Callable[..., Any], *names: str) -> Handler:

@@ -118,6 +118,10 @@ def by_step(signal: Signal, tensor: torch.Tensor) -> Iterator[tuple[int, torch.T
     yield from zip(steps, tensor.unbind(signal.axis), strict=True)
 
 
+SAME_CLASS = "; the class is the same"
+"""How a note ends that says what of a module's ``forward`` is left out behind its output."""
+
+
 def noted(signal: Signal, text: str) -> Signal:
     """The same signal, with something that the user should know."""
     return signal if text in signal.notes else replace(signal, notes=(*signal.notes, text))

@@ -256,7 +256,7 @@ def test_every_way_in_keeps_the_chip_and_the_seed_of_the_file(tmp_path: Path) ->
         compiled.save(kept)
         wanted = compiled.run(x, y)
     assert wanted.report.hardware.name == "loihi2"
-    for model in (kept, str(kept), [kept]):
+    for model in (kept, str(kept), [kept], sne.load(kept)):
         with sne.compile(model, "loihi", fidelity=False) as compiled:
             found = compiled.run(x, y)
         np.testing.assert_array_equal(found.logits, wanted.logits)
